@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What a machine calls on a NIC model: creation, register access, frames that
+ * arrive, timers, link. The model's calls in the other direction are in
+ * nic_host.h. Time is an argument everywhere: `now` is in nanoseconds of one
+ * monotonic clock that the machine chooses.
+ */
+#ifndef NICEMU_NIC_H
+#define NICEMU_NIC_H
+
+#include "nicemu/nic_host.h"
+
+struct nic;
+
+enum nic_bus { NIC_BUS_PCI, NIC_BUS_ISA };
+enum nic_bar_kind { NIC_BAR_NONE, NIC_BAR_MEMORY, NIC_BAR_IO };
+
+/* What the bus adapter (PCI or ISA) needs to know of a model. */
+struct nic_identity {
+    const char *model;      /* "e1000", "rtl8029", "ne2000": the name users write */
+    enum nic_bus bus;
+    uint16_t vendor_id, device_id, subsystem_vendor_id, subsystem_id; /* PCI only */
+    uint8_t revision;
+    uint32_t class_code;    /* 24 bits, PCI: 0x020000 Ethernet */
+    struct { enum nic_bar_kind kind; uint32_t size; } bar[6];         /* PCI; ISA: bar[0] is the I/O window */
+    uint16_t isa_port;      /* ISA: default base port */
+    uint8_t isa_irq;        /* ISA: default interrupt line */
+};
+
+/* Creates the model `name` ("e1000", "rtl8029", "ne2000") with station address
+ * `mac`. `host` is copied. NULL when the name is unknown or memory is short. */
+struct nic *nic_new(const char *name, const uint8_t mac[6], const struct nic_host *host);
+void nic_free(struct nic *nic); /* accepts NULL */
+
+const struct nic_identity *nic_identity(const struct nic *nic);
+
+/* Power-on reset; the bus adapter calls it on a PCI or system reset. */
+void nic_reset(struct nic *nic, uint64_t now);
+
+/* Register access: `bar` indexes nic_identity.bar, `offset` is within it and
+ * offset + size <= its size; size is 1, 2 or 4 bytes. */
+uint32_t nic_read(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint64_t now);
+void nic_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t value, uint64_t now);
+
+enum nic_rx_result {
+    NIC_RX_TAKEN, /* delivered to the guest, queued in the model, or filtered out: done with */
+    NIC_RX_FULL,  /* no room at all: keep the frame and offer it again after receive_ready() */
+    NIC_RX_OFF,   /* receiver disabled or link down: drop it */
+};
+
+/* One frame (no FCS) arrives from the network. The frame may carry work still
+ * to be done only where nic_accepts_partial_checksum() says so; otherwise `offload` is
+ * NULL or all zero apart from DATA_VALID. */
+enum nic_rx_result nic_receive(struct nic *nic, const void *frame, size_t size,
+                               const struct nic_offload *offload, uint64_t now);
+
+/* Whether partially checksummed frames may be handed to nic_receive(): true
+ * for models whose driver can be told "checksum good" (e1000 RXCSUM). */
+bool nic_accepts_partial_checksum(const struct nic *nic);
+
+void nic_timer(struct nic *nic, uint64_t now);
+void nic_set_link(struct nic *nic, bool up, uint64_t now);
+
+/* Counters that every model keeps, for the control plane. */
+struct nic_counters {
+    uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
+    uint64_t rx_dropped_full, rx_filtered, tx_errors, guest_errors, interrupts, register_accesses;
+};
+void nic_get_counters(const struct nic *nic, struct nic_counters *out);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Who answers at an I/O port or at a memory-mapped address. Devices register
+ * ranges; the CPU (through protection/ and translate/) reads and writes them.
+ * Nobody there: reads give all ones, writes vanish.
+ */
+#ifndef X86VM_MEMORY_IO_BUS_H
+#define X86VM_MEMORY_IO_BUS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct io_bus;
+
+/* `offset` counts from the start of the registered range; size is 1, 2 or 4.
+ * An access that crosses the end of a range is split into bytes by the bus. */
+struct io_ops {
+    uint32_t (*read)(void *device, uint32_t offset, unsigned size);
+    void (*write)(void *device, uint32_t offset, unsigned size, uint32_t value);
+};
+
+struct io_bus *io_bus_new(void);
+void io_bus_free(struct io_bus *bus);
+
+/* Registration; a port range that overlaps an existing one replaces it there
+ * (later wins), removal restores nothing. 0 or a positive errno. */
+int io_bus_map_ports(struct io_bus *bus, uint16_t first, uint32_t count, const struct io_ops *ops, void *device);
+void io_bus_unmap_ports(struct io_bus *bus, uint16_t first, uint32_t count);
+int io_bus_map_mmio(struct io_bus *bus, uint32_t base, uint32_t size, const struct io_ops *ops, void *device);
+void io_bus_unmap_mmio(struct io_bus *bus, uint32_t base);
+
+uint32_t io_port_read(struct io_bus *bus, uint16_t port, unsigned size);
+void io_port_write(struct io_bus *bus, uint16_t port, unsigned size, uint32_t value);
+
+/* Any size (wider than 4 is split); address and size may be unaligned. */
+void io_mmio_read(struct io_bus *bus, uint32_t address, void *buffer, uint32_t size);
+void io_mmio_write(struct io_bus *bus, uint32_t address, const void *buffer, uint32_t size);
+
+struct io_counters { uint64_t port_reads, port_writes, mmio_reads, mmio_writes; };
+void io_bus_get_counters(const struct io_bus *bus, struct io_counters *out);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The guest's linear address space as translated code sees it: page walks, and
+ * the tables ("views") that stand in for a TLB.
+ *
+ * A view is three tables of 2^20 entries of 8 bytes, one entry a guest-linear
+ * page, reserved lazily in one mapping: for reads at byte offset 0, for writes
+ * at VIEW_WRITE, for instruction fetch at VIEW_EXEC. An entry is 0 ("ask the
+ * runtime": not present, no permission, MMIO, ROM or code page for a write,
+ * accessed/dirty bit still to set) or the ADDEND: host address of the page less
+ * the linear address of the page, so that  host = addend + linear.
+ * cpu->tables points at the current view (it depends on privilege: user or
+ * supervisor; emitted code holds it in R12).
+ *
+ * Entries behave like a TLB's: filled on demand by view_fill, which walks the
+ * guest's tables, sets accessed and dirty bits, and checks U/S, R/W, WP and NX;
+ * dropped by the flush calls that CR3/CR4 writes and INVLPG make. Global pages
+ * (PTE.G with CR4.PGE) survive view_flush_nonglobal. Each view keeps a log of
+ * what it filled, so a flush costs what was filled and no more.
+ * With paging off a linear address is the physical address.
+ */
+#ifndef X86VM_MEMORY_VIEW_H
+#define X86VM_MEMORY_VIEW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cpu;
+struct view_set;
+
+#define VIEW_PAGES (1u << 20)
+#define VIEW_WRITE (8u << 20)
+#define VIEW_EXEC (16u << 20)
+#define VIEW_SIZE (24u << 20) /* bytes reserved a view */
+
+enum view_access { VIEW_FOR_READ, VIEW_FOR_WRITE, VIEW_FOR_EXEC };
+
+struct view_set *view_set_new(void);
+void view_set_free(struct view_set *set);
+
+/* Chooses cpu->tables from CPL (3 = user), CR0.PG, CR0.WP; call when one of
+ * them changed. Views for user and for supervisor are both kept filled; a
+ * change of CR0.PG, CR0.WP or CR4.PSE/PAE/PGE must flush all first. */
+void view_select(struct cpu *cpu);
+
+/* Walks for an access at `linear` (page granular) with privilege user or
+ * supervisor, sets A/D, and returns the guest-physical address of the byte.
+ * Raises #PF (cpu_fault_error, CR2 set) when the access is not allowed. Does
+ * not touch the views. */
+uint32_t view_translate(struct cpu *cpu, uint32_t linear, enum view_access access, bool user);
+
+/* The same without effects: no A/D bits, no fault. False when not mapped so. */
+bool view_probe(struct cpu *cpu, uint32_t linear, enum view_access access, bool user, uint32_t *physical);
+
+/* view_translate() with cpu's current privilege, and fills the entry of the
+ * current view when it may be direct. Returns the addend, or 0 when accesses
+ * must go through view_read/view_write each time (MMIO, ROM, code page);
+ * *physical always gets the physical address of `linear`. */
+uint64_t view_fill(struct cpu *cpu, uint32_t linear, enum view_access access, uint32_t *physical);
+
+void view_flush_all(struct cpu *cpu);
+void view_flush_nonglobal(struct cpu *cpu);
+void view_flush_page(struct cpu *cpu, uint32_t linear); /* INVLPG: also global, all privileges */
+
+/* A physical page became (or may become) write-protected for translated code:
+ * every view's direct write entry that leads to it is dropped. */
+void view_protect_page(struct cpu *cpu, uint32_t physical_page);
+
+/* Counts flushes of anything: changes whenever a linear page may now lead
+ * elsewhere. translate/ keys its indirect-jump cache with it. */
+uint64_t view_generation(const struct cpu *cpu);
+
+/* Linear memory for C code: any size up to a page, may cross pages, RAM or
+ * MMIO. Checks both pages before the first byte is written. `user` is the
+ * privilege of the access: cpu->cpl == 3 for the program's own, false for the
+ * implicit accesses to descriptor tables and TSS. Raises #PF. */
+void view_read(struct cpu *cpu, uint32_t linear, void *buffer, uint32_t size, bool user);
+void view_write(struct cpu *cpu, uint32_t linear, const void *buffer, uint32_t size, bool user);
+/* Raises what a write of that size would raise, without writing. */
+void view_check_write(struct cpu *cpu, uint32_t linear, uint32_t size, bool user);
+
+static inline uint32_t view_read32(struct cpu *cpu, uint32_t linear, bool user)
+{
+    uint32_t v;
+    view_read(cpu, linear, &v, 4, user);
+    return v;
+}
+static inline uint16_t view_read16(struct cpu *cpu, uint32_t linear, bool user)
+{
+    uint16_t v;
+    view_read(cpu, linear, &v, 2, user);
+    return v;
+}
+static inline uint8_t view_read8(struct cpu *cpu, uint32_t linear, bool user)
+{
+    uint8_t v;
+    view_read(cpu, linear, &v, 1, user);
+    return v;
+}
+
+struct view_counters { uint64_t walks, fills, flushes, page_flushes, page_faults; };
+void view_get_counters(const struct cpu *cpu, struct view_counters *out);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The engine as a library: a 32-bit x86 CPU with its memory, run by binary
+ * translation in this process. What is around the CPU (interrupt controller,
+ * timers, NICs) attaches through the io_bus and the interrupt hooks.
+ * One engine a process: host signal handlers are process-wide.
+ */
+#ifndef X86VM_X86VM_H
+#define X86VM_X86VM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct x86vm;
+struct cpu;
+struct phys;
+struct io_bus;
+
+struct x86vm_config {
+    uint64_t ram_size;        /* bytes; multiple of 4096 */
+    uint32_t code_cache_size; /* bytes; 0: 64 MiB */
+};
+
+/* NULL on failure with a reason in `error`. Installs handlers for SIGSEGV,
+ * SIGBUS, SIGFPE, SIGILL, SIGTRAP that belong to translated code. */
+struct x86vm *x86vm_new(const struct x86vm_config *config, char *error, size_t error_size);
+void x86vm_free(struct x86vm *vm);
+
+struct cpu *x86vm_cpu(struct x86vm *vm);
+struct phys *x86vm_phys(struct x86vm *vm);
+struct io_bus *x86vm_io(struct x86vm *vm);
+
+/* The platform's interrupt line: `ack` is called when the CPU takes the
+ * interrupt, and returns its vector. */
+void x86vm_set_intr_ack(struct x86vm *vm, uint8_t (*ack)(void *opaque), void *opaque);
+void x86vm_set_intr(struct x86vm *vm, bool level); /* vCPU thread only */
+
+enum x86vm_exit {
+    X86VM_EXIT_REQUESTED, /* x86vm_request_exit() was called; the request is cleared */
+    X86VM_EXIT_HALTED,    /* HLT with interrupts enabled, none pending: sleep until one is */
+    X86VM_EXIT_DEAD,      /* HLT with interrupts off: only NMI or reset goes on */
+    X86VM_EXIT_SHUTDOWN,  /* triple fault */
+};
+
+/* Runs the guest on the calling thread, always the same one, until one of the above. */
+enum x86vm_exit x86vm_run(struct x86vm *vm);
+
+/* Makes x86vm_run() return soon. Any thread; async-signal-safe. */
+void x86vm_request_exit(struct x86vm *vm);
+
+struct x86vm_counters {
+    uint64_t blocks_translated, bytes_translated, cache_flushes, invalidations;
+    uint64_t dispatches, links, indirect_misses, slow_accesses, helper_calls;
+    uint64_t exceptions, interrupts, page_faults, view_fills;
+};
+void x86vm_get_counters(const struct x86vm *vm, struct x86vm_counters *out);
+
+/* One line on where the guest is (registers, mode), for reports of a shutdown. */
+void x86vm_describe_state(const struct x86vm *vm, char *out, size_t size);
+
+#endif
