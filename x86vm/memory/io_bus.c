@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Routing of port and memory-mapped accesses to devices: see io_bus.h. Ports
+ * are found by one table look-up; MMIO ranges, of which a PC has a handful, by
+ * a scan from the one mapped last.
+ */
+#include "x86vm/memory/io_bus.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PORTS 0x10000u
+#define SLOTS_MAX 0xffffu
+
+/* A registered port range. Slot 0 stands for "nobody"; a slot is free again
+ * once later ranges have replaced it at every port. */
+struct port_slot {
+    const struct io_ops *ops;
+    void *device;
+    uint16_t first;
+    uint32_t live; /* ports that still lead here */
+};
+
+struct mmio_range {
+    const struct io_ops *ops;
+    void *device;
+    uint32_t base, size;
+};
+
+struct io_bus {
+    uint16_t port[PORTS]; /* index into slots */
+    struct port_slot *slots;
+    uint32_t slot_count;
+    struct mmio_range *ranges; /* the last one mapped wins where two overlap */
+    uint32_t range_count;
+    struct io_counters counters;
+};
+
+struct io_bus *io_bus_new(void)
+{
+    struct io_bus *bus = calloc(1, sizeof *bus);
+    if (!bus)
+        return NULL;
+    bus->slots = calloc(1, sizeof *bus->slots);
+    if (!bus->slots) {
+        free(bus);
+        return NULL;
+    }
+    bus->slot_count = 1;
+    return bus;
+}
+
+void io_bus_free(struct io_bus *bus)
+{
+    if (!bus)
+        return;
+    free(bus->slots);
+    free(bus->ranges);
+    free(bus);
+}
+
+static void point_ports(struct io_bus *bus, uint16_t first, uint32_t count, uint16_t slot)
+{
+    for (uint32_t i = first; i < first + count; i++) {
+        if (bus->port[i])
+            bus->slots[bus->port[i]].live--;
+        bus->port[i] = slot;
+    }
+}
+
+/* Index of an unused slot, 0 when there is none to be had. */
+static uint32_t find_slot(struct io_bus *bus)
+{
+    for (uint32_t i = 1; i < bus->slot_count; i++)
+        if (bus->slots[i].live == 0)
+            return i;
+    if (bus->slot_count >= SLOTS_MAX)
+        return 0;
+    struct port_slot *slots = realloc(bus->slots, (bus->slot_count + 1) * sizeof *slots);
+    if (!slots)
+        return 0;
+    bus->slots = slots;
+    return bus->slot_count++;
+}
+
+int io_bus_map_ports(struct io_bus *bus, uint16_t first, uint32_t count, const struct io_ops *ops, void *device)
+{
+    if (count == 0 || first + count > PORTS || !ops)
+        return EINVAL;
+    uint32_t slot = find_slot(bus);
+    if (!slot)
+        return ENOMEM;
+    bus->slots[slot] = (struct port_slot){ .ops = ops, .device = device, .first = first };
+    point_ports(bus, first, count, (uint16_t)slot);
+    bus->slots[slot].live = count;
+    return 0;
+}
+
+void io_bus_unmap_ports(struct io_bus *bus, uint16_t first, uint32_t count)
+{
+    if (count > PORTS - first)
+        count = PORTS - first;
+    point_ports(bus, first, count, 0);
+}
+
+int io_bus_map_mmio(struct io_bus *bus, uint32_t base, uint32_t size, const struct io_ops *ops, void *device)
+{
+    if (size == 0 || (uint64_t)base + size > UINT64_C(1) << 32 || !ops)
+        return EINVAL;
+    struct mmio_range *ranges = realloc(bus->ranges, (bus->range_count + 1) * sizeof *ranges);
+    if (!ranges)
+        return ENOMEM;
+    bus->ranges = ranges;
+    ranges[bus->range_count++] = (struct mmio_range){ .ops = ops, .device = device, .base = base, .size = size };
+    return 0;
+}
+
+void io_bus_unmap_mmio(struct io_bus *bus, uint32_t base)
+{
+    for (uint32_t i = bus->range_count; i-- > 0;) {
+        if (bus->ranges[i].base != base)
+            continue;
+        memmove(bus->ranges + i, bus->ranges + i + 1, (bus->range_count - i - 1) * sizeof *bus->ranges);
+        bus->range_count--;
+        return;
+    }
+}
+
+/* --- ports --- */
+
+static uint32_t all_ones(unsigned size)
+{
+    return size == 4 ? UINT32_MAX : (1u << 8 * size) - 1;
+}
+
+static bool same_slot(const struct io_bus *bus, uint16_t port, unsigned size)
+{
+    return (uint32_t)port + size <= PORTS && bus->port[port] == bus->port[port + size - 1];
+}
+
+uint32_t io_port_read(struct io_bus *bus, uint16_t port, unsigned size)
+{
+    bus->counters.port_reads++;
+    if (same_slot(bus, port, size)) {
+        const struct port_slot *slot = &bus->slots[bus->port[port]];
+        return slot->ops ? slot->ops->read(slot->device, port - slot->first, size) & all_ones(size) : all_ones(size);
+    }
+    uint32_t value = 0;
+    for (unsigned i = 0; i < size; i++) {
+        uint16_t at = (uint16_t)(port + i);
+        const struct port_slot *slot = &bus->slots[bus->port[at]];
+        uint32_t byte = slot->ops ? slot->ops->read(slot->device, at - slot->first, 1) & 0xff : 0xff;
+        value |= byte << 8 * i;
+    }
+    return value;
+}
+
+void io_port_write(struct io_bus *bus, uint16_t port, unsigned size, uint32_t value)
+{
+    bus->counters.port_writes++;
+    if (same_slot(bus, port, size)) {
+        const struct port_slot *slot = &bus->slots[bus->port[port]];
+        if (slot->ops)
+            slot->ops->write(slot->device, port - slot->first, size, value & all_ones(size));
+        return;
+    }
+    for (unsigned i = 0; i < size; i++) {
+        uint16_t at = (uint16_t)(port + i);
+        const struct port_slot *slot = &bus->slots[bus->port[at]];
+        if (slot->ops)
+            slot->ops->write(slot->device, at - slot->first, 1, value >> 8 * i & 0xff);
+    }
+}
+
+/* --- memory-mapped --- */
+
+static bool in_range(const struct mmio_range *range, uint32_t address)
+{
+    return address - range->base < range->size;
+}
+
+static const struct mmio_range *find_range(struct io_bus *bus, uint32_t address)
+{
+    for (uint32_t i = bus->range_count; i-- > 0;)
+        if (in_range(&bus->ranges[i], address))
+            return &bus->ranges[i];
+    return NULL;
+}
+
+/* The largest piece of an access at `address` that one device takes at once. */
+static unsigned piece(const struct mmio_range *range, uint32_t address, uint32_t size)
+{
+    unsigned part = size >= 4 ? 4 : size >= 2 ? 2 : 1;
+    if (range && part > range->size - (address - range->base))
+        part = 1;
+    return part;
+}
+
+void io_mmio_read(struct io_bus *bus, uint32_t address, void *buffer, uint32_t size)
+{
+    uint8_t *to = buffer;
+    bus->counters.mmio_reads++;
+    while (size) {
+        const struct mmio_range *range = find_range(bus, address);
+        unsigned part = range ? piece(range, address, size) : 1;
+        uint32_t value = range ? range->ops->read(range->device, address - range->base, part) : UINT32_MAX;
+        memcpy(to, &value, part);
+        to += part;
+        address += part;
+        size -= part;
+    }
+}
+
+void io_mmio_write(struct io_bus *bus, uint32_t address, const void *buffer, uint32_t size)
+{
+    const uint8_t *from = buffer;
+    bus->counters.mmio_writes++;
+    while (size) {
+        const struct mmio_range *range = find_range(bus, address);
+        unsigned part = range ? piece(range, address, size) : 1;
+        uint32_t value = 0;
+        memcpy(&value, from, part);
+        if (range)
+            range->ops->write(range->device, address - range->base, part, value);
+        from += part;
+        address += part;
+        size -= part;
+    }
+}
+
+void io_bus_get_counters(const struct io_bus *bus, struct io_counters *out)
+{
+    *out = bus->counters;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The page walk (SDM vol. 3, 4.3 and 4.4), one walker driven by a description
+ * of the paging mode: 32-bit paging with 4 MiB pages, and PAE.
+ *
+ * PAE's four top entries are read from memory at each walk rather than loaded
+ * by MOV CR3; a guest that changes one must reload CR3 on any CPU, and then
+ * sees the same.
+ */
+#include "x86vm/memory/paging.h"
+
+#include "x86vm/cpu/cpu.h"
+#include "x86vm/memory/io_bus.h"
+#include "x86vm/memory/phys.h"
+
+#include <string.h>
+
+enum { PTE_P = 1 << 0, PTE_RW = 1 << 1, PTE_US = 1 << 2, PTE_A = 1 << 5, PTE_D = 1 << 6, PTE_PS = 1 << 7,
+       PTE_G = 1 << 8 };
+#define PTE_NX (UINT64_C(1) << 63)
+#define LEVELS_MAX 3
+
+struct level {
+    uint8_t shift;           /* of the index within the linear address */
+    uint8_t index_bits;
+    bool has_large;          /* PS makes the entry a page of 1 << shift bytes */
+    bool has_rights;         /* R/W, U/S and A exist here (not in a PDPTE) */
+    uint64_t reserved;       /* bits that fault when set */
+    uint64_t reserved_large;
+};
+
+struct format {
+    unsigned levels, entry_size;
+    uint32_t root_mask;   /* of CR3 */
+    uint32_t address_mask;
+    struct level level[LEVELS_MAX];
+};
+
+static const struct format legacy = {
+    .levels = 2, .entry_size = 4, .root_mask = 0xfffff000, .address_mask = 0xfffff000,
+    .level = {
+        { .shift = 22, .index_bits = 10, .has_large = true, .has_rights = true, .reserved_large = 0x003fe000 },
+        { .shift = 12, .index_bits = 10, .has_rights = true },
+    },
+};
+
+/* MAXPHYADDR is 32 (all RAM and MMIO lie below 4 GiB): bits 32..62 are reserved. */
+#define PAE_HIGH UINT64_C(0x7fffffff00000000)
+static const struct format pae = {
+    .levels = 3, .entry_size = 8, .root_mask = 0xffffffe0, .address_mask = 0xfffff000,
+    .level = {
+        { .shift = 30, .index_bits = 2, .reserved = PAE_HIGH | PTE_NX | 0x1e6 },
+        { .shift = 21, .index_bits = 9, .has_large = true, .has_rights = true, .reserved = PAE_HIGH,
+          .reserved_large = PAE_HIGH | 0x1fe000 },
+        { .shift = 12, .index_bits = 9, .has_rights = true, .reserved = PAE_HIGH },
+    },
+};
+
+/* NX needs EFER.NXE, which the CPU model does not have yet. */
+static bool nx_enabled(const struct cpu *cpu)
+{
+    (void)cpu;
+    return false;
+}
+
+static uint32_t apply_a20(const struct cpu *cpu, uint32_t physical)
+{
+    return phys_a20(cpu->phys) ? physical : physical & ~(1u << 20);
+}
+
+static uint64_t read_entry(struct cpu *cpu, uint32_t address, unsigned size)
+{
+    uint64_t entry = 0;
+    if (phys_is_ram(cpu->phys, address))
+        memcpy(&entry, phys_ram(cpu->phys) + address, size);
+    else
+        io_mmio_read(cpu->io, address, &entry, size);
+    return entry;
+}
+
+static void set_entry_bits(struct cpu *cpu, uint32_t address, uint64_t entry, uint32_t bits)
+{
+    if ((entry & bits) == bits)
+        return;
+    uint32_t low = (uint32_t)entry | bits; /* the bits set here are in the low dword of both formats */
+    if (phys_is_ram(cpu->phys, address))
+        phys_write(cpu->phys, address, &low, sizeof low);
+    else
+        io_mmio_write(cpu->io, address, &low, sizeof low);
+}
+
+static void walk_unpaged(struct cpu *cpu, uint32_t linear, struct paging_result *result)
+{
+    *result = (struct paging_result){ .physical = apply_a20(cpu, linear), .writable = true, .dirty = true,
+                                      .executable = true };
+}
+
+bool paging_walk(struct cpu *cpu, uint32_t linear, enum view_access access, bool user, bool effects,
+                 struct paging_result *result, uint32_t *error)
+{
+    if (!(cpu->cr0 & CR0_PG)) {
+        walk_unpaged(cpu, linear, result);
+        return true;
+    }
+    const struct format *format = cpu->cr4 & CR4_PAE ? &pae : &legacy;
+    const bool large_allowed = format == &pae || cpu->cr4 & CR4_PSE;
+    const bool nx = format == &pae && nx_enabled(cpu);
+    const uint32_t code = (access == VIEW_FOR_WRITE ? PF_WRITE : 0) | (user ? PF_USER : 0) |
+                          (access == VIEW_FOR_EXEC && nx ? PF_FETCH : 0);
+    uint32_t rights = PTE_RW | PTE_US;
+    uint64_t no_execute = 0, entry = 0;
+    uint32_t next = cpu->cr3 & format->root_mask;
+    uint32_t where[LEVELS_MAX];
+    uint64_t seen[LEVELS_MAX];
+    unsigned depth = 0;
+    bool large = false;
+
+    for (;; depth++) {
+        const struct level *level = &format->level[depth];
+        uint32_t index = linear >> level->shift & ((1u << level->index_bits) - 1);
+        where[depth] = apply_a20(cpu, next + index * format->entry_size);
+        entry = seen[depth] = read_entry(cpu, where[depth], format->entry_size);
+        if (!(entry & PTE_P)) {
+            *error = code;
+            return false;
+        }
+        large = level->has_large && large_allowed && entry & PTE_PS;
+        uint64_t reserved = large ? level->reserved_large : level->reserved;
+        if (entry & (nx || format != &pae ? reserved : reserved | PTE_NX)) {
+            *error = code | PF_PRESENT | PF_RESERVED;
+            return false;
+        }
+        if (level->has_rights) {
+            rights &= (uint32_t)entry;
+            no_execute |= entry & PTE_NX;
+        }
+        if (large || depth + 1 == format->levels)
+            break;
+        next = (uint32_t)entry & format->address_mask;
+    }
+
+    bool writable = rights & PTE_RW || (!user && !(cpu->cr0 & CR0_WP));
+    if ((user && !(rights & PTE_US)) || (access == VIEW_FOR_WRITE && !writable) ||
+        (access == VIEW_FOR_EXEC && no_execute)) {
+        *error = code | PF_PRESENT;
+        return false;
+    }
+    const uint32_t leaf_bits = PTE_A | (access == VIEW_FOR_WRITE ? PTE_D : 0);
+    for (unsigned i = 0; effects && i <= depth; i++)
+        if (format->level[i].has_rights)
+            set_entry_bits(cpu, where[i], seen[i], i == depth ? leaf_bits : PTE_A);
+
+    uint32_t offset_mask = (1u << format->level[depth].shift) - 1;
+    uint32_t physical = ((uint32_t)entry & format->address_mask & ~offset_mask) | (linear & offset_mask);
+    *result = (struct paging_result){
+        .physical = apply_a20(cpu, physical),
+        .global = entry & PTE_G && cpu->cr4 & CR4_PGE,
+        .writable = writable,
+        .dirty = (entry | (effects ? leaf_bits : 0)) & PTE_D,
+        .executable = !no_execute,
+    };
+    return true;
+}

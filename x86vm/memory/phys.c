@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Guest RAM and the marks of its pages: see phys.h. The one mapping has an
+ * inaccessible guard on either side, so an access that overshoots RAM faults in
+ * the host instead of reaching other data.
+ */
+#include "x86vm/memory/phys.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define GUARD_SIZE (2u << 20) /* also keeps RAM aligned for huge pages */
+
+/* Marks of our own, beside enum phys_mark. */
+enum { PAGE_READONLY = 0x80, PAGE_HOLE = 0x40, PAGE_OWN = PAGE_READONLY | PAGE_HOLE };
+
+struct phys {
+    uint8_t *map;      /* whole reservation, guards included */
+    size_t map_size;
+    uint8_t *ram;      /* guest-physical 0 */
+    uint64_t ram_size;
+    uint8_t *pages;    /* marks, one byte a page */
+    bool a20;
+    void (*code_written)(void *opaque, uint32_t address, uint32_t size);
+    void *opaque;
+};
+
+struct phys *phys_new(uint64_t ram_size)
+{
+    if (ram_size == 0 || ram_size % PAGE_SIZE || ram_size > PHYS_RAM_MAX) {
+        errno = EINVAL;
+        return NULL;
+    }
+    struct phys *phys = calloc(1, sizeof *phys);
+    if (!phys)
+        return NULL;
+    phys->a20 = true;
+    phys->ram_size = ram_size;
+    phys->map_size = ram_size + 3 * (size_t)GUARD_SIZE;
+    phys->pages = calloc(ram_size >> PAGE_SHIFT, 1);
+    if (!phys->pages)
+        goto free_phys;
+    phys->map = mmap(NULL, phys->map_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (phys->map == MAP_FAILED)
+        goto free_pages;
+    uintptr_t start = ((uintptr_t)phys->map + 2 * GUARD_SIZE - 1) & ~(uintptr_t)(GUARD_SIZE - 1);
+    phys->ram = (uint8_t *)start;
+    if (mprotect(phys->ram, ram_size, PROT_READ | PROT_WRITE) < 0)
+        goto unmap;
+    madvise(phys->ram, ram_size, MADV_HUGEPAGE); /* only a wish */
+    return phys;
+
+unmap:
+    munmap(phys->map, phys->map_size);
+free_pages:
+    free(phys->pages);
+free_phys:
+    free(phys);
+    return NULL;
+}
+
+void phys_free(struct phys *phys)
+{
+    if (!phys)
+        return;
+    munmap(phys->map, phys->map_size);
+    free(phys->pages);
+    free(phys);
+}
+
+uint64_t phys_ram_size(const struct phys *phys)
+{
+    return phys->ram_size;
+}
+
+uint8_t *phys_ram(struct phys *phys)
+{
+    return phys->ram;
+}
+
+/* Sets or clears one of our own marks on every page of RAM the range touches. */
+static void set_own_mark(struct phys *phys, uint32_t address, uint32_t size, uint8_t mark, bool on)
+{
+    if (size == 0)
+        return;
+    uint64_t first = address >> PAGE_SHIFT, last = ((uint64_t)address + size - 1) >> PAGE_SHIFT;
+    for (uint64_t page = first; page <= last && page < phys->ram_size >> PAGE_SHIFT; page++)
+        phys->pages[page] = on ? phys->pages[page] | mark : phys->pages[page] & ~mark;
+}
+
+void phys_set_readonly(struct phys *phys, uint32_t address, uint32_t size, bool readonly)
+{
+    set_own_mark(phys, address, size, PAGE_READONLY, readonly);
+}
+
+void phys_set_hole(struct phys *phys, uint32_t address, uint32_t size, bool hole)
+{
+    set_own_mark(phys, address, size, PAGE_HOLE, hole);
+}
+
+bool phys_is_ram(const struct phys *phys, uint64_t address)
+{
+    return address < phys->ram_size && !(phys->pages[address >> PAGE_SHIFT] & PAGE_HOLE);
+}
+
+bool phys_is_writable(const struct phys *phys, uint64_t address)
+{
+    return address < phys->ram_size && !(phys->pages[address >> PAGE_SHIFT] & PAGE_OWN);
+}
+
+void phys_set_a20(struct phys *phys, bool enabled)
+{
+    phys->a20 = enabled;
+}
+
+bool phys_a20(const struct phys *phys)
+{
+    return phys->a20;
+}
+
+uint8_t phys_marks(const struct phys *phys, uint32_t page)
+{
+    return phys->pages[page] & (uint8_t)~PAGE_OWN;
+}
+
+void phys_mark(struct phys *phys, uint32_t page, enum phys_mark mark)
+{
+    phys->pages[page] |= (uint8_t)mark;
+}
+
+void phys_unmark(struct phys *phys, uint32_t page, enum phys_mark mark)
+{
+    phys->pages[page] &= (uint8_t)~mark;
+}
+
+void phys_on_code_written(struct phys *phys, void (*call)(void *opaque, uint32_t address, uint32_t size), void *opaque)
+{
+    phys->code_written = call;
+    phys->opaque = opaque;
+}
+
+static bool range_is(const struct phys *phys, uint64_t address, size_t size,
+                     bool (*test)(const struct phys *phys, uint64_t address))
+{
+    if (address > phys->ram_size || size > phys->ram_size - address)
+        return false;
+    for (uint64_t at = address & ~(uint64_t)(PAGE_SIZE - 1); at < address + size; at += PAGE_SIZE)
+        if (!test(phys, at))
+            return false;
+    return true;
+}
+
+static uint32_t bytes_left_in_page(uint64_t address, size_t size)
+{
+    uint32_t left = PAGE_SIZE - (address & (PAGE_SIZE - 1));
+    return size < left ? (uint32_t)size : left;
+}
+
+bool phys_dma_read(struct phys *phys, uint64_t address, void *buffer, size_t size)
+{
+    if (!range_is(phys, address, size, phys_is_ram))
+        return false;
+    memcpy(buffer, phys->ram + address, size);
+    return true;
+}
+
+bool phys_dma_write(struct phys *phys, uint64_t address, const void *buffer, size_t size)
+{
+    if (!range_is(phys, address, size, phys_is_writable))
+        return false;
+    const uint8_t *from = buffer;
+    while (size) {
+        uint32_t part = bytes_left_in_page(address, size);
+        phys_write(phys, (uint32_t)address, from, part);
+        address += part;
+        from += part;
+        size -= part;
+    }
+    return true;
+}
+
+void phys_write(struct phys *phys, uint32_t address, const void *buffer, uint32_t size)
+{
+    if (size == 0 || !phys_is_writable(phys, address) || size > PAGE_SIZE - (address & (PAGE_SIZE - 1)))
+        return;
+    if ((phys->pages[address >> PAGE_SHIFT] & PHYS_CODE) && phys->code_written)
+        phys->code_written(phys->opaque, address, size);
+    memcpy(phys->ram + address, buffer, size);
+}

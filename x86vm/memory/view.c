@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The views of guest-linear memory: filling, flushing, and C's own accesses
+ * through them. See view.h; the page walk itself is paging.c.
+ *
+ * A view keeps two logs of the linear pages it has entries for, one for global
+ * pages and one for the others; a byte a page says which log it is in and which
+ * of the three tables may hold an entry. To find the write entries that lead to
+ * a physical page without a scan, the set remembers up to two linear pages for
+ * each; a page written through more of them is looked for in the logs.
+ *
+ * The set holds one address space. Several kept alive over CR3 loads would be
+ * an array of `struct view` pairs here: everything below works on one view.
+ */
+#include "x86vm/memory/view.h"
+
+#include "x86vm/cpu/cpu.h"
+#include "x86vm/memory/io_bus.h"
+#include "x86vm/memory/paging.h"
+#include "x86vm/memory/phys.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { LOGGED = 1, LOGGED_GLOBAL = 2, FILLED_READ = 4, FILLED_WRITE = 8, FILLED_EXEC = 16,
+       FILLED = FILLED_READ | FILLED_WRITE | FILLED_EXEC };
+
+struct page_log {
+    uint32_t *page; /* VIEW_PAGES of room: a page is in at most once */
+    uint32_t count;
+};
+
+struct view {
+    uint64_t *read, *write, *exec; /* the entry tables, `read` the start of the mapping */
+    uint8_t *state;                /* LOGGED.. and FILLED.., one byte a page */
+    struct page_log local, global;
+};
+
+enum { VIEW_SUPERVISOR, VIEW_USER, VIEW_COUNT };
+
+/* Linear pages (plus one; 0 is none) whose write entry leads to a physical page. */
+struct writers { uint32_t a, b; };
+#define WRITERS_MANY UINT32_MAX
+
+struct view_set {
+    void *map;
+    struct view view[VIEW_COUNT];
+    struct writers *writers; /* by physical page */
+    uint64_t generation;
+    struct view_counters counters;
+};
+
+#define LOG_SIZE (VIEW_PAGES * sizeof(uint32_t))
+#define ONE_VIEW_SIZE (VIEW_SIZE + VIEW_PAGES + 2 * LOG_SIZE)
+#define WRITERS_SIZE (VIEW_PAGES * sizeof(struct writers))
+#define MAP_SIZE (VIEW_COUNT * ONE_VIEW_SIZE + WRITERS_SIZE)
+
+static void place_view(struct view *view, uint8_t *at)
+{
+    view->read = (uint64_t *)at;
+    view->write = (uint64_t *)(at + VIEW_WRITE);
+    view->exec = (uint64_t *)(at + VIEW_EXEC);
+    at += VIEW_SIZE;
+    view->local.page = (uint32_t *)at;
+    view->global.page = (uint32_t *)(at + LOG_SIZE);
+    view->state = at + 2 * LOG_SIZE;
+}
+
+struct view_set *view_set_new(void)
+{
+    struct view_set *set = calloc(1, sizeof *set);
+    if (!set)
+        return NULL;
+    set->map = mmap(NULL, MAP_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (set->map == MAP_FAILED) {
+        free(set);
+        return NULL;
+    }
+    madvise(set->map, MAP_SIZE, MADV_NOHUGEPAGE); /* sparse: huge pages would make it all resident */
+    for (int i = 0; i < VIEW_COUNT; i++)
+        place_view(&set->view[i], (uint8_t *)set->map + i * ONE_VIEW_SIZE);
+    set->writers = (struct writers *)((uint8_t *)set->map + VIEW_COUNT * ONE_VIEW_SIZE);
+    return set;
+}
+
+void view_set_free(struct view_set *set)
+{
+    if (!set)
+        return;
+    munmap(set->map, MAP_SIZE);
+    free(set);
+}
+
+static struct view *view_of(struct cpu *cpu, bool user)
+{
+    return &cpu->views->view[user ? VIEW_USER : VIEW_SUPERVISOR];
+}
+
+void view_select(struct cpu *cpu)
+{
+    cpu->tables = view_of(cpu, cpu->cpl == 3)->read;
+}
+
+/* --- filling --- */
+
+static uint64_t addend_of(struct cpu *cpu, uint32_t physical, uint32_t linear)
+{
+    return (uint64_t)(uintptr_t)phys_ram(cpu->phys) + (physical & ~(PAGE_SIZE - 1)) - (linear & ~(PAGE_SIZE - 1));
+}
+
+static void log_page(struct view *view, uint32_t page, uint8_t filled, bool global)
+{
+    uint8_t in = global ? LOGGED_GLOBAL : LOGGED;
+    struct page_log *log = global ? &view->global : &view->local;
+    if (!(view->state[page] & in))
+        log->page[log->count++] = page;
+    view->state[page] |= in | filled;
+}
+
+/* Whether a remembered writer still is one. */
+static bool still_writes(struct cpu *cpu, uint32_t page_plus_1, uint32_t physical_page)
+{
+    uint32_t page = page_plus_1 - 1;
+    uint64_t addend = addend_of(cpu, physical_page << PAGE_SHIFT, page << PAGE_SHIFT);
+    for (int i = 0; i < VIEW_COUNT; i++)
+        if (cpu->views->view[i].write[page] == addend)
+            return true;
+    return false;
+}
+
+static void remember_writer(struct cpu *cpu, uint32_t page, uint32_t physical_page)
+{
+    struct writers *writers = &cpu->views->writers[physical_page];
+    uint32_t mine = page + 1;
+    if (writers->a == mine || writers->b == mine || writers->a == WRITERS_MANY)
+        return;
+    if (!writers->a || !still_writes(cpu, writers->a, physical_page))
+        writers->a = mine;
+    else if (!writers->b || !still_writes(cpu, writers->b, physical_page))
+        writers->b = mine;
+    else
+        writers->a = WRITERS_MANY;
+}
+
+/* Fills what the walk allows: the entry asked for, and beside it those that
+ * need no further bit set in the guest's tables. */
+static uint64_t fill(struct cpu *cpu, struct view *view, uint32_t linear, enum view_access access,
+                     const struct paging_result *walk)
+{
+    if (!phys_is_ram(cpu->phys, walk->physical))
+        return 0;
+    uint32_t page = linear >> PAGE_SHIFT, physical_page = walk->physical >> PAGE_SHIFT;
+    uint64_t addend = addend_of(cpu, walk->physical, linear);
+    bool can_write = walk->writable && walk->dirty && phys_is_writable(cpu->phys, walk->physical) &&
+                     !(phys_marks(cpu->phys, physical_page) & PHYS_CODE);
+    uint8_t filled = FILLED_READ;
+    view->read[page] = addend;
+    if (can_write) {
+        view->write[page] = addend;
+        filled |= FILLED_WRITE;
+        remember_writer(cpu, page, physical_page);
+    }
+    if (access == VIEW_FOR_EXEC) {
+        view->exec[page] = addend;
+        filled |= FILLED_EXEC;
+    }
+    log_page(view, page, filled, walk->global);
+    cpu->views->counters.fills++;
+    return access == VIEW_FOR_WRITE && !can_write ? 0 : addend;
+}
+
+static void walk_or_fault(struct cpu *cpu, uint32_t linear, enum view_access access, bool user,
+                          struct paging_result *walk)
+{
+    uint32_t error;
+    cpu->views->counters.walks++;
+    if (paging_walk(cpu, linear, access, user, true, walk, &error))
+        return;
+    cpu->views->counters.page_faults++;
+    cpu->cr2 = linear;
+    cpu_fault_error(cpu, VEC_PF, error);
+}
+
+uint32_t view_translate(struct cpu *cpu, uint32_t linear, enum view_access access, bool user)
+{
+    struct paging_result walk;
+    walk_or_fault(cpu, linear, access, user, &walk);
+    return walk.physical;
+}
+
+bool view_probe(struct cpu *cpu, uint32_t linear, enum view_access access, bool user, uint32_t *physical)
+{
+    struct paging_result walk;
+    uint32_t error;
+    if (!paging_walk(cpu, linear, access, user, false, &walk, &error))
+        return false;
+    *physical = walk.physical;
+    return true;
+}
+
+uint64_t view_fill(struct cpu *cpu, uint32_t linear, enum view_access access, uint32_t *physical)
+{
+    struct paging_result walk;
+    bool user = cpu->cpl == 3;
+    walk_or_fault(cpu, linear, access, user, &walk);
+    *physical = walk.physical;
+    return fill(cpu, view_of(cpu, user), linear, access, &walk);
+}
+
+/* --- flushing --- */
+
+static void drop_page(struct view *view, uint32_t page)
+{
+    uint8_t state = view->state[page];
+    if (state & FILLED_READ)
+        view->read[page] = 0;
+    if (state & FILLED_WRITE)
+        view->write[page] = 0;
+    if (state & FILLED_EXEC)
+        view->exec[page] = 0;
+    view->state[page] = state & (uint8_t)~FILLED;
+}
+
+static void flush_log(struct view *view, struct page_log *log, uint8_t in)
+{
+    for (uint32_t i = 0; i < log->count; i++) {
+        drop_page(view, log->page[i]);
+        view->state[log->page[i]] &= (uint8_t)~in;
+    }
+    log->count = 0;
+}
+
+static void count_flush(struct view_set *set)
+{
+    set->generation++;
+    set->counters.flushes++;
+}
+
+void view_flush_all(struct cpu *cpu)
+{
+    for (int i = 0; i < VIEW_COUNT; i++) {
+        struct view *view = &cpu->views->view[i];
+        flush_log(view, &view->local, LOGGED);
+        flush_log(view, &view->global, LOGGED_GLOBAL);
+    }
+    count_flush(cpu->views);
+}
+
+void view_flush_nonglobal(struct cpu *cpu)
+{
+    for (int i = 0; i < VIEW_COUNT; i++)
+        flush_log(&cpu->views->view[i], &cpu->views->view[i].local, LOGGED);
+    count_flush(cpu->views);
+}
+
+void view_flush_page(struct cpu *cpu, uint32_t linear)
+{
+    for (int i = 0; i < VIEW_COUNT; i++)
+        drop_page(&cpu->views->view[i], linear >> PAGE_SHIFT);
+    cpu->views->generation++;
+    cpu->views->counters.page_flushes++;
+}
+
+uint64_t view_generation(const struct cpu *cpu)
+{
+    return cpu->views->generation;
+}
+
+/* --- write protection of a physical page --- */
+
+static void protect_linear(struct cpu *cpu, uint32_t page, uint32_t physical_page)
+{
+    uint64_t addend = addend_of(cpu, physical_page << PAGE_SHIFT, page << PAGE_SHIFT);
+    for (int i = 0; i < VIEW_COUNT; i++)
+        if (cpu->views->view[i].write[page] == addend)
+            cpu->views->view[i].write[page] = 0;
+}
+
+static void protect_logged(struct cpu *cpu, const struct page_log *log, uint32_t physical_page)
+{
+    for (uint32_t i = 0; i < log->count; i++)
+        protect_linear(cpu, log->page[i], physical_page);
+}
+
+void view_protect_page(struct cpu *cpu, uint32_t physical_page)
+{
+    struct writers *writers = &cpu->views->writers[physical_page];
+    if (writers->a == WRITERS_MANY) {
+        for (int i = 0; i < VIEW_COUNT; i++) {
+            protect_logged(cpu, &cpu->views->view[i].local, physical_page);
+            protect_logged(cpu, &cpu->views->view[i].global, physical_page);
+        }
+    } else {
+        if (writers->a)
+            protect_linear(cpu, writers->a - 1, physical_page);
+        if (writers->b)
+            protect_linear(cpu, writers->b - 1, physical_page);
+    }
+    *writers = (struct writers){ 0, 0 };
+}
+
+/* --- C's own accesses --- */
+
+static uint32_t left_in_page(uint32_t linear, uint32_t size)
+{
+    uint32_t left = PAGE_SIZE - (linear & (PAGE_SIZE - 1));
+    return size < left ? size : left;
+}
+
+/* Where an access inside one page goes: to `host`, or else the slow way to `physical`. */
+struct place {
+    uint8_t *host;
+    uint32_t physical;
+};
+
+static struct place find_place(struct cpu *cpu, uint32_t linear, enum view_access access, bool user)
+{
+    struct view *view = view_of(cpu, user);
+    uint64_t addend = (access == VIEW_FOR_WRITE ? view->write : view->read)[linear >> PAGE_SHIFT];
+    struct place place = { NULL, 0 };
+    if (!addend) {
+        struct paging_result walk;
+        walk_or_fault(cpu, linear, access, user, &walk);
+        place.physical = walk.physical;
+        addend = fill(cpu, view, linear, access, &walk);
+    }
+    if (addend)
+        place.host = (uint8_t *)(uintptr_t)(addend + linear);
+    return place;
+}
+
+/* memcpy() that needs no call for the sizes that C asks for all the time. */
+static inline void copy(void *to, const void *from, uint32_t size)
+{
+    if (size == 4)
+        memcpy(to, from, 4);
+    else if (size == 2)
+        memcpy(to, from, 2);
+    else if (size == 1)
+        memcpy(to, from, 1);
+    else
+        memcpy(to, from, size);
+}
+
+static void read_place(struct cpu *cpu, const struct place *place, void *buffer, uint32_t size)
+{
+    if (place->host)
+        copy(buffer, place->host, size);
+    else
+        io_mmio_read(cpu->io, place->physical, buffer, size);
+}
+
+static void write_place(struct cpu *cpu, const struct place *place, const void *buffer, uint32_t size)
+{
+    if (place->host)
+        copy(place->host, buffer, size);
+    else if (phys_is_ram(cpu->phys, place->physical))
+        phys_write(cpu->phys, place->physical, buffer, size);
+    else
+        io_mmio_write(cpu->io, place->physical, buffer, size);
+}
+
+void view_read(struct cpu *cpu, uint32_t linear, void *buffer, uint32_t size, bool user)
+{
+    uint32_t first_size = left_in_page(linear, size);
+    struct place first = find_place(cpu, linear, VIEW_FOR_READ, user);
+    if (first_size == size) {
+        read_place(cpu, &first, buffer, size);
+        return;
+    }
+    struct place second = find_place(cpu, linear + first_size, VIEW_FOR_READ, user);
+    read_place(cpu, &first, buffer, first_size);
+    read_place(cpu, &second, (uint8_t *)buffer + first_size, size - first_size);
+}
+
+void view_write(struct cpu *cpu, uint32_t linear, const void *buffer, uint32_t size, bool user)
+{
+    uint32_t first_size = left_in_page(linear, size);
+    struct place first = find_place(cpu, linear, VIEW_FOR_WRITE, user);
+    if (first_size == size) {
+        write_place(cpu, &first, buffer, size);
+        return;
+    }
+    struct place second = find_place(cpu, linear + first_size, VIEW_FOR_WRITE, user);
+    write_place(cpu, &first, buffer, first_size);
+    write_place(cpu, &second, (const uint8_t *)buffer + first_size, size - first_size);
+}
+
+void view_check_write(struct cpu *cpu, uint32_t linear, uint32_t size, bool user)
+{
+    uint32_t first_size = left_in_page(linear, size);
+    find_place(cpu, linear, VIEW_FOR_WRITE, user);
+    if (first_size < size)
+        find_place(cpu, linear + first_size, VIEW_FOR_WRITE, user);
+}
+
+void view_get_counters(const struct cpu *cpu, struct view_counters *out)
+{
+    *out = cpu->views->counters;
+}
