@@ -1,0 +1,196 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Fetches Debian's i386 kernel and busybox and assembles from them what the guests
+# of the demonstration and the tests boot:
+#
+#   CACHE/images/vmlinuz, initrd.gz      the kernel of linux-image-686 and an initramfs
+#   CACHE/images/vmlinuz-pae, -pae.gz    the same with linux-image-686-pae (--pae)
+#   CACHE/images/iperf.gz                iperf3 as a further initramfs part (--iperf)
+#   CACHE/images/8m.sha256               checksum of the file that each guest serves
+#   CACHE/images/versions.txt            which packages they are made of
+#
+# Uses apt with directories of its own, so this machine's package lists and
+# architectures stay as they are, and needs no root. A second run finds
+# everything in the cache and needs no network; --refresh asks the archive again.
+#
+# usage: tools/guest_image.sh [--pae] [--iperf] [--refresh] [CACHE]
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+pae= iperf= refresh=
+while [ $# -gt 0 ]; do
+    case $1 in
+    --pae) pae=1 ;;
+    --iperf) iperf=1 ;;
+    --refresh) refresh=1 ;;
+    -*) sed -n '3,18s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    *) break ;;
+    esac
+    shift
+done
+cache=${1:-${VSWITCH_CACHE:-cache}}
+mkdir -p "$cache/apt" "$cache/debs" "$cache/images"
+cache=$(cd "$cache" && pwd)
+apt=$cache/apt debs=$cache/debs images=$cache/images
+
+say() { echo "images: $*" >&2; }
+fail() { say "$*"; exit 1; }
+for tool in cpio gzip dpkg-deb strip depmod apt-get; do
+    PATH=$PATH:/usr/sbin:/sbin command -v "$tool" >/dev/null || fail "$tool is missing: run 'make deps' first"
+done
+PATH=$PATH:/usr/sbin:/sbin
+
+scratch=$(mktemp -d "$cache/work.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 1' INT TERM HUP
+
+# Modules that a guest may load; what they depend on comes along.
+modules='e1000 ne2k-pci ne virtio_pci virtio_net 8021q'
+iperf_packages='iperf3 libiperf0 libsctp1 libssl3 libc6'
+
+# --- fetching ------------------------------------------------------------
+
+# The archives this machine uses for Debian itself, else the public one.
+write_sources() {
+    list=$(apt-get indextargets --format '$(ORIGIN)|deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 2>/dev/null |
+        sed -n 's/^Debian|//p' | sort -u || true)
+    case $list in
+    *bookworm*) echo "$list" ;;
+    *) for suite in 'debian bookworm' 'debian bookworm-updates' 'debian-security bookworm-security'; do
+            echo "deb $mirror/$suite main"
+        done ;;
+    esac >"$apt/sources.list"
+}
+
+private_apt() {
+    tool=$1; shift
+    "$tool" -qq -o APT::Architecture=i386 -o APT::Architectures=i386 -o APT::Sandbox::User="$(id -un)" \
+        -o Acquire::Languages=none -o Dir::State="$apt/state" -o Dir::State::Lists="$apt/lists" \
+        -o Dir::State::status=/dev/null -o Dir::Cache="$apt/cache" -o Dir::Etc::SourceList="$apt/sources.list" \
+        -o Dir::Etc::SourceParts=/dev/null -o Dir::Etc::Preferences=/dev/null \
+        -o Dir::Etc::PreferencesParts=/dev/null "$@"
+}
+
+# Asks the archive once a run; one list that cannot be read (a mirror in the
+# middle of an update) is no reason to stop.
+update_lists() {
+    [ ! -e "$scratch/updated" ] || return 0
+    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/state"
+    write_sources
+    say "asking Debian's archive for its i386 packages"
+    private_apt apt-get update >"$apt/update.log" 2>&1 ||
+        private_apt apt-get -o Acquire::CompressionTypes::Order::=gz update >"$apt/update.log" 2>&1 ||
+        say "some package lists could not be read (see $apt/update.log); going on with the others"
+    : >"$scratch/updated"
+}
+
+# deb_of NAME: the path of a package in the cache, fetched if it is not there.
+deb_of() {
+    if [ -z "$refresh" ]; then
+        for f in "$debs/$1"_*.deb; do [ -e "$f" ] && echo "$f" && return; done
+    fi
+    update_lists
+    say "fetching $1"
+    mkdir -p "$debs/new"
+    (cd "$debs/new" && private_apt apt-get download "$1" >&2) || fail "cannot fetch $1"
+    rm -f "$debs/$1"_*.deb
+    mv "$debs/new/$1"_*.deb "$debs/"
+    echo "$debs/$1"_*.deb
+}
+
+# kernel_of METAPACKAGE: the name of the kernel package it stands for now.
+kernel_of() {
+    if [ -s "$debs/$1.resolved" ] && [ -z "$refresh" ]; then cat "$debs/$1.resolved"; return; fi
+    update_lists
+    name=$(private_apt apt-cache depends "$1" | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
+    [ -n "$name" ] || fail "$1 names no kernel package"
+    echo "$name" | tee "$debs/$1.resolved"
+}
+
+# --- assembling ----------------------------------------------------------
+
+pack() { # pack DIR OUT: a gzip'd newc archive, the same bytes for the same content
+    find "$1" -exec touch -h -d @0 {} +
+    (cd "$1" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --reproducible --quiet) | gzip -9n >"$2.new"
+    mv "$2.new" "$2"
+}
+
+# Copies one module and what it depends on, by the whole tree's modules.dep.
+copy_modules() { # TREE ROOT VERSION
+    dep=$1/lib/modules/$3/modules.dep
+    for m in $modules; do
+        line=$(grep -E "/$(echo "$m" | sed 's/[-_]/[-_]/g')\.ko:" "$dep") || { say "kernel has no module $m"; continue; }
+        for file in $(echo "$line" | tr -d ':'); do
+            mkdir -p "$2/lib/modules/$3/$(dirname "$file")"
+            strip --strip-debug -o "$2/lib/modules/$3/$file" "$1/lib/modules/$3/$file"
+        done
+    done
+    depmod -b "$2" "$3" 2>/dev/null
+    find "$2/lib/modules" -name '*.bin' -delete
+}
+
+make_root() { # ROOT BUSYBOX_DEB
+    mkdir -p "$1/bin" "$1/sbin" "$1/usr/bin" "$1/usr/sbin" "$1/etc/vs.d" "$scratch/busybox"
+    dpkg-deb -x "$2" "$scratch/busybox"
+    cp "$scratch/busybox/bin/busybox" "$1/bin/busybox"
+    ln -sf busybox "$1/bin/sh"
+    cp "$here/guest_init.sh" "$1/init"
+    chmod 755 "$1/init"
+    seq 1 20000 | head -c 65536 >"$1/etc/block"
+    printf 'root:x:0:0:root:/:/bin/sh\n' >"$1/etc/passwd"
+    echo 'while :; do setsid cttyhack sh; done' >"$1/etc/vs.d/shell"
+    echo 'poweroff -f' >"$1/etc/vs.d/poweroff"
+    echo 'reboot -f' >"$1/etc/vs.d/reboot"
+}
+
+# build METAPACKAGE KERNEL_OUT INITRD_OUT
+build() {
+    kernel=$(kernel_of "$1")
+    kernel_deb=$(deb_of "$kernel")
+    busybox_deb=$(deb_of busybox-static)
+    stamp="$(basename "$kernel_deb") $(basename "$busybox_deb") $(cat "$0" "$here/guest_init.sh" | sha256sum | cut -c1-16)"
+    if [ -s "$images/$2" ] && [ -s "$images/$3" ] && [ "$(cat "$images/$3.stamp" 2>/dev/null)" = "$stamp" ]; then
+        return 0
+    fi
+    say "assembling $2 and $3"
+    version=${kernel#linux-image-}
+    tree=$scratch/$version root=$scratch/root-$version
+    mkdir -p "$tree" "$root"
+    dpkg-deb --fsys-tarfile "$kernel_deb" | tar -x -C "$tree" ./boot ./lib/modules
+    depmod -b "$tree" "$version"
+    make_root "$root" "$busybox_deb"
+    copy_modules "$tree" "$root" "$version"
+    seq 1 20000 | head -c 65536 >"$scratch/block"
+    n=0
+    while [ $n -lt 128 ]; do cat "$scratch/block"; n=$((n + 1)); done | sha256sum | cut -d' ' -f1 >"$images/8m.sha256"
+    cp "$tree/boot/vmlinuz-$version" "$images/$2.new"
+    mv "$images/$2.new" "$images/$2"
+    pack "$root" "$images/$3"
+    echo "$stamp" >"$images/$3.stamp"
+}
+
+# iperf3 with its libraries, as a part to append to an initramfs.
+build_iperf() {
+    [ ! -s "$images/iperf.gz" ] || [ -n "$refresh" ] || return 0
+    say "assembling iperf.gz"
+    for p in $iperf_packages; do
+        deb=$(deb_of "$p")
+        dpkg-deb -x "$deb" "$scratch/iperf-all"
+    done
+    root=$scratch/iperf lib=$scratch/iperf-all
+    mkdir -p "$root/lib" "$root/usr/bin"
+    cp "$lib/usr/bin/iperf3" "$root/usr/bin/"
+    for so in libiperf.so.0 libsctp.so.1 libssl.so.3 libcrypto.so.3 libc.so.6 libm.so.6 ld-linux.so.2; do
+        file=$(find "$lib" -name "$so" ! -path '*/debug/*' | head -n 1)
+        [ -n "$file" ] || fail "iperf3's library $so is in none of: $iperf_packages"
+        cp -L "$file" "$root/lib/$so"
+    done
+    pack "$root" "$images/iperf.gz"
+}
+
+build linux-image-686 vmlinuz initrd.gz
+[ -z "$pae" ] || build linux-image-686-pae vmlinuz-pae initrd-pae.gz
+[ -z "$iperf" ] || build_iperf
+(cd "$debs" && for f in *.deb; do echo "${f%.deb}"; done) >"$images/versions.txt"
+say "ready: $images ($(tr '\n' ' ' <"$images/versions.txt"))"
