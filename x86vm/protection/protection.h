@@ -41,7 +41,8 @@ void protection_push(struct cpu *cpu, uint32_t value, unsigned size);
 uint32_t protection_pop(struct cpu *cpu, unsigned size);
 
 /* --- transfer.c: far JMP, CALL, RET; vol. 2 --- */
-void protection_far_jump(struct cpu *cpu, uint16_t selector, uint32_t offset, unsigned size);
+/* return_eip: the address after the instruction (JMP to a task saves it too). */
+void protection_far_jump(struct cpu *cpu, uint16_t selector, uint32_t offset, unsigned size, uint32_t return_eip);
 void protection_far_call(struct cpu *cpu, uint16_t selector, uint32_t offset, unsigned size, uint32_t return_eip);
 void protection_far_return(struct cpu *cpu, unsigned size, uint16_t release);
 
@@ -56,6 +57,10 @@ enum interrupt_source {
  * (protection_exception) turns nesting into #DF and shutdown. */
 void protection_interrupt(struct cpu *cpu, uint8_t vector, enum interrupt_source source,
                           bool has_error, uint32_t error, uint32_t return_eip);
+/* Debug registers: what raises #DB does so by cpu_fault_error(cpu, VEC_DB, bits),
+ * where bits are those to set in DR6 (no error code is pushed). */
+enum { DR6_BD = 1u << 13, DR6_BS = 1u << 14, DR6_BT = 1u << 15, DR7_GD = 1u << 13 };
+
 /* Delivers the exception recorded in cpu->fault_* with the double-fault rules
  * (vol. 3, 6.15, table 6-5); sets cpu->shutdown on a triple fault. Sets its own fault_env
  * while it works. Handles DR6/CR2 conventions. Never longjmps. */
@@ -64,7 +69,8 @@ void protection_exception(struct cpu *cpu);
 void protection_hardware_interrupt(struct cpu *cpu, uint8_t vector);
 /* INT n in v8086 mode honours IOPL/VME. */
 void protection_int(struct cpu *cpu, uint8_t vector, uint32_t return_eip);
-void protection_iret(struct cpu *cpu, unsigned size);
+/* return_eip: the address after the instruction (return from a nested task saves it). */
+void protection_iret(struct cpu *cpu, unsigned size, uint32_t return_eip);
 
 /* --- task.c: hardware task switch, vol. 3, ch. 7 --- */
 enum task_switch { TASK_JUMP, TASK_CALL, TASK_IRET, TASK_INTERRUPT };

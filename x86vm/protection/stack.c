@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Pushes and pops of C code, one at a time (protection.h) or a frame at a time
+ * (stack.h), and the stacks of the inner levels that the TSS names.
+ */
+#include "x86vm/protection/stack.h"
+
+#include "x86vm/protection/descriptor.h"
+#include "x86vm/protection/protection.h"
+
+struct stack stack_current(const struct cpu *cpu, uint32_t ext)
+{
+    return (struct stack){ .segment = cpu->seg[CPU_SS], .pointer = cpu->regs[CPU_ESP], .error = ext,
+                           .user = cpu->cpl == 3 };
+}
+
+struct stack stack_of_level(struct cpu *cpu, unsigned cpl, uint32_t ext)
+{
+    const bool wide = cpu->tr.access & SYS_WIDE;
+    const uint32_t offset = wide ? 4 + 8 * cpl : 2 + 4 * cpl;
+    uint32_t pointer;
+    uint16_t selector;
+    struct descriptor d;
+
+    if (!(cpu->tr.access & SEG_P) || offset + (wide ? 7 : 3) > cpu->tr.limit)
+        fault_selector(cpu, VEC_TS, cpu->tr.selector, ext);
+    if (wide) {
+        uint32_t pair[2];
+        view_read(cpu, cpu->tr.base + offset, pair, sizeof pair, false);
+        pointer = pair[0];
+        selector = pair[1];
+    } else {
+        uint16_t pair[2];
+        view_read(cpu, cpu->tr.base + offset, pair, sizeof pair, false);
+        pointer = pair[0];
+        selector = pair[1];
+    }
+    if (selector_is_null(selector))
+        cpu_fault_error(cpu, VEC_TS, ext);
+    descriptor_fetch_or_fault(cpu, selector, VEC_TS, ext, &d);
+    if ((selector & SELECTOR_RPL) != cpl || descriptor_dpl(&d) != cpl || !descriptor_is_writable(&d))
+        fault_selector(cpu, VEC_TS, selector, ext);
+    if (!descriptor_present(&d))
+        fault_selector(cpu, VEC_SS, selector, ext);
+    descriptor_touch(cpu, selector, &d);
+    return (struct stack){ .segment = descriptor_segment(&d, selector), .pointer = pointer,
+                           .error = (selector & 0xfffcu) | ext, .user = cpl == 3 };
+}
+
+static uint32_t pointer_mask(const struct stack *stack)
+{
+    return stack->segment.access & SEG_DB ? 0xffffffff : 0xffff;
+}
+
+static uint32_t merge_pointer(const struct stack *stack, uint32_t value)
+{
+    const uint32_t mask = pointer_mask(stack);
+    return (stack->pointer & ~mask) | (value & mask);
+}
+
+static void require_room(struct cpu *cpu, const struct stack *stack, uint32_t offset, uint32_t size)
+{
+    if (!(stack->segment.access & SEG_P) || !segment_admits(&stack->segment, offset, size))
+        cpu_fault_error(cpu, VEC_SS, stack->error);
+}
+
+/* True when [offset, offset+size) does not wrap at the top of the stack's address range. */
+static bool contiguous(const struct stack *stack, uint32_t offset, uint32_t size)
+{
+    const uint32_t last = offset + size - 1;
+    return last >= offset && last <= pointer_mask(stack);
+}
+
+void stack_push(struct cpu *cpu, struct stack *stack, const uint32_t *slots, unsigned count, unsigned size)
+{
+    uint16_t narrow[STACK_FRAME_MAX];
+    const void *image = slots;
+    const uint32_t bytes = count * size;
+    const uint32_t first = (stack->pointer - bytes) & pointer_mask(stack);
+
+    if (size == 2) {
+        for (unsigned i = 0; i < count; i++)
+            narrow[i] = slots[i];
+        image = narrow;
+    }
+    if (contiguous(stack, first, bytes)) {
+        require_room(cpu, stack, first, bytes);
+        view_write(cpu, stack->segment.base + first, image, bytes, stack->user);
+    } else {
+        for (unsigned i = count; i-- > 0;) {
+            const uint32_t offset = (first + i * size) & pointer_mask(stack);
+            require_room(cpu, stack, offset, size);
+            view_write(cpu, stack->segment.base + offset, (const uint8_t *)image + i * size, size, stack->user);
+        }
+    }
+    stack->pointer = merge_pointer(stack, first);
+}
+
+void stack_pop(struct cpu *cpu, struct stack *stack, uint32_t *slots, unsigned count, unsigned size)
+{
+    uint16_t narrow[STACK_FRAME_MAX];
+    void *image = size == 2 ? (void *)narrow : slots;
+    const uint32_t bytes = count * size;
+    const uint32_t first = stack->pointer & pointer_mask(stack);
+
+    if (contiguous(stack, first, bytes)) {
+        require_room(cpu, stack, first, bytes);
+        view_read(cpu, stack->segment.base + first, image, bytes, stack->user);
+    } else {
+        for (unsigned i = 0; i < count; i++) {
+            const uint32_t offset = (first + i * size) & pointer_mask(stack);
+            require_room(cpu, stack, offset, size);
+            view_read(cpu, stack->segment.base + offset, (uint8_t *)image + i * size, size, stack->user);
+        }
+    }
+    if (size == 2)
+        for (unsigned i = 0; i < count; i++)
+            slots[i] = narrow[i];
+    stack_skip(stack, bytes);
+}
+
+void stack_skip(struct stack *stack, uint32_t bytes)
+{
+    stack->pointer = merge_pointer(stack, stack->pointer + bytes);
+}
+
+void protection_push(struct cpu *cpu, uint32_t value, unsigned size)
+{
+    struct stack stack = stack_current(cpu, 0);
+    stack_push(cpu, &stack, &value, 1, size);
+    stack_commit_pointer(cpu, &stack);
+}
+
+uint32_t protection_pop(struct cpu *cpu, unsigned size)
+{
+    struct stack stack = stack_current(cpu, 0);
+    uint32_t value;
+    stack_pop(cpu, &stack, &value, 1, size);
+    stack_commit_pointer(cpu, &stack);
+    return value;
+}
