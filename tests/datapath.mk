@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The data path alone, with taps: for tests/integration/tap_tap.sh and measurements.
+
+DATAPATH_SRCS := vswitchd/datapath.c $(call srcs,vswitchd/core) vswitchd/ports/port.c vswitchd/ports/port_queue.c \
+    vswitchd/ports/port_tap.c vswitchd/os/event_loop.c vswitchd/os/netlink.c vswitchd/os/log.c
+
+$(BUILD)/tests/tap_switch: $(call objs,tests/integration/tap_switch.c $(DATAPATH_SRCS))
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_EVENT) $(LIBS_NL)

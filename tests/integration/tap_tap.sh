@@ -1,0 +1,100 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Taps on one switch, end to end, with the data path alone (tap_switch.c):
+#
+#   namespace A [ta 10.77.0.1] ── tap_switch ── [tb 10.77.0.2] namespace B
+#
+# The taps are made in a namespace S and moved, so that A and B cannot reach each
+# other but through the switch. Needs root. Prints one line a check; ends what it started.
+set -u
+BUILD=${BUILD:-build}
+PROGRAM=$BUILD/tests/tap_switch
+TAG=vst$$
+FAILED=0
+PID=
+OUT=$(mktemp -d)
+
+cleanup() {
+    [ -n "$PID" ] && kill "$PID" 2>/dev/null && wait "$PID" 2>/dev/null
+    for ns in "$TAG-s" "$TAG-a" "$TAG-b"; do ip netns del "$ns" 2>/dev/null; done
+    rm -rf "$OUT"
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM
+
+check() { # what, command...
+    what=$1; shift
+    if "$@" >"$OUT/last" 2>&1; then echo "ok   $what"; else
+        echo "FAIL $what"; sed 's/^/     /' "$OUT/last"; FAILED=1; fi
+}
+refuse() { what=$1; shift; if "$@" >"$OUT/last" 2>&1; then echo "FAIL $what"; FAILED=1; else echo "ok   $what"; fi; }
+in_a() { ip netns exec "$TAG-a" "$@"; }
+in_b() { ip netns exec "$TAG-b" "$@"; }
+
+start() { # port specifications of ta, tb
+    for ns in s a b; do ip netns add "$TAG-$ns"; ip -n "$TAG-$ns" link set lo up; done
+    ip netns exec "$TAG-s" "$PROGRAM" "$@" >"$OUT/counters" 2>"$OUT/errors" &
+    PID=$!
+    i=0
+    until grep -q ready "$OUT/counters"; do
+        i=$((i + 1)); [ $i -gt 50 ] && { echo "FAIL start"; cat "$OUT/errors"; exit 1; }; sleep 0.1
+    done
+    ip -n "$TAG-s" link set ta netns "$TAG-a"
+    ip -n "$TAG-s" link set tb netns "$TAG-b"
+    in_a ip addr add 10.77.0.1/24 dev ta; in_a ip link set ta up
+    in_b ip addr add 10.77.0.2/24 dev tb; in_b ip link set tb up
+}
+
+stop() {
+    kill "$PID"; wait "$PID"; result=$?; PID=
+    for ns in s a b; do ip netns del "$TAG-$ns"; done
+    return $result
+}
+
+transfer() { # bytes: from a to b over TCP, compared
+    head -c "$1" /dev/urandom >"$OUT/sent"
+    in_b timeout 20 python3 -c '
+import socket, sys
+s = socket.create_server(("10.77.0.2", 7000)); print("ready", flush=True)
+c, _ = s.accept(); f = open(sys.argv[1], "wb")
+while True:
+    d = c.recv(65536)
+    if not d: break
+    f.write(d)' "$OUT/received" >"$OUT/server" &
+    server=$!
+    until grep -q ready "$OUT/server" || ! kill -0 $server 2>/dev/null; do sleep 0.05; done
+    in_a timeout 20 python3 -c '
+import socket, sys
+s = socket.create_connection(("10.77.0.2", 7000), 5); s.sendall(open(sys.argv[1], "rb").read()); s.close()' "$OUT/sent"
+    wait $server
+    cmp "$OUT/sent" "$OUT/received"
+}
+
+for kinds in "ta tb" "ta tb,plain" "ta,plain tb"; do
+    echo "# $kinds"
+    start $kinds
+    check "ping" in_a ping -c 3 -i 0.05 -W 1 10.77.0.2
+    check "ping with 1472 bytes" in_a ping -c 1 -W 1 -s 1472 -M do 10.77.0.2
+    check "8 MiB over TCP arrive whole" transfer 8388608
+    check "ends at SIGTERM" stop
+    if [ "$kinds" = "ta tb,plain" ]; then
+        check "super-frames were cut at the plain tap" grep -q 'tb .*segments=[1-9]' "$OUT/counters"
+    fi
+    cat "$OUT/counters" | sed 's/^/     /'
+done
+
+echo "# VLANs"
+start ta,access=10 tb,access=20
+refuse "no way from VLAN 10 to VLAN 20" in_a ping -c 1 -W 1 10.77.0.2
+stop
+start ta,access=10 tb,trunk=20,native=10
+check "access 10 reaches native 10" in_a ping -c 1 -W 1 10.77.0.2
+stop
+
+echo "# jumbo"
+start ta,mtu=9000 tb,mtu=9000
+in_a ip link set ta mtu 9000; in_b ip link set tb mtu 9000
+check "ping with 8972 bytes" in_a ping -c 1 -W 1 -s 8972 -M do 10.77.0.2
+stop
+exit $FAILED

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Taps (port_tap.h): one read() or write() a frame, header and frame in one
+ * piece; the header lies in the frame's headroom. There is no call that moves
+ * several frames, and none is missed: the cost is in the kernel's own stack.
+ */
+#include "vswitchd/ports/port_tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <linux/virtio_net.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define TUN_DEVICE "/dev/net/tun"
+#define VNET_SIZE ((uint32_t)sizeof(struct virtio_net_hdr_mrg_rxbuf))
+
+struct port_tap {
+    struct port port;
+    struct netlink *nl;
+    struct event_watch *watch;
+    struct netlink_watch *link_watch;
+    uint8_t *buffer; /* FRAME_BUFFER_SIZE: the frame being received */
+    int fd;
+    int index;
+    bool blocked; /* a write found no room */
+    bool moved;   /* … out of this network namespace */
+    bool gone;    /* the interface was deleted */
+    char interface[IFNAMSIZ];
+};
+
+static struct port_tap *tap_of(struct port *port)
+{
+    return (struct port_tap *)port;
+}
+
+void port_tap_config_init(struct port_tap_config *config, const char *name)
+{
+    *config = (struct port_tap_config){.name = name, .mtu = 1500, .offload = true};
+}
+
+bool port_tap_interface_valid(const char *name)
+{
+    size_t length = strlen(name);
+    if (length == 0 || length >= IFNAMSIZ || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return false;
+    for (size_t i = 0; i < length; i++)
+        if (name[i] <= ' ' || name[i] > '~' || strchr("/:%", name[i]))
+            return false;
+    return true;
+}
+
+/* ---- state ---- */
+
+static void set_link(struct port_tap *tap, bool up)
+{
+    tap->blocked = false;
+    /* Of a deleted interface the descriptor reports nothing but an error, for ever. */
+    event_watch_set(tap->watch, tap->gone ? 0 : EVENT_READ);
+    port_link_changed(&tap->port, up && !tap->gone);
+}
+
+/* Whether the interface behind the descriptor still exists, wherever it is now. */
+static void find_out(struct port_tap *tap)
+{
+    struct ifreq request = {0};
+    tap->gone = ioctl(tap->fd, TUNGETIFF, &request) < 0;
+    set_link(tap, true);
+}
+
+static void tap_link(void *context, bool exists, bool up)
+{
+    struct port_tap *tap = context;
+    if (exists) {
+        set_link(tap, up);
+    } else {
+        /* Deleted, or moved to another namespace: there it is out of sight, and taken to be up. */
+        tap->moved = true;
+        find_out(tap);
+    }
+}
+
+/* ---- frames ---- */
+
+_Static_assert(sizeof(struct frame_offload) == sizeof(struct virtio_net_hdr) &&
+                   offsetof(struct frame_offload, gso_size) == offsetof(struct virtio_net_hdr, gso_size) &&
+                   offsetof(struct frame_offload, csum_offset) == offsetof(struct virtio_net_hdr, csum_offset),
+               "the kernel's header is copied as it stands");
+
+static bool tap_receive(struct port *port, unsigned budget)
+{
+    struct port_tap *tap = tap_of(port);
+    uint8_t *start = tap->buffer + FRAME_HEADROOM - VNET_SIZE;
+    for (unsigned i = 0; i < budget; i++) {
+        ssize_t size = read(tap->fd, start, VNET_SIZE + FRAME_MAX + 1);
+        if (size < 0 && errno == EINTR)
+            continue;
+        if (size < 0 && errno != EAGAIN)
+            find_out(tap);
+        if (size < (ssize_t)VNET_SIZE)
+            break;
+        struct frame frame = {.data = tap->buffer + FRAME_HEADROOM, .size = (uint32_t)size - VNET_SIZE};
+        memcpy(&frame.offload, start, sizeof(frame.offload));
+        port_deliver(port, &frame);
+    }
+    /* What is left keeps the descriptor readable. */
+    return false;
+}
+
+static enum port_send_result tap_send(struct port *port, const struct frame *frame)
+{
+    struct port_tap *tap = tap_of(port);
+    uint8_t *start = frame->data - VNET_SIZE;
+    memset(start, 0, VNET_SIZE);
+    memcpy(start, &frame->offload, sizeof(frame->offload));
+    ssize_t size;
+    do {
+        size = write(tap->fd, start, VNET_SIZE + frame->size);
+    } while (size < 0 && errno == EINTR);
+    if (size >= 0)
+        return PORT_SEND_OK;
+    switch (errno) {
+    case EAGAIN:
+        tap->blocked = true;
+        event_watch_set(tap->watch, EVENT_READ | EVENT_WRITE);
+        return PORT_SEND_BLOCKED;
+    case EIO:    /* the interface is down */
+    case EBADFD: /* … or deleted */
+        return PORT_SEND_DOWN;
+    case EMSGSIZE:
+        return PORT_SEND_TOO_BIG;
+    default:
+        return PORT_SEND_ERROR;
+    }
+}
+
+static void tap_event(void *context, unsigned events)
+{
+    struct port_tap *tap = context;
+    if (events & EVENT_WRITE && tap->blocked) {
+        tap->blocked = false;
+        event_watch_set(tap->watch, EVENT_READ);
+        port_writable(&tap->port);
+    }
+    if (events & EVENT_READ)
+        port_readable(&tap->port);
+}
+
+static int tap_set_mtu(struct port *port, uint32_t mtu)
+{
+    struct port_tap *tap = tap_of(port);
+    if (tap->moved)
+        return 0; /* whoever moved it looks after it */
+    return netlink_link_set(tap->nl, tap->index, &(struct netlink_link_change){.mtu = mtu});
+}
+
+static void tap_describe(const struct port *port, char *text, size_t size)
+{
+    const struct port_tap *tap = (const struct port_tap *)port;
+    snprintf(text, size, "interface %s%s", tap->interface, 
+             tap->gone ? ", deleted by somebody" : tap->moved ? ", moved to another namespace" : "");
+}
+
+static void tap_destroy(struct port *port)
+{
+    struct port_tap *tap = tap_of(port);
+    netlink_watch_destroy(tap->link_watch);
+    event_watch_destroy(tap->watch);
+    if (tap->fd >= 0)
+        close(tap->fd);
+    port_fini(port);
+    free(tap->buffer);
+    free(tap);
+}
+
+static const struct port_ops tap_ops = {
+    .type = "tap",
+    .receive = tap_receive,
+    .send = tap_send,
+    .set_mtu = tap_set_mtu,
+    .describe = tap_describe,
+    .destroy = tap_destroy,
+};
+
+/* ---- creation ---- */
+
+static int fail(char error[PORT_ERROR_SIZE], int code, const char *format, const char *what)
+{
+    int length = snprintf(error, PORT_ERROR_SIZE, format, what);
+    if (length >= 0 && (size_t)length < PORT_ERROR_SIZE)
+        snprintf(error + length, PORT_ERROR_SIZE - (size_t)length, ": %s", strerror(code));
+    return code;
+}
+
+static int open_tun(int *fd, char error[PORT_ERROR_SIZE])
+{
+    *fd = open(TUN_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (*fd >= 0)
+        return 0;
+    if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
+        return fail(error, errno, "%s is missing: load the kernel's tun module, or pass the device into this container",
+                    TUN_DEVICE);
+    return fail(error, errno, "cannot open %s for reading and writing: taps need that and CAP_NET_ADMIN", TUN_DEVICE);
+}
+
+static int attach(struct port_tap *tap, bool offload, char error[PORT_ERROR_SIZE])
+{
+    struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
+    int header_size = (int)VNET_SIZE;
+    unsigned flags = offload ? TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN : 0;
+    memcpy(request.ifr_name, tap->interface, IFNAMSIZ);
+    if (ioctl(tap->fd, TUNSETIFF, &request) < 0) {
+        if (errno == EPERM)
+            return fail(error, errno, "cannot create tap %s: that needs CAP_NET_ADMIN in this network namespace",
+                        tap->interface);
+        if (errno == EBUSY)
+            return fail(error, errno, "tap %s is in use by another program", tap->interface);
+        if (errno == EINVAL)
+            return fail(error, errno, "an interface %s exists and is not a tap of this kind", tap->interface);
+        return fail(error, errno, "cannot create tap %s", tap->interface);
+    }
+    if (ioctl(tap->fd, TUNSETVNETHDRSZ, &header_size) < 0 || ioctl(tap->fd, TUNSETOFFLOAD, flags) < 0)
+        return fail(error, errno, "cannot set up the offloads of tap %s", tap->interface);
+    tap->port.capabilities = (struct port_capabilities){
+        .csum = offload, .tso4 = offload, .tso6 = offload, .tso_ecn = offload};
+    return 0;
+}
+
+static int configure(struct port_tap *tap, const struct port_tap_config *config, char error[PORT_ERROR_SIZE])
+{
+    uint32_t mtu = config->mtu ? config->mtu : 1500;
+    int result = netlink_link_index(tap->nl, tap->interface, &tap->index);
+    if (result == 0)
+        result = netlink_link_set(tap->nl, tap->index, &(struct netlink_link_change){.mtu = mtu});
+    if (result)
+        return fail(error, result, "cannot set the MTU of tap %s", tap->interface);
+    for (unsigned i = 0; i < config->address_count && i < PORT_TAP_ADDRESSES_MAX; i++) {
+        result = netlink_address_add(tap->nl, tap->index, config->addresses[i]);
+        if (result)
+            return fail(error, result, "cannot give a tap the address %s", config->addresses[i]);
+    }
+    result = netlink_link_set(tap->nl, tap->index, &(struct netlink_link_change){.up = true});
+    return result ? fail(error, result, "cannot bring up tap %s", tap->interface) : 0;
+}
+
+static int check(const struct port_tap_config *config, const char *interface, char error[PORT_ERROR_SIZE])
+{
+    if (!port_name_valid(config->name))
+        return fail(error, EINVAL, "a port's name has 1 to 31 letters, digits, '.', '_' or '-', not \"%.40s\"",
+                    config->name);
+    if (!port_tap_interface_valid(interface))
+        return fail(error, EINVAL, "an interface's name has 1 to 15 characters without '/', ':', '%%' or spaces, not \"%.40s\"",
+                    interface);
+    for (unsigned i = 0; i < config->address_count && i < PORT_TAP_ADDRESSES_MAX; i++)
+        if (!netlink_address_valid(config->addresses[i]))
+            return fail(error, EINVAL, "not an address like 10.9.0.1/24 or fd00::1/64: \"%.60s\"", config->addresses[i]);
+    return 0;
+}
+
+int port_tap_create(struct event_loop *loop, struct netlink *nl, const struct port_tap_config *config, struct port **port,
+                    char error[PORT_ERROR_SIZE])
+{
+    const char *interface = config->interface ? config->interface : config->name;
+    int result = check(config, interface, error);
+    if (result)
+        return result;
+    struct port_tap *tap = calloc(1, sizeof(*tap));
+    if (!tap || port_init(&tap->port, &tap_ops, config->name) != 0) {
+        free(tap);
+        return fail(error, ENOMEM, "cannot create tap %s", interface);
+    }
+    tap->nl = nl;
+    tap->fd = -1;
+    memcpy(tap->interface, interface, strlen(interface) + 1);
+    tap->buffer = malloc(FRAME_BUFFER_SIZE);
+    result = tap->buffer ? open_tun(&tap->fd, error) : fail(error, ENOMEM, "cannot create tap %s", interface);
+    if (result == 0)
+        result = attach(tap, config->offload, error);
+    if (result == 0)
+        result = configure(tap, config, error);
+    if (result == 0) {
+        tap->watch = event_watch_create(loop, tap->fd, EVENT_READ, tap_event, tap);
+        tap->link_watch = netlink_watch_create(nl, loop, tap->index, tap_link, tap);
+        if (!tap->watch || !tap->link_watch)
+            result = fail(error, ENOMEM, "cannot watch tap %s", interface);
+    }
+    if (result) {
+        tap_destroy(&tap->port);
+        return result;
+    }
+    port_link_changed(&tap->port, true);
+    *port = &tap->port;
+    return 0;
+}
