@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * UNIX stream sockets by path, see unix_socket.h.
+ */
+#include "proto/unix_socket.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG 4
+
+static int make_address(const char *path, struct sockaddr_un *address)
+{
+    memset(address, 0, sizeof(*address));
+    address->sun_family = AF_UNIX;
+    if (!*path || strlen(path) >= sizeof(address->sun_path))
+        return ENAMETOOLONG;
+    strcpy(address->sun_path, path);
+    return 0;
+}
+
+static int make_socket(int *fd)
+{
+    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return *fd < 0 ? errno : 0;
+}
+
+int unix_socket_connect(const char *path, int *fd)
+{
+    struct sockaddr_un address;
+    int error = make_address(path, &address);
+
+    if (!error)
+        error = make_socket(fd);
+    if (error)
+        return error;
+    if (connect(*fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+        return 0;
+    error = errno;
+    close(*fd);
+    *fd = -1;
+    return error;
+}
+
+/* Removes a socket file whose listener is gone. */
+static int remove_stale(const char *path)
+{
+    struct stat st;
+    int fd, error;
+
+    if (lstat(path, &st))
+        return errno == ENOENT ? 0 : errno;
+    if (!S_ISSOCK(st.st_mode))
+        return EADDRINUSE;
+    error = unix_socket_connect(path, &fd);
+    if (!error)
+        close(fd);
+    if (error != ECONNREFUSED)
+        return EADDRINUSE;
+    return unlink(path) && errno != ENOENT ? errno : 0;
+}
+
+int unix_socket_listen(const char *path, mode_t mode, int *fd)
+{
+    struct sockaddr_un address;
+    int error = make_address(path, &address);
+
+    if (!error)
+        error = remove_stale(path);
+    if (!error)
+        error = make_socket(fd);
+    if (error)
+        return error;
+    /* The mode is set before listen(): nobody gets in earlier. */
+    if (bind(*fd, (struct sockaddr *)&address, sizeof(address)) == 0) {
+        if (chmod(path, mode) == 0 && listen(*fd, BACKLOG) == 0)
+            return 0;
+        error = errno;
+        unlink(path);
+    } else {
+        error = errno;
+    }
+    close(*fd);
+    *fd = -1;
+    return error;
+}

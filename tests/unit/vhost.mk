@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Tests of the port protocol, both ends.
+VIRTQ_SRCS := proto/virtqueue.c proto/virtqueue_device.c proto/virtqueue_driver.c proto/virtio_net.c
+VHOST_SRCS := $(VIRTQ_SRCS) proto/vhost_user.c proto/unix_socket.c $(wildcard vswitchd/ports/vhost_*.c)
+
+$(eval $(call unit_test,test_virtqueue,$(VIRTQ_SRCS)))
+$(eval $(call unit_test,test_vhost_user_message,proto/vhost_user.c))
+$(eval $(call unit_test,test_vhost_backend,$(VHOST_SRCS) guest/port_link.c guest/port_link_handshake.c))
