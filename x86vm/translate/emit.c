@@ -4,6 +4,7 @@
  */
 #include "x86vm/translate/emit.h"
 
+#include <stddef.h>
 #include <string.h>
 
 unsigned emit_mutation;

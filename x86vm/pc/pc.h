@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The PC around the CPU: interrupt controllers, timers, serial ports, PCI,
+ * NICs, and the loaders that start a kernel on it without firmware. It knows
+ * the CPU's state, guest memory and the io_bus, not the translator: what it
+ * wants of the engine is in the callbacks of struct pc_config.
+ *
+ * All calls on the vCPU's thread. No floating point anywhere in here: the
+ * guest's FPU state may be live in the host's registers.
+ */
+#ifndef X86VM_PC_PC_H
+#define X86VM_PC_PC_H
+
+#include "nicemu/nic.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct pc;
+struct pc_nic;
+struct cpu;
+struct phys;
+struct io_bus;
+
+enum { PC_SERIAL_PORTS = 2, PC_NICS_MAX = 8 };
+#define PC_NEVER UINT64_MAX
+
+struct pc_config {
+    struct cpu *cpu;
+    struct phys *phys;
+    struct io_bus *io;
+    int64_t wall_seconds;       /* UTC seconds since 1970, for the RTC */
+    bool debug_exit;            /* port 0xF4: a byte written ends the run with that code */
+
+    void *opaque;               /* first argument of the calls below */
+    uint64_t (*clock)(void *opaque); /* ns, monotonic; NULL: CLOCK_MONOTONIC */
+    void (*set_intr)(void *opaque, bool level); /* INTR pin of the CPU */
+    /* x86vm_run() should return soon: a deadline moved nearer, or there is an event. */
+    void (*attention)(void *opaque);
+    void (*serial_output)(void *opaque, unsigned port, uint8_t byte);
+    void (*log)(void *opaque, const char *line); /* may be NULL */
+};
+
+/* NULL: no memory. Connects to the io_bus and takes the legacy area out of RAM. */
+struct pc *pc_new(const struct pc_config *config);
+void pc_free(struct pc *pc);
+
+/* INTA cycle, for x86vm_set_intr_ack(). */
+uint8_t pc_acknowledge(void *pc);
+
+uint64_t pc_now(const struct pc *pc);
+
+/* The earliest time at which pc_service() has something to do, or PC_NEVER. */
+uint64_t pc_next_deadline(struct pc *pc);
+void pc_service(struct pc *pc, uint64_t now);
+
+enum pc_event { PC_EVENT_NONE, PC_EVENT_RESET, PC_EVENT_EXIT };
+/* What the guest asked for since the last call; `code` for PC_EVENT_EXIT. */
+enum pc_event pc_take_event(struct pc *pc, uint8_t *code);
+
+/* Bytes typed at serial port 0 or 1; returns how many were taken. */
+size_t pc_serial_input(struct pc *pc, unsigned port, const void *bytes, size_t size);
+size_t pc_serial_room(const struct pc *pc, unsigned port);
+
+/* --- NICs (pc_nic.c): to be added before a boot --- */
+
+/* What a NIC is plugged into; see struct nic_host for the contracts. */
+struct pc_link {
+    void *opaque;
+    bool (*send)(void *opaque, const void *frame, size_t size, const struct nic_offload *offload);
+    void (*flush)(void *opaque);
+    void (*receive_ready)(void *opaque);
+};
+
+/* NULL with a reason in `error`: unknown model, no slot left, no memory. */
+struct pc_nic *pc_add_nic(struct pc *pc, const char *model, const uint8_t mac[6], const struct pc_link *link,
+                          char *error, size_t error_size);
+enum nic_rx_result pc_nic_receive(struct pc_nic *nic, const void *frame, size_t size, const struct nic_offload *offload);
+void pc_nic_set_link(struct pc_nic *nic, bool up);
+const struct nic *pc_nic_model(const struct pc_nic *nic);
+
+/* --- boots: each resets the machine first; false with a reason in `error` --- */
+
+struct pc_blob { const uint8_t *data; size_t size; };
+
+bool pc_boot_linux(struct pc *pc, struct pc_blob kernel, struct pc_blob initrd, const char *command_line, bool unpack,
+                   char *error, size_t error_size);
+bool pc_boot_multiboot(struct pc *pc, struct pc_blob image, const char *command_line, char *error, size_t error_size);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What pc.c and pc_nic.c share; nobody else includes it.
+ */
+#ifndef X86VM_PC_PC_INTERNAL_H
+#define X86VM_PC_PC_INTERNAL_H
+
+#include "x86vm/pc/chipset.h"
+#include "x86vm/pc/i8042.h"
+#include "x86vm/pc/i8254.h"
+#include "x86vm/pc/i8259.h"
+#include "x86vm/pc/pc.h"
+#include "x86vm/pc/pci.h"
+#include "x86vm/pc/rtc.h"
+#include "x86vm/pc/uart16550.h"
+
+enum { PC_BYTE_DEVICES = 12 };
+
+struct byte_ports;
+
+/* One registered range of byte-wide ports: what the io_bus hands back. */
+struct pc_port_binding {
+    struct pc *pc;
+    const struct byte_ports *ports;
+};
+
+struct pc {
+    struct pc_config config;
+    struct i8259 *pic;
+    struct i8254 *pit;
+    struct rtc *rtc;
+    struct i8042 *kbc;
+    struct uart16550 *uart[PC_SERIAL_PORTS];
+    struct pc_serial { struct pc *pc; unsigned port; } serial[PC_SERIAL_PORTS];
+    struct pci_bus *pci;
+    struct chipset *chipset;
+    struct pc_nic *nic[PC_NICS_MAX];
+    unsigned nic_count, isa_nic_count;
+    uint8_t elcr[2];                 /* what the boot sets, bits of level-triggered inputs */
+    uint8_t reset_control;           /* PIIX3 port 0xCF9 */
+    uint64_t announced;              /* the deadline that pc_next_deadline() last gave */
+    enum pc_event event;
+    uint8_t exit_code;
+    struct pc_port_binding binding[PC_BYTE_DEVICES];
+};
+
+/* A device's next deadline is now `deadline`: tells the run loop when it is nearer than announced. */
+void pc_deadline_moved(struct pc *pc, uint64_t deadline);
+
+uint64_t pc_nic_deadline(const struct pc_nic *nic);
+void pc_nic_service(struct pc_nic *nic, uint64_t now);
+void pc_nic_reset(struct pc_nic *nic, uint64_t now);
+void pc_nic_free(struct pc_nic *nic);
+
+#endif

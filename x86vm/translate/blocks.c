@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The code cache and the blocks in it: allocation, lookup by physical address
+ * and mode, linking of direct jumps, and invalidation when guest code changes.
+ * The cache is one memfd mapped twice, writable and executable at different
+ * addresses; nothing is ever both. See translator.h.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "x86vm/translate/translator.h"
+
+enum { ARENA_CHUNK = 1 << 20, BLOCK_ROOM = 64 << 10 };
+
+struct arena {
+    struct arena *next;
+    size_t used;
+    _Alignas(16) uint8_t bytes[];
+};
+
+static void *grow(void *items, uint32_t count, uint32_t *capacity, size_t item_size)
+{
+    if (count < *capacity)
+        return items;
+    *capacity = *capacity ? *capacity * 2 : 1024;
+    items = realloc(items, *capacity * item_size);
+    if (!items)
+        abort(); /* host out of memory: nothing sensible can go on */
+    return items;
+}
+#define TABLE_ADD(table, value) \
+    ((table).items = grow((table).items, (table).count, &(table).capacity, sizeof *(table).items), \
+     (table).items[(table).count] = (value), (table).count++)
+
+void *blocks_alloc(struct translator *t, size_t size)
+{
+    void *memory;
+
+    size = (size + 15) & ~(size_t)15;
+    if (!t->arena || t->arena->used + size > ARENA_CHUNK - sizeof(struct arena)) {
+        struct arena *chunk = malloc(ARENA_CHUNK);
+        if (!chunk)
+            abort();
+        chunk->next = t->arena;
+        chunk->used = 0;
+        t->arena = chunk;
+    }
+    memory = t->arena->bytes + t->arena->used;
+    t->arena->used += size;
+    memset(memory, 0, size);
+    return memory;
+}
+
+static void free_arena(struct translator *t)
+{
+    while (t->arena) {
+        struct arena *next = t->arena->next;
+        free(t->arena);
+        t->arena = next;
+    }
+}
+
+static bool map_cache(struct translator *t, uint32_t size)
+{
+    t->cache_fd = memfd_create("x86vm-code", MFD_CLOEXEC);
+    if (t->cache_fd < 0 || ftruncate(t->cache_fd, size) != 0)
+        return false;
+    t->cache_rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, t->cache_fd, 0);
+    t->cache_rx = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, t->cache_fd, 0);
+    t->cache_size = size;
+    return t->cache_rw != MAP_FAILED && t->cache_rx != MAP_FAILED;
+}
+
+/* The hot part gets two fifths: cold code is longer. */
+static void rewind_cache(struct translator *t)
+{
+    intptr_t to_exec = t->cache_rx - t->cache_rw;
+    uint8_t *split = t->cache_rw + t->cache_size / 5 * 2;
+
+    t->hot = (struct emit){ .p = t->cache_rw, .end = split, .to_exec = to_exec };
+    t->cold = (struct emit){ .p = split, .end = t->cache_rw + t->cache_size, .to_exec = to_exec };
+    stubs_emit(t);
+    t->hot_start = t->hot.p;
+    t->cold_start = t->cold.p;
+}
+
+static void code_written(void *opaque, uint32_t address, uint32_t size);
+
+bool blocks_init(struct translator *t, uint32_t cache_size)
+{
+    if (!map_cache(t, cache_size))
+        return false;
+    t->hash = calloc(HASH_BUCKETS, sizeof *t->hash);
+    t->page_blocks = calloc(phys_ram_size(t->phys) >> PAGE_SHIFT, sizeof *t->page_blocks);
+    if (!t->hash || !t->page_blocks)
+        return false;
+    rewind_cache(t);
+    phys_on_code_written(t->phys, code_written, t);
+    return true;
+}
+
+void blocks_free(struct translator *t)
+{
+    if (t->cache_rw && t->cache_rw != MAP_FAILED)
+        munmap(t->cache_rw, t->cache_size);
+    if (t->cache_rx && t->cache_rx != MAP_FAILED)
+        munmap(t->cache_rx, t->cache_size);
+    if (t->cache_fd >= 0)
+        close(t->cache_fd);
+    free_arena(t);
+    free(t->hash);
+    free(t->page_blocks);
+    free(t->links.items);
+    free(t->sites.items);
+    free(t->calls.items);
+    free(t->hot_map.items);
+    free(t->cold_map.items);
+}
+
+void blocks_clear_lookup(struct translator *t)
+{
+    for (unsigned i = 0; i < LOOKUP_ENTRIES; i++)
+        t->area->lookup[i].negated_key = 1; /* no key of a valid mode sums to zero with it */
+}
+
+/* Drops everything: the cache is full. Only from the dispatcher. */
+void blocks_flush(struct translator *t)
+{
+    uint32_t pages = (uint32_t)(phys_ram_size(t->phys) >> PAGE_SHIFT);
+
+    for (uint32_t page = 0; page < pages; page++) {
+        if (t->page_blocks[page])
+            phys_unmark(t->phys, page, PHYS_CODE);
+        t->page_blocks[page] = NULL;
+    }
+    memset(t->hash, 0, HASH_BUCKETS * sizeof *t->hash);
+    blocks_clear_lookup(t);
+    t->links.count = t->sites.count = t->calls.count = t->hot_map.count = t->cold_map.count = 0;
+    free_arena(t);
+    rewind_cache(t);
+    t->counters.cache_flushes++;
+}
+
+bool blocks_full(const struct translator *t)
+{
+    return t->hot.end - t->hot.p < BLOCK_ROOM || t->cold.end - t->cold.p < BLOCK_ROOM;
+}
+
+static uint32_t bucket_of(uint32_t physical)
+{
+    return (physical ^ physical >> 16) & (HASH_BUCKETS - 1);
+}
+
+struct block *blocks_find(struct translator *t, uint32_t eip, uint32_t physical, uint32_t mode)
+{
+    const struct cpu_segment *cs = &translator_cpu(t)->seg[CPU_CS];
+
+    for (struct block *b = t->hash[bucket_of(physical)]; b; b = b->hash_next)
+        if (b->physical == physical && b->eip == eip && !((b->mode ^ mode) & b->mode_mask) && b->cs_base == cs->base
+            && b->cs_limit == cs->limit)
+            return b;
+    return NULL;
+}
+
+static void watch_page(struct translator *t, struct block *block, uint32_t page, unsigned list)
+{
+    block->page_next[list] = t->page_blocks[page];
+    t->page_blocks[page] = block;
+    if (!(phys_marks(t->phys, page) & PHYS_CODE)) {
+        phys_mark(t->phys, page, PHYS_CODE);
+        view_protect_page(translator_cpu(t), page);
+    }
+}
+
+void blocks_add(struct translator *t, struct block *block)
+{
+    uint32_t first = block->physical >> PAGE_SHIFT, bucket = bucket_of(block->physical);
+
+    block->hash_next = t->hash[bucket];
+    t->hash[bucket] = block;
+    watch_page(t, block, first, 0);
+    if (block->last_page != first)
+        watch_page(t, block, block->last_page, 1);
+    t->counters.blocks_translated++;
+    t->counters.bytes_translated += block->length;
+}
+
+/* --- invalidation --- */
+
+static void unhash(struct translator *t, struct block *block)
+{
+    struct block **p = &t->hash[bucket_of(block->physical)];
+    while (*p && *p != block)
+        p = &(*p)->hash_next;
+    if (*p)
+        *p = block->hash_next;
+}
+
+static struct block **next_in(struct block *block, uint32_t page)
+{
+    return &block->page_next[block->physical >> PAGE_SHIFT == page ? 0 : 1];
+}
+
+static void unwatch_page(struct translator *t, struct block *block, uint32_t page)
+{
+    struct block **p = &t->page_blocks[page];
+    while (*p && *p != block)
+        p = next_in(*p, page);
+    if (*p)
+        *p = *next_in(block, page);
+    if (!t->page_blocks[page])
+        phys_unmark(t->phys, page, PHYS_CODE);
+}
+
+static void forget(struct translator *t, const struct block *block)
+{
+    struct lookup_entry *entry = &t->area->lookup[block->eip & (LOOKUP_ENTRIES - 1)];
+    if (entry->code == block->entry)
+        entry->negated_key = 1;
+}
+
+static void kill_block(struct translator *t, struct block *block)
+{
+    uint32_t first = block->physical >> PAGE_SHIFT;
+
+    for (struct link *l = block->incoming; l; l = l->next_incoming) {
+        if (l->to != block)
+            continue;
+        emit_patch32(l->place, t->hot.to_exec, l->stub);
+        l->to = NULL;
+    }
+    block->incoming = NULL;
+    block->dead = true;
+    forget(t, block);
+    unhash(t, block);
+    unwatch_page(t, block, first);
+    if (block->last_page != first)
+        unwatch_page(t, block, block->last_page);
+    t->counters.invalidations++;
+}
+
+/* Whether the block was made from (or depends on) the bytes. */
+static bool made_from(const struct block *block, uint32_t page, uint32_t address, uint32_t size)
+{
+    uint32_t low = address & (PAGE_SIZE - 1), high = low + size;
+
+    if (block->physical >> PAGE_SHIFT == page)
+        return low < block->depends_end && high > block->depends_start;
+    return low < ((block->physical + block->length) & (PAGE_SIZE - 1));
+}
+
+static void code_written(void *opaque, uint32_t address, uint32_t size)
+{
+    struct translator *t = opaque;
+    uint32_t page = address >> PAGE_SHIFT;
+    struct block *next;
+
+    for (struct block *b = t->page_blocks[page]; b; b = next) {
+        next = *next_in(b, page);
+        if (made_from(b, page, address, size))
+            kill_block(t, b);
+    }
+}
+
+/* --- links, sites, calls --- */
+
+void blocks_link(struct translator *t, struct link *link, struct block *to)
+{
+    bool same_page = (link->source ^ link->target) < PAGE_SIZE;
+    bool backward = link->target <= link->source;
+    uint64_t entry = backward ? to->poll_entry : to->entry;
+
+    if (link->from->dead || link->to || to->mode & MODE_SINGLE)
+        return;
+    if (to->mode_mask & ~link->from->mode_mask)
+        return;
+    if (!same_page)
+        entry = to->guard_entry;
+    if (!entry)
+        return;
+    emit_patch32(link->place, t->hot.to_exec, entry);
+    link->to = to;
+    link->next_incoming = to->incoming;
+    to->incoming = link;
+    t->counters.links++;
+}
+
+void blocks_remember(struct translator *t, uint32_t eip, const struct block *block)
+{
+    struct lookup_entry *entry = &t->area->lookup[eip & (LOOKUP_ENTRIES - 1)];
+    uint64_t key = translator_cpu(t)->lookup_key & ~LOOKUP_POISON;
+
+    entry->negated_key = -(key + eip);
+    entry->code = block->entry;
+}
+
+uint32_t blocks_new_link(struct translator *t, struct link **out)
+{
+    *out = blocks_alloc(t, sizeof **out);
+    TABLE_ADD(t->links, *out);
+    return t->links.count - 1;
+}
+
+uint32_t blocks_new_site(struct translator *t, struct site **out)
+{
+    *out = blocks_alloc(t, sizeof **out);
+    TABLE_ADD(t->sites, *out);
+    return t->sites.count - 1;
+}
+
+uint32_t blocks_new_call(struct translator *t, struct call **out)
+{
+    *out = blocks_alloc(t, sizeof **out);
+    TABLE_ADD(t->calls, *out);
+    return t->calls.count - 1;
+}
+
+/* --- host address -> guest EIP --- */
+
+void blocks_map_hot(struct translator *t, uint32_t eip)
+{
+    struct code_map row = { (uint32_t)(t->hot.p - t->cache_rw), eip };
+    TABLE_ADD(t->hot_map, row);
+}
+
+void blocks_map_cold(struct translator *t, uint32_t eip)
+{
+    struct code_map row = { (uint32_t)(t->cold.p - t->cache_rw), eip };
+    TABLE_ADD(t->cold_map, row);
+}
+
+static bool map_find(const struct code_map *rows, uint32_t count, uint32_t offset, uint32_t *eip)
+{
+    uint32_t low = 0, high = count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (rows[middle].offset <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == 0)
+        return false;
+    *eip = rows[low - 1].eip;
+    return true;
+}
+
+bool blocks_guest_eip(const struct translator *t, uint64_t pc, uint32_t *eip)
+{
+    const uint8_t *at = (const uint8_t *)(uintptr_t)pc - t->hot.to_exec;
+    uint32_t offset = (uint32_t)(at - t->cache_rw);
+
+    if (at >= t->hot_start && at < t->hot.p)
+        return map_find(t->hot_map.items, t->hot_map.count, offset, eip);
+    if (at >= t->cold_start && at < t->cold.p)
+        return map_find(t->cold_map.items, t->cold_map.count, offset, eip);
+    return false;
+}

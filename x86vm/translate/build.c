@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Builds one block: decodes guest code up to the next jump out, the page's
+ * end or BLOCK_MAX_INSNS; finds out where the guest's flags are live; emits
+ * prologues and instructions. A block goes on past conditional jumps. An
+ * instruction that straddles two pages is a block of its own, guarded on entry
+ * by the second page's mapping.
+ */
+#include <string.h>
+
+#include "x86vm/translate/build.h"
+
+enum { LOOK_AHEAD = 6 };
+
+/* --- fetching and decoding --- */
+
+struct fetch {
+    const uint8_t *page;   /* host address of the first page's byte 0 */
+    uint32_t offset;       /* of the block's first byte in it */
+    uint32_t eip;          /* of the block */
+    uint32_t limit;        /* CS limit */
+    enum insn_mode mode;
+};
+
+static bool beyond_limit(const struct fetch *f, const struct insn *insn)
+{
+    return insn->eip > f->limit || f->limit - insn->eip < (uint32_t)insn->length - 1;
+}
+
+/* The only instruction of a straddling block; faults of the second page are the guest's. */
+static void fetch_straddling(struct build *b, const struct fetch *f, struct insn *insn)
+{
+    struct cpu *cpu = translator_cpu(b->t);
+    uint8_t bytes[INSN_MAX_LENGTH];
+    uint32_t here = PAGE_SIZE - f->offset, physical;
+    uint32_t next = (cpu->seg_base[CPU_CS] + f->eip + here) & ~(PAGE_SIZE - 1);
+    uint64_t addend = view_fill(cpu, next, VIEW_FOR_EXEC, &physical);
+
+    if (!addend)
+        cpu_fault(cpu, VEC_UD); /* code in device memory is not supported */
+    memcpy(bytes, f->page + f->offset, here);
+    memcpy(bytes + here, (const uint8_t *)(uintptr_t)(addend + next), INSN_MAX_LENGTH - here);
+    if (insn_decode(insn, bytes, INSN_MAX_LENGTH, f->eip, f->mode) != INSN_OK)
+        cpu_fault_error(cpu, VEC_GP, 0);
+    b->block->last_page = physical >> PAGE_SHIFT;
+}
+
+static void decode_block(struct build *b, const struct fetch *f)
+{
+    struct cpu *cpu = translator_cpu(b->t);
+    unsigned most = b->mode & MODE_SINGLE ? 1 : BLOCK_MAX_INSNS;
+    uint32_t offset = f->offset, eip = f->eip;
+
+    while (b->count < most && offset < PAGE_SIZE) {
+        struct insn *insn = &b->insns[b->count];
+        enum insn_status status = insn_decode(insn, f->page + offset, PAGE_SIZE - offset, eip, f->mode);
+        if (status != INSN_OK) {
+            if (b->count)
+                break;
+            if (status == INSN_TOO_LONG)
+                cpu_fault_error(cpu, VEC_GP, 0);
+            fetch_straddling(b, f, insn);
+        }
+        if (beyond_limit(f, insn)) {
+            if (b->count)
+                break;
+            cpu_fault_error(cpu, VEC_GP, 0);
+        }
+        b->count++;
+        offset += insn->length;
+        eip += insn->length;
+        if (f->mode == INSN_MODE_16)
+            eip &= 0xffff;
+        if (insn_ends_block(insn))
+            break;
+    }
+    b->block->length = (uint16_t)(offset - f->offset);
+    b->block->insn_count = (uint16_t)b->count;
+    b->block->depends_start = (uint16_t)f->offset;
+    b->block->depends_end = (uint16_t)(offset < PAGE_SIZE ? offset : PAGE_SIZE);
+}
+
+/* --- flag liveness --- */
+
+/* Flags that code at `target` may read before it overwrites them; everything
+ * unless it lies on this block's page. The bytes looked at become bytes that
+ * the block depends on. */
+static uint32_t live_at(struct build *b, const struct fetch *f, uint32_t target)
+{
+    uint32_t live = 0, open = FLAGS_ARITH, offset = f->offset + (target - f->eip);
+    struct block *block = b->block;
+    struct insn insn;
+
+    if (offset >= PAGE_SIZE || b->mode & MODE_SINGLE)
+        return FLAGS_ARITH;
+    for (unsigned i = 0; i < LOOK_AHEAD && open && offset < PAGE_SIZE; i++) {
+        if (insn_decode(&insn, f->page + offset, PAGE_SIZE - offset, target, f->mode) != INSN_OK)
+            break;
+        if (offset < block->depends_start)
+            block->depends_start = (uint16_t)offset;
+        offset += insn.length;
+        if (offset > block->depends_end)
+            block->depends_end = (uint16_t)offset;
+        live |= insn.flags_read & open;
+        if (insn.kind == INSN_UNDEFINED || rewrite_is_call(b, &insn))
+            break;
+        open &= ~insn.flags_killed;
+        if (insn.kind == INSN_JCC || insn_ends_block(&insn))
+            break;
+    }
+    return live | open;
+}
+
+static uint32_t live_at_end(struct build *b, const struct fetch *f)
+{
+    const struct insn *last = &b->insns[b->count - 1];
+    uint32_t next = last->eip + last->length;
+
+    switch (last->kind) {
+    case INSN_JMP: case INSN_CALL:
+        return live_at(b, f, last->target);
+    case INSN_LOOP:
+        return live_at(b, f, last->target) | live_at(b, f, next);
+    case INSN_JMP_INDIRECT: case INSN_CALL_INDIRECT: case INSN_RET:
+        return FLAGS_ARITH;
+    default:
+        return live_at(b, f, next);
+    }
+}
+
+static void find_live_flags(struct build *b, const struct fetch *f)
+{
+    uint32_t live = live_at_end(b, f);
+
+    for (unsigned i = b->count; i-- > 0;) {
+        const struct insn *insn = &b->insns[i];
+        if (insn->kind == INSN_JCC)
+            live |= live_at(b, f, insn->target);
+        b->live_after[i] = live;
+        if (insn->kind == INSN_UNDEFINED || rewrite_is_call(b, insn))
+            live = FLAGS_ARITH; /* C sees the whole EFLAGS */
+        else
+            live = (live & ~insn->flags_killed) | insn->flags_read;
+        b->live_before[i] = live;
+    }
+}
+
+/* --- prologues --- */
+
+static void emit_leave_to(struct build *b, uint32_t eip, uint64_t stub)
+{
+    emit_store32_imm(b->cold, CPU_MEM(eip), eip);
+    emit_jmp(b->cold, stub);
+}
+
+/* Goes on when the 32-bit memory word less `expected` is zero, else to `stub`
+ * with EIP set; RCX, R11 and, where live, flags are kept. */
+static void emit_guard(struct build *b, struct emit *e, struct host_mem word, uint32_t expected, bool flags_live, uint64_t stub)
+{
+    uint8_t *ok, *out;
+
+    if (!flags_live) {
+        if (expected)
+            emit_cmp32_mem_imm(e, word, expected);
+        else
+            emit_cmp32_mem_imm8(e, word, 0);
+        out = emit_jcc_later(e, CC_NZ);
+    } else {
+        emit_mov64(e, R11, RCX);
+        emit_load32(e, RCX, word);
+        if (expected)
+            emit_lea32(e, RCX, mem_at(RCX, (int32_t)-expected));
+        ok = emit_jecxz_later(e);
+        emit_mov64(e, RCX, R11);
+        out = emit_jmp_later(e);
+        emit_patch8(e, ok);
+        emit_mov64(e, RCX, R11);
+    }
+    if (e != b->cold) {
+        emit_patch32(out, e->to_exec, emit_pc(b->cold));
+        emit_leave_to(b, b->block->eip, stub);
+        return;
+    }
+    /* In the cold part itself: the way out lies behind a jump over it. */
+    uint8_t *over = emit_jmp_later(e);
+    emit_patch32(out, e->to_exec, emit_pc(e));
+    emit_leave_to(b, b->block->eip, stub);
+    emit_patch32(over, e->to_exec, emit_pc(e));
+}
+
+static struct host_mem exec_entry(uint32_t linear)
+{
+    return mem_at(R12, (int32_t)(VIEW_EXEC + (linear >> PAGE_SHIFT) * 8));
+}
+
+static void emit_prologues(struct build *b, uint32_t linear, bool straddles, uint32_t addend, uint32_t second_addend)
+{
+    struct block *block = b->block;
+
+    block->poll_entry = emit_pc(b->hot);
+    emit_guard(b, b->hot, CPU_MEM(exit_request), 0, block->live_in, b->t->stubs.poll);
+    block->entry = emit_pc(b->hot);
+    if (straddles)
+        emit_guard(b, b->hot, exec_entry(linear + PAGE_SIZE), second_addend, block->live_in, b->t->stubs.next);
+    if (addend) {
+        block->guard_entry = emit_pc(b->cold);
+        emit_guard(b, b->cold, exec_entry(linear), addend, block->live_in, b->t->stubs.next);
+        emit_jmp(b->cold, block->poll_entry);
+    }
+}
+
+/* --- putting it together --- */
+
+static bool falls_through(const struct insn *last)
+{
+    switch (last->kind) {
+    case INSN_JMP: case INSN_JMP_INDIRECT: case INSN_CALL: case INSN_CALL_INDIRECT: case INSN_RET: case INSN_LOOP:
+        return false;
+    default:
+        return true;
+    }
+}
+
+static bool uses_gs(const struct build *b)
+{
+    for (unsigned i = 0; i < b->count; i++) {
+        const struct insn *insn = &b->insns[i];
+        for (unsigned p = 0; p < insn->opcode_offset; p++)
+            if (insn->bytes[p] == 0x65)
+                return true;
+    }
+    return false;
+}
+
+/* A kernel runs with whatever GS its user left: its blocks must not depend on it. */
+static uint32_t mode_mask(const struct build *b)
+{
+    return translator_cpu(b->t)->cpl < 3 && !uses_gs(b) ? ~(3u << (MODE_SEG_SHIFT + 2 * CPU_GS)) : ~0u;
+}
+
+static void emit_block(struct build *b)
+{
+    const struct insn *last = &b->insns[b->count - 1];
+    uint32_t next = last->eip + last->length;
+
+    for (unsigned i = 0; i < b->count; i++)
+        rewrite_insn(b, i);
+    if (falls_through(last))
+        rewrite_jump(b, b->mode & MODE_CODE32 ? next : next & 0xffff);
+    access_island(b, true);
+}
+
+struct block *build_block(struct translator *t, uint32_t eip, uint32_t mode)
+{
+    struct cpu *cpu = translator_cpu(t);
+    uint32_t linear = cpu->seg_base[CPU_CS] + eip, physical;
+    uint64_t addend = view_fill(cpu, linear, VIEW_FOR_EXEC, &physical), second = 0;
+    struct build b = { .t = t, .hot = &t->hot, .cold = &t->cold, .mode = mode };
+    struct fetch f = { .page = (const uint8_t *)(uintptr_t)(addend + (linear & ~(PAGE_SIZE - 1))), .offset = linear & (PAGE_SIZE - 1),
+                       .eip = eip, .limit = cpu->seg[CPU_CS].limit, .mode = mode & MODE_CODE32 ? INSN_MODE_32 : INSN_MODE_16 };
+    bool straddles;
+
+    if (!addend)
+        cpu_fault(cpu, VEC_UD); /* code in device memory is not supported */
+    if (blocks_full(t))
+        return NULL;
+    b.block = blocks_alloc(t, sizeof *b.block);
+    *b.block = (struct block){ .eip = eip, .physical = physical, .last_page = physical >> PAGE_SHIFT,
+                               .cs_base = cpu->seg_base[CPU_CS], .cs_limit = cpu->seg[CPU_CS].limit, .mode = mode };
+    decode_block(&b, &f);
+    straddles = f.offset + b.block->length > PAGE_SIZE;
+    if (straddles)
+        second = view_fill(cpu, linear + PAGE_SIZE, VIEW_FOR_EXEC, &physical);
+    b.block->mode_mask = mode_mask(&b);
+    find_live_flags(&b, &f);
+    b.block->live_in = b.live_before[0] != 0;
+    b.insn = &b.insns[0];
+    blocks_map_hot(t, eip);
+    blocks_map_cold(t, eip);
+    emit_prologues(&b, linear, straddles, (uint32_t)addend, (uint32_t)second);
+    emit_block(&b);
+    if (t->hot.overflow || t->cold.overflow)
+        return NULL;
+    blocks_add(t, b.block);
+    return b.block;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * A block while it is being built: shared by build.c (which drives), rewrite.c
+ * (instructions) and access.c (memory operands).
+ */
+#ifndef X86VM_TRANSLATE_BUILD_H
+#define X86VM_TRANSLATE_BUILD_H
+
+#include "x86vm/translate/translator.h"
+
+/* A short forward jump out of the hot path whose far target is already known:
+ * collected in islands of near jumps within its reach. */
+struct short_exit { uint8_t *place; uint64_t target; };
+enum { SHORT_EXITS_MAX = 32 };
+
+struct build {
+    struct translator *t;
+    struct emit *hot, *cold;
+    struct block *block;
+    uint32_t mode;
+    struct insn insns[BLOCK_MAX_INSNS];
+    uint32_t live_before[BLOCK_MAX_INSNS]; /* flags that matter when the instruction starts */
+    uint32_t live_after[BLOCK_MAX_INSNS];
+    unsigned count;
+    const struct insn *insn;  /* the one being rewritten */
+    bool flags_live;          /* live_before of it is not empty */
+    struct short_exit exits[SHORT_EXITS_MAX];
+    unsigned exit_count;
+};
+
+/* Host register of a guest register. */
+extern const uint8_t host_of[8];
+
+static inline struct host_mem cpu_member(size_t offset) { return mem_at(R15, (int32_t)offset); }
+#define CPU_MEM(member) cpu_member(offsetof(struct cpu, member))
+
+/* Emits the operation itself on a memory operand; called once for the hot
+ * path and once for the bounce buffer. Must keep R13 and may use R11. */
+typedef void access_operation(struct emit *e, struct host_mem mem, const void *arg);
+
+/* An access to [seg: offset in `ea`] of `size` bytes; see access.c. */
+struct access {
+    enum host_reg ea;   /* guest register or R9; linear unless `checked` */
+    uint8_t seg;
+    bool checked;
+    uint16_t size;
+    bool read, write;
+    bool aligned;       /* known not to cross a page */
+    bool constant;      /* the address is `address`, flat */
+    uint32_t address;
+};
+/* Emits the computation of the operand's address into a register; `esp_adjust`
+ * is added when the base is ESP (POP). */
+struct access access_address(struct build *b, const struct insn_mem *mem, int32_t esp_adjust);
+/* Emits check and operation. */
+void access_emit(struct build *b, const struct access *a, access_operation *operation, const void *arg);
+/* Dumps pending short exits when the oldest is about to get out of reach (or always). */
+void access_island(struct build *b, bool at_end);
+
+/* Host code for instruction i. */
+void rewrite_insn(struct build *b, unsigned i);
+/* A jump to guest address `target`, linked lazily. */
+void rewrite_jump(struct build *b, uint32_t target);
+/* Whether the instruction is carried out by a call into C in this mode. */
+bool rewrite_is_call(const struct build *b, const struct insn *insn);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Host signals that translated code raises: a guest division fails, an
+ * unmasked FPU exception comes due, an SSE operand is misaligned. The handler
+ * finds the guest instruction by the host PC and sends execution to the
+ * `fault` stub, which leaves translated code with all registers as they were.
+ * A signal from anywhere else is not ours and gets its default action.
+ */
+#include <signal.h>
+#include <string.h>
+#include <ucontext.h>
+
+#include "x86vm/translate/translator.h"
+
+enum { TRAP_DE = 0, TRAP_GP = 13, TRAP_MF = 16, TRAP_AC = 17, TRAP_XM = 19 };
+
+/* The guest exception for a host trap; false: translated code never raises it. */
+static bool guest_exception(unsigned trap, int *vector, uint32_t *error)
+{
+    *error = 0;
+    switch (trap) {
+    case TRAP_DE: *vector = VEC_DE; return true;
+    case TRAP_GP: *vector = VEC_GP; return true;
+    case TRAP_MF: *vector = VEC_MF; return true;
+    case TRAP_AC: *vector = VEC_AC; return true;
+    case TRAP_XM: *vector = VEC_XM; return true;
+    default: return false;
+    }
+}
+
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+    ucontext_t *uc = context;
+    greg_t *regs = uc->uc_mcontext.gregs;
+    struct translator *t = translator_current;
+    uint32_t eip;
+
+    (void)info;
+    if (t && blocks_guest_eip(t, (uint64_t)regs[REG_RIP], &eip)
+        && guest_exception((unsigned)regs[REG_TRAPNO], &t->host_fault_vector, &t->host_fault_error)) {
+        translator_cpu(t)->eip = eip;
+        regs[REG_RIP] = (greg_t)t->stubs.fault;
+        return;
+    }
+    signal(number, SIG_DFL); /* returns to the instruction, which raises it again */
+}
+
+bool host_fault_install(void)
+{
+    static const int numbers[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL };
+    struct sigaction action;
+
+    memset(&action, 0, sizeof action);
+    action.sa_sigaction = on_signal;
+    action.sa_flags = SA_SIGINFO;
+    for (unsigned i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        if (sigaction(numbers[i], &action, NULL) != 0)
+            return false;
+    return true;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * See mode.h. The lookup key has the mode (numbered densely), the privilege
+ * and an epoch that advances whenever a linear page may lead elsewhere; EIP is
+ * added to it by emitted code.
+ */
+#include "x86vm/translate/mode.h"
+
+enum { EPOCH_BITS = 17 }; /* 32 EIP, 17 epoch, 1 privilege, 10 mode, 1 poison, and room */
+
+static enum seg_state segment_state(const struct cpu *cpu, enum cpu_seg which)
+{
+    const struct cpu_segment *s = &cpu->seg[which];
+    unsigned type = s->access & 15;
+    bool usable = (s->access & (SEG_P | SEG_S)) == (SEG_P | SEG_S) && s->limit == 0xffffffff;
+
+    if (which == CPU_CS)
+        return usable && s->base == 0 ? SEG_FLAT : SEG_CHECKED;
+    /* writable data, expanding up; code segments and read-only data are checked */
+    if (!usable || (type & (SEG_TYPE_CODE | SEG_TYPE_EXPAND_DOWN | SEG_TYPE_RW)) != SEG_TYPE_RW)
+        return SEG_CHECKED;
+    return s->base ? SEG_BASED : SEG_FLAT;
+}
+
+static uint32_t derive(const struct cpu *cpu)
+{
+    uint32_t mode = 0;
+
+    if (cpu->seg[CPU_CS].access & SEG_DB)
+        mode |= MODE_CODE32;
+    if (cpu->seg[CPU_SS].access & SEG_DB)
+        mode |= MODE_STACK32;
+    mode |= (cpu->cr0 & CR0_TS ? MODE_TS : 0) | (cpu->cr0 & CR0_EM ? MODE_EM : 0) | (cpu->cr0 & CR0_MP ? MODE_MP : 0);
+    mode |= cpu->cr4 & CR4_OSFXSR ? MODE_OSFXSR : 0;
+    for (unsigned i = 0; i < CPU_SEG_COUNT; i++)
+        mode |= (uint32_t)segment_state(cpu, i) << (MODE_SEG_SHIFT + 2 * i);
+    return mode;
+}
+
+/* A small number for each mode seen; 0 when there are too many (then the table
+ * is cleared and numbering starts again). */
+static uint32_t number_of(struct translator *t, uint32_t mode)
+{
+    for (uint32_t i = 0; i < t->mode_count; i++)
+        if (t->modes[i] == mode)
+            return i;
+    if (t->mode_count == sizeof t->modes / sizeof t->modes[0]) {
+        blocks_clear_lookup(t);
+        t->mode_count = 0;
+    }
+    t->modes[t->mode_count] = mode;
+    return t->mode_count++;
+}
+
+static void renew_key(struct translator *t)
+{
+    struct cpu *cpu = translator_cpu(t);
+    uint64_t high = (uint64_t)number_of(t, t->mode) << 1 | (cpu->cpl == 3);
+
+    cpu->lookup_key = high << (32 + EPOCH_BITS) | (uint64_t)t->key_epoch << 32;
+    if (cpu->exit_request)
+        __atomic_or_fetch(&cpu->lookup_key, LOOKUP_POISON, __ATOMIC_SEQ_CST);
+}
+
+void mode_check_generation(struct translator *t)
+{
+    uint64_t generation = view_generation(translator_cpu(t));
+
+    if (generation == t->generation)
+        return;
+    t->generation = generation;
+    t->key_epoch = (t->key_epoch + 1) & ((1u << EPOCH_BITS) - 1);
+    if (t->key_epoch == 0)
+        blocks_clear_lookup(t);
+    renew_key(t);
+}
+
+void mode_update(struct translator *t)
+{
+    struct cpu *cpu = translator_cpu(t);
+
+    cpu->mode_dirty = false;
+    t->mode = derive(cpu);
+    mode_check_generation(t);
+    renew_key(t);
+}
+
+bool mode_changed(struct translator *t, uint32_t mask)
+{
+    uint32_t before = t->mode;
+    mode_update(t);
+    return (before ^ t->mode) & mask;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The C side of the shared stubs: memory accesses that the hot path cannot do,
+ * and instructions carried out in C. On entry struct cpu holds the guest's
+ * registers; these functions may raise guest exceptions (cpu_fault), which
+ * leave translated code through the run loop's setjmp.
+ */
+#include <string.h>
+
+#include "x86vm/protection/protection.h"
+#include "x86vm/translate/mode.h"
+#include "x86vm/translate/translator.h"
+
+enum { ADDEND = 0, GO_ON = 1, BOUNCE_ADDRESS = 2, HOST_FLAGS = 7 };
+
+static void take_flags(struct cpu *cpu)
+{
+    cpu->eflags = (cpu->eflags & ~(uint32_t)FLAGS_ARITH) | (cpu->scratch[HOST_FLAGS] & FLAGS_ARITH);
+}
+
+static uint32_t linear_address(struct cpu *cpu, const struct site *site, uint32_t address)
+{
+    if (!site->checked)
+        return address;
+    return protection_segment_address(cpu, site->seg, address, site->size, site->write);
+}
+
+static bool overlaps(const struct block *block, uint32_t physical, uint32_t size)
+{
+    uint32_t start = block->physical, page = start >> PAGE_SHIFT;
+    uint32_t low = physical & (PAGE_SIZE - 1);
+
+    if (physical >> PAGE_SHIFT == page)
+        return low < block->depends_end && low + size > block->depends_start;
+    return block->last_page != page && physical >> PAGE_SHIFT == block->last_page;
+}
+
+/* A store into the very block that executes it: its next instruction must
+ * already be the new one, so the instruction is run again alone. */
+static void guard_own_code(struct translator *t, const struct site *site, uint32_t linear, bool user)
+{
+    struct cpu *cpu = translator_cpu(t);
+    uint32_t last = linear + site->size - 1, physical;
+
+    if (site->block->mode & MODE_SINGLE)
+        return;
+    physical = view_translate(cpu, linear, VIEW_FOR_WRITE, user);
+    if (!overlaps(site->block, physical, site->size)) {
+        if ((linear ^ last) < PAGE_SIZE)
+            return;
+        physical = view_translate(cpu, last, VIEW_FOR_WRITE, user);
+        if (!overlaps(site->block, physical & ~(PAGE_SIZE - 1), (last & (PAGE_SIZE - 1)) + 1))
+            return;
+    }
+    t->single = true;
+    longjmp(*cpu->fault_env, 2);
+}
+
+static void through_bounce(struct translator *t, const struct site *site, uint32_t linear, uint32_t address)
+{
+    struct cpu *cpu = translator_cpu(t);
+    uint8_t *buffer = cpu->bounce + (linear & 63); /* keeps the alignment that SSE checks */
+    bool user = cpu->cpl == 3;
+
+    if (site->write) {
+        view_check_write(cpu, linear, site->size, user);
+        guard_own_code(t, site, linear, user);
+    }
+    if (site->read)
+        view_read(cpu, linear, buffer, site->size, user);
+    cpu->scratch[ADDEND] = (uint64_t)(uintptr_t)buffer - address;
+    cpu->scratch[GO_ON] = site->bounce;
+    cpu->scratch[BOUNCE_ADDRESS] = linear;
+}
+
+void runtime_slow(struct cpu *cpu, uint32_t number, uint32_t address)
+{
+    struct translator *t = translator_current;
+    const struct site *site = t->sites.items[number];
+    uint32_t linear, physical;
+    uint64_t addend = 0;
+
+    take_flags(cpu);
+    cpu->eip = site->eip;
+    t->counters.slow_accesses++;
+    linear = linear_address(cpu, site, address);
+    if ((linear & (PAGE_SIZE - 1)) + site->size <= PAGE_SIZE)
+        addend = view_fill(cpu, linear, site->write ? VIEW_FOR_WRITE : VIEW_FOR_READ, &physical);
+    if (addend) {
+        cpu->scratch[ADDEND] = addend + linear - address;
+        cpu->scratch[GO_ON] = site->hot;
+    } else {
+        through_bounce(t, site, linear, address);
+    }
+}
+
+void runtime_commit(struct cpu *cpu, uint32_t number)
+{
+    const struct site *site = translator_current->sites.items[number];
+    uint32_t linear = (uint32_t)cpu->scratch[BOUNCE_ADDRESS];
+
+    cpu->eip = site->eip;
+    view_write(cpu, linear, cpu->bounce + (linear & 63), site->size, cpu->cpl == 3);
+    cpu->scratch[GO_ON] = site->after;
+}
+
+int runtime_call(struct cpu *cpu, uint32_t number)
+{
+    struct translator *t = translator_current;
+    const struct call *call = t->calls.items[number];
+    enum call_result result;
+
+    take_flags(cpu);
+    cpu->eip = call->insn.eip;
+    t->counters.helper_calls++;
+    result = call->function(cpu, &call->insn);
+    if (result == CALL_NEXT && (call->block->dead || (cpu->mode_dirty && mode_changed(t, call->block->mode_mask)))) {
+        cpu->eip = call->insn.eip + call->insn.length;
+        result = CALL_EXIT;
+    }
+    cpu->scratch[HOST_FLAGS] = (cpu->eflags & FLAGS_ARITH) | FLAG_ONE;
+    cpu->scratch[GO_ON] = call->resume;
+    return result;
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The code that every block shares, generated once at the start of the cache:
+ * entering translated code, leaving it, and calling C from it. On every way
+ * from translated code to C the guest's registers, arithmetic flags and XMM
+ * registers go to struct cpu, because C may use or change them; x87 and MXCSR
+ * stay in the host's units, which C code of the engine never touches.
+ */
+#include "x86vm/translate/build.h"
+
+const uint8_t host_of[8] = { RAX, RCX, RDX, RBX, R8, RBP, RSI, RDI };
+
+/* cpu->scratch[]: 0 and 1 results of C (addend, where to go on), 6 the R9 kept
+ * over a call, 7 the host's flags. */
+#define SCRATCH(n) cpu_member(offsetof(struct cpu, scratch) + 8 * (n))
+#define XMM(n) cpu_member(offsetof(struct cpu, xmm) + 16 * (n))
+#define REG(n) cpu_member(offsetof(struct cpu, regs) + 4 * (n))
+
+_Static_assert(offsetof(struct cpu_area, cpu) == 0, "R15 addresses both");
+_Static_assert(offsetof(struct cpu, tables) < 128, "short displacement for the hot members");
+_Static_assert(offsetof(struct cpu, exit_request) < 128, "short displacement for the hot members");
+
+static const uint8_t callee_saved[] = { RBX, RBP, R12, R13, R14, R15 };
+
+static void save_guest(struct emit *e)
+{
+    for (unsigned i = 0; i < 8; i++)
+        emit_store32(e, REG(i), host_of[i]);
+    emit_pushfq(e);
+    emit_pop_mem(e, SCRATCH(7));
+    for (unsigned i = 0; i < 8; i++)
+        emit_movups_store(e, XMM(i), i);
+}
+
+static void load_xmm_and_flags(struct emit *e)
+{
+    for (unsigned i = 0; i < 8; i++)
+        emit_movups_load(e, i, XMM(i));
+    emit_push_mem(e, SCRATCH(7));
+    emit_popfq(e);
+}
+
+static void load_guest(struct emit *e)
+{
+    load_xmm_and_flags(e);
+    for (unsigned i = 0; i < 8; i++)
+        emit_load32(e, host_of[i], REG(i));
+    emit_load64(e, R12, CPU_MEM(tables));
+}
+
+/* RBX, RBP are preserved by C and not changed by it for a memory access. */
+static void load_clobbered(struct emit *e)
+{
+    static const uint8_t clobbered[] = { CPU_EAX, CPU_ECX, CPU_EDX, CPU_ESP, CPU_ESI, CPU_EDI };
+
+    load_xmm_and_flags(e);
+    for (unsigned i = 0; i < sizeof clobbered; i++)
+        emit_load32(e, host_of[clobbered[i]], REG(clobbered[i]));
+}
+
+static void leave(struct emit *e)
+{
+    emit_lea64(e, RSP, mem_at(RSP, 8));
+    for (unsigned i = sizeof callee_saved; i-- > 0;)
+        emit_pop(e, callee_saved[i]);
+    emit_ret(e);
+}
+
+static uint64_t emit_enter(struct emit *e)
+{
+    uint64_t pc = emit_pc(e);
+
+    for (unsigned i = 0; i < sizeof callee_saved; i++)
+        emit_push(e, callee_saved[i]);
+    emit_lea64(e, RSP, mem_at(RSP, -8));
+    emit_mov64(e, R15, RDI);
+    emit_mov_imm32(e, R14, PAGE_SHIFT);
+    emit_store64(e, SCRATCH(1), RSI);
+    load_guest(e);
+    emit_jmp_mem(e, SCRATCH(1));
+    return pc;
+}
+
+static uint64_t emit_leave(struct emit *e, enum exit_reason reason)
+{
+    uint64_t pc = emit_pc(e);
+
+    if (reason == EXIT_INDIRECT)
+        emit_store32(e, CPU_MEM(eip), R9);
+    emit_store64(e, SCRATCH(0), R11);
+    save_guest(e);
+    emit_mov_imm32(e, RAX, reason);
+    leave(e);
+    return pc;
+}
+
+/* A slow memory access or the commit of one. C leaves the addend (for R10) in
+ * scratch 0 and where to go on in scratch 1. */
+static uint64_t emit_memory(struct emit *e, void (*function)(struct cpu *, uint32_t, uint32_t))
+{
+    uint64_t pc = emit_pc(e);
+
+    save_guest(e);
+    emit_store64(e, SCRATCH(6), R9);
+    emit_mov64(e, RDI, R15);
+    emit_mov32(e, RSI, R11);
+    emit_mov32(e, RDX, R9);
+    emit_call_abs(e, RAX, (const void *)(uintptr_t)function);
+    load_clobbered(e);
+    emit_load64(e, R9, SCRATCH(6));
+    emit_load64(e, R10, SCRATCH(0));
+    emit_jmp_mem(e, SCRATCH(1));
+    return pc;
+}
+
+static void commit(struct cpu *cpu, uint32_t site, uint32_t unused)
+{
+    (void)unused;
+    runtime_commit(cpu, site);
+}
+
+static uint64_t emit_call(struct emit *e)
+{
+    uint64_t pc = emit_pc(e);
+    uint8_t *out;
+
+    save_guest(e);
+    emit_mov64(e, RDI, R15);
+    emit_mov32(e, RSI, R11);
+    emit_call_abs(e, RAX, (const void *)(uintptr_t)runtime_call);
+    emit_op_reg(e, 0, (const uint8_t[]){ 0x85 }, 1, RAX, RAX);
+    out = emit_jcc_later(e, CC_NZ);
+    load_guest(e);
+    emit_jmp_mem(e, SCRATCH(1));
+    emit_patch32(out, e->to_exec, emit_pc(e));
+    emit_mov_imm32(e, RAX, EXIT_CALL);
+    leave(e);
+    return pc;
+}
+
+void stubs_emit(struct translator *t)
+{
+    struct emit *e = &t->hot;
+
+    t->stubs.enter = emit_enter(e);
+    t->stubs.next = emit_leave(e, EXIT_NEXT);
+    t->stubs.link = emit_leave(e, EXIT_LINK);
+    t->stubs.indirect = emit_leave(e, EXIT_INDIRECT);
+    t->stubs.poll = emit_leave(e, EXIT_POLL);
+    t->stubs.fault = emit_leave(e, EXIT_HOST_FAULT);
+    t->stubs.slow = emit_memory(e, runtime_slow);
+    t->stubs.commit = emit_memory(e, commit);
+    t->stubs.call = emit_call(e);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What the files of translate/ share: the translator's state, its blocks, and
+ * the records that emitted code names by number (links, sites, calls).
+ *
+ *   build.c      guest bytes -> struct insn -> a block, with flag liveness
+ *   rewrite.c    one instruction -> host code
+ *   access.c     one memory operand -> the check and both copies of the access
+ *   stubs.c      the code that every block shares: enter, leave, call C
+ *   runtime.c    the C side of those stubs
+ *   calls_*.c    instructions that are carried out by a call into C
+ *   blocks.c     finding, linking and invalidating blocks; the code cache
+ *   host_fault.c host signals raised by translated code
+ *
+ * Host registers inside translated code:
+ *   RAX RCX RDX RBX RBP RSI RDI   the guest's, upper halves zero
+ *   R8    guest ESP               R9   effective address, jump target
+ *   R10   page index, addend      R11  temporary, number of a site/call/link
+ *   R12   the view's tables       R13  data that must survive a memory access
+ *   R14   12, the page shift      R15  struct cpu
+ *   RSP   the engine's own stack, 16-byte aligned
+ *   flags the guest's arithmetic flags wherever they are live
+ */
+#ifndef X86VM_TRANSLATE_TRANSLATOR_H
+#define X86VM_TRANSLATE_TRANSLATOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "x86vm/cpu/cpu.h"
+#include "x86vm/decode/insn.h"
+#include "x86vm/memory/phys.h"
+#include "x86vm/memory/view.h"
+#include "x86vm/translate/emit.h"
+#include "x86vm/x86vm.h"
+
+enum { BLOCK_MAX_INSNS = 64, LOOKUP_ENTRIES = 65536, HASH_BUCKETS = 1 << 16 };
+
+/* What of the CPU's state a translation was made for. */
+enum mode_bit {
+    MODE_CODE32 = 1 << 0,
+    MODE_STACK32 = 1 << 1,
+    MODE_TS = 1 << 2, MODE_EM = 1 << 3, MODE_MP = 1 << 4, MODE_OSFXSR = 1 << 5,
+    MODE_SINGLE = 1 << 6, /* one instruction, then back to the dispatcher */
+    MODE_SEG_SHIFT = 8,   /* two bits a segment register: enum seg_state */
+};
+enum seg_state {
+    SEG_FLAT,    /* base 0, limit 4 GiB, readable and writable: no code at all */
+    SEG_BASED,   /* the same with a base: one addition */
+    SEG_CHECKED, /* anything else: every access goes through C */
+};
+static inline enum seg_state mode_seg(uint32_t mode, unsigned seg) { return mode >> (MODE_SEG_SHIFT + 2 * seg) & 3; }
+
+/* One entry of the table that indirect jumps look their target up in. The key
+ * is stored negated so that a match sums to zero (no flags needed). */
+struct lookup_entry {
+    uint64_t negated_key;
+    uint64_t code;
+};
+#define LOOKUP_POISON (1ull << 63) /* or-ed into cpu->lookup_key: nothing matches */
+
+/* struct cpu and what emitted code reaches relative to it. */
+struct cpu_area {
+    struct cpu cpu;
+    struct lookup_entry lookup[LOOKUP_ENTRIES] __attribute__((aligned(64)));
+};
+
+struct link;
+
+struct block {
+    uint32_t eip;
+    uint32_t physical;       /* of the first byte */
+    uint32_t last_page;      /* physical page of the last byte (differs when it straddles) */
+    uint32_t cs_base, cs_limit;
+    uint32_t mode, mode_mask;
+    uint16_t length;         /* guest bytes */
+    uint16_t insn_count;
+    uint16_t depends_start, depends_end; /* offsets in the first page of all bytes that shaped it */
+    bool live_in;            /* the guest's flags matter on entry */
+    bool dead;
+    uint64_t entry, poll_entry, guard_entry; /* executable addresses; guard_entry 0 until needed */
+    struct block *hash_next;
+    struct block *page_next[2]; /* lists of the first and the last page */
+    struct link *incoming;
+};
+
+/* A direct jump out of a block. */
+struct link {
+    struct block *from;
+    uint8_t *place;          /* its rel32, writable */
+    uint64_t stub;           /* where it jumps while not linked */
+    uint32_t target;         /* guest EIP */
+    uint32_t source;         /* guest EIP of the branch */
+    struct link *next_incoming;
+    struct block *to;        /* NULL while not linked */
+};
+
+/* One memory access that may have to go the slow way. */
+struct site {
+    uint32_t eip;
+    uint16_t size;
+    bool read, write;
+    uint8_t seg;             /* enum cpu_seg */
+    bool checked;            /* the segment is SEG_CHECKED: R9 is an offset, not linear */
+    struct block *block;
+    uint64_t hot, bounce, after; /* where to go on: direct, through the bounce buffer, past the access */
+};
+
+/* How a call into C ends. */
+enum call_result {
+    CALL_NEXT, /* go on with the next instruction */
+    CALL_EXIT, /* cpu->eip is set: back to the dispatcher */
+};
+typedef enum call_result call_function(struct cpu *cpu, const struct insn *insn);
+
+struct call {
+    struct insn insn;
+    call_function *function;
+    struct block *block;
+    uint64_t resume;
+};
+
+/* Host code offset -> guest EIP, for host faults; sorted by construction. */
+struct code_map { uint32_t offset; uint32_t eip; };
+
+/* A growable array whose members keep their number, not their address. */
+#define TABLE(type) struct { type *items; uint32_t count, capacity; }
+
+enum exit_reason { EXIT_NEXT, EXIT_LINK, EXIT_INDIRECT, EXIT_POLL, EXIT_CALL, EXIT_HOST_FAULT };
+
+struct stubs {
+    uint64_t enter;    /* enum exit_reason enter(struct cpu *, uint64_t code) */
+    uint64_t next;     /* cpu->eip set */
+    uint64_t link;     /* R11 = number */
+    uint64_t indirect; /* R9 = target */
+    uint64_t poll;     /* cpu->eip set */
+    uint64_t slow;     /* R11 = site, R9 = address */
+    uint64_t commit;   /* R11 = site */
+    uint64_t call;     /* R11 = call */
+    uint64_t fault;    /* host fault */
+};
+
+struct translator {
+    struct cpu_area *area;
+    struct phys *phys;
+    uint8_t *ram;
+
+    int cache_fd;
+    uint8_t *cache_rw, *cache_rx;
+    uint32_t cache_size;
+    struct emit hot, cold;       /* grow upwards in the two halves of the cache */
+    uint8_t *hot_start, *cold_start;
+    struct stubs stubs;
+    bool bmi2;
+
+    struct block **hash;         /* HASH_BUCKETS */
+    struct block **page_blocks;  /* one list a page of RAM */
+    TABLE(struct link *) links;
+    TABLE(struct site *) sites;
+    TABLE(struct call *) calls;
+    TABLE(struct code_map) hot_map;
+    TABLE(struct code_map) cold_map;
+    struct arena *arena;         /* memory of blocks, links, sites, calls; freed whole */
+
+    uint32_t mode;               /* of the CPU's present state */
+    uint32_t modes[1024], mode_count; /* modes seen: their index is their number */
+    uint64_t generation;         /* view_generation() that lookup_key was made for */
+    uint32_t key_epoch;
+    volatile bool stop_request;
+    bool single;                 /* run just one instruction next */
+    bool own_code_written;       /* runtime.c: restart the instruction alone */
+    int host_fault_vector;
+    uint32_t host_fault_error;
+    struct x86vm_counters counters;
+};
+
+/* The one translator of this process (host signal handlers need it). */
+extern struct translator *translator_current;
+
+static inline struct cpu *translator_cpu(struct translator *t) { return &t->area->cpu; }
+
+/* --- blocks.c --- */
+bool blocks_init(struct translator *t, uint32_t cache_size);
+void blocks_free(struct translator *t);
+void blocks_flush(struct translator *t);
+void *blocks_alloc(struct translator *t, size_t size);
+struct block *blocks_find(struct translator *t, uint32_t eip, uint32_t physical, uint32_t mode);
+void blocks_add(struct translator *t, struct block *block);
+void blocks_link(struct translator *t, struct link *link, struct block *to);
+void blocks_remember(struct translator *t, uint32_t eip, const struct block *block);
+void blocks_clear_lookup(struct translator *t);
+bool blocks_full(const struct translator *t); /* the next block might not fit */
+uint32_t blocks_new_link(struct translator *t, struct link **out);
+uint32_t blocks_new_site(struct translator *t, struct site **out);
+uint32_t blocks_new_call(struct translator *t, struct call **out);
+void blocks_map_hot(struct translator *t, uint32_t eip);  /* at t->hot.p */
+void blocks_map_cold(struct translator *t, uint32_t eip); /* at t->cold.p */
+/* Guest EIP of the instruction that the host was executing at `pc`; false when pc is not in a block. */
+bool blocks_guest_eip(const struct translator *t, uint64_t pc, uint32_t *eip);
+
+/* --- stubs.c --- */
+void stubs_emit(struct translator *t);
+
+/* --- build.c --- */
+/* Translates the code at the CPU's EIP; raises guest exceptions of the fetch. NULL: cache full, flush and retry. */
+struct block *build_block(struct translator *t, uint32_t eip, uint32_t mode);
+
+/* --- runtime.c --- */
+void runtime_slow(struct cpu *cpu, uint32_t site, uint32_t address);
+void runtime_commit(struct cpu *cpu, uint32_t site);
+int runtime_call(struct cpu *cpu, uint32_t call);
+
+/* --- calls_*.c --- */
+call_function *calls_function(enum insn_kind kind);
+
+/* --- host_fault.c --- */
+bool host_fault_install(void);
+
+#endif

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The engine's life and its run loop: take interrupts, find the block at the
+ * guest's EIP, enter it, see why it came back. See x86vm.h; the translator's
+ * files are listed in translate/translator.h.
+ */
+#include "x86vm/x86vm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "x86vm/memory/io_bus.h"
+#include "x86vm/protection/protection.h"
+#include "x86vm/translate/mode.h"
+
+enum { CODE_CACHE_SIZE = 64 << 20, FXSAVE_XMM = 160 };
+
+struct x86vm {
+    struct translator t;
+    uint8_t host_fpu[512] __attribute__((aligned(64)));
+};
+
+struct translator *translator_current;
+
+typedef enum exit_reason enter_function(struct cpu *cpu, uint64_t code);
+
+static bool build_machine(struct x86vm *vm, const struct x86vm_config *config)
+{
+    struct translator *t = &vm->t;
+    struct cpu *cpu;
+
+    t->cache_fd = -1;
+    t->area = mmap(NULL, sizeof *t->area, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (t->area == MAP_FAILED)
+        return false;
+    cpu = translator_cpu(t);
+    cpu->phys = t->phys = phys_new(config->ram_size);
+    cpu->views = view_set_new();
+    cpu->io = io_bus_new();
+    if (!cpu->phys || !cpu->views || !cpu->io)
+        return false;
+    t->ram = phys_ram(t->phys);
+    t->bmi2 = __builtin_cpu_supports("bmi2") && !getenv("X86VM_NO_BMI2");
+    cpu_reset(cpu);
+    view_select(cpu);
+    insn_init();
+    translator_current = t;
+    if (!blocks_init(t, config->code_cache_size ? config->code_cache_size : CODE_CACHE_SIZE))
+        return false;
+    blocks_clear_lookup(t);
+    mode_update(t);
+    return host_fault_install();
+}
+
+struct x86vm *x86vm_new(const struct x86vm_config *config, char *error, size_t error_size)
+{
+    struct x86vm *vm;
+
+    if (translator_current) {
+        snprintf(error, error_size, "only one engine a process");
+        return NULL;
+    }
+    if (posix_memalign((void **)&vm, 64, sizeof *vm) != 0) {
+        snprintf(error, error_size, "out of memory");
+        return NULL;
+    }
+    memset(vm, 0, sizeof *vm);
+    if (!build_machine(vm, config)) {
+        snprintf(error, error_size, "cannot set up %llu MiB of guest memory and the code cache: %m",
+                 (unsigned long long)(config->ram_size >> 20));
+        x86vm_free(vm);
+        return NULL;
+    }
+    return vm;
+}
+
+void x86vm_free(struct x86vm *vm)
+{
+    struct translator *t;
+
+    if (!vm)
+        return;
+    t = &vm->t;
+    blocks_free(t);
+    if (t->area && t->area != MAP_FAILED) {
+        struct cpu *cpu = translator_cpu(t);
+        phys_free(cpu->phys);
+        view_set_free(cpu->views);
+        io_bus_free(cpu->io);
+        munmap(t->area, sizeof *t->area);
+    }
+    translator_current = NULL;
+    free(vm);
+}
+
+struct cpu *x86vm_cpu(struct x86vm *vm) { return translator_cpu(&vm->t); }
+struct phys *x86vm_phys(struct x86vm *vm) { return vm->t.phys; }
+struct io_bus *x86vm_io(struct x86vm *vm) { return translator_cpu(&vm->t)->io; }
+
+void x86vm_set_intr_ack(struct x86vm *vm, uint8_t (*ack)(void *opaque), void *opaque)
+{
+    struct cpu *cpu = x86vm_cpu(vm);
+    cpu->intr_ack = ack;
+    cpu->intr_opaque = opaque;
+}
+
+static void request(struct cpu *cpu)
+{
+    __atomic_store_n(&cpu->exit_request, 1, __ATOMIC_SEQ_CST);
+    __atomic_or_fetch(&cpu->lookup_key, LOOKUP_POISON, __ATOMIC_SEQ_CST);
+}
+
+void x86vm_set_intr(struct x86vm *vm, bool level)
+{
+    struct cpu *cpu = x86vm_cpu(vm);
+    cpu->intr = level;
+    if (level)
+        request(cpu);
+}
+
+void x86vm_request_exit(struct x86vm *vm)
+{
+    __atomic_store_n(&vm->t.stop_request, true, __ATOMIC_SEQ_CST);
+    request(x86vm_cpu(vm));
+}
+
+/* --- running --- */
+
+static struct block *find_block(struct translator *t, uint32_t mode)
+{
+    struct cpu *cpu = translator_cpu(t);
+    uint32_t linear = cpu->seg_base[CPU_CS] + cpu->eip, physical;
+    uint64_t addend = cpu->tables[VIEW_EXEC / 8 + (linear >> PAGE_SHIFT)];
+    struct block *block;
+
+    if (addend)
+        physical = (uint32_t)(addend + linear - (uint64_t)(uintptr_t)t->ram);
+    else
+        view_fill(cpu, linear, VIEW_FOR_EXEC, &physical);
+    block = blocks_find(t, cpu->eip, physical, mode);
+    if (block && block->last_page != physical >> PAGE_SHIFT) {
+        uint32_t second;
+        view_fill(cpu, (linear & ~(PAGE_SIZE - 1)) + PAGE_SIZE, VIEW_FOR_EXEC, &second);
+        if (second >> PAGE_SHIFT != block->last_page)
+            block = NULL;
+    }
+    if (block)
+        return block;
+    block = build_block(t, cpu->eip, mode);
+    if (!block) {
+        blocks_flush(t);
+        block = build_block(t, cpu->eip, mode);
+    }
+    mode_check_generation(t);
+    return block;
+}
+
+static enum exit_reason enter(struct translator *t, uint64_t code)
+{
+    struct cpu *cpu = translator_cpu(t);
+    enter_function *function = (enter_function *)(uintptr_t)t->stubs.enter;
+    enum exit_reason reason;
+
+    cpu->scratch[7] = (cpu->eflags & FLAGS_ARITH) | FLAG_ONE;
+    t->counters.dispatches++;
+    reason = function(cpu, code);
+    if (reason != EXIT_CALL)
+        cpu->eflags = (cpu->eflags & ~(uint32_t)FLAGS_ARITH) | (cpu->scratch[7] & FLAGS_ARITH);
+    return reason;
+}
+
+/* A direct jump left its block for the first time: goes on, and links it. */
+static void follow_link(struct translator *t)
+{
+    struct cpu *cpu = translator_cpu(t);
+    struct link *link = t->links.items[(uint32_t)cpu->scratch[0]];
+    uint64_t flushes = t->counters.cache_flushes;
+    struct block *to;
+
+    cpu->eip = link->target;
+    if (cpu->exit_request || cpu->mode_dirty)
+        return;
+    to = find_block(t, t->mode);
+    if (t->counters.cache_flushes == flushes)
+        blocks_link(t, link, to);
+}
+
+static void handle_exit(struct translator *t, enum exit_reason reason)
+{
+    switch (reason) {
+    case EXIT_LINK:
+        follow_link(t);
+        break;
+    case EXIT_INDIRECT:
+        t->counters.indirect_misses++;
+        break;
+    case EXIT_HOST_FAULT:
+        if (t->host_fault_vector == VEC_GP || t->host_fault_vector == VEC_AC)
+            cpu_fault_error(translator_cpu(t), t->host_fault_vector, t->host_fault_error);
+        cpu_fault(translator_cpu(t), t->host_fault_vector);
+    default:
+        break;
+    }
+}
+
+/* Runs from EIP until something needs the loop. */
+static void run_block(struct translator *t)
+{
+    struct cpu *cpu = translator_cpu(t);
+    bool trap = cpu->eflags & FLAG_TF;
+    uint32_t mode = t->mode | (t->single || trap ? MODE_SINGLE : 0);
+    const struct lookup_entry *entry = &t->area->lookup[cpu->eip & (LOOKUP_ENTRIES - 1)];
+    enum exit_reason reason;
+
+    t->single = false;
+    if (!(mode & MODE_SINGLE) && entry->negated_key + (cpu->lookup_key & ~LOOKUP_POISON) + cpu->eip == 0) {
+        reason = enter(t, entry->code);
+    } else {
+        struct block *block = find_block(t, mode);
+        if (!(mode & MODE_SINGLE))
+            blocks_remember(t, cpu->eip, block);
+        reason = enter(t, block->entry);
+    }
+    handle_exit(t, reason);
+    if (trap) {
+        cpu->dr[6] |= 1u << 14;
+        cpu_fault(cpu, VEC_DB);
+    }
+}
+
+static void clear_request(struct translator *t)
+{
+    struct cpu *cpu = translator_cpu(t);
+    __atomic_store_n(&cpu->exit_request, 0, __ATOMIC_SEQ_CST);
+    cpu->mode_dirty = true; /* renews the lookup key without the poison */
+}
+
+/* Takes a pending interrupt; true when the guest is now at its handler. */
+static bool take_interrupt(struct translator *t)
+{
+    struct cpu *cpu = translator_cpu(t);
+
+    if (cpu->nmi_pending) {
+        cpu->nmi_pending = false;
+        cpu->halted = false;
+        protection_hardware_interrupt(cpu, VEC_NMI);
+        return true;
+    }
+    if (!cpu->intr || !(cpu->eflags & FLAG_IF))
+        return false;
+    cpu->halted = false;
+    t->counters.interrupts++;
+    protection_hardware_interrupt(cpu, cpu->intr_ack(cpu->intr_opaque));
+    return true;
+}
+
+static enum x86vm_exit loop(struct translator *t)
+{
+    struct cpu *cpu = translator_cpu(t);
+
+    for (;;) {
+        if (cpu->exit_request)
+            clear_request(t);
+        if (__atomic_exchange_n(&t->stop_request, false, __ATOMIC_SEQ_CST))
+            return X86VM_EXIT_REQUESTED;
+        if (cpu->shutdown)
+            return X86VM_EXIT_SHUTDOWN;
+        if (cpu->interrupt_shadow && !cpu->halted) {
+            cpu->interrupt_shadow = false;
+            t->single = true;
+        } else {
+            cpu->interrupt_shadow = false;
+            if (take_interrupt(t))
+                continue;
+        }
+        if (cpu->halted)
+            return cpu->eflags & FLAG_IF ? X86VM_EXIT_HALTED : X86VM_EXIT_DEAD;
+        if (cpu->mode_dirty)
+            mode_update(t);
+        else
+            mode_check_generation(t);
+        run_block(t);
+    }
+}
+
+/* The guest's FPU state is in the host's units only while the guest runs. */
+static void load_guest_fpu(struct x86vm *vm)
+{
+    struct cpu *cpu = x86vm_cpu(vm);
+    __asm__ volatile("fxsave %0" : "=m"(vm->host_fpu));
+    memcpy(cpu->xmm, cpu->fpu + FXSAVE_XMM, sizeof cpu->xmm);
+    __asm__ volatile("fxrstor %0" : : "m"(cpu->fpu) : "memory");
+}
+
+static void save_guest_fpu(struct x86vm *vm)
+{
+    struct cpu *cpu = x86vm_cpu(vm);
+    __asm__ volatile("fxsave %0" : "=m"(cpu->fpu));
+    memcpy(cpu->fpu + FXSAVE_XMM, cpu->xmm, sizeof cpu->xmm);
+    __asm__ volatile("fxrstor %0" : : "m"(vm->host_fpu) : "memory");
+}
+
+enum { FROM_FAULT = 1, FROM_RESTART = 2 };
+
+enum x86vm_exit x86vm_run(struct x86vm *vm)
+{
+    struct translator *t = &vm->t;
+    struct cpu *cpu = translator_cpu(t);
+    enum x86vm_exit result;
+    jmp_buf env;
+
+    load_guest_fpu(vm);
+    cpu->fault_env = &env;
+    if (_setjmp(env) == FROM_FAULT) {
+        t->counters.exceptions++;
+        protection_exception(cpu);
+        cpu->fault_env = &env;
+    }
+    result = loop(t);
+    cpu->fault_env = NULL;
+    save_guest_fpu(vm);
+    return result;
+}
+
+void x86vm_get_counters(const struct x86vm *vm, struct x86vm_counters *out)
+{
+    struct view_counters views;
+
+    view_get_counters(&vm->t.area->cpu, &views);
+    *out = vm->t.counters;
+    out->page_faults = views.page_faults;
+    out->view_fills = views.fills;
+}
+
+void x86vm_describe_state(const struct x86vm *vm, char *out, size_t size)
+{
+    const struct cpu *c = &vm->t.area->cpu;
+
+    snprintf(out, size, "eip=%04x:%08x cpl=%u eflags=%08x eax=%08x ecx=%08x edx=%08x ebx=%08x esp=%04x:%08x ebp=%08x "
+             "esi=%08x edi=%08x cr0=%08x cr2=%08x cr3=%08x cr4=%08x", c->seg[CPU_CS].selector, c->eip, c->cpl, c->eflags,
+             c->regs[CPU_EAX], c->regs[CPU_ECX], c->regs[CPU_EDX], c->regs[CPU_EBX], c->seg[CPU_SS].selector,
+             c->regs[CPU_ESP], c->regs[CPU_EBP], c->regs[CPU_ESI], c->regs[CPU_EDI], c->cr0, c->cr2, c->cr3, c->cr4);
+}
