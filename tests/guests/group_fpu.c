@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ * x87, MMX and SSE2: 80-bit results, lazy switching by CR0.TS, FXSAVE, unmasked
+ * exceptions. Values go through memory, so no floating-point C is compiled. */
+#include "guest.h"
+
+enum { CR0_MP = 2, CR0_EM = 4, CR0_TS = 8, CR0_NE = 32, CR4_OSFXSR = 0x200, CR4_OSXMMEXCPT = 0x400 };
+
+static uint8_t area[512] __attribute__((aligned(16))), area2[512] __attribute__((aligned(16)));
+
+static void prepare(void)
+{
+    pages_on();
+    WRITE_CR(0, (READ_CR(0) & ~(uint32_t)(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE);
+    WRITE_CR(4, READ_CR(4) | CR4_OSFXSR | CR4_OSXMMEXCPT);
+    __asm__ volatile("fninit");
+}
+
+static bool extended_precision(void)
+{
+    struct {
+        uint64_t mantissa;
+        uint16_t exponent;
+    } __attribute__((packed)) r;
+    int32_t one = 1, three = 3;
+    uint16_t status, control;
+    __asm__ volatile("fninit; fnstcw %0; fnstsw %1" : "=m"(control), "=m"(status));
+    CHECK(control == 0x37f && status == 0);
+    __asm__ volatile("fildl %1; fidivl %2; fstpt %0" : "=m"(r) : "m"(one), "m"(three));
+    CHECK(r.mantissa == 0xaaaaaaaaaaaaaaabull && r.exponent == 0x3ffd);
+    __asm__ volatile("fldpi; fstpt %0" : "=m"(r));
+    CHECK(r.mantissa == 0xc90fdaa22168c235ull && r.exponent == 0x4000);
+    int64_t big = 0x123456789abcdefll, back;
+    __asm__ volatile("fildll %1; fistpll %0" : "=m"(back) : "m"(big));
+    CHECK(back == big);
+    return true;
+}
+
+static bool compare(void)
+{
+    uint8_t above, equal;
+    __asm__ volatile("fldz; fld1; fcomip %%st(1), %%st; seta %0; fstp %%st(0)" : "=q"(above)::"cc");
+    CHECK(above == 1);
+    __asm__ volatile("fld1; fld1; fcomip %%st(1), %%st; sete %0; fstp %%st(0)" : "=q"(equal)::"cc");
+    CHECK(equal == 1);
+    return true;
+}
+
+static unsigned unavailable;
+static void on_unavailable(struct frame *f)
+{
+    (void)f;
+    unavailable++;
+    __asm__ volatile("clts");
+}
+
+static bool lazy(void)
+{
+    uint64_t value = 0x1122334455667788ull, back = 0;
+    __asm__ volatile("movq %0, %%mm3; emms" ::"m"(value));
+    unavailable = 0;
+    trap_set_handler(7, on_unavailable);
+    for (int i = 0; i < 10; i++) {
+        WRITE_CR(0, READ_CR(0) | CR0_TS);
+        __asm__ volatile("movq %%mm3, %0; emms" : "=m"(back));
+        CHECK(back == value);
+    }
+    CHECK(unavailable == 10 && !(READ_CR(0) & CR0_TS));
+    WRITE_CR(0, READ_CR(0) | CR0_TS);
+    __asm__ volatile("movdqa %%xmm0, %0" : "=m"(area));
+    WRITE_CR(0, READ_CR(0) | CR0_TS);
+    __asm__ volatile("fwait");
+    trap_set_handler(7, NULL);
+    CHECK(unavailable == 12);
+    return true;
+}
+
+static bool save_restore(void)
+{
+    memory_set(area, 0, sizeof area);
+    memory_set(area2, 0, sizeof area2);
+    __asm__ volatile("fninit; fld1; fldpi; pcmpeqd %%xmm5, %%xmm5; pslldq $4, %%xmm5; fxsave %0;"
+                     "fninit; pxor %%xmm5, %%xmm5; fxrstor %0; fxsave %1" : "=m"(area), "=m"(area2));
+    CHECK(memory_equal(area + 32, area2 + 32, 128 + 128));
+    uint32_t *xmm5 = (uint32_t *)(area + 160 + 5 * 16);
+    CHECK(xmm5[0] == 0 && xmm5[1] == 0xffffffff && xmm5[3] == 0xffffffff);
+    CHECK(area[0] == 0x7f && area[1] == 0x03 && area[4] == 0xc0); /* control word, abridged tag */
+    __asm__ volatile("fninit");
+    return true;
+}
+
+static bool sse2(void)
+{
+    static const uint32_t a[4] __attribute__((aligned(16))) = { 1, 2, 3, 4 }, b[4] __attribute__((aligned(16))) = { 10, 20, 30, 40 };
+    uint32_t r[4] __attribute__((aligned(16)));
+    int32_t seven = 7, whole;
+    __asm__ volatile("movdqa %1, %%xmm0; paddd %2, %%xmm0; movdqa %%xmm0, %0" : "=m"(r) : "m"(a), "m"(b));
+    CHECK(r[0] == 11 && r[3] == 44);
+    __asm__ volatile("cvtsi2sdl %1, %%xmm1; sqrtsd %%xmm1, %%xmm1; mulsd %%xmm1, %%xmm1; cvtsd2si %%xmm1, %0"
+                     : "=r"(whole) : "m"(seven));
+    CHECK(whole == 7);
+    return true;
+}
+
+static void misaligned(void *unused)
+{
+    (void)unused;
+    __asm__ volatile("movdqa %0, %%xmm0" ::"m"(area[1]));
+}
+static void divide_unmasked(void *unused)
+{
+    uint16_t control = 0x37f & ~4;
+    (void)unused;
+    __asm__ volatile("fninit; fldcw %0; fld1; fldz; fdivrp; fwait" ::"m"(control));
+}
+static void simd_unmasked(void *unused)
+{
+    uint32_t control = 0x1f80 & ~0x200u;
+    int32_t zero = 0, one = 1;
+    (void)unused;
+    __asm__ volatile("ldmxcsr %0; cvtsi2sdl %2, %%xmm0; cvtsi2sdl %1, %%xmm1; divsd %%xmm1, %%xmm0"
+                     ::"m"(control), "m"(zero), "m"(one));
+}
+
+static bool exceptions(void)
+{
+    struct frame f;
+    CHECK(catch_fault(divide_unmasked, NULL, &f));
+    CHECK(f.vector == 16);
+    __asm__ volatile("fninit");
+    CHECK(catch_fault(misaligned, NULL, &f));
+    CHECK(f.vector == 13);
+    return true;
+}
+
+static bool simd_exceptions(void)
+{
+    struct frame f;
+    uint32_t control = 0x1f80;
+    CHECK(catch_fault(simd_unmasked, NULL, &f));
+    CHECK(f.vector == 19);
+    __asm__ volatile("ldmxcsr %0" ::"m"(control));
+    return true;
+}
+
+static void run_fpu(void *unused)
+{
+    (void)unused;
+    __asm__ volatile("fld1; fstp %%st(0)" :::);
+}
+static void run_sse(void *unused)
+{
+    (void)unused;
+    __asm__ volatile("pxor %%xmm0, %%xmm0" :::);
+}
+
+static bool switched_off(void)
+{
+    struct frame f;
+    WRITE_CR(0, READ_CR(0) | CR0_EM);
+    bool fpu = catch_fault(run_fpu, NULL, &f);
+    unsigned fpu_vector = f.vector;
+    bool sse = catch_fault(run_sse, NULL, &f);
+    unsigned sse_vector = f.vector;
+    WRITE_CR(0, READ_CR(0) & ~(uint32_t)CR0_EM);
+    CHECK(fpu && fpu_vector == 7 && sse && sse_vector == 6);
+    WRITE_CR(4, READ_CR(4) & ~(uint32_t)CR4_OSFXSR);
+    sse = catch_fault(run_sse, NULL, &f);
+    WRITE_CR(4, READ_CR(4) | CR4_OSFXSR);
+    CHECK(sse && f.vector == 6);
+    return true;
+}
+
+static const struct test tests[] = {
+    { "extended_precision", extended_precision, NULL }, { "compare", compare, NULL }, { "lazy", lazy, NULL },
+    { "save_restore", save_restore, NULL }, { "sse2", sse2, NULL }, { "exceptions", exceptions, NULL },
+    { "simd_exceptions", simd_exceptions, "raises no SIMD exceptions" },
+    { "switched_off", switched_off, NULL }, { NULL, NULL, NULL },
+};
+const struct test_group group_fpu = { "fpu", tests, prepare };

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ * Code that changes: the next instruction, a function written anew, through another
+ * mapping, a page that holds code and data, a page replaced under its address. */
+#include "guest.h"
+
+enum { V = 0x18000000, P1 = SCRATCH + 0x100000, P2 = SCRATCH + 0x101000 };
+
+/* Writes `mov eax, value; ret` at `at`. */
+static void put_function(volatile void *at, uint32_t value)
+{
+    volatile uint8_t *p = at;
+    p[0] = 0xb8;
+    p[1] = (uint8_t)value, p[2] = (uint8_t)(value >> 8), p[3] = (uint8_t)(value >> 16), p[4] = (uint8_t)(value >> 24);
+    p[5] = 0xc3;
+}
+
+static uint32_t call(uint32_t at)
+{
+    return ((uint32_t(*)(void))at)();
+}
+
+static bool rewritten(void)
+{
+    for (uint32_t i = 0; i < 300; i++) {
+        put_function((void *)P1, i * 7);
+        CHECK(call(P1) == i * 7);
+    }
+    return true;
+}
+
+/* Patches an instruction of the block that is running. */
+static bool next_instruction(void)
+{
+    static const uint8_t code[] = {
+        0xc6, 0x05, 0, 0, 0, 0, 0x40, /* movb $0x40, (patch): inc eax */
+        0x31, 0xc0,                   /* xor eax, eax; flags apart */
+        0x90,                         /* patch: nop */
+        0xc3,
+    };
+    volatile uint8_t *p = (uint8_t *)P1;
+    for (int run = 0; run < 3; run++) {
+        for (unsigned i = 0; i < sizeof code; i++)
+            p[i] = code[i];
+        *(volatile uint32_t *)(p + 2) = P1 + 9;
+        CHECK(call(P1) == 1);
+        p[9] = 0x90;
+        p[6] = 0x90;
+        CHECK(call(P1) == 0);
+    }
+    return true;
+}
+
+static bool through_alias(void)
+{
+    pages_map(V, P1 | PTE_P | PTE_W);
+    put_function((void *)P1, 1);
+    CHECK(call(V) == 1);
+    put_function((void *)P1, 2);
+    CHECK(call(V) == 2);
+    put_function((void *)V, 3);
+    CHECK(call(P1) == 3 && call(V) == 3);
+    /* By a string instruction too. */
+    put_function((void *)(P2 + 64), 4);
+    uint32_t ecx = 6, esi = P2 + 64, edi = P1;
+    __asm__ volatile("cld; rep movsb" : "+c"(ecx), "+S"(esi), "+D"(edi)::"memory");
+    CHECK(call(V) == 4 && call(P1) == 4);
+    return true;
+}
+
+static bool page_replaced(void)
+{
+    put_function((void *)P1, 10);
+    put_function((void *)P2, 20);
+    for (int i = 0; i < 20; i++) {
+        pages_map(V, P1 | PTE_P | PTE_W);
+        CHECK(call(V) == 10);
+        pages_map(V, P2 | PTE_P | PTE_W);
+        CHECK(call(V) == 20);
+    }
+    return true;
+}
+
+/* Data beside code: many writes to the page must stay right (and cheap). */
+static bool mixed_page(void)
+{
+    volatile uint32_t *data = (uint32_t *)(P1 + 0x800);
+    put_function((void *)P1, 99);
+    *data = 0;
+    for (int i = 0; i < 20000; i++) {
+        *data += 1;
+        if (i % 100 == 0)
+            CHECK(call(P1) == 99);
+    }
+    CHECK(*data == 20000);
+    return true;
+}
+
+/* A block over a page boundary: either page's change counts. */
+static bool across_pages(void)
+{
+    uint32_t at = P1 + 4096 - 3;
+    put_function((void *)at, 0x11223344);
+    CHECK(call(at) == 0x11223344);
+    *(volatile uint8_t *)(P2 + 1) = 0x55;
+    CHECK(call(at) == 0x55223344);
+    *(volatile uint8_t *)(P1 + 4095 - 1) = 0x66;
+    CHECK((call(at) & 0xff) == 0x66);
+    /* And so does another page mapped behind the first. */
+    pages_map(V, P1 | PTE_P | PTE_W);
+    pages_map(V + 4096, P2 | PTE_P | PTE_W);
+    uint32_t before = call(V + 4096 - 3);
+    CHECK(before == call(at));
+    volatile uint8_t *other = (uint8_t *)(SCRATCH + 0x110000);
+    for (int i = 0; i < 16; i++)
+        other[i] = ((volatile uint8_t *)P2)[i];
+    other[1] = 0x77;
+    pages_map(V + 4096, (uint32_t)other | PTE_P | PTE_W);
+    CHECK(call(V + 4096 - 3) >> 24 == 0x77);
+    return true;
+}
+
+/* Code reached by a chained jump is patched: the chain must not go on to the old. */
+static bool chained_target(void)
+{
+    volatile uint8_t *p = (uint8_t *)P1;
+    uint32_t sum = 0;
+    p[0] = 0xe9, *(volatile uint32_t *)(p + 1) = 0x100 - 5; /* jmp P1 + 0x100 */
+    for (uint32_t i = 0; i < 200; i++) {
+        put_function(p + 0x100, i);
+        sum += call(P1);
+        sum += call(P1);
+    }
+    CHECK(sum == 199 * 200);
+    return true;
+}
+
+static const struct test tests[] = {
+    { "rewritten", rewritten, NULL }, { "next_instruction", next_instruction, NULL }, { "through_alias", through_alias, NULL },
+    { "page_replaced", page_replaced, NULL }, { "mixed_page", mixed_page, NULL }, { "across_pages", across_pages, NULL },
+    { "chained_target", chained_target, NULL }, { NULL, NULL, NULL },
+};
+const struct test_group group_smc = { "smc", tests, pages_on };
