@@ -31,6 +31,7 @@ LIBS_NL      := -lnl-route-3 -lnl-3
 LIBS_JSON    := -ljson-c
 LIBS_PCAP    := -lpcap
 LIBS_SECCOMP := -lseccomp
+LIBS_LZMA    := -llzma
 LIBS_CUNIT   := -lcunit
 CPPFLAGS     += $(shell pkg-config --cflags libnl-3.0 libnl-route-3.0 2>/dev/null)
 
@@ -62,7 +63,7 @@ $(BUILD)/vswitchd: $(call objs,$(DAEMON_SRCS) $(PROTO_SRCS))
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_EVENT) $(LIBS_NL) $(LIBS_JSON) $(LIBS_PCAP) $(LIBS_SECCOMP)
 
 $(BUILD)/vswitch-guest: $(call objs,$(GUEST_SRCS) $(X86VM_SRCS) $(NICEMU_SRCS) $(PROTO_SRCS))
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_ZYDIS) $(LIBS_SECCOMP) -lpthread
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_ZYDIS) $(LIBS_SECCOMP) $(LIBS_LZMA) -lpthread
 
 $(BUILD)/vswitchctl: $(call objs,$(CLI_SRCS) $(PROTO_SRCS))
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_JSON)

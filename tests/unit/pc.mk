@@ -6,3 +6,8 @@ $(eval $(call unit_test,test_rtc,x86vm/pc/rtc.c))
 $(eval $(call unit_test,test_i8042,x86vm/pc/i8042.c))
 $(eval $(call unit_test,test_uart,x86vm/pc/uart16550.c))
 $(eval $(call unit_test,test_pci,x86vm/pc/pci.c x86vm/pc/chipset.c))
+BOOT_SRCS := x86vm/pc/boot_cpu.c x86vm/pc/elf32.c x86vm/cpu/cpu.c x86vm/memory/phys.c
+$(eval $(call unit_test,test_boot_linux,x86vm/pc/boot_linux.c x86vm/pc/unpack_xz.c $(BOOT_SRCS),$(LIBS_LZMA)))
+$(eval $(call unit_test,test_boot_multiboot,x86vm/pc/boot_multiboot.c $(BOOT_SRCS)))
+# The whole machine, with a NIC model that the test makes itself.
+$(eval $(call unit_test,test_pc,$(call srcs,x86vm/pc) x86vm/cpu/cpu.c x86vm/memory/phys.c x86vm/memory/io_bus.c,$(LIBS_LZMA)))
