@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The DP8390 network interface controller with the memory that the NE2000
+ * family gives it: what ne2000.c (ISA) and rtl8029.c (PCI) are built around.
+ *
+ *   dp8390.c     registers, interrupt, reset     dp8390_dma.c  remote DMA (the data port)
+ *   dp8390_rx.c  filter and receive ring         dp8390_tx.c   transmission and loopback
+ *
+ * The board's memory as the chip addresses it: the station address PROM at 0,
+ * 16 KiB of RAM at 0x4000; bit 15 is not decoded.
+ */
+#ifndef NICEMU_DP8390_H
+#define NICEMU_DP8390_H
+
+#include "nicemu/nic_model.h"
+
+#define DP8390_PROM_SIZE 32u
+#define DP8390_RAM_BASE 0x4000u
+#define DP8390_RAM_SIZE 0x4000u
+#define DP8390_FIFO_SIZE 8u
+#define DP8390_TX_MAX 1518u /* without FCS: a full frame with a VLAN tag */
+
+#define CR_STP 0x01u
+#define CR_STA 0x02u
+#define CR_TXP 0x04u
+#define CR_RD 0x38u
+#define CR_RD_READ 0x08u
+#define CR_RD_WRITE 0x10u
+#define CR_RD_SEND 0x18u
+#define CR_RD_ABORT 0x20u
+#define CR_PAGE_SHIFT 6
+#define ISR_PRX 0x01u
+#define ISR_PTX 0x02u
+#define ISR_RXE 0x04u
+#define ISR_TXE 0x08u
+#define ISR_OVW 0x10u
+#define ISR_CNT 0x20u
+#define ISR_RDC 0x40u
+#define ISR_RST 0x80u
+#define DCR_WTS 0x01u
+#define DCR_LS 0x08u
+#define DCR_AR 0x10u
+#define TCR_CRC 0x01u
+#define TCR_LB 0x06u
+#define RCR_AB 0x04u
+#define RCR_AM 0x08u
+#define RCR_PRO 0x10u
+#define RCR_MON 0x20u
+#define RSR_PRX 0x01u
+#define RSR_CRC 0x02u
+#define RSR_MPA 0x10u
+#define RSR_PHY 0x20u
+#define RSR_DIS 0x40u
+#define TSR_PTX 0x01u
+
+enum dp8390_tally { DP8390_ALIGNMENT, DP8390_CRC, DP8390_MISSED, DP8390_TALLIES };
+
+struct dp8390 {
+    struct nic nic; /* first: a board's struct begins with its core */
+    uint8_t cr, isr, imr, dcr, tcr, rcr, tsr, rsr;
+    uint8_t pstart, pstop, bnry, curr, tpsr, ncr;
+    uint8_t par[6], mar[8];
+    uint8_t tally[DP8390_TALLIES];
+    uint16_t tbcr;            /* bytes to transmit */
+    uint16_t rsar, rbcr;      /* remote start and count as written */
+    uint16_t crda, remaining; /* remote DMA: address and bytes to go */
+    uint16_t clda;            /* local DMA address */
+    uint8_t fifo[DP8390_FIFO_SIZE];
+    uint8_t fifo_read;        /* next location a read of the FIFO register gives */
+    bool waiting;             /* NIC_RX_FULL was answered */
+    bool link;
+    uint64_t now;
+    uint8_t prom[DP8390_PROM_SIZE];
+    uint8_t ram[DP8390_RAM_SIZE];
+    uint8_t scratch[NIC_MIN_FRAME > DP8390_TX_MAX ? NIC_MIN_FRAME : DP8390_TX_MAX + 4];
+
+    /* What the chip has beyond the DP8390: NULL, or the RTL8029's ID bytes and page 3. */
+    bool (*extra_read)(struct dp8390 *d, unsigned page, unsigned number, uint8_t *value);
+    void (*extra_write)(struct dp8390 *d, unsigned page, unsigned number, uint8_t value);
+};
+
+/* dp8390.c */
+void dp8390_init(struct dp8390 *d);
+void dp8390_fill_prom(struct dp8390 *d, const uint8_t mac[6], uint8_t signature);
+void dp8390_power_on(struct dp8390 *d);
+void dp8390_reset(struct dp8390 *d); /* the reset port */
+uint8_t dp8390_read(struct dp8390 *d, unsigned number);
+void dp8390_write(struct dp8390 *d, unsigned number, uint8_t value);
+void dp8390_raise(struct dp8390 *d, uint8_t causes);
+void dp8390_count(struct dp8390 *d, enum dp8390_tally tally);
+
+/* The 32 ports of a board: registers, data port, reset port. */
+uint32_t dp8390_port_read(struct dp8390 *d, uint32_t offset, unsigned size);
+void dp8390_port_write(struct dp8390 *d, uint32_t offset, unsigned size, uint32_t value);
+
+/* The functions of struct nic_ops that boards share. */
+enum nic_rx_result dp8390_receive(struct nic *nic, const uint8_t *frame, size_t size,
+                                  const struct nic_offload *offload, uint64_t now);
+void dp8390_timer(struct nic *nic, uint64_t now);
+void dp8390_set_link(struct nic *nic, bool up, uint64_t now);
+
+/* dp8390_dma.c */
+void dp8390_dma_start(struct dp8390 *d);
+uint32_t dp8390_data_read(struct dp8390 *d, unsigned size);
+void dp8390_data_write(struct dp8390 *d, unsigned size, uint32_t value);
+uint8_t dp8390_memory_read(const struct dp8390 *d, uint16_t address);
+void dp8390_memory_write(struct dp8390 *d, uint16_t address, uint8_t value);
+
+/* dp8390_rx.c */
+void dp8390_ring_moved(struct dp8390 *d);
+bool dp8390_ring_has_frames(const struct dp8390 *d);
+bool dp8390_address_passes(const struct dp8390 *d, const uint8_t *mac);
+
+/* dp8390_tx.c */
+void dp8390_transmit(struct dp8390 *d);
+static inline bool dp8390_is_looped_back(const struct dp8390 *d)
+{
+    return d->tcr & TCR_LB;
+}
+
+#endif

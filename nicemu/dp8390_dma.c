@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Remote DMA: how a driver reaches the board's memory through its data port.
+ * The chip counts bytes or words (DCR.WTS) whatever the width of the port
+ * access; an access of 32 bits is two of 16, and in byte mode a wide one is as
+ * many of 8.
+ */
+#include "nicemu/dp8390.h"
+
+#include <string.h>
+
+#define ADDRESS_MASK 0x7fffu
+#define BYTES_PER_PAGE 256u
+
+uint8_t dp8390_memory_read(const struct dp8390 *d, uint16_t address)
+{
+    address &= ADDRESS_MASK;
+    if (address & DP8390_RAM_BASE)
+        return d->ram[address & (DP8390_RAM_SIZE - 1)];
+    return d->prom[address % DP8390_PROM_SIZE];
+}
+
+void dp8390_memory_write(struct dp8390 *d, uint16_t address, uint8_t value)
+{
+    address &= ADDRESS_MASK;
+    if (address & DP8390_RAM_BASE)
+        d->ram[address & (DP8390_RAM_SIZE - 1)] = value;
+}
+
+/* Send packet: a remote read of the frame at BNRY, length from its header. */
+static void start_send_packet(struct dp8390 *d)
+{
+    uint16_t header = (uint16_t)(d->bnry << 8);
+    d->crda = header;
+    d->remaining = (uint16_t)(dp8390_memory_read(d, (uint16_t)(header + 2)) |
+                              dp8390_memory_read(d, (uint16_t)(header + 3)) << 8);
+}
+
+static void finish(struct dp8390 *d)
+{
+    if ((d->cr & CR_RD) == CR_RD_SEND) {
+        d->bnry = dp8390_memory_read(d, (uint16_t)((d->bnry << 8) + 1));
+        dp8390_ring_moved(d);
+    }
+    dp8390_raise(d, ISR_RDC);
+}
+
+/* A write to CR has named a remote DMA command. */
+void dp8390_dma_start(struct dp8390 *d)
+{
+    uint8_t rd = d->cr & CR_RD;
+    if (rd & CR_RD_ABORT)
+        return;
+    if (rd == CR_RD_SEND)
+        start_send_packet(d);
+    if (d->remaining == 0)
+        finish(d); /* Linux finds the interrupt line of a card so */
+}
+
+/* Moves the address and the count on by `step`; the ring's end leads to its start. */
+static void advance(struct dp8390 *d, unsigned step)
+{
+    d->crda = (uint16_t)(d->crda + step);
+    if (d->crda == d->pstop * BYTES_PER_PAGE)
+        d->crda = (uint16_t)(d->pstart * BYTES_PER_PAGE);
+    d->remaining = (uint16_t)(d->remaining > step ? d->remaining - step : 0);
+    if (d->remaining == 0)
+        finish(d);
+}
+
+/* The next `size` bytes, where they are RAM without a break. */
+static uint8_t *contiguous(struct dp8390 *d, unsigned size)
+{
+    uint16_t address = d->crda & ADDRESS_MASK;
+    bool in_page = (address & (BYTES_PER_PAGE - 1)) + size < BYTES_PER_PAGE;
+    if (!(address & DP8390_RAM_BASE) || !in_page || d->remaining <= size)
+        return NULL;
+    return &d->ram[address & (DP8390_RAM_SIZE - 1)];
+}
+
+static bool is_reading(const struct dp8390 *d)
+{
+    uint8_t rd = d->cr & CR_RD;
+    return (rd == CR_RD_READ || rd == CR_RD_SEND) && d->remaining;
+}
+
+static bool is_writing(const struct dp8390 *d)
+{
+    return (d->cr & CR_RD) == CR_RD_WRITE && d->remaining;
+}
+
+/* One transfer of the chip: a word (a byte port sees its lower half) or a byte. */
+static uint16_t read_unit(struct dp8390 *d)
+{
+    if (!is_reading(d))
+        return 0xffff;
+    if (!(d->dcr & DCR_WTS)) {
+        uint8_t byte = dp8390_memory_read(d, d->crda);
+        advance(d, 1);
+        return byte;
+    }
+    uint16_t even = d->crda & 0xfffe;
+    uint16_t word = (uint16_t)(dp8390_memory_read(d, even) | dp8390_memory_read(d, even + 1) << 8);
+    advance(d, 2);
+    return word;
+}
+
+static void write_unit(struct dp8390 *d, uint16_t value, bool both)
+{
+    if (!is_writing(d))
+        return;
+    if (!(d->dcr & DCR_WTS)) {
+        dp8390_memory_write(d, d->crda, (uint8_t)value);
+        advance(d, 1);
+        return;
+    }
+    uint16_t even = d->crda & 0xfffe;
+    dp8390_memory_write(d, even, (uint8_t)value);
+    if (both)
+        dp8390_memory_write(d, even + 1, (uint8_t)(value >> 8));
+    advance(d, 2);
+}
+
+uint32_t dp8390_data_read(struct dp8390 *d, unsigned size)
+{
+    unsigned unit = d->dcr & DCR_WTS ? 2 : 1;
+    const uint8_t *bytes = size >= unit && !(d->crda & (unit - 1)) ? contiguous(d, size) : NULL;
+    uint32_t value = 0;
+
+    if (bytes && is_reading(d)) {
+        for (unsigned i = 0; i < size; i++)
+            value |= (uint32_t)bytes[i] << 8 * i;
+        d->crda = (uint16_t)(d->crda + size);
+        d->remaining = (uint16_t)(d->remaining - size);
+        return value;
+    }
+    for (unsigned i = 0; i < size; i += unit)
+        value |= (uint32_t)read_unit(d) << 8 * i;
+    return size == 1 ? value & 0xff : value;
+}
+
+void dp8390_data_write(struct dp8390 *d, unsigned size, uint32_t value)
+{
+    unsigned unit = d->dcr & DCR_WTS ? 2 : 1;
+    uint8_t *bytes = size >= unit && !(d->crda & (unit - 1)) ? contiguous(d, size) : NULL;
+
+    if (bytes && is_writing(d)) {
+        for (unsigned i = 0; i < size; i++)
+            bytes[i] = (uint8_t)(value >> 8 * i);
+        d->crda = (uint16_t)(d->crda + size);
+        d->remaining = (uint16_t)(d->remaining - size);
+        return;
+    }
+    for (unsigned i = 0; i < size; i += unit)
+        write_unit(d, (uint16_t)(value >> 8 * i), size > 1);
+}

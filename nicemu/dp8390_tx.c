@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The DP8390's transmitter. A frame is on its way the moment that TXP is set:
+ * TXP reads back as clear, PTX is set. In loopback it goes to the FIFO instead,
+ * where the driver reads the last of it back; it does not reach the ring.
+ */
+#include "nicemu/dp8390.h"
+
+#include "nicemu/ethernet_crc.h"
+
+#include <string.h>
+
+#define FCS 4u
+
+/* The frame's bytes: in place where memory has them in one piece. */
+static const uint8_t *gather(struct dp8390 *d, size_t size)
+{
+    uint16_t start = (uint16_t)(d->tpsr << 8);
+    size_t offset = start & (DP8390_RAM_SIZE - 1);
+    if ((start & DP8390_RAM_BASE) && offset + size <= DP8390_RAM_SIZE)
+        return &d->ram[offset];
+    for (size_t i = 0; i < size; i++)
+        d->scratch[i] = dp8390_memory_read(d, (uint16_t)(start + i));
+    return d->scratch;
+}
+
+/* The FIFO is a ring of eight bytes: frame and FCS run through it, and behind
+ * them the receiver puts the count: low byte, high byte twice. */
+static void loop_back(struct dp8390 *d, const uint8_t *frame, size_t size)
+{
+    uint32_t fcs = ethernet_fcs(frame, size);
+    bool appended = !(d->tcr & TCR_CRC);
+    size_t total = size + (appended ? FCS : 0);
+
+    for (size_t i = total > DP8390_FIFO_SIZE ? total - DP8390_FIFO_SIZE : 0; i < total; i++)
+        d->fifo[i % DP8390_FIFO_SIZE] = i < size ? frame[i] : (uint8_t)(fcs >> 8 * (i - size));
+    d->fifo[total % DP8390_FIFO_SIZE] = (uint8_t)total;
+    d->fifo[(total + 1) % DP8390_FIFO_SIZE] = (uint8_t)(total >> 8);
+    d->fifo[(total + 2) % DP8390_FIFO_SIZE] = (uint8_t)(total >> 8);
+    d->fifo_read = 0;
+    if (size >= NIC_ETH_HEADER && dp8390_address_passes(d, frame)) {
+        /* One CRC unit serves both ways: with it sending, what comes back looks wrong. */
+        d->rsr = appended ? RSR_CRC : RSR_PRX;
+        dp8390_raise(d, appended ? ISR_RXE : ISR_PRX);
+    }
+}
+
+static void send(struct dp8390 *d, const uint8_t *frame, size_t size)
+{
+    const struct nic_host *host = &d->nic.host;
+    d->nic.counters.tx_frames++;
+    d->nic.counters.tx_bytes += size;
+    if (!d->link)
+        return;
+    if (!host->send_frame(host->opaque, frame, size, NULL))
+        d->nic.counters.tx_errors++;
+    host->send_flush(host->opaque);
+}
+
+void dp8390_transmit(struct dp8390 *d)
+{
+    size_t size = d->tbcr;
+    d->cr &= (uint8_t)~CR_TXP;
+    d->ncr = 0;
+    d->tsr = TSR_PTX;
+    if (size < NIC_ETH_HEADER || size > DP8390_TX_MAX) {
+        nic_guest_error(&d->nic, "transmission of a frame of %zu bytes", size);
+        d->nic.counters.tx_errors++;
+    } else if (dp8390_is_looped_back(d)) {
+        loop_back(d, gather(d, size), size);
+    } else {
+        send(d, gather(d, size), size);
+    }
+    dp8390_raise(d, ISR_PTX);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The Intel 82540EM gigabit Ethernet controller: identity, reset, link state,
+ * and access to its registers through the memory BAR and the I/O window.
+ */
+#include "nicemu/e1000.h"
+
+#include <string.h>
+
+#define BAR_MEMORY 0u
+#define BAR_IO 2u
+#define IO_IOADDR 0u
+#define IO_IODATA 4u
+
+static struct e1000 *from_nic(struct nic *nic)
+{
+    return (struct e1000 *)nic;
+}
+
+/* STATUS is recomputed when the link changes, and only read afterwards: it is
+ * what drivers read to flush writes. */
+void e1000_update_link(struct e1000 *e)
+{
+    uint32_t old = REG(e, STATUS);
+    uint32_t status = STATUS_FD;
+    if ((REG(e, CTRL) & CTRL_FRCDPX) && !(REG(e, CTRL) & CTRL_FD))
+        status = 0;
+    if (REG(e, CTRL) & CTRL_FRCSPD)
+        status |= (REG(e, CTRL) & CTRL_SPEED) >> 2;
+    else
+        status |= STATUS_SPEED_1000;
+    status |= STATUS_ASDV_1000;
+    if (e1000_phy_link(e) && (REG(e, CTRL) & CTRL_SLU))
+        status |= STATUS_LU;
+    REG(e, STATUS) = status;
+    if ((old ^ status) & STATUS_LU) {
+        e1000_irq_raise(e, ICR_LSC);
+        e1000_tx_run(e);
+    }
+}
+
+/* CTRL.RST (4.6.2): all but the PHY and the EEPROM's contents. */
+void e1000_device_reset(struct e1000 *e)
+{
+    for (unsigned timer = 0; timer < E1000_TIMERS; timer++)
+        e1000_timer_stop(e, timer);
+    e->throttle_until = 0;
+    e1000_tx_reset(e);
+    e1000_regs_reset(e);
+    e1000_rx_forget_prefetched(e);
+    e1000_nvm_load(e);
+    e1000_irq_update(e);
+    e1000_update_link(e); /* STATUS was zero: raises LSC where the link is up */
+    e1000_rx_ring_moved(e);
+}
+
+static void init(struct nic *nic)
+{
+    struct e1000 *e = from_nic(nic);
+    e1000_regs_init(e);
+    e1000_nvm_init(e);
+    e->phy.cable = true;
+}
+
+static void reset(struct nic *nic, uint64_t now)
+{
+    struct e1000 *e = from_nic(nic);
+    e->now = now;
+    e->io_address = 0;
+    eeprom93c46_reset(&e->eeprom);
+    memset(e->packet_buffer, 0, sizeof e->packet_buffer);
+    REG(e, IMS) = 0;
+    e1000_phy_reset(e);
+    e1000_device_reset(e);
+}
+
+static uint32_t read_io(struct e1000 *e, uint32_t offset)
+{
+    return offset == IO_IOADDR ? e->io_address : e1000_reg_read(e, e->io_address);
+}
+
+static uint32_t read(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint64_t now)
+{
+    struct e1000 *e = from_nic(nic);
+    if (offset == E1000_STATUS && bar == BAR_MEMORY && size == 4)
+        return REG(e, STATUS);
+    e->now = now;
+    uint32_t value = bar == BAR_IO ? read_io(e, offset & ~3u) : e1000_reg_read(e, offset);
+    if (size == 4)
+        return value;
+    value >>= (offset & 3) * 8;
+    return value & (size == 1 ? 0xff : 0xffff);
+}
+
+static void write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t value, uint64_t now)
+{
+    struct e1000 *e = from_nic(nic);
+    e->now = now;
+    if (size != 4 || (offset & 3)) {
+        nic_guest_error(nic, "write of %u bytes at %05x: registers are written 32 bits at a time", size, offset);
+        return;
+    }
+    if (bar == BAR_MEMORY)
+        e1000_reg_write(e, offset, value);
+    else if (offset == IO_IOADDR)
+        e->io_address = value & 0xfffff;
+    else
+        e1000_reg_write(e, e->io_address, value);
+}
+
+static enum nic_rx_result receive(struct nic *nic, const uint8_t *frame, size_t size,
+                                  const struct nic_offload *offload, uint64_t now)
+{
+    struct e1000 *e = from_nic(nic);
+    e->now = now;
+    if (e1000_is_looped_back(e) || !e1000_link_is_up(e))
+        return NIC_RX_OFF;
+    return e1000_rx_frame(e, frame, size, offload);
+}
+
+static void timer(struct nic *nic, uint64_t now)
+{
+    struct e1000 *e = from_nic(nic);
+    e->now = now;
+    e1000_timers_run(e);
+}
+
+static void set_link(struct nic *nic, bool up, uint64_t now)
+{
+    struct e1000 *e = from_nic(nic);
+    e->now = now;
+    e->phy.cable = up;
+    e1000_phy_update(e);
+    e1000_update_link(e);
+    e1000_rx_ring_moved(e);
+}
+
+const struct nic_ops e1000_ops = {
+    .identity = {
+        .model = "e1000",
+        .bus = NIC_BUS_PCI,
+        .vendor_id = 0x8086,
+        .device_id = 0x100e,
+        .subsystem_vendor_id = 0x8086,
+        .subsystem_id = 0x001e,
+        .revision = 3,
+        .class_code = 0x020000,
+        .bar = { [BAR_MEMORY] = { NIC_BAR_MEMORY, 0x20000 }, [BAR_IO] = { NIC_BAR_IO, 8 } },
+    },
+    .size = sizeof(struct e1000),
+    .accepts_partial_checksum = true,
+    .init = init,
+    .reset = reset,
+    .read = read,
+    .write = write,
+    .receive = receive,
+    .timer = timer,
+    .set_link = set_link,
+};

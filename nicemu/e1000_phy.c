@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The PHY inside the 82540EM (Marvell 88E1011 registers, IEEE 802.3 clause 22)
+ * and MDIC, the register through which a driver reaches it. Negotiation takes
+ * no time: whenever there is a cable, the link is up at 1000 Mbit/s.
+ */
+#include "nicemu/e1000.h"
+
+#include <string.h>
+
+#define PHY_ADDRESS 1u
+
+enum {
+    BMCR = 0, BMSR = 1, ID1 = 2, ID2 = 3, ANAR = 4, ANLPAR = 5, ANER = 6, GIGABIT_CONTROL = 9,
+    GIGABIT_STATUS = 10, EXTENDED_STATUS = 15, SPECIFIC_CONTROL = 16, SPECIFIC_STATUS = 17,
+    INTERRUPT_ENABLE = 18, INTERRUPT_STATUS = 19, EXTENDED_CONTROL = 20,
+};
+#define BMCR_RESET 0x8000u
+#define BMCR_LOOPBACK 0x4000u
+#define BMCR_POWER_DOWN 0x0800u
+#define BMCR_RESTART 0x0200u
+#define BMSR_LINK 0x0004u
+#define BMSR_NEGOTIATED 0x0020u
+#define INTERRUPT_LINK 0x0400u
+#define INTERRUPT_NEGOTIATED 0x0800u
+
+#define MDIC_ADDRESS_SHIFT 21
+#define MDIC_READ 0x08000000u
+#define MDIC_WRITE 0x04000000u
+#define MDIC_READY 0x10000000u
+#define MDIC_INTERRUPT 0x20000000u
+#define MDIC_ERROR 0x40000000u
+
+static const struct { uint16_t reset, stored; } phy_registers[32] = {
+    [BMCR] = { 0x1140, 0x7dc0 },
+    [BMSR] = { 0x7949, 0 },
+    [ID1] = { 0x0141, 0 },
+    [ID2] = { 0x0c20, 0 },
+    [ANAR] = { 0x0de1, 0xffff },
+    [ANLPAR] = { 0x0000, 0 },
+    [ANER] = { 0x0004, 0 },
+    [7] = { 0x2001, 0xffff },
+    [GIGABIT_CONTROL] = { 0x0e00, 0xff00 },
+    [GIGABIT_STATUS] = { 0x0000, 0 },
+    [EXTENDED_STATUS] = { 0x3000, 0 },
+    [SPECIFIC_CONTROL] = { 0x0360, 0xffff },
+    [SPECIFIC_STATUS] = { 0x0000, 0 },
+    [INTERRUPT_ENABLE] = { 0x0000, 0xffff },
+    [EXTENDED_CONTROL] = { 0x0d60, 0xffff },
+    [24] = { 0x4100, 0xffff },
+    [29] = { 0x0000, 0xffff },
+    [30] = { 0x0000, 0xffff },
+};
+
+bool e1000_phy_loopback(const struct e1000 *e)
+{
+    return e->phy.reg[BMCR] & BMCR_LOOPBACK;
+}
+
+/* The link as the MAC sees it: a PHY in loopback says that it is up. */
+bool e1000_phy_link(const struct e1000 *e)
+{
+    if (e->phy.reg[BMCR] & BMCR_POWER_DOWN)
+        return false;
+    return e->phy.cable || e1000_phy_loopback(e);
+}
+
+/* Recomputes the status registers after the cable or BMCR has changed. */
+void e1000_phy_update(struct e1000 *e)
+{
+    uint16_t *reg = e->phy.reg;
+    bool up = e->phy.cable && !(reg[BMCR] & BMCR_POWER_DOWN);
+    bool was_up = reg[SPECIFIC_STATUS] & 0x0400;
+
+    reg[BMSR] |= BMSR_NEGOTIATED;
+    if (up) {
+        reg[ANLPAR] = 0x45e1;
+        reg[ANER] = 0x0007;
+        reg[GIGABIT_STATUS] = 0x7c00;
+        reg[SPECIFIC_STATUS] = 0xac00;
+    } else {
+        reg[BMSR] &= (uint16_t)~(BMSR_LINK | BMSR_NEGOTIATED); /* the link bit is latched low */
+        reg[ANLPAR] = reg[GIGABIT_STATUS] = reg[SPECIFIC_STATUS] = 0;
+        reg[ANER] = 0x0004;
+    }
+    if (up != was_up)
+        reg[INTERRUPT_STATUS] |= INTERRUPT_LINK | (up ? INTERRUPT_NEGOTIATED : 0);
+}
+
+void e1000_phy_reset(struct e1000 *e)
+{
+    for (unsigned i = 0; i < 32; i++)
+        e->phy.reg[i] = phy_registers[i].reset;
+    if (e->phy.cable)
+        e->phy.reg[BMSR] |= BMSR_LINK;
+    e1000_phy_update(e);
+    e->phy.reg[INTERRUPT_STATUS] = 0;
+}
+
+static uint16_t phy_read(struct e1000 *e, unsigned number)
+{
+    uint16_t value = e->phy.reg[number];
+    if (number == BMSR && (e->phy.reg[SPECIFIC_STATUS] & 0x0400))
+        e->phy.reg[BMSR] |= BMSR_LINK;
+    if (number == INTERRUPT_STATUS)
+        e->phy.reg[number] = 0;
+    return value;
+}
+
+static void phy_write(struct e1000 *e, unsigned number, uint16_t value)
+{
+    uint16_t stored = phy_registers[number].stored;
+    if (number == BMCR && (value & BMCR_RESET)) {
+        /* A software reset restarts negotiation; the driver's choices stay. */
+        value &= (uint16_t)~BMCR_RESET;
+    }
+    e->phy.reg[number] = (uint16_t)((e->phy.reg[number] & ~stored) | (value & stored));
+    if (number != BMCR)
+        return;
+    if (value & BMCR_RESTART) {
+        e->phy.reg[INTERRUPT_STATUS] |= INTERRUPT_NEGOTIATED;
+        e1000_irq_raise(e, ICR_LSC);
+    }
+    e->phy.reg[BMCR] &= (uint16_t)~BMCR_RESTART;
+    e1000_phy_update(e);
+    e1000_update_link(e);
+}
+
+void e1000_write_mdic(struct e1000 *e, uint32_t index, uint32_t value)
+{
+    unsigned number = value >> 16 & 31, address = value >> MDIC_ADDRESS_SHIFT & 31;
+    uint32_t result = (value & 0x2fffffff) | MDIC_READY;
+
+    if (address != PHY_ADDRESS) {
+        result |= MDIC_ERROR;
+        if (value & MDIC_READ)
+            result |= 0xffff;
+    } else if (value & MDIC_READ) {
+        result = (result & ~0xffffu) | phy_read(e, number);
+    } else if (value & MDIC_WRITE) {
+        phy_write(e, number, (uint16_t)value);
+    }
+    e->reg[index] = result;
+    if (value & MDIC_INTERRUPT)
+        e1000_irq_raise(e, ICR_MDAC);
+}

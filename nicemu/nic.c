@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The list of NIC models, and the calls of nic.h handed on to the one chosen.
+ * Arguments from the machine are checked here, once for all models.
+ */
+#include "nicemu/nic_model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct nic_ops *const models[] = { &e1000_ops, &rtl8029_ops, &ne2000_ops };
+
+struct nic *nic_new(const char *name, const uint8_t mac[6], const struct nic_host *host)
+{
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        const struct nic_ops *ops = models[i];
+        if (strcmp(ops->identity.model, name) != 0)
+            continue;
+        struct nic *nic = calloc(1, ops->size);
+        if (!nic)
+            return NULL;
+        nic->ops = ops;
+        nic->host = *host;
+        memcpy(nic->mac, mac, sizeof nic->mac);
+        ops->init(nic);
+        ops->reset(nic, 0);
+        return nic;
+    }
+    return NULL;
+}
+
+void nic_free(struct nic *nic)
+{
+    free(nic);
+}
+
+const struct nic_identity *nic_identity(const struct nic *nic)
+{
+    return &nic->ops->identity;
+}
+
+void nic_reset(struct nic *nic, uint64_t now)
+{
+    nic->ops->reset(nic, now);
+}
+
+static bool access_is_valid(const struct nic *nic, unsigned bar, uint32_t offset, unsigned size)
+{
+    if (bar >= 6 || (size != 1 && size != 2 && size != 4))
+        return false;
+    uint32_t limit = nic->ops->identity.bar[bar].size;
+    return offset < limit && size <= limit - offset;
+}
+
+uint32_t nic_read(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint64_t now)
+{
+    if (!access_is_valid(nic, bar, offset, size))
+        return UINT32_MAX;
+    nic->counters.register_accesses++;
+    return nic->ops->read(nic, bar, offset, size, now);
+}
+
+void nic_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t value, uint64_t now)
+{
+    if (!access_is_valid(nic, bar, offset, size))
+        return;
+    nic->counters.register_accesses++;
+    nic->ops->write(nic, bar, offset, size, value, now);
+}
+
+enum nic_rx_result nic_receive(struct nic *nic, const void *frame, size_t size,
+                               const struct nic_offload *offload, uint64_t now)
+{
+    if (size < NIC_ETH_HEADER || size > NIC_FRAME_MAX || (offload && offload->gso_type != NIC_GSO_NONE)) {
+        nic->counters.rx_filtered++;
+        return NIC_RX_TAKEN;
+    }
+    return nic->ops->receive(nic, frame, size, offload, now);
+}
+
+bool nic_accepts_partial_checksum(const struct nic *nic)
+{
+    return nic->ops->accepts_partial_checksum;
+}
+
+void nic_timer(struct nic *nic, uint64_t now)
+{
+    nic->ops->timer(nic, now);
+}
+
+void nic_set_link(struct nic *nic, bool up, uint64_t now)
+{
+    nic->ops->set_link(nic, up, now);
+}
+
+void nic_get_counters(const struct nic *nic, struct nic_counters *out)
+{
+    *out = nic->counters;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What a NIC model implements: the other side of nic.h, private to nicemu/.
+ * Every model's struct begins with a struct nic, and names its functions in a
+ * const struct nic_ops that nic.c lists. nic.c checks the arguments that come
+ * from the machine, so a model sees only offsets inside its BARs.
+ */
+#ifndef NICEMU_NIC_MODEL_H
+#define NICEMU_NIC_MODEL_H
+
+#include "nicemu/nic.h"
+
+struct nic_ops {
+    struct nic_identity identity;
+    size_t size;                    /* of the model's struct */
+    bool accepts_partial_checksum;  /* see nic_accepts_partial_checksum() */
+    void (*init)(struct nic *nic);  /* once, before the first reset; memory is zeroed */
+    void (*reset)(struct nic *nic, uint64_t now);
+    uint32_t (*read)(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint64_t now);
+    void (*write)(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t value, uint64_t now);
+    enum nic_rx_result (*receive)(struct nic *nic, const uint8_t *frame, size_t size,
+                                  const struct nic_offload *offload, uint64_t now);
+    void (*timer)(struct nic *nic, uint64_t now);
+    void (*set_link)(struct nic *nic, bool up, uint64_t now);
+};
+
+struct nic {
+    const struct nic_ops *ops;
+    struct nic_host host;
+    struct nic_counters counters;
+    uint8_t mac[6];              /* what the EEPROM or PROM holds */
+    bool irq_level;              /* as last told to the host */
+};
+
+extern const struct nic_ops e1000_ops;
+extern const struct nic_ops ne2000_ops;
+extern const struct nic_ops rtl8029_ops;
+
+#define NIC_ETH_HEADER 14u /* two addresses and the type */
+#define NIC_MIN_FRAME 60u  /* what a shorter frame is padded to on the wire, without FCS */
+
+/* Tells the host the line's level, only where it has changed. */
+static inline void nic_irq(struct nic *nic, bool level)
+{
+    if (nic->irq_level == level)
+        return;
+    nic->irq_level = level;
+    if (level)
+        nic->counters.interrupts++;
+    nic->host.set_irq(nic->host.opaque, level);
+}
+
+/* Counts and reports a mistake of the guest's driver. */
+#define nic_guest_error(model, ...)                                   \
+    do {                                                              \
+        struct nic *nic_guest_error_ = (model);                       \
+        nic_guest_error_->counters.guest_errors++;                    \
+        if (nic_guest_error_->host.guest_error)                       \
+            nic_guest_error_->host.guest_error(nic_guest_error_->host.opaque, __VA_ARGS__); \
+    } while (0)
+
+#endif
