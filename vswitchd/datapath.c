@@ -182,8 +182,8 @@ static void deliver(void *context, struct port *port, struct frame *frame)
     struct datapath *dp = context;
     struct forward_decision decision;
     enum drop_reason reason = check_frame(dp, port, frame);
-    /* A frame with metadata that lies is not shown either: who reads a capture may believe it. */
-    if (reason != DROP_BAD_OFFLOAD)
+    /* Not shown: metadata that lies, which who reads a capture may believe, and what no buffer holds. */
+    if (reason != DROP_BAD_OFFLOAD && frame->size <= FRAME_MAX)
         capture(dp, port, frame, false);
     if (reason != DROP_NONE) {
         port_drop(port, reason);

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The switch core: each test links only the module and what it stands on.
+$(eval $(call unit_test,test_eth_frame,vswitchd/core/eth_frame.c,))
+$(eval $(call unit_test,test_vlan,vswitchd/core/vlan.c,))
+$(eval $(call unit_test,test_fdb,vswitchd/core/fdb.c,))
+$(eval $(call unit_test,test_forward,vswitchd/core/forward.c vswitchd/core/switch.c vswitchd/core/fdb.c vswitchd/core/vlan.c vswitchd/core/eth_frame.c vswitchd/core/counters.c,))
+$(eval $(call unit_test,test_offload,vswitchd/core/offload.c,))
+$(eval $(call unit_test,test_port_queue,vswitchd/ports/port.c vswitchd/ports/port_queue.c tests/fake/fake_port.c,))
+$(eval $(call unit_test,test_event_loop,vswitchd/os/event_loop.c,$(LIBS_EVENT)))
+$(eval $(call unit_test,test_datapath,vswitchd/datapath.c $(call srcs,vswitchd/core) vswitchd/ports/port.c vswitchd/ports/port_queue.c vswitchd/os/event_loop.c tests/fake/fake_port.c,$(LIBS_EVENT)))
