@@ -173,10 +173,11 @@ static void take_prefixes(struct insn *insn, const ZydisDecodedInstruction *z)
         ZydisPrefixType type = z->raw.prefixes[i].type;
         if (value == 0x66)
             insn->copy_66 |= type != ZYDIS_PREFIX_TYPE_IGNORED;
-        else if ((value == 0xf2 || value == 0xf3) && type == ZYDIS_PREFIX_TYPE_MANDATORY)
-            insn->mandatory = value;
-        else if (value == 0xf2 || value == 0xf3)
+        else if (value == 0xf2 || value == 0xf3) {
             insn->rep = value;
+            if (type == ZYDIS_PREFIX_TYPE_MANDATORY)
+                insn->mandatory = value;
+        }
     }
     insn->lock = z->attributes & ZYDIS_ATTRIB_HAS_LOCK;
 }
