@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Everything that proves the project right; what CI runs.
+
+.PHONY: check layers engine-check integration
+check: ## all checks: layers, unit tests (also sanitized), engine against the CPU, integration (root)
+	@sh tools/deps.sh
+	@sh tools/guest_image.sh
+	@MAKE="$(MAKE)" BUILD="$(BUILD)" sh tests/check.sh $(STAGES)
+layers: ## no include crosses the layers
+	@sh tests/check_layers.sh
+engine-check: $(GUEST_IMAGE) ## the test guest on our engine and under QEMU
+	@BUILD="$(BUILD)" sh tests/guests/run.sh
+integration: all ## integration tests in network namespaces (root); TESTS="ping vlan" for some
+	@BUILD="$(BUILD)" sh tests/integration/run.sh $(TESTS)

@@ -1,0 +1,46 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Runs the test guest (tests/guests) on our engine and under QEMU and reports each
+# of its tests: "ok   engine NAME", "ok   qemu NAME". One line a failed check.
+set -u
+build=${BUILD:-build}
+image=$build/tests/guest.elf
+${MAKE:-make} -s BUILD="$build" guest-image || { echo "FAIL engine image does not build"; exit 1; }
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+failed=0
+
+report() { # report WHO FILE: turns the guest's lines into ours
+    tr -d '\r' <"$2" | awk -v who="$1" '
+        /^[a-z0-9_]+\.[a-z0-9_]+: .*ok$/ { sub(/:.*/, "", $1); print "ok   " who " " $1; next }
+        /: left out/ { next }
+        /^[a-z0-9_]+\.[a-z0-9_]+: / { sub(/:.*/, "", $1); name = $1; if ($2 == "FAIL") { print "FAIL " who " " name; next }
+                                       detail = $0; sub(/^[^:]*: */, "", detail); print "     " detail; open = name; next }
+        /^FAIL$/ { print "FAIL " who " " open; next }
+        /^guest: all ok/ { whole = 1 }
+        /^guest: FAILED/ { whole = 1 }
+        /^  tests/ || /^unexpected/ { print "     " $0 }
+        END { if (!whole) print "FAIL " who " the guest did not end (last test: " name open ")" }'
+}
+
+if [ -x "$build/vswitch-guest" ]; then
+    timeout 120 "$build/vswitch-guest" --name check --memory 64 --kernel "$image" --debug-exit \
+        --nic model=e1000 --console stdio >"$out/engine" 2>"$out/engine.err" </dev/null
+    report engine "$out/engine" >"$out/engine.report"
+    cat "$out/engine.report"
+    if grep -q ^FAIL "$out/engine.report"; then failed=1; tail -n 5 "$out/engine.err" | sed 's/^/     /'; fi
+else
+    echo "FAIL engine vswitch-guest is not built"
+    failed=1
+fi
+if command -v qemu-system-i386 >/dev/null; then
+    timeout 60 qemu-system-i386 -accel tcg -cpu qemu32 -m 64 -display none -serial stdio -no-reboot -nic user,model=e1000 \
+        -device isa-debug-exit,iobase=0xf4 -kernel "$image" >"$out/qemu" 2>"$out/qemu.err" </dev/null
+    report qemu "$out/qemu" >"$out/qemu.report"
+    cat "$out/qemu.report"
+    ! grep -q ^FAIL "$out/qemu.report" || failed=1
+else
+    echo "skip qemu is not installed"
+fi
+exit $failed
