@@ -6,3 +6,4 @@ VHOST_SRCS := $(VIRTQ_SRCS) proto/vhost_user.c proto/unix_socket.c $(wildcard vs
 $(eval $(call unit_test,test_virtqueue,$(VIRTQ_SRCS)))
 $(eval $(call unit_test,test_vhost_user_message,proto/vhost_user.c))
 $(eval $(call unit_test,test_vhost_backend,$(VHOST_SRCS) guest/port_link.c guest/port_link_handshake.c))
+$(eval $(call unit_test,test_vhost_hostile,$(VHOST_SRCS)))

@@ -568,7 +568,11 @@ int vhost_backend_read_kick(struct vhost_backend *backend, unsigned queue)
 
 static int breach(struct vhost_backend *backend, int error)
 {
-    return error == EPROTO ? fail(backend, error, "queue", vhost_net_error(&backend->net)) : error;
+    if (error != EPROTO)
+        return error;
+    if (vhost_memory_broken(&backend->memory))
+        return fail(backend, EFAULT, "memory", "the peer took it away");
+    return fail(backend, error, "queue", vhost_net_error(&backend->net));
 }
 
 int vhost_backend_receive(struct vhost_backend *backend, struct frame *frame, enum drop_reason *reason)
@@ -596,7 +600,7 @@ int vhost_backend_flush(struct vhost_backend *backend)
             return fail(backend, errno, "call", strerror(errno));
     }
     if (vhost_memory_broken(&backend->memory))
-        return fail(backend, EFAULT, "memory", "the peer took its memory away");
+        return fail(backend, EFAULT, "memory", "the peer took it away");
     return 0;
 }
 
