@@ -41,6 +41,7 @@ objs = $(patsubst %.c,$(BUILD)/obj/%.o,$(patsubst %.S,$(BUILD)/obj/%.o,$(1)))
 NICEMU_SRCS := $(call srcs,nicemu)
 X86VM_SRCS  := $(call srcs,x86vm x86vm/cpu x86vm/decode x86vm/memory x86vm/protection x86vm/translate x86vm/pc)
 PROTO_SRCS  := $(call srcs,proto)
+JSON_SRCS   := $(call srcs,proto/json)
 DAEMON_SRCS := $(call srcs,vswitchd vswitchd/core vswitchd/ports vswitchd/control vswitchd/os)
 GUEST_SRCS  := $(call srcs,guest)
 CLI_SRCS    := $(call srcs,cli)
@@ -59,13 +60,13 @@ endif
 .PHONY: all
 all: $(PROGRAMS)
 
-$(BUILD)/vswitchd: $(call objs,$(DAEMON_SRCS) $(PROTO_SRCS))
+$(BUILD)/vswitchd: $(call objs,$(DAEMON_SRCS) $(PROTO_SRCS) $(JSON_SRCS))
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_EVENT) $(LIBS_NL) $(LIBS_JSON) $(LIBS_PCAP) $(LIBS_SECCOMP)
 
 $(BUILD)/vswitch-guest: $(call objs,$(GUEST_SRCS) $(X86VM_SRCS) $(NICEMU_SRCS) $(PROTO_SRCS))
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_ZYDIS) $(LIBS_SECCOMP) $(LIBS_LZMA) -lpthread
 
-$(BUILD)/vswitchctl: $(call objs,$(CLI_SRCS) $(PROTO_SRCS))
+$(BUILD)/vswitchctl: $(call objs,$(CLI_SRCS) $(JSON_SRCS))
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_JSON)
 
 $(BUILD)/obj/%.o: %.c

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What the files of control_commands.h share: the list of tables, and errno in
+ * the terms of the protocol.
+ */
+#include "vswitchd/control/control_commands.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vswitchd/core/eth_frame.h"
+
+const struct control_method *const control_commands[] = {
+    control_daemon_methods, control_port_methods, control_fdb_methods, control_guest_methods, control_capture_methods,
+    NULL,
+};
+
+/* The reasons are whole strings, so that they can be found by searching for them. */
+static const struct {
+    int number;
+    enum control_error_code code;
+    const char *port, *guest, *fdb, *capture;
+} errno_table[] = {
+    {ENOENT, CONTROL_NOT_FOUND, "port.not_found", "guest.not_found", "fdb.not_found", "capture.not_found"},
+    {EEXIST, CONTROL_EXISTS, "port.exists", "guest.exists", "fdb.exists", "capture.exists"},
+    {EBUSY, CONTROL_BUSY, "port.busy", "guest.busy", "fdb.busy", "capture.busy"},
+    {ENOSPC, CONTROL_LIMIT, "port.limit", "guest.limit", "fdb.limit", "capture.limit"},
+    {EPERM, CONTROL_PERMISSION, "port.permission", "guest.permission", "fdb.permission", "capture.permission"},
+    {EACCES, CONTROL_PERMISSION, "port.permission", "guest.permission", "fdb.permission", "capture.permission"},
+    {EINVAL, CONTROL_INVALID_PARAMS, "port.invalid", "guest.invalid", "fdb.invalid", "capture.invalid"},
+    {ENOTSUP, CONTROL_UNSUPPORTED, "port.unsupported", "guest.unsupported", "fdb.unsupported", "capture.unsupported"},
+    {ESRCH, CONTROL_INVALID_STATE, "port.state", "guest.not_running", "fdb.state", "capture.state"},
+    {EALREADY, CONTROL_INVALID_STATE, "port.state", "guest.running", "fdb.state", "capture.state"},
+    {0, CONTROL_IO, "port.io", "guest.io", "fdb.io", "capture.io"},
+};
+
+struct jv *control_fail_errno(struct control_error *error, const char *noun, int number, const char *text)
+{
+    size_t i = 0;
+
+    while (errno_table[i].number && errno_table[i].number != number) {
+        i++;
+    }
+    error->error_number = number;
+    if ((number == EPERM || number == EACCES) && strcmp(noun, "port") == 0) {
+        snprintf(error->hint, sizeof error->hint, "taps need CAP_NET_ADMIN and /dev/net/tun: start vswitchd as root or "
+                                                  "with that capability");
+    }
+    return control_fail(error, errno_table[i].code,
+                        noun[0] == 'p' ? errno_table[i].port : noun[0] == 'g' ? errno_table[i].guest
+                        : noun[0] == 'f' ? errno_table[i].fdb : errno_table[i].capture, "%s", text);
+}
+
+struct jv *control_fail_mismatch(struct control_error *error, const struct json_mismatch *mismatch)
+{
+    memcpy(error->path, mismatch->path, sizeof error->path);
+    return control_fail(error, CONTROL_INVALID_PARAMS, "params.invalid", "%s%s%s", mismatch->path,
+                        mismatch->path[0] ? ": " : "", mismatch->text);
+}
+
+struct jv *control_done(void)
+{
+    return jv_new_object();
+}
+
+const char *control_event_name(const struct datapath_event *event)
+{
+    static const char *const names[] = {
+        [DATAPATH_PORT_ADDED] = "port.added", [DATAPATH_PORT_REMOVED] = "port.removed",
+        [DATAPATH_PORT_CHANGED] = "port.changed", [DATAPATH_PORT_UP] = "port.up", [DATAPATH_PORT_DOWN] = "port.down",
+        [DATAPATH_FDB_LEARNED] = "fdb.learned", [DATAPATH_FDB_MOVED] = "fdb.moved", [DATAPATH_FDB_AGED] = "fdb.aged",
+        [DATAPATH_FDB_LIMIT] = "fdb.limit",
+    };
+    return names[event->type];
+}
+
+struct jv *control_event_data(const struct datapath_event *event)
+{
+    struct jv *data = jv_new_object();
+
+    jv_set_string(data, "port", event->port);
+    if (event->type == DATAPATH_FDB_LEARNED || event->type == DATAPATH_FDB_MOVED || event->type == DATAPATH_FDB_AGED) {
+        char mac[ETH_MAC_TEXT_SIZE];
+
+        eth_mac_format(event->mac, mac);
+        jv_set_string(data, "mac", mac);
+        jv_set_int(data, "vlan", event->vlan);
+    }
+    return data;
+}

@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * control_server.h: two listening sockets and their clients.
+ *
+ * Bounds: a line of input (CONTROL_LINE_MAX); while OUTPUT_HOLD bytes wait for a
+ * client, none of its requests is read; events that would exceed OUTPUT_EVENTS
+ * are counted and dropped, and the client is told once there is room.
+ */
+#include "vswitchd/control/control_server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vswitchd/control/control_frame.h"
+#include "vswitchd/os/log.h"
+
+enum {
+    OUTPUT_HOLD = 256 << 10,
+    OUTPUT_EVENTS = 512 << 10,
+    READ_SIZE = 16384,
+    LINES_A_TURN = 32,          /* Then the other clients and the data path. */
+    GROUPS_MAX = 64,
+};
+
+struct client {
+    struct control_server *server;
+    struct listener *listener;
+    struct client *next, **link;
+    int fd;
+    struct event_watch *watch;
+    struct event_call *resume;  /* More lines are buffered than one turn allows. */
+    struct control_session session;
+    struct control_input input;
+    struct control_output output;
+    uint64_t events_dropped;    /* Since the client was last told. */
+    bool ended;                 /* It sends no more. */
+};
+
+struct listener {
+    struct control_server *server;
+    const char *name;
+    bool read_only;
+    int fd;
+    struct event_watch *watch;
+    unsigned clients;
+    struct log_limit refusals;
+};
+
+struct control_server {
+    struct event_loop *loop;
+    const struct control_dispatch *dispatch;
+    int run_dir_fd;
+    gid_t group;                /* (gid_t)-1: none */
+    struct listener listeners[2];
+    struct client *clients;
+    uint64_t sequence;
+};
+
+static void client_close(struct client *c)
+{
+    if (c->next) {
+        c->next->link = c->link;
+    }
+    *c->link = c->next;
+    c->listener->clients--;
+    event_watch_set(c->listener->watch, EVENT_READ);
+    event_watch_destroy(c->watch);
+    event_call_destroy(c->resume);
+    close(c->fd);
+    control_input_free(&c->input);
+    control_output_free(&c->output);
+    free(c);
+}
+
+/* What the loop should wake us for. */
+static void client_watch(struct client *c)
+{
+    size_t pending = control_output_pending(&c->output);
+    unsigned events = pending ? EVENT_WRITE : 0;
+
+    if (!c->ended && pending < OUTPUT_HOLD) {
+        events |= EVENT_READ;
+    }
+    event_watch_set(c->watch, events);
+}
+
+static void tell_dropped(struct client *c)
+{
+    char text[160];
+    int size;
+
+    if (c->events_dropped == 0 || control_output_pending(&c->output) > OUTPUT_EVENTS / 2) {
+        return;
+    }
+    size = snprintf(text, sizeof text,
+                    "{\"jsonrpc\":\"2.0\",\"method\":\"events.dropped\",\"params\":{\"count\":%llu}}",
+                    (unsigned long long)c->events_dropped);
+    if (control_output_line(&c->output, text, (size_t)size)) {
+        c->events_dropped = 0;
+    }
+}
+
+/* False: the client is gone. */
+static bool client_write(struct client *c)
+{
+    while (control_output_pending(&c->output)) {
+        ssize_t n = send(c->fd, control_output_bytes(&c->output), control_output_pending(&c->output),
+                         MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0 && errno == EAGAIN) {
+            break;
+        }
+        if (n <= 0) {
+            client_close(c);
+            return false;
+        }
+        control_output_consume(&c->output, (size_t)n);
+        tell_dropped(c);
+    }
+    return true;
+}
+
+static bool client_answer(struct client *c, char *text)
+{
+    bool done = !text || control_output_line(&c->output, text, strlen(text));
+
+    free(text);
+    if (!done) {
+        log_error("control: no memory for an answer to pid %u", c->session.pid);
+        client_close(c);
+    }
+    return done;
+}
+
+static bool is_blank(const char *line, size_t size)
+{
+    while (size > 0 && (line[size - 1] == ' ' || line[size - 1] == '\t')) {
+        size--;
+    }
+    return size == 0;
+}
+
+/* Handles the lines that are there, up to a turn's worth. False: the client is gone. */
+static bool client_lines(struct client *c)
+{
+    const struct control_dispatch *d = c->server->dispatch;
+    enum control_line got = CONTROL_LINE_NONE;
+    const char *line;
+    size_t size;
+
+    for (unsigned turn = 0; control_output_pending(&c->output) < OUTPUT_HOLD; turn++) {
+        if (turn == LINES_A_TURN) {
+            event_call_schedule(c->resume);
+            return true;
+        }
+        got = control_input_next(&c->input, c->ended, &line, &size);
+        if (got == CONTROL_LINE_NONE) {
+            break;
+        }
+        if (got == CONTROL_LINE_READY && is_blank(line, size)) {
+            continue;
+        }
+        if (!client_answer(c, got == CONTROL_LINE_TOO_LONG ? control_dispatch_too_long()
+                                                           : control_dispatch(d, &c->session, line, size))) {
+            return false;
+        }
+    }
+    if (c->ended && got == CONTROL_LINE_NONE && c->session.topic_count == 0
+        && control_output_pending(&c->output) == 0) {
+        client_close(c);
+        return false;
+    }
+    return true;
+}
+
+static void client_turn(struct client *c)
+{
+    /* After a write there may be room for the answers to lines that were held back. */
+    if (client_lines(c) && client_write(c) && (!c->ended || client_lines(c))) {
+        if (control_output_pending(&c->output) == 0 && c->input.size > c->input.start) {
+            event_call_schedule(c->resume);
+        }
+        client_watch(c);
+    }
+}
+
+static void client_resume(void *context)
+{
+    client_turn(context);
+}
+
+static void client_ready(void *context, unsigned events)
+{
+    struct client *c = context;
+    char bytes[READ_SIZE];
+    ssize_t n;
+
+    if ((events & EVENT_WRITE) && !client_write(c)) {
+        return;
+    }
+    if ((events & EVENT_READ) && !c->ended) {
+        n = recv(c->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+        if (n < 0 && errno != EINTR && errno != EAGAIN) {
+            client_close(c);
+            return;
+        }
+        if (n == 0) {
+            c->ended = true;    /* It may still be reading: what it asked is answered. */
+        } else if (n > 0 && !control_input_append(&c->input, bytes, (size_t)n)) {
+            client_close(c);
+            return;
+        }
+    }
+    client_turn(c);
+}
+
+/* ---- Who is it? ---- */
+
+static bool in_group(const struct ucred *peer, int fd, gid_t group)
+{
+    gid_t groups[GROUPS_MAX];
+    socklen_t size = sizeof groups;
+
+    if (group == (gid_t)-1) {
+        return false;
+    }
+    if (peer->gid == group) {
+        return true;
+    }
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < size / sizeof *groups; i++) {
+        if (groups[i] == group) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* False: this client may not even ask. */
+static bool assign_role(struct listener *l, int fd, struct control_session *session)
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+        return false;
+    }
+    session->uid = peer.uid;
+    session->pid = (uint32_t)peer.pid;
+    if (l->read_only) {
+        session->role = CONTROL_VIEWER;
+    } else if (peer.uid == 0 || peer.uid == geteuid()) {
+        session->role = CONTROL_ADMIN;
+    } else if (in_group(&peer, fd, l->server->group)) {
+        session->role = CONTROL_OPERATOR;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static struct client *client_create(struct listener *l, int fd, const struct control_session *session)
+{
+    struct control_server *s = l->server;
+    struct client *c = calloc(1, sizeof *c);
+
+    if (!c) {
+        return NULL;
+    }
+    c->server = s;
+    c->listener = l;
+    c->fd = fd;
+    c->session = *session;
+    control_input_init(&c->input, CONTROL_LINE_MAX);
+    control_output_init(&c->output);
+    c->watch = event_watch_create(s->loop, fd, EVENT_READ, client_ready, c);
+    c->resume = event_call_create(s->loop, client_resume, c);
+    if (!c->watch || !c->resume) {
+        event_watch_destroy(c->watch);
+        event_call_destroy(c->resume);
+        free(c);
+        return NULL;
+    }
+    c->next = s->clients;
+    c->link = &s->clients;
+    if (c->next) {
+        c->next->link = &c->next;
+    }
+    s->clients = c;
+    l->clients++;
+    return c;
+}
+
+static void refuse(struct listener *l, int fd, const struct control_session *session)
+{
+    static const char text[] =
+        "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32001,\"message\":\"this user may not use this socket\","
+        "\"data\":{\"reason\":\"permission.socket\"}},\"id\":null}\n";
+    uint32_t more;
+
+    (void)send(fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    close(fd);
+    if (log_limit_pass(&l->refusals, event_loop_now(l->server->loop), &more)) {
+        log_warning("control: uid %u, pid %u refused on %s (%u more before)", session->uid, session->pid, l->name,
+                    more);
+    }
+}
+
+static void listener_ready(void *context, unsigned events)
+{
+    struct listener *l = context;
+    struct control_session session = {0};
+    int fd;
+
+    (void)events;
+    if (l->clients >= CONTROL_CLIENTS_MAX) {
+        event_watch_set(l->watch, 0);       /* The rest waits in the backlog until one leaves. */
+        return;
+    }
+    fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0) {
+        return;
+    }
+    if (!assign_role(l, fd, &session)) {
+        refuse(l, fd, &session);
+    } else if (!client_create(l, fd, &session)) {
+        close(fd);
+    }
+}
+
+/* ---- Start and end ---- */
+
+/* Bound under /proc/self/fd, so that the run directory's name may be longer than a socket's may. */
+static int listen_at(int directory_fd, const char *name, mode_t mode, gid_t group, int *result)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    mode_t mask;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int error = 0;
+
+    if (fd < 0) {
+        return errno;
+    }
+    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", directory_fd, name);
+    if (unlinkat(directory_fd, name, 0) == 0) {
+        log_info("control: replaced a socket left behind, %s", name);
+    }
+    mask = umask(0777 & ~mode);
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 64) != 0) {
+        error = errno;
+    }
+    umask(mask);
+    if (error == 0 && group != (gid_t)-1 && fchownat(directory_fd, name, (uid_t)-1, group, 0) != 0) {
+        log_warning("control: cannot give %s to its group: %s", name, strerror(errno));
+    }
+    if (error) {
+        close(fd);
+        return error;
+    }
+    *result = fd;
+    return 0;
+}
+
+static int listener_open(struct control_server *s, struct listener *l, const char *name, bool read_only)
+{
+    gid_t group = read_only ? (gid_t)-1 : s->group;
+    mode_t mode = read_only ? 0666 : group != (gid_t)-1 ? 0660 : 0600;
+    int error;
+
+    l->server = s;
+    l->name = name;
+    l->read_only = read_only;
+    l->refusals = (struct log_limit) {.period = 60 * EVENT_LOOP_SECOND, .burst = 5};
+    error = listen_at(s->run_dir_fd, name, mode, group, &l->fd);
+    if (error) {
+        return error;
+    }
+    l->watch = event_watch_create(s->loop, l->fd, EVENT_READ, listener_ready, l);
+    return l->watch ? 0 : ENOMEM;
+}
+
+static gid_t find_group(const char *name)
+{
+    struct group *entry = name[0] ? getgrnam(name) : NULL;
+
+    return entry ? entry->gr_gid : (gid_t)-1;
+}
+
+int control_server_create(struct event_loop *loop, const struct control_server_config *config,
+                          const struct control_dispatch *dispatch, struct control_server **server, char *error,
+                          size_t error_size)
+{
+    static const char *const names[] = {CONTROL_SOCKET_NAME, CONTROL_SOCKET_RO_NAME};
+    struct control_server *s = calloc(1, sizeof *s);
+
+    if (!s) {
+        snprintf(error, error_size, "out of memory");
+        return ENOMEM;
+    }
+    s->loop = loop;
+    s->dispatch = dispatch;
+    s->run_dir_fd = config->run_dir_fd;
+    s->group = find_group(config->group);
+    s->listeners[0].fd = s->listeners[1].fd = -1;
+    for (int i = 0; i < 2; i++) {
+        int result = listener_open(s, &s->listeners[i], names[i], i == 1);
+
+        if (result) {
+            snprintf(error, error_size, "cannot listen on %s/%s: %s", config->run_dir, names[i], strerror(result));
+            control_server_destroy(s);
+            return result;
+        }
+    }
+    *server = s;
+    return 0;
+}
+
+void control_server_destroy(struct control_server *server)
+{
+    if (!server) {
+        return;
+    }
+    while (server->clients) {
+        client_close(server->clients);
+    }
+    for (int i = 0; i < 2; i++) {
+        struct listener *l = &server->listeners[i];
+
+        event_watch_destroy(l->watch);
+        if (l->fd >= 0) {
+            close(l->fd);
+            (void)unlinkat(server->run_dir_fd, l->name, 0);
+        }
+    }
+    free(server);
+}
+
+/* ---- Events ---- */
+
+bool control_server_wanted(const struct control_server *server, const char *type)
+{
+    for (const struct client *c = server->clients; c; c = c->next) {
+        if (control_session_wants(&c->session, type)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct jv *event_message(uint64_t sequence, const char *type, struct jv *data)
+{
+    struct jv *message = jv_new_object(), *params = jv_new_object();
+    struct timespec now;
+    struct tm utc;
+    char stamp[40];
+    size_t used;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    used = strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(stamp + used, sizeof stamp - used, ".%03ldZ", now.tv_nsec / 1000000);
+    jv_set_uint(params, "seq", sequence);
+    jv_set_string(params, "time", stamp);
+    jv_set_string(params, "type", type);
+    jv_set(params, "data", data);
+    jv_set_string(message, "jsonrpc", "2.0");
+    jv_set_string(message, "method", "event");
+    jv_set(message, "params", params);
+    return message;
+}
+
+void control_server_event(struct control_server *server, const char *type, struct jv *data)
+{
+    struct jv *message = event_message(++server->sequence, type, data);
+    char *text = jv_print(message, false);
+    size_t size = text ? strlen(text) : 0;
+
+    for (struct client *c = server->clients; text && c; c = c->next) {
+        if (!control_session_wants(&c->session, type)) {
+            continue;
+        }
+        if (control_output_pending(&c->output) + size > OUTPUT_EVENTS || c->events_dropped
+            || !control_output_line(&c->output, text, size)) {
+            c->events_dropped++;
+            tell_dropped(c);
+            continue;
+        }
+        client_watch(c);
+    }
+    free(text);
+    jv_unref(message);
+}
+
+unsigned control_server_client_count(const struct control_server *server)
+{
+    return server->listeners[0].clients + server->listeners[1].clients;
+}
+
+void control_server_flush(struct control_server *server)
+{
+    for (struct client *c = server->clients, *next; c; c = next) {
+        next = c->next;
+        (void)client_write(c);
+    }
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Guests: processes of vswitch-guest, each with a directory RUN_DIR/guests/NAME
+ * that holds its sockets, its pid and guest.json, what it was started with. The
+ * processes outlive the daemon; the next one finds them by their directories.
+ * Ports of a guest are there while it runs. Processes are started by the
+ * launcher (guests_launcher.h), which keeps the right to do so out of the
+ * daemon.
+ */
+#ifndef VSWITCHD_GUESTS_H
+#define VSWITCHD_GUESTS_H
+
+#include "vswitchd/config_apply.h"
+#include "vswitchd/guests_launcher.h"
+
+struct guests;
+
+enum guest_state { GUEST_STOPPED, GUEST_RUNNING, GUEST_STOPPING };
+const char *guest_state_name(enum guest_state state);
+
+/* What happened: "guest.started", "guest.exited" …, with data for the event, which the listener takes over. */
+typedef void guests_event_function(void *context, const char *type, struct jv *data);
+
+struct guests_config {
+    struct event_loop *loop;
+    struct config_apply *apply;
+    struct guests_launcher *launcher;   /* NULL: no guests can be started here. */
+    int run_dir_fd;
+    const char *run_dir;                /* Absolute. */
+    guests_event_function *event;
+    void *context;
+};
+
+struct guests *guests_create(const struct guests_config *config);       /* NULL: no memory or no directory */
+void guests_destroy(struct guests *guests);                             /* The processes go on. */
+
+/* Takes up guests that run already and are not known; clears away what dead ones left. */
+void guests_adopt(struct guests *guests);
+
+/* Guests of a configuration file: defines, changes and forgets them; those that run go on as they were started. */
+void guests_set_config(struct guests *guests, const struct config *config);
+void guests_autostart(struct guests *guests);
+
+/* 0 or errno with *error. A definition replaces one of that name while the guest is stopped (EALREADY). */
+int guests_define(struct guests *guests, const struct config_guest *guest, struct config_apply_error *error);
+int guests_undefine(struct guests *guests, const char *name, struct config_apply_error *error);
+int guests_start(struct guests *guests, const char *name, struct config_apply_error *error);
+/* Asks it to end, and kills it `timeout` ns later. */
+int guests_stop(struct guests *guests, const char *name, uint64_t timeout, struct config_apply_error *error);
+int guests_kill(struct guests *guests, const char *name, struct config_apply_error *error);
+/* Stops all of them; `done` is called when the last one is gone. */
+void guests_stop_all(struct guests *guests, uint64_t timeout, void (*done)(void *context), void *context);
+
+unsigned guests_running(const struct guests *guests);
+struct jv *guests_list(const struct guests *guests);                    /* Array. */
+struct jv *guests_get(const struct guests *guests, const char *name);   /* NULL: no such guest. */
+struct jv *guests_config(const struct guests *guests);                  /* Their definitions, as a configuration has them. */
+/* A port's policy was changed: remembered with the guest it belongs to, if any. */
+void guests_port_changed(struct guests *guests, const char *port, const struct switch_port_config *policy);
+
+#endif

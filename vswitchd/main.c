@@ -1,0 +1,521 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * vswitchd(8): reads its options and configuration, joins the data path, the
+ * control sockets and the guests' supervision to one event loop, gives up what
+ * it does not need, and runs until a signal or daemon.shutdown ends it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vswitchd/config_apply.h"
+#include "vswitchd/control/control_commands.h"
+#include "vswitchd/control/control_server.h"
+#include "vswitchd/guests.h"
+#include "vswitchd/os/log.h"
+#include "vswitchd/os/sandbox.h"
+#include "vswitchd/os/sd_notify.h"
+
+/* sysexits(3)'s numbers. */
+enum { EXIT_DATA = 65, EXIT_UNAVAILABLE = 69, EXIT_OS = 71, EXIT_CANT_CREATE = 73, EXIT_USAGE_ERROR = 64 };
+enum { GUESTS_END_TIMEOUT_S = 10, WATCHDOG_PARTS = 3 };
+
+struct options {
+    const char *config;             /* NULL: the usual file, if there is one. */
+    const char *run_dir;
+    const char *guest_program;      /* NULL: beside this program. */
+    enum log_level log_level;
+    bool check;                     /* Only check the configuration. */
+    bool sandbox;
+};
+
+struct daemon {
+    struct options options;
+    char run_dir[4096];             /* Absolute. */
+    int run_dir_fd;
+    int lock_fd;
+    char config_file[4096];         /* Absolute; "": none. */
+    char config_name[256];          /* Its last part, */
+    int config_dir_fd;              /* in this directory: readable also when the rights to its parents are gone. */
+    struct event_loop *loop;
+    struct netlink *netlink;
+    struct datapath *dp;
+    struct config_apply *apply;
+    struct guests_launcher *launcher;
+    struct guests *guests;
+    struct control_server *server;
+    struct control_context context;
+    struct control_dispatch dispatch;
+    struct event_signal *signals[3];
+    struct event_timer *watchdog;
+    bool ending;
+};
+
+/* ---- Options ---- */
+
+static void usage(FILE *out)
+{
+    fputs("usage: vswitchd [--config FILE] [--run-dir DIR] [--guest-program FILE]\n"
+          "                [--log-level LEVEL] [--check] [--no-sandbox]\n"
+          "\n"
+          "  -c, --config FILE         configuration (" CONTROL_CONFIG_FILE ")\n"
+          "  -r, --run-dir DIR         sockets and guests live here (" CONTROL_RUN_DIR ")\n"
+          "  -g, --guest-program FILE  vswitch-guest (beside this program)\n"
+          "  -l, --log-level LEVEL     error, warning, info or debug (info)\n"
+          "  -f, --foreground          do not detach; it never does\n"
+          "  -n, --check               check the configuration, then end\n"
+          "      --no-sandbox          keep capabilities and system calls, for debugging\n"
+          "  -V, --version\n"
+          "  -h, --help\n", out);
+}
+
+/* Answers -1 to go on, or the exit status. */
+static int read_options(int argc, char **argv, struct options *options)
+{
+    static const struct option longs[] = {
+        {"config", required_argument, NULL, 'c'}, {"run-dir", required_argument, NULL, 'r'},
+        {"guest-program", required_argument, NULL, 'g'}, {"log-level", required_argument, NULL, 'l'},
+        {"foreground", no_argument, NULL, 'f'}, {"check", no_argument, NULL, 'n'},
+        {"no-sandbox", no_argument, NULL, 'S'}, {"version", no_argument, NULL, 'V'}, {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    int option;
+
+    *options = (struct options) {.run_dir = CONTROL_RUN_DIR, .log_level = LOG_LEVEL_INFO, .sandbox = true};
+    while ((option = getopt_long(argc, argv, "c:r:g:l:fnVh", longs, NULL)) != -1) {
+        switch (option) {
+        case 'c': options->config = optarg; break;
+        case 'r': options->run_dir = optarg; break;
+        case 'g': options->guest_program = optarg; break;
+        case 'l':
+            if (!log_level_parse(optarg, &options->log_level)) {
+                fprintf(stderr, "vswitchd: --log-level is error, warning, info or debug, not \"%s\"\n", optarg);
+                return EXIT_USAGE_ERROR;
+            }
+            break;
+        case 'f': break;
+        case 'n': options->check = true; break;
+        case 'S': options->sandbox = false; break;
+        case 'V': puts("vswitchd " CONTROL_VERSION); return 0;
+        case 'h': usage(stdout); return 0;
+        default:  usage(stderr); return EXIT_USAGE_ERROR;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "vswitchd: no arguments are expected, but there is \"%s\"\n", argv[optind]);
+        return EXIT_USAGE_ERROR;
+    }
+    return -1;
+}
+
+/* ---- Configuration ---- */
+
+/* Finds the file and opens its directory. 0 or an exit status. */
+static int open_config(struct daemon *d)
+{
+    const char *file = d->options.config ? d->options.config : CONTROL_CONFIG_FILE;
+    char copy[4096];
+
+    d->config_dir_fd = -1;
+    if (!d->options.config && access(file, F_OK) != 0) {
+        return 0;               /* None is fine: everything can be asked for by the socket. */
+    }
+    if (!realpath(file, d->config_file)) {
+        log_error("%s: %s", file, strerror(errno));
+        return 66;
+    }
+    snprintf(copy, sizeof copy, "%s", d->config_file);
+    snprintf(d->config_name, sizeof d->config_name, "%s", strrchr(copy, '/') + 1);
+    d->config_dir_fd = open(dirname(copy), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (d->config_dir_fd < 0) {
+        log_error("%s: %s", d->config_file, strerror(errno));
+        return 66;
+    }
+    return 0;
+}
+
+static int load_config(struct daemon *d, struct config *config, struct config_error *error)
+{
+    if (d->config_dir_fd < 0) {
+        config_init(config);
+        return 0;
+    }
+    return config_load(d->config_dir_fd, d->config_name, d->options.config ? d->options.config : d->config_file, config,
+                       error);
+}
+
+static void say_status(struct daemon *d, bool ready)
+{
+    char text[120];
+
+    snprintf(text, sizeof text, "%u ports, %u guests, %u addresses", datapath_port_count(d->dp),
+             guests_running(d->guests), datapath_fdb_count(d->dp));
+    if (ready) {
+        sd_notify_ready(text);
+    } else {
+        sd_notify_status(text);
+    }
+}
+
+static int reload(void *context, struct config_error *error)
+{
+    struct daemon *d = context;
+    struct config_apply_error wrong;
+    struct config config;
+    int result;
+
+    sd_notify_reloading();
+    result = load_config(d, &config, error);
+    if (result == 0) {
+        result = config_apply_all(d->apply, &config, &wrong);
+        if (result == 0) {
+            guests_set_config(d->guests, &config);
+            guests_adopt(d->guests);
+        } else {
+            snprintf(error->text, sizeof error->text, "%s", wrong.text);
+        }
+        config_free(&config);
+    }
+    if (result == 0) {
+        log_info("configuration read again");
+        control_server_event(d->server, "config.applied", jv_new_object());
+    } else {
+        log_error("configuration not changed: %s", error->text);
+    }
+    say_status(d, true);
+    return result;
+}
+
+static void reload_by_signal(void *context)
+{
+    struct config_error error;
+
+    (void)reload(context, &error);
+}
+
+/* ---- Events and the end ---- */
+
+static void datapath_event(void *context, const struct datapath_event *event)
+{
+    struct daemon *d = context;
+    const char *name = control_event_name(event);
+
+    if (d->server && control_server_wanted(d->server, name)) {
+        control_server_event(d->server, name, control_event_data(event));
+    }
+}
+
+static void guest_event(void *context, const char *type, struct jv *data)
+{
+    struct daemon *d = context;
+
+    if (d->server) {
+        control_server_event(d->server, type, data);
+    } else {
+        jv_unref(data);
+    }
+}
+
+static void end_loop(void *context)
+{
+    struct daemon *d = context;
+
+    event_loop_stop(d->loop);
+}
+
+static void end(void *context, bool guests)
+{
+    struct daemon *d = context;
+
+    if (!d->ending) {
+        d->ending = true;
+        sd_notify_stopping();
+        control_server_event(d->server, "daemon.ending", jv_new_object());
+    }
+    if (guests) {
+        guests_stop_all(d->guests, GUESTS_END_TIMEOUT_S * EVENT_LOOP_SECOND, end_loop, d);
+    } else {
+        event_loop_stop(d->loop);
+    }
+}
+
+static void end_by_signal(void *context)
+{
+    log_info("ending; %u guests go on", guests_running(((struct daemon *)context)->guests));
+    end(context, false);
+}
+
+static void watchdog(void *context)
+{
+    struct daemon *d = context;
+
+    sd_notify_watchdog();
+    say_status(d, false);
+    event_timer_set(d->watchdog, event_loop_now(d->loop) + sd_notify_watchdog_period() / WATCHDOG_PARTS);
+}
+
+static void audit(void *context, const struct control_session *session, const char *method)
+{
+    (void)context;
+    log_info("control: %s by uid %u, pid %u", method, session->uid, session->pid);
+}
+
+/* ---- Start ---- */
+
+/* Makes the run directory and takes its lock, so that there is one daemon in it. 0 or an exit status. */
+static int open_run_dir(struct daemon *d)
+{
+    if (mkdir(d->options.run_dir, 0755) != 0 && errno != EEXIST) {
+        log_error("cannot make the run directory %s: %s", d->options.run_dir, strerror(errno));
+        return EXIT_CANT_CREATE;
+    }
+    d->run_dir_fd = open(d->options.run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (d->run_dir_fd < 0 || !realpath(d->options.run_dir, d->run_dir)) {
+        log_error("cannot open the run directory %s: %s", d->options.run_dir, strerror(errno));
+        return EXIT_CANT_CREATE;
+    }
+    d->lock_fd = openat(d->run_dir_fd, "vswitchd.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (d->lock_fd < 0) {
+        log_error("cannot write in the run directory %s: %s", d->run_dir, strerror(errno));
+        return EXIT_CANT_CREATE;
+    }
+    if (flock(d->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        log_error("another vswitchd runs in %s; stop it, or use another --run-dir", d->run_dir);
+        return EXIT_UNAVAILABLE;
+    }
+    return 0;
+}
+
+static bool find_guest_program(const struct options *options, char *path, size_t size)
+{
+    static const char *const places[] = {"vswitch-guest", "../libexec/vswitch/vswitch-guest"};
+    char self[4096], *directory;
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+
+    if (options->guest_program) {
+        snprintf(path, size, "%s", options->guest_program);
+        return access(path, X_OK) == 0;
+    }
+    if (n <= 0) {
+        return false;
+    }
+    self[n] = '\0';
+    directory = dirname(self);
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        snprintf(path, size, "%s/%s", directory, places[i]);
+        if (access(path, X_OK) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void start_launcher(struct daemon *d)
+{
+    char program[8192];
+    int result;
+
+    if (!find_guest_program(&d->options, program, sizeof program)) {
+        log_warning("vswitch-guest was not found (%s): guests cannot be started", program);
+        return;
+    }
+    result = guests_launcher_create(program, &d->launcher);
+    if (result != 0) {
+        log_warning("guests cannot be started: %s", strerror(result));
+    }
+}
+
+static int make_datapath(struct daemon *d, const struct config *config)
+{
+    struct switch_config sw;
+
+    switch_config_init(&sw);
+    sw.fdb_capacity = config->eth_switch.fdb_capacity;
+    sw.fdb_ageing = config->eth_switch.fdb_ageing;
+    sw.forward_reserved = config->eth_switch.forward_reserved;
+    if (getrandom(sw.hash_key, sizeof sw.hash_key, 0) != (ssize_t)sizeof sw.hash_key) {
+        log_error("no random numbers: %s", strerror(errno));
+        return EXIT_OS;
+    }
+    d->loop = event_loop_create();
+    d->dp = d->loop ? datapath_create(d->loop, &sw) : NULL;
+    d->netlink = netlink_open();
+    d->apply = d->dp ? config_apply_create(d->loop, d->dp, d->netlink) : NULL;
+    if (!d->apply) {
+        log_error("cannot start: out of memory or descriptors");
+        return EXIT_OS;
+    }
+    datapath_set_listener(d->dp, datapath_event, d);
+    return 0;
+}
+
+static int make_guests(struct daemon *d)
+{
+    struct guests_config config = {
+        .loop = d->loop, .apply = d->apply, .launcher = d->launcher, .run_dir_fd = d->run_dir_fd,
+        .run_dir = d->run_dir, .event = guest_event, .context = d,
+    };
+
+    d->guests = guests_create(&config);
+    if (!d->guests) {
+        log_error("cannot make %s/guests: %s", d->run_dir, strerror(errno));
+        return EXIT_CANT_CREATE;
+    }
+    return 0;
+}
+
+static int make_server(struct daemon *d, const struct config *config)
+{
+    struct control_server_config sockets = {
+        .run_dir_fd = d->run_dir_fd, .run_dir = d->run_dir, .group = config->group,
+    };
+    char error[300];
+
+    d->dispatch = (struct control_dispatch) {.tables = control_commands, .context = &d->context, .audit = audit};
+    d->context = (struct control_context) {
+        .loop = d->loop, .dp = d->dp, .apply = d->apply, .guests = d->guests, .dispatch = &d->dispatch,
+        .run_dir = d->run_dir, .config_file = d->config_file, .started = event_loop_now(d->loop), .daemon = d,
+        .reload = reload, .shutdown = end,
+    };
+    if (control_server_create(d->loop, &sockets, &d->dispatch, &d->server, error, sizeof error) != 0) {
+        log_error("%s", error);
+        return EXIT_CANT_CREATE;
+    }
+    d->context.server = d->server;
+    return 0;
+}
+
+static int lower_rights(const struct daemon *d)
+{
+    char error[300];
+
+    if (!d->options.sandbox) {
+        log_warning("no sandbox, as asked for");
+        return 0;
+    }
+    if (sandbox_keep_capabilities(SANDBOX_CAP_NET_ADMIN | SANDBOX_CAP_NET_RAW, error, sizeof error) != 0
+        || sandbox_filter_syscalls(error, sizeof error) != 0) {
+        log_error("%s", error);
+        return EXIT_OS;
+    }
+    return 0;
+}
+
+static int watch_signals(struct daemon *d)
+{
+    d->signals[0] = event_signal_create(d->loop, SIGTERM, end_by_signal, d);
+    d->signals[1] = event_signal_create(d->loop, SIGINT, end_by_signal, d);
+    d->signals[2] = event_signal_create(d->loop, SIGHUP, reload_by_signal, d);
+    if (!d->signals[0] || !d->signals[1] || !d->signals[2]) {
+        log_error("cannot watch signals");
+        return EXIT_OS;
+    }
+    if (sd_notify_watchdog_period()) {
+        d->watchdog = event_timer_create(d->loop, watchdog, d);
+        watchdog(d);
+    }
+    return 0;
+}
+
+/* From the configuration to what runs; at the start an error ends the daemon. */
+static int apply_config(struct daemon *d, const struct config *config)
+{
+    struct config_apply_error error;
+
+    if (config_apply_all(d->apply, config, &error) != 0) {
+        log_error("%s", error.text);
+        return error.number == EPERM || error.number == EACCES ? 77 : EXIT_OS;
+    }
+    guests_adopt(d->guests);
+    guests_set_config(d->guests, config);
+    guests_autostart(d->guests);
+    return 0;
+}
+
+static int start(struct daemon *d, const struct config *config)
+{
+    int status;
+
+    start_launcher(d);          /* Before the lock: it must not hold on to it. */
+    status = open_run_dir(d);
+    status = status ? status : make_datapath(d, config);
+    status = status ? status : make_guests(d);
+    status = status ? status : make_server(d, config);
+    status = status ? status : lower_rights(d);
+    status = status ? status : watch_signals(d);
+    status = status ? status : apply_config(d, config);
+    return status;
+}
+
+static void finish(struct daemon *d)
+{
+    if (d->server) {
+        control_server_flush(d->server);
+    }
+    control_server_destroy(d->server);
+    d->server = NULL;
+    event_timer_destroy(d->watchdog);
+    for (size_t i = 0; i < sizeof d->signals / sizeof *d->signals; i++) {
+        event_signal_destroy(d->signals[i]);
+    }
+    guests_destroy(d->guests);
+    config_apply_destroy(d->apply);
+    if (d->dp) {
+        datapath_destroy(d->dp);
+    }
+    if (d->netlink) {
+        netlink_close(d->netlink);
+    }
+    guests_launcher_destroy(d->launcher);
+    event_loop_destroy(d->loop);
+    if (d->run_dir_fd >= 0 && d->lock_fd >= 0) {
+        (void)unlinkat(d->run_dir_fd, "guests", AT_REMOVEDIR);      /* Stays while guests do. */
+        (void)unlinkat(d->run_dir_fd, "vswitchd.lock", 0);
+    }
+    sd_notify_close();
+}
+
+int main(int argc, char **argv)
+{
+    static struct daemon daemon = {.run_dir_fd = -1, .lock_fd = -1};
+    struct config_error error;
+    struct config config;
+    int status = read_options(argc, argv, &daemon.options);
+
+    if (status >= 0) {
+        return status;
+    }
+    log_open(daemon.options.log_level);
+    signal(SIGPIPE, SIG_IGN);
+    status = open_config(&daemon);
+    if (status != 0) {
+        return status;
+    }
+    if (load_config(&daemon, &config, &error) != 0) {
+        log_error("%s", error.text);
+        return EXIT_DATA;
+    }
+    if (daemon.options.check) {
+        printf("%s: fine\n", daemon.config_file[0] ? daemon.config_file : "no configuration");
+        return 0;
+    }
+    sd_notify_open();
+    status = start(&daemon, &config);
+    config_free(&config);
+    if (status == 0) {
+        log_info("vswitchd " CONTROL_VERSION " runs in %s", daemon.run_dir);
+        say_status(&daemon, true);
+        status = event_loop_run(daemon.loop) == 0 ? 0 : EXIT_OS;
+    }
+    finish(&daemon);
+    return status;
+}
