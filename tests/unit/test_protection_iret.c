@@ -19,7 +19,7 @@ static void outer_frame(uint32_t eip, uint32_t cs, uint32_t flags, uint32_t esp,
 
 static void same_level(void)
 {
-    cpu->eflags &= ~FLAG_NT;
+    cpu->dr[7] = 0x401; /* a breakpoint is armed: RF counts */
     frame(0x555, CODE0, ALL_FLAGS & ~FLAG_NT);
     CHECK_OK(protection_iret(cpu, 4, 0));
     CU_ASSERT_EQUAL(cpu->eip, 0x555);
@@ -39,7 +39,7 @@ static void flags_by_privilege(void)
     machine_ring(3);
     frame(0x555, CODE3 | 3, ALL_FLAGS & ~FLAG_NT & ~FLAG_IF);
     CHECK_OK(protection_iret(cpu, 4, 0));
-    CU_ASSERT_EQUAL(cpu->eflags, FLAG_ONE | (ALL_FLAGS & ~(FLAG_NT | FLAG_IOPL | FLAG_VIF | FLAG_VIP)));
+    CU_ASSERT_EQUAL(cpu->eflags, FLAG_ONE | (ALL_FLAGS & ~(FLAG_NT | FLAG_RF | FLAG_IOPL | FLAG_VIF | FLAG_VIP)));
     machine_ring(3);
     cpu->eflags |= FLAG_IOPL;
     frame(0x555, CODE3 | 3, FLAG_VM);
@@ -59,6 +59,7 @@ static void outer_level(void)
     CU_ASSERT_EQUAL(cpu->regs[CPU_ESP], 0xbffff000);
     CU_ASSERT_EQUAL(cpu->seg[CPU_DS].selector, 0);
     CU_ASSERT_EQUAL(cpu->seg[CPU_DS].access, 0);
+    CU_ASSERT_EQUAL(cpu->seg[CPU_ES].selector, 0); /* null loses its RPL */
     CU_ASSERT_EQUAL(cpu->seg[CPU_FS].selector, DATA3 | 3);
     CU_ASSERT_EQUAL(cpu->eflags, FLAG_ONE | FLAG_IF | FLAG_CF);
 }
@@ -162,7 +163,7 @@ static void in_real_mode(void)
     poke(0x4000, 0x77), poke(0x4004, 0x650), poke(0x4008, 0xffffffff);
     CHECK_OK(protection_iret(cpu, 4, 0));
     CU_ASSERT_EQUAL(cpu->eip, 0x77);
-    CU_ASSERT_EQUAL(cpu->eflags, FLAG_ONE | (ALL_FLAGS & ~(FLAG_VIF | FLAG_VIP)));
+    CU_ASSERT_EQUAL(cpu->eflags, FLAG_ONE | (ALL_FLAGS & ~(FLAG_RF | FLAG_VIF | FLAG_VIP)));
     machine_real();
     poke(0x4000, 0x10000);
     CHECK_FAULT(protection_iret(cpu, 4, 0), VEC_GP, 0);

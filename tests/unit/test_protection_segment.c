@@ -134,7 +134,7 @@ static void lar_and_lsl(void)
 
     machine_ring(3);
     CU_ASSERT(protection_lar(cpu, CODE3 | 3, &value));
-    CU_ASSERT_EQUAL(value, 0x00c0fa00);
+    CU_ASSERT_EQUAL(value, 0x00cffa00);
     CU_ASSERT(protection_lsl(cpu, CODE3 | 3, &value));
     CU_ASSERT_EQUAL(value, 0xffffffff);
     CU_ASSERT(protection_lsl(cpu, LDT_DATA3, &value));

@@ -13,7 +13,7 @@
     (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 
 /* Bits whose change makes cached walks wrong (vol. 3, 4.10.4.1). */
-#define CR0_FLUSHES (CR0_PG | CR0_WP | CR0_PE)
+#define CR0_FLUSHES (CR0_PG | CR0_WP)
 #define CR4_FLUSHES ((uint32_t)(CR4_PSE | CR4_PAE | CR4_PGE))
 
 static void set_cr0(struct cpu *cpu, uint32_t value)

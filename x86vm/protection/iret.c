@@ -7,6 +7,15 @@
 #include "x86vm/protection/flags.h"
 #include "x86vm/protection/transfer.h"
 
+/* RF holds back an instruction breakpoint until the next instruction is done.
+ * It is restored only where a breakpoint is armed: elsewhere nobody can see it,
+ * and it would stay in EFLAGS, for nothing clears it after each instruction. */
+static void restore_flags(struct cpu *cpu, uint32_t image, uint32_t mask)
+{
+    const bool armed = cpu->dr[7] & DR7_ARMED;
+    flags_write(cpu, armed ? image : image & ~(uint32_t)FLAG_RF, mask);
+}
+
 static void iret_paragraph(struct cpu *cpu, unsigned size)
 {
     struct stack stack = stack_current(cpu, 0);
@@ -16,7 +25,7 @@ static void iret_paragraph(struct cpu *cpu, unsigned size)
     stack_pop(cpu, &stack, frame, 3, size);
     paragraph_jump(cpu, frame[1], frame[0]);
     stack_commit_pointer(cpu, &stack);
-    flags_write(cpu, frame[2], FLAGS_WRITABLE & (size == 2 ? 0xffff : 0xffffffff) & ~keep);
+    restore_flags(cpu, frame[2], FLAGS_WRITABLE & (size == 2 ? 0xffff : 0xffffffff) & ~keep);
 }
 
 /* IOPL < 3: with VME a 16-bit IRET works on VIF instead of IF. */
@@ -48,7 +57,7 @@ static void iret_to_v8086(struct cpu *cpu, struct stack *stack, const uint32_t *
     stack_pop(cpu, stack, rest, 6, 4);
     if (frame[0] > 0xffff)
         cpu_fault_error(cpu, VEC_GP, 0);
-    flags_write(cpu, frame[2], FLAGS_WRITABLE | FLAG_IOPL | FLAG_VM | FLAG_VIF | FLAG_VIP);
+    restore_flags(cpu, frame[2], FLAGS_WRITABLE | FLAG_IOPL | FLAG_VM | FLAG_VIF | FLAG_VIP);
     segment_load_paragraph(cpu, CPU_CS, frame[1]);
     segment_load_paragraph(cpu, CPU_SS, rest[1]);
     for (unsigned i = 0; i < sizeof order; i++)
@@ -77,7 +86,7 @@ static void iret_protected(struct cpu *cpu, unsigned size)
         mask &= 0xffff;
     return_fetch_code(cpu, frame[1], &code);
     return_finish(cpu, frame[1], &code, frame[0], &stack, size, 0);
-    flags_write(cpu, frame[2], mask);
+    restore_flags(cpu, frame[2], mask);
 }
 
 void protection_iret(struct cpu *cpu, unsigned size, uint32_t return_eip)

@@ -59,7 +59,7 @@ void protection_interrupt(struct cpu *cpu, uint8_t vector, enum interrupt_source
                           bool has_error, uint32_t error, uint32_t return_eip);
 /* Debug registers: what raises #DB does so by cpu_fault_error(cpu, VEC_DB, bits),
  * where bits are those to set in DR6 (no error code is pushed). */
-enum { DR6_BD = 1u << 13, DR6_BS = 1u << 14, DR6_BT = 1u << 15, DR7_GD = 1u << 13 };
+enum { DR6_BD = 1u << 13, DR6_BS = 1u << 14, DR6_BT = 1u << 15, DR7_ARMED = 0xff, DR7_GD = 1u << 13 };
 
 /* Delivers the exception recorded in cpu->fault_* with the double-fault rules
  * (vol. 3, 6.15, table 6-5); sets cpu->shutdown on a triple fault. Sets its own fault_env

@@ -41,10 +41,12 @@ void segment_drop_privileged(struct cpu *cpu)
     const unsigned conforming = SEG_S | SEG_TYPE_CODE | SEG_TYPE_CONFORMING;
 
     for (unsigned i = 0; i < sizeof data; i++) {
-        const unsigned access = cpu->seg[data[i]].access;
-        if (!(access & SEG_P) || (access & conforming) == conforming)
+        const struct cpu_segment *s = &cpu->seg[data[i]];
+        if ((s->access & conforming) == conforming)
             continue;
-        if (cpu->cpl > (access & SEG_DPL) >> SEG_DPL_SHIFT)
+        /* A null selector loses its RPL too, seen on this maker's CPUs. */
+        const bool null = !(s->access & SEG_P);
+        if (null ? s->selector != 0 : cpu->cpl > (s->access & SEG_DPL) >> SEG_DPL_SHIFT)
             segment_set_null(cpu, data[i], 0);
     }
 }
@@ -165,7 +167,7 @@ bool protection_lar(struct cpu *cpu, uint16_t selector, uint32_t *out)
 
     if (!visible(cpu, selector, &d) || !(lar_kinds & KIND(descriptor_kind(&d))))
         return false;
-    *out = d.high & 0x00f0ff00;
+    *out = d.high & 0x00ffff00; /* the manual leaves limit bits 19..16 undefined; CPUs give them */
     return true;
 }
 
