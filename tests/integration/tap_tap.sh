@@ -92,6 +92,36 @@ start ta,access=10 tb,trunk=20,native=10
 check "access 10 reaches native 10" in_a ping -c 1 -W 1 10.77.0.2
 stop
 
+echo "# a tap goes down, up, away"
+start ta tb
+ip -n "$TAG-a" link set ta down; ip -n "$TAG-a" link set ta up
+ip -n "$TAG-a" addr replace 10.77.0.1/24 dev ta
+check "ping after down and up" in_a ping -c 1 -W 1 10.77.0.2
+ip -n "$TAG-b" link del tb
+in_a ping -c 2 -i 0.1 -W 1 10.77.0.2 >/dev/null
+before=$(awk '{print $14 + $15}' "/proc/$PID/stat"); sleep 1; after=$(awk '{print $14 + $15}' "/proc/$PID/stat")
+check "a deleted tap costs no CPU" test $((after - before)) -lt 5
+check "ends at SIGTERM" stop
+check "the deleted tap has no link" grep -q '^tb link=0' "$OUT/counters"
+
+echo "# refusals"
+ip netns add "$TAG-s"
+ip netns exec "$TAG-s" "$PROGRAM" td >/dev/null 2>&1 &
+PID=$!
+says() { # text, then port names
+    text=$1; shift
+    if ip netns exec "$TAG-s" timeout 5 "$PROGRAM" "$@" >"$OUT/said" 2>&1; then return 1; fi
+    cat "$OUT/said"; grep -q "$text" "$OUT/said"
+}
+as_nobody() { ip netns exec "$TAG-s" setpriv --reuid 65534 --clear-groups --inh-caps=-all timeout 5 "$PROGRAM" tc 2>&1 | grep "$1"; }
+check "an interface name of 16 characters" says "1 to 15 characters" abcdefghijklmnop
+check "a port name with a space" says "letters, digits" "a b"
+check "an interface that is no tap" says "lo" lo
+check "a tap that another program holds" says "in use" td
+check "no permission" as_nobody "CAP_NET_ADMIN"
+kill "$PID"; wait "$PID"; PID=
+ip netns del "$TAG-s"
+
 echo "# jumbo"
 start ta,mtu=9000 tb,mtu=9000
 in_a ip link set ta mtu 9000; in_b ip link set tb mtu 9000

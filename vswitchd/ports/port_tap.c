@@ -192,7 +192,8 @@ static const struct port_ops tap_ops = {
 static int fail(char error[PORT_ERROR_SIZE], int code, const char *format, const char *what)
 {
     int length = snprintf(error, PORT_ERROR_SIZE, format, what);
-    if (length >= 0 && (size_t)length < PORT_ERROR_SIZE)
+    /* "Invalid argument" would add nothing to what the text says. */
+    if (code != EINVAL && length >= 0 && (size_t)length < PORT_ERROR_SIZE)
         snprintf(error + length, PORT_ERROR_SIZE - (size_t)length, ": %s", strerror(code));
     return code;
 }
