@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The instruction oracle: random sequences on this CPU and on the engine.
+
+INSN_SRCS := $(wildcard tests/insn/main.c tests/insn/gen.c tests/insn/flags.c tests/insn/forms.c \
+             tests/insn/compare.c tests/insn/native.c tests/insn/backends.c tests/insn/engine.c)
+INSN_TEST := $(BUILD)/tests/insn_test
+INSN_NATIVE := $(BUILD)/tests/insn_native
+
+$(BUILD)/obj/tests/insn/backends.o: CPPFLAGS += -DINSN_ENGINE
+
+$(INSN_TEST): $(call objs,$(INSN_SRCS) $(filter-out x86vm/pc/%,$(X86VM_SRCS)))
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_ZYDIS)
+
+# Freestanding: as little as possible of it lies in the guest's way.
+$(INSN_NATIVE): tests/insn/native_helper.c tests/insn/insn.h
+	@mkdir -p $(@D)
+	$(CC) -m32 -std=gnu11 -O2 $(WARN) -I. -ffreestanding -fno-stack-protector -fno-pie -fcf-protection=none \
+	    -nostdlib -static -no-pie -o $@ $<
+
+.PHONY: insn insn-long
+insn: $(INSN_TEST) $(INSN_NATIVE)
+	$(INSN_TEST) --helper $(INSN_NATIVE) --count 100000 --min-coverage 20 --seed $(or $(SEED),1)
+insn-long: $(INSN_TEST) $(INSN_NATIVE)
+	$(INSN_TEST) --helper $(INSN_NATIVE) --count 1000000 --min-coverage 20 --seed $(or $(SEED),$(shell date +%s))

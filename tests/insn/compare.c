@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Comparison of results and their printing: see compare.h. What is left out of
+ * the comparison is listed here and nowhere else: undefined flags (flags.c),
+ * the x87 instruction and data pointers, MXCSR_MASK, the fetch bit of page-fault
+ * codes (the host has NX, the guest has not), and cases that strayed into memory
+ * which only the helper has.
+ */
+#include "tests/insn/compare.h"
+
+#include <Zydis/Zydis.h>
+#include <string.h>
+
+enum { VECTOR_BP = 3, VECTOR_OF = 4, VECTOR_PF = 14 };
+#define ERROR_PRESENT 1u
+#define ERROR_FETCH 0x10u
+
+static const char *const reg_names[8] = { "eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi" };
+static const uint8_t page_numbers[INSN_WRITABLE] = INSN_WRITABLE_PAGES;
+
+/* Bytes of an FXSAVE image that are compared. */
+static bool fx_compared(unsigned i)
+{
+    if (i < 5)
+        return true;
+    if (i < 24)
+        return false;
+    if (i < 28)
+        return true;
+    if (i < 32)
+        return false;
+    if (i < 160)
+        return i % 16 < 10;
+    return i < 288;
+}
+
+unsigned part_of_end(const struct gen_sequence *sequence, const struct insn_output *out)
+{
+    if (out->vector == VECTOR_BP || out->vector == VECTOR_OF) {
+        unsigned part = gen_find_part(sequence, out->state.eip - 1);
+        if (part < sequence->count && sequence->part[part].length == 1)
+            return part;
+        return gen_find_part(sequence, out->state.eip - 2);
+    }
+    return gen_find_part(sequence, out->state.eip);
+}
+
+/* The helper's image, the shared memory, and whatever the kernel put on top. */
+static bool belongs_to_helper(uint32_t address)
+{
+    return address - 0x08048000u + 0x1000 < 0x40000 || address - INSN_SHARED_AT < sizeof(struct insn_shared) + INSN_PAGE ||
+           address >= 0xf7000000u;
+}
+
+static bool strayed(const struct insn_output *out)
+{
+    return out->vector == VECTOR_PF && belongs_to_helper(out->cr2);
+}
+
+enum verdict compare(const struct gen_sequence *sequence, const struct insn_output *native,
+                     const struct insn_output *other, char *what, size_t size)
+{
+    if (native->status != INSN_DONE || strayed(native))
+        return NOT_COMPARABLE;
+    if (native->vector == VECTOR_PF && (native->error & (ERROR_FETCH | ERROR_PRESENT)) == (ERROR_FETCH | ERROR_PRESENT))
+        return NOT_COMPARABLE; /* jumped into data */
+    if (other->status == INSN_SKIPPED || (other->status == INSN_DONE && strayed(other)))
+        return NOT_COMPARABLE;
+    if (other->status == INSN_HUNG) {
+        snprintf(what, size, "hang: the case does not end");
+        return DIFFERENT;
+    }
+    if (native->vector != other->vector) {
+        snprintf(what, size, "vector: %u, not %u", other->vector, native->vector);
+        return DIFFERENT;
+    }
+    if (native->state.eip != other->state.eip) {
+        snprintf(what, size, "eip: %08x, not %08x", other->state.eip, native->state.eip);
+        return DIFFERENT;
+    }
+    if ((native->error ^ other->error) & ~(native->vector == VECTOR_PF ? ERROR_FETCH : 0)) {
+        snprintf(what, size, "error code: %x, not %x", other->error, native->error);
+        return DIFFERENT;
+    }
+    if (native->vector == VECTOR_PF && native->cr2 != other->cr2) {
+        snprintf(what, size, "cr2: %08x, not %08x", other->cr2, native->cr2);
+        return DIFFERENT;
+    }
+    for (unsigned i = 0; i < 8; i++)
+        if (native->state.regs[i] != other->state.regs[i]) {
+            snprintf(what, size, "%s: %08x, not %08x", reg_names[i], other->state.regs[i], native->state.regs[i]);
+            return DIFFERENT;
+        }
+    uint32_t ignored = gen_ignored_flags(sequence, part_of_end(sequence, native), native->vector);
+    if ((native->state.eflags ^ other->state.eflags) & ~ignored) {
+        snprintf(what, size, "eflags: %08x, not %08x (ignoring %03x)", other->state.eflags, native->state.eflags, ignored);
+        return DIFFERENT;
+    }
+    for (unsigned i = 0; i < 512; i++)
+        if (fx_compared(i) && native->state.fx[i] != other->state.fx[i]) {
+            snprintf(what, size, "%s: byte %u of the FXSAVE image is %02x, not %02x", i < 5 ? "x87 control" : i < 32 ? "mxcsr" :
+                     i < 160 ? "st" : "xmm", i, other->state.fx[i], native->state.fx[i]);
+            return DIFFERENT;
+        }
+    for (unsigned page = 0; page < INSN_WRITABLE; page++)
+        for (unsigned i = 0; i < INSN_PAGE; i++)
+            if (native->memory[page][i] != other->memory[page][i]) {
+                snprintf(what, size, "memory: byte at %08x is %02x, not %02x", INSN_DATA + page_numbers[page] * INSN_PAGE + i,
+                         other->memory[page][i], native->memory[page][i]);
+                return DIFFERENT;
+            }
+    return SAME;
+}
+
+void print_sequence(FILE *to, const struct gen_sequence *sequence, unsigned end_part)
+{
+    ZydisDecoder decoder;
+    ZydisFormatter formatter;
+    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
+    ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
+    for (unsigned i = 0; i < sequence->count; i++) {
+        const struct gen_part *part = &sequence->part[i];
+        const uint8_t *bytes = sequence->code + part->offset;
+        char text[128] = "(bad)";
+        ZydisDecodedInstruction insn;
+        ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+        if (ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, part->length, &insn, operands)))
+            ZydisFormatterFormatInstruction(&formatter, &insn, operands, insn.operand_count_visible, text, sizeof text,
+                                            sequence->base + part->offset, NULL);
+        fprintf(to, "  %c %08x  %-44s", i == end_part ? '>' : ' ', sequence->base + part->offset, text);
+        for (unsigned j = 0; j < part->length; j++)
+            fprintf(to, " %02x", bytes[j]);
+        fprintf(to, "%s%s\n", part->form == GEN_GLUE ? "" : "   ; ", part->form == GEN_GLUE ? "" : insn_forms[part->form].name);
+    }
+}
+
+static void print_words(FILE *to, const uint8_t *bytes, unsigned count)
+{
+    for (unsigned i = count; i-- > 0;)
+        fprintf(to, "%02x", bytes[i]);
+}
+
+static void print_fx(FILE *to, const uint8_t *in, const uint8_t *native, const uint8_t *other)
+{
+    const uint8_t *images[3] = { in, native, other };
+    static const char *const names[3] = { "in", "native", "other" };
+    for (unsigned k = 0; k < 3; k++) {
+        fprintf(to, "    %-7s fcw ", names[k]);
+        print_words(to, images[k], 2);
+        fprintf(to, " fsw ");
+        print_words(to, images[k] + 2, 2);
+        fprintf(to, " ftw %02x mxcsr ", images[k][4]);
+        print_words(to, images[k] + 24, 4);
+        fprintf(to, "\n");
+    }
+    for (unsigned i = 0; i < 16; i++) {
+        unsigned at = i < 8 ? 32 + 16 * i : 160 + 16 * (i - 8), size = i < 8 ? 10 : 16;
+        if (memcmp(native + at, other + at, size) == 0)
+            continue;
+        fprintf(to, "    %s%u in ", i < 8 ? "st" : "xmm", i & 7);
+        print_words(to, in + at, size);
+        fprintf(to, " native ");
+        print_words(to, native + at, size);
+        fprintf(to, " other ");
+        print_words(to, other + at, size);
+        fprintf(to, "\n");
+    }
+}
+
+void print_differences(FILE *to, const struct gen_sequence *sequence, const char *name,
+                       const struct insn_output *native, const struct insn_output *other)
+{
+    const struct insn_state *in = &sequence->input, *a = &native->state, *b = &other->state;
+    fprintf(to, "           %-9s %-9s %s\n", "in", "native", name);
+    for (unsigned i = 0; i < 8; i++)
+        fprintf(to, "    %-6s %08x  %08x  %08x%s\n", reg_names[i], in->regs[i], a->regs[i], b->regs[i],
+                a->regs[i] != b->regs[i] ? "  <<" : "");
+    fprintf(to, "    eip    %08x  %08x  %08x%s\n", in->eip, a->eip, b->eip, a->eip != b->eip ? "  <<" : "");
+    fprintf(to, "    eflags %08x  %08x  %08x%s\n", in->eflags, a->eflags, b->eflags, a->eflags != b->eflags ? "  <<" : "");
+    fprintf(to, "    exception %u error %x cr2 %08x / %u error %x cr2 %08x\n", native->vector, native->error, native->cr2,
+            other->vector, other->error, other->cr2);
+    print_fx(to, in->fx, a->fx, b->fx);
+    unsigned shown = 0;
+    for (unsigned page = 0; page < INSN_WRITABLE; page++)
+        for (unsigned i = 0; i < INSN_PAGE && shown < 16; i++)
+            if (native->memory[page][i] != other->memory[page][i]) {
+                fprintf(to, "    [%08x] native %02x %s %02x\n", INSN_DATA + page_numbers[page] * INSN_PAGE + i,
+                        native->memory[page][i], name, other->memory[page][i]);
+                shown++;
+            }
+}

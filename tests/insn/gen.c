@@ -1,0 +1,843 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The generator. It knows the register values that it chose itself until an
+ * instruction writes the register, and aims memory operands at the data window
+ * with them; it follows the undefined flags, and puts a CMP before an
+ * instruction that would read one.
+ */
+#include "tests/insn/gen.h"
+
+#include <Zydis/Zydis.h>
+#include <stddef.h>
+#include <string.h>
+
+enum { EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI };
+#define ARITHMETIC 0x8d5u
+#define FLAG_DF 0x400u
+
+struct gen {
+    struct gen_rng rng;
+    struct gen_sequence *out;
+    const struct gen_options *options;
+    ZydisDecoder decoder;
+    bool known[8];
+    uint32_t value[8];     /* of ESP: roughly, while esp_in_stack */
+    uint32_t touched;      /* registers written, for loops */
+    bool esp_in_stack;
+    bool conditional;      /* the code being made may be jumped over */
+    bool full;
+    uint32_t undefined;
+};
+
+uint64_t gen_random(struct gen_rng *rng)
+{
+    uint64_t z = rng->state += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+static uint32_t below(struct gen *g, uint32_t limit) { return (uint32_t)(gen_random(&g->rng) % limit); }
+static bool percent(struct gen *g, unsigned n) { return below(g, 100) < n; }
+
+static uint32_t interesting(struct gen *g)
+{
+    static const uint32_t special[] = { 0, 1, 2, 7, 8, 15, 16, 31, 32, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff,
+                                        0x10000, 0x7fffffff, 0x80000000, 0x80000001, 0xfffffffe, 0xffffffff };
+    switch (below(g, 4)) {
+    case 0: return special[below(g, sizeof special / sizeof *special)];
+    case 1: return below(g, 256) - 128;
+    default: return (uint32_t)gen_random(&g->rng);
+    }
+}
+
+/* --- appending code --- */
+
+static bool put(struct gen *g, const uint8_t *bytes, unsigned length, uint16_t form, uint8_t kind);
+
+/* CMP r32, imm32 defines all six flags. */
+static void define_flags(struct gen *g)
+{
+    uint32_t imm = interesting(g);
+    uint8_t bytes[6] = { 0x81, (uint8_t)(0xf8 | below(g, 8)) };
+    memcpy(bytes + 2, &imm, 4);
+    put(g, bytes, 6, GEN_GLUE, 0);
+}
+
+static void register_written(struct gen *g, unsigned reg)
+{
+    g->known[reg] = false;
+    g->touched |= 1u << reg;
+}
+
+static bool moves_stack(ZydisInstructionCategory category, ZydisMnemonic m)
+{
+    return category == ZYDIS_CATEGORY_PUSH || category == ZYDIS_CATEGORY_POP || category == ZYDIS_CATEGORY_CALL ||
+           category == ZYDIS_CATEGORY_RET || m == ZYDIS_MNEMONIC_ENTER || m == ZYDIS_MNEMONIC_LEAVE;
+}
+
+static void follow_registers(struct gen *g, const ZydisDecodedInstruction *insn, const ZydisDecodedOperand *operands)
+{
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        const ZydisDecodedOperand *op = &operands[i];
+        if (op->type != ZYDIS_OPERAND_TYPE_REGISTER || !(op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
+            continue;
+        ZydisRegister full = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LEGACY_32, op->reg.value);
+        if (full < ZYDIS_REGISTER_EAX || full > ZYDIS_REGISTER_EDI)
+            continue;
+        unsigned reg = (unsigned)(full - ZYDIS_REGISTER_EAX);
+        register_written(g, reg);
+        bool explicit_esp = reg == ESP && op->visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT;
+        if (reg == ESP && (explicit_esp || !moves_stack(insn->meta.category, insn->mnemonic)))
+            g->esp_in_stack = false;
+    }
+    if (insn->mnemonic == ZYDIS_MNEMONIC_POPA || insn->mnemonic == ZYDIS_MNEMONIC_POPAD)
+        for (unsigned reg = 0; reg < 8; reg++)
+            if (reg != ESP)
+                register_written(g, reg);
+}
+
+static bool put(struct gen *g, const uint8_t *bytes, unsigned length, uint16_t form, uint8_t kind)
+{
+    struct gen_sequence *out = g->out;
+    ZydisDecodedInstruction insn;
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    bool decoded = ZYAN_SUCCESS(ZydisDecoderDecodeFull(&g->decoder, bytes, length, &insn, operands)) && insn.length == length;
+    struct gen_flags flags = { 0, 0, g->undefined };
+    if (decoded) {
+        flags = gen_flags_of(&insn, bytes, g->undefined, g->known[ECX] ? (int)(g->value[ECX] & 0xff) : -1);
+        if (flags.tested & g->undefined) {
+            define_flags(g);
+            flags = gen_flags_of(&insn, bytes, g->undefined, g->known[ECX] ? (int)(g->value[ECX] & 0xff) : -1);
+        }
+    }
+    if (out->count + 4 > GEN_PARTS_MAX || out->length + length + 16 > GEN_CODE_MAX) {
+        g->full = true;
+        return false;
+    }
+    struct gen_part *part = &out->part[out->count++];
+    *part = (struct gen_part){ .offset = (uint16_t)out->length, .form = form, .length = (uint8_t)length, .kind = kind,
+                               .undefined_before = g->undefined, .written = flags.written };
+    memcpy(out->code + out->length, bytes, length);
+    out->length += length;
+    g->undefined = flags.undefined_after;
+    if (decoded)
+        follow_registers(g, &insn, operands);
+    return true;
+}
+
+static void set_register(struct gen *g, unsigned reg, uint32_t value)
+{
+    uint8_t bytes[5] = { (uint8_t)(0xb8 | reg) };
+    memcpy(bytes + 1, &value, 4);
+    put(g, bytes, 5, GEN_GLUE, 0);
+    if (!g->conditional) {
+        g->known[reg] = true;
+        g->value[reg] = value;
+    }
+    if (reg == ESP)
+        g->esp_in_stack = value - INSN_STACK < INSN_STACK_END - INSN_STACK;
+}
+
+/* MOV dword [address], value */
+static void set_memory(struct gen *g, uint32_t address, uint32_t value)
+{
+    uint8_t bytes[10] = { 0xc7, 0x05 };
+    memcpy(bytes + 2, &address, 4);
+    memcpy(bytes + 6, &value, 4);
+    put(g, bytes, 10, GEN_GLUE, 0);
+}
+
+/* --- memory operands --- */
+
+static uint32_t aligned_below(struct gen *g, uint32_t limit, bool align)
+{
+    unsigned shift = align && !percent(g, 4) ? 4 : (unsigned[]){ 4, 4, 2, 0 }[below(g, 4)];
+    return below(g, limit) >> shift << shift;
+}
+
+/* A writable place where nothing goes wrong. */
+static uint32_t safe_target(struct gen *g)
+{
+    return INSN_DATA + below(g, 0x1f00) / 16 * 16;
+}
+
+static uint32_t pick_target(struct gen *g, bool align)
+{
+    unsigned r = below(g, 100);
+    if (r < 10)
+        return INSN_STACK + 0x800 + aligned_below(g, 0x1000, align);
+    if (r < 16)
+        return INSN_DATA + 0x1000 - 1 - below(g, 15) * !align;
+    if (r < 20)
+        return INSN_DATA + 0x4000 + aligned_below(g, 0xf00, align);
+    if (r < 24)
+        return INSN_DATA + 0x2000 + aligned_below(g, 0xf00, align);
+    if (r < 25)
+        return INSN_DATA + 0x2000 - 1 - below(g, 15);
+    if (r < 26)
+        return INSN_DATA + (percent(g, 50) ? 0x3000 : 0x5000) - 1 - below(g, 15);
+    if (r < 27)
+        return INSN_DATA + (percent(g, 50) ? 0x3000 : 0x3ff0) + below(g, 16);
+    return INSN_DATA + aligned_below(g, 0x1fc0, align);
+}
+
+struct operand {
+    uint8_t prefix[3];
+    unsigned prefixes;
+    uint8_t bytes[6]; /* ModRM without the reg field, SIB, displacement */
+    unsigned length;
+};
+
+static void put_displacement(struct operand *op, uint32_t displacement, unsigned size)
+{
+    memcpy(op->bytes + op->length, &displacement, size);
+    op->length += size;
+}
+
+/* Chooses mod for a displacement: none, 8 or 32 bits. */
+static void finish_displacement(struct gen *g, struct operand *op, uint32_t displacement, bool base_is_ebp)
+{
+    bool fits8 = displacement + 128 < 256;
+    if (displacement == 0 && !base_is_ebp && percent(g, 80))
+        return;
+    if (fits8 && percent(g, 80)) {
+        op->bytes[0] |= 0x40;
+        put_displacement(op, displacement, 1);
+    } else {
+        op->bytes[0] |= 0x80;
+        put_displacement(op, displacement, 4);
+    }
+}
+
+static int pick_known(struct gen *g, bool esp_allowed)
+{
+    for (unsigned tries = 0; tries < 6; tries++) {
+        unsigned reg = below(g, 8);
+        if (reg == ESP ? esp_allowed && g->esp_in_stack : g->known[reg])
+            return (int)reg;
+    }
+    return -1;
+}
+
+static void absolute(struct gen *g, struct operand *op, uint32_t offset)
+{
+    if (percent(g, 70)) {
+        op->bytes[0] = 0x05;
+        op->length = 1;
+    } else {
+        op->bytes[0] = 0x04;
+        op->bytes[1] = 0x25;
+        op->length = 2;
+    }
+    put_displacement(op, offset, 4);
+}
+
+static void based(struct gen *g, struct operand *op, unsigned base, uint32_t target)
+{
+    if (base == ESP) {
+        op->bytes[0] = 0x04;
+        op->bytes[1] = 0x24;
+        op->length = 2;
+        finish_displacement(g, op, percent(g, 95) ? below(g, 64) - 16 : below(g, 512) - 256, false);
+    } else {
+        op->bytes[0] = (uint8_t)base;
+        op->length = 1;
+        finish_displacement(g, op, target - g->value[base], base == EBP);
+    }
+}
+
+static void indexed(struct gen *g, struct operand *op, int base, unsigned index, uint32_t target)
+{
+    unsigned scale = below(g, 4);
+    uint32_t sum = g->value[index] << scale;
+    op->bytes[0] = 0x04;
+    op->bytes[1] = (uint8_t)(scale << 6 | index << 3 | (base < 0 ? 5 : (unsigned)base));
+    op->length = 2;
+    if (base < 0)
+        put_displacement(op, target - sum, 4);
+    else
+        finish_displacement(g, op, target - sum - g->value[base], base == EBP);
+}
+
+/* 16-bit addressing, through GS: known registers and a displacement. */
+static void address16(struct gen *g, struct operand *op, uint32_t offset)
+{
+    static const int8_t pairs[8][2] = { { EBX, ESI }, { EBX, EDI }, { EBP, ESI }, { EBP, EDI },
+                                        { ESI, -1 }, { EDI, -1 }, { EBP, -1 }, { EBX, -1 } };
+    unsigned rm = below(g, 8);
+    bool usable = g->known[pairs[rm][0]] && (pairs[rm][1] < 0 || g->known[pairs[rm][1]]);
+    op->prefix[op->prefixes++] = 0x67;
+    op->length = 1;
+    if (!usable) {
+        op->bytes[0] = 0x06;
+        put_displacement(op, offset, 2);
+        return;
+    }
+    uint16_t sum = (uint16_t)(g->value[pairs[rm][0]] + (pairs[rm][1] < 0 ? 0 : g->value[pairs[rm][1]]));
+    uint16_t displacement = (uint16_t)(offset - sum);
+    bool fits8 = (uint16_t)(displacement + 128) < 256;
+    op->bytes[0] = (uint8_t)((fits8 ? 0x40 : 0x80) | rm);
+    put_displacement(op, displacement, fits8 ? 1 : 2);
+}
+
+static void pick_operand(struct gen *g, struct operand *op, bool align)
+{
+    uint32_t target = pick_target(g, align);
+    unsigned r = below(g, 100);
+    *op = (struct operand){ .prefixes = 0 };
+    if (r < 10) {
+        op->prefix[op->prefixes++] = 0x65;
+        target -= INSN_DATA;
+        if (r < 6) {
+            address16(g, op, target);
+            return;
+        }
+    } else if (r < 18) {
+        op->prefix[op->prefixes++] = (uint8_t[]){ 0x26, 0x36, 0x3e, 0x2e }[r == 17 ? 3 : below(g, 3)];
+    }
+    int base = pick_known(g, true), index = pick_known(g, false);
+    r = below(g, 100);
+    if (r < 2) { /* wild */
+        op->bytes[0] = (uint8_t)((unsigned[]){ EAX, ECX, EDX, EBX, ESI, EDI }[below(g, 6)]);
+        op->length = 1;
+    } else if (base >= 0 && r < 55) {
+        based(g, op, (unsigned)base, target);
+    } else if (base >= 0 && base != ESP && index >= 0 && r < 80) {
+        indexed(g, op, base, (unsigned)index, target);
+    } else if (index >= 0 && r < 88) {
+        indexed(g, op, -1, (unsigned)index, target);
+    } else {
+        absolute(g, op, target);
+    }
+}
+
+/* --- set-ups --- */
+
+static void mov_high_byte(struct gen *g, uint8_t value)
+{
+    put(g, (uint8_t[]){ 0xb4, value }, 2, GEN_GLUE, 0);
+}
+
+static void setup_string(struct gen *g)
+{
+    if (!percent(g, 4))
+        set_register(g, ESI, pick_target(g, false));
+    if (!percent(g, 4))
+        set_register(g, EDI, pick_target(g, false));
+    set_register(g, ECX, percent(g, 80) ? below(g, 40) : percent(g, 90) ? below(g, 3000) : interesting(g));
+}
+
+static void setup_segment(struct gen *g)
+{
+    set_register(g, EAX, INSN_SEL_DATA);
+}
+
+/* Runs what has to come before; true when the form's memory operand is to be `*target`. */
+static bool run_setup(struct gen *g, unsigned setup, uint32_t *target)
+{
+    *target = safe_target(g);
+    switch (setup) {
+    case SETUP_DIV8:
+        if (percent(g, 70))
+            mov_high_byte(g, (uint8_t)below(g, 8));
+        return false;
+    case SETUP_DIV:
+        if (percent(g, 70))
+            set_register(g, EDX, below(g, 3));
+        return false;
+    case SETUP_IDIV:
+        if (percent(g, 70))
+            put(g, (uint8_t[]){ 0x99 }, 1, GEN_GLUE, 0);
+        return false;
+    case SETUP_STRING: setup_string(g); return false;
+    case SETUP_XLAT: set_register(g, EBX, pick_target(g, false) - 128); return false;
+    case SETUP_LEAVE:
+        if (percent(g, 90))
+            set_register(g, EBP, INSN_STACK + 0x800 + below(g, 0x1000) / 4 * 4);
+        return false;
+    case SETUP_ENTER:
+        if (percent(g, 80))
+            set_register(g, EBP, INSN_STACK + 0x800 + below(g, 0x1000) / 4 * 4);
+        return false;
+    case SETUP_EDI: set_register(g, EDI, pick_target(g, false)); return false;
+    case SETUP_SHIFT16: set_register(g, ECX, below(g, 17)); return false;
+    case SETUP_BOUND:
+        set_memory(g, *target, 0x80000000 + below(g, 100));
+        set_memory(g, *target + 4, 0x7fffffff - below(g, 100));
+        return true;
+    case SETUP_FLDCW:
+        set_memory(g, *target, (percent(g, 85) ? 0x7f : 0x40 | below(g, 64)) | (0x300 & below(g, 0x400)) | below(g, 4) << 10);
+        return true;
+    case SETUP_LDMXCSR:
+        set_memory(g, *target, (percent(g, 85) ? 0x1f80 : below(g, 64) << 7) | below(g, 4) << 13 |
+                   (percent(g, 20) ? 0x8000 : 0) | (percent(g, 20) ? 0x40 : 0) | (percent(g, 3) ? 0x10000 : 0));
+        return true;
+    case SETUP_SEGMENT: setup_segment(g); return false;
+    case SETUP_FAR_POINTER:
+        set_memory(g, *target + 4, (uint32_t)gen_random(&g->rng) << 16 | INSN_SEL_DATA);
+        return true;
+    case SETUP_FPU_STORE: return true;
+    default: return false;
+    }
+}
+
+/* FNSTENV and FNSAVE store the host's instruction and data pointers: not compared. */
+static void blank_fpu_pointers(struct gen *g, uint32_t target, bool is16)
+{
+    for (uint32_t at = is16 ? 6 : 12; at < (is16 ? 14u : 28u); at += 4) {
+        if (is16) {
+            uint8_t bytes[9] = { 0x66, 0xc7, 0x05 };
+            for (unsigned half = 0; half < 4; half += 2) {
+                uint32_t address = target + at + half;
+                memcpy(bytes + 3, &address, 4);
+                put(g, bytes, 9, GEN_GLUE, 0);
+            }
+        } else {
+            set_memory(g, target + at, 0);
+        }
+    }
+}
+
+/* --- plain forms --- */
+
+static unsigned pick_register(struct gen *g, bool any)
+{
+    unsigned reg = below(g, 8);
+    return reg == ESP && !any && !percent(g, 15) ? below(g, 4) : reg;
+}
+
+struct bytes {
+    uint8_t at[24];
+    unsigned length;
+};
+
+static void add(struct bytes *b, uint32_t value, unsigned size)
+{
+    memcpy(b->at + b->length, &value, size);
+    b->length += size;
+}
+
+static void add_immediate(struct gen *g, struct bytes *b, const struct insn_form *form, bool is16, bool addr16)
+{
+    switch (form->imm) {
+    case IMM_8: add(b, form->setup == SETUP_DOUBLE_SHIFT ? below(g, is16 ? 17 : 256) : interesting(g), 1); break;
+    case IMM_16: /* ENTER */
+        add(b, below(g, 64), 2);
+        add(b, percent(g, 60) ? 0 : below(g, 5), 1);
+        break;
+    case IMM_Z: add(b, interesting(g), is16 ? 2 : 4); break;
+    case IMM_MOFFS: add(b, pick_target(g, false) - (addr16 ? INSN_DATA : 0), addr16 ? 2 : 4); break;
+    default: break;
+    }
+}
+
+static void add_bit_offset_setup(struct gen *g, const struct insn_form *form, uint8_t *reg)
+{
+    if (form->setup != SETUP_BIT_OFFSET || percent(g, 10))
+        return;
+    *reg = (uint8_t)(unsigned[]){ EAX, ECX, EDX, EBX }[below(g, 4)];
+    set_register(g, *reg, percent(g, 50) ? below(g, 64) : below(g, 8000) - 4000);
+}
+
+static void add_repeat(struct gen *g, struct bytes *b, const struct insn_form *form)
+{
+    if (form->setup != SETUP_STRING)
+        return;
+    if (percent(g, 60))
+        add(b, percent(g, 50) ? 0xf3 : 0xf2, 1);
+    if (percent(g, 8))
+        add(b, (uint8_t[]){ 0x26, 0x36, 0x3e }[below(g, 3)], 1);
+    if (percent(g, 2))
+        add(b, 0x67, 1);
+}
+
+/* POPF loads what it must not disturb: only the arithmetic flags and DF vary. */
+static void push_flags_image(struct gen *g, bool is16)
+{
+    uint32_t image = ((uint32_t)gen_random(&g->rng) & (ARITHMETIC | FLAG_DF)) | 2 | (percent(g, 50) ? 0x200 : 0);
+    struct bytes b = { .length = 0 };
+    if (is16)
+        add(&b, 0x66, 1);
+    add(&b, 0x68, 1);
+    add(&b, image, is16 ? 2 : 4);
+    put(g, b.at, b.length, GEN_GLUE, 0);
+}
+
+static void ensure_stack(struct gen *g)
+{
+    if (!g->esp_in_stack && !percent(g, 15))
+        set_register(g, ESP, INSN_STACK + 0x400 + below(g, 0x1800) / 4 * 4);
+}
+
+static void emit_form(struct gen *g, uint16_t which)
+{
+    const struct insn_form *form = &insn_forms[which];
+    bool is16 = form->attributes & O16 && percent(g, 30);
+    bool memory = form->rm == RM_MEM || (form->rm == RM_ANY && percent(g, 50));
+    bool any_register = form->attributes & BYTES;
+    uint32_t target = 0;
+    uint8_t reg = form->digit >= 0 ? (uint8_t)form->digit : (uint8_t)pick_register(g, any_register);
+    struct bytes b = { .length = 0 };
+    struct operand op = { .prefixes = 0 };
+
+    if (form->attributes & STACK)
+        ensure_stack(g);
+    if (form->setup == SETUP_POPF)
+        push_flags_image(g, is16);
+    bool fixed_target = run_setup(g, form->setup, &target);
+    if (form->setup == SETUP_BIT_OFFSET && memory)
+        add_bit_offset_setup(g, form, &reg);
+    if (fixed_target)
+        absolute(g, &op, target);
+    else if (memory)
+        pick_operand(g, &op, form->attributes & ALIGNED);
+
+    bool moffs16 = form->imm == IMM_MOFFS && percent(g, 10);
+    bool lock = memory && form->attributes & LOCKABLE && percent(g, 25);
+    if (lock)
+        add(&b, 0xf0, 1);
+    for (unsigned i = 0; i < op.prefixes; i++)
+        add(&b, op.prefix[i], 1);
+    if (moffs16)
+        add(&b, 0x6567, 2);
+    add_repeat(g, &b, form);
+    if (is16)
+        add(&b, 0x66, 1);
+    if (form->prefix)
+        add(&b, form->prefix, 1);
+    if (form->escape)
+        add(&b, form->escape, 1);
+    uint32_t step = form->span > 1 ? below(g, form->span) : 0;
+    if (form->rm == RM_NONE && (form->opcode & 7) == 0 && form->span == 8 && (step & 7) == ESP && !percent(g, 15))
+        step = EDX; /* ESP rarely, where the opcode names a register; byte registers lose a little AH */
+    add(&b, form->opcode + (form->rm == RM_FIXED ? 0 : step), 1);
+    if (form->rm == RM_FIXED) {
+        add(&b, form->modrm + step, 1);
+    } else if (memory || fixed_target) {
+        op.bytes[0] |= (uint8_t)(reg << 3);
+        memcpy(b.at + b.length, op.bytes, op.length);
+        b.length += op.length;
+    } else if (form->rm != RM_NONE) {
+        unsigned rm = form->setup == SETUP_SEGMENT ? EAX : pick_register(g, any_register);
+        add(&b, 0xc0u | (uint32_t)reg << 3 | rm, 1);
+    }
+    add_immediate(g, &b, form, is16, moffs16);
+    if (b.length > 15)
+        return;
+    put(g, b.at, b.length, which, (uint8_t)(is16 | (memory || fixed_target) << 1));
+    if (form->setup == SETUP_FPU_STORE)
+        blank_fpu_pointers(g, target, is16);
+}
+
+static bool suits(const struct gen *g, const struct insn_form *form, bool in_body)
+{
+    if (form->attributes & INEXACT && !g->options->inexact)
+        return false;
+    return !in_body || !(form->attributes & (STACK | ENDS));
+}
+
+/* Classes by weight, forms within a class alike. */
+static void emit_any(struct gen *g, bool in_body)
+{
+    static const uint8_t weights[CLASS_COUNT] = { 50, 17, 10, 22, 1 };
+    unsigned r = below(g, 100), class = 0;
+    while (r >= weights[class])
+        r -= weights[class++];
+    for (unsigned tries = 0; tries < 10000; tries++) {
+        uint16_t which = (uint16_t)below(g, insn_form_count);
+        if (insn_forms[which].class == class && suits(g, &insn_forms[which], in_body)) {
+            emit_form(g, which);
+            return;
+        }
+        if (class == CLASS_FAULT && in_body)
+            class = CLASS_INTEGER;
+    }
+}
+
+/* --- control flow --- */
+
+static uint32_t here(const struct gen *g) { return g->out->base + g->out->length; }
+
+static void patch(struct gen *g, uint32_t at, unsigned size, uint32_t value)
+{
+    if (!g->full)
+        memcpy(g->out->code + at, &value, size);
+}
+
+/* Code that may be jumped over. */
+static void emit_skippable(struct gen *g, uint32_t undefined_at_jump)
+{
+    g->conditional = true;
+    for (unsigned n = 1 + below(g, 3); n; n--)
+        emit_any(g, false);
+    g->conditional = false;
+    g->undefined |= undefined_at_jump;
+}
+
+static void emit_jcc(struct gen *g)
+{
+    bool near = percent(g, 50);
+    uint8_t condition = (uint8_t)below(g, 16);
+    uint8_t bytes[6] = { 0x0f, (uint8_t)(0x80 | condition) };
+    if (!near)
+        bytes[0] = 0x70 | condition;
+    if (!put(g, bytes, near ? 6 : 2, GEN_GLUE, 0))
+        return;
+    uint32_t start = g->out->length;
+    emit_skippable(g, g->undefined);
+    uint32_t distance = g->out->length - start;
+    if (!near && distance > 127)
+        distance = 0; /* out of reach: jumps nowhere */
+    patch(g, start - (near ? 4 : 1), near ? 4 : 1, distance);
+}
+
+static void emit_jecxz(struct gen *g)
+{
+    bool is16 = percent(g, 20);
+    if (percent(g, 40))
+        set_register(g, ECX, percent(g, 50) ? 0 : 0x10000);
+    if (!put(g, (uint8_t[]){ 0x67, 0xe3, 0 } + !is16, is16 ? 3 : 2, GEN_GLUE, 0))
+        return;
+    uint32_t start = g->out->length;
+    emit_skippable(g, g->undefined);
+    patch(g, start - 1, 1, g->out->length - start > 127 ? 0 : g->out->length - start);
+}
+
+/* A counted loop: what the body writes is unknown in it, and so are the flags. */
+static void emit_loop(struct gen *g)
+{
+    bool known[8];
+    set_register(g, ECX, 1 + below(g, 4));
+    if (g->full)
+        return;
+    memcpy(known, g->known, sizeof known);
+    memset(g->known, 0, sizeof g->known);
+    g->touched = 0;
+    g->undefined = ARITHMETIC;
+    uint32_t start = g->out->length;
+    for (unsigned n = 1 + below(g, 2); n; n--)
+        emit_any(g, true);
+    if (g->touched & 1u << ECX)
+        set_register(g, ECX, 1);
+    uint8_t opcode = (uint8_t)(0xe0 + below(g, 3));
+    put(g, (uint8_t[]){ opcode, 0 }, 2, GEN_GLUE, 0);
+    patch(g, g->out->length - 1, 1, start - g->out->length);
+    for (unsigned reg = 0; reg < 8; reg++)
+        g->known[reg] = known[reg] && !(g->touched >> reg & 1);
+    g->known[ECX] = false;
+}
+
+/* CALL over a jump to a body that ends in RET. */
+static void emit_subroutine(struct gen *g)
+{
+    ensure_stack(g);
+    if (!put(g, (uint8_t[]){ 0xe8, 2, 0, 0, 0 }, 5, GEN_GLUE, 0))
+        return;
+    put(g, (uint8_t[]){ 0xeb, 0 }, 2, GEN_GLUE, 0);
+    uint32_t start = g->out->length;
+    for (unsigned n = below(g, 3); n; n--)
+        emit_any(g, true);
+    bool release = percent(g, 30);
+    put(g, release ? (uint8_t[]){ 0xc2, 8, 0 } : (uint8_t[]){ 0xc3, 0, 0 }, release ? 3 : 1, GEN_GLUE, 0);
+    uint32_t distance = g->out->length - start;
+    if (distance > 127)
+        g->full = true;
+    patch(g, start - 1, 1, distance);
+}
+
+/* JMP or CALL through a register or memory, RET to a pushed address. */
+static void emit_indirect(struct gen *g)
+{
+    static const uint8_t trap[] = { 0xcc, 0xcc, 0xcc };
+    unsigned kind = below(g, 5), gap = below(g, 3);
+    unsigned reg = (unsigned[]){ EAX, ECX, EDX, EBX, ESI, EDI }[below(g, 6)];
+    uint32_t cell = safe_target(g);
+    ensure_stack(g);
+    uint32_t length = kind < 2 ? 5 + 2 : kind < 4 ? 10 + 6 : 5 + 1;
+    uint32_t label = here(g) + length + gap;
+    if (g->out->count + 8 > GEN_PARTS_MAX || g->out->length + 64 > GEN_CODE_MAX)
+        return;
+    if (kind < 2) {
+        set_register(g, reg, label);
+        put(g, (uint8_t[]){ 0xff, (uint8_t)((kind ? 0xd0 : 0xe0) | reg) }, 2, GEN_GLUE, 0);
+    } else if (kind < 4) {
+        uint8_t bytes[6] = { 0xff, kind == 2 ? 0x15 : 0x25 };
+        set_memory(g, cell, label);
+        memcpy(bytes + 2, &cell, 4);
+        put(g, bytes, 6, GEN_GLUE, 0);
+    } else {
+        uint8_t bytes[5] = { 0x68 };
+        memcpy(bytes + 1, &label, 4);
+        put(g, bytes, 5, GEN_GLUE, 0);
+        put(g, (uint8_t[]){ 0xc3 }, 1, GEN_GLUE, 0);
+    }
+    for (unsigned i = 0; i < gap; i++)
+        put(g, trap + i, 1, GEN_GLUE, 0);
+}
+
+/* With 66h a near jump cuts EIP to 16 bits: lands where nothing is mapped. */
+static void emit_truncating_jump(struct gen *g)
+{
+    if (percent(g, 50))
+        put(g, (uint8_t[]){ 0x66, 0xeb, (uint8_t)below(g, 256) }, 3, GEN_GLUE, 0);
+    else
+        put(g, (uint8_t[]){ 0x66, 0xe9, (uint8_t)below(g, 256), 0x10 }, 4, GEN_GLUE, 0);
+}
+
+static void emit_int(struct gen *g)
+{
+    static const uint8_t vectors[] = { 0, 1, 3, 4, 6, 13, 14, 0x21, 0xff };
+    put(g, (uint8_t[]){ 0xcd, vectors[below(g, sizeof vectors)] }, 2, GEN_GLUE, 0);
+}
+
+static void emit_item(struct gen *g)
+{
+    unsigned r = below(g, 1000);
+    if (r < 40)
+        emit_jcc(g);
+    else if (r < 50)
+        emit_jecxz(g);
+    else if (r < 65)
+        emit_loop(g);
+    else if (r < 85)
+        emit_subroutine(g);
+    else if (r < 105)
+        emit_indirect(g);
+    else if (r < 107)
+        emit_truncating_jump(g);
+    else if (r < 109)
+        emit_int(g);
+    else
+        emit_any(g, false);
+}
+
+/* --- initial state --- */
+
+static void random_float80(struct gen *g, uint8_t *out)
+{
+    uint64_t mantissa = gen_random(&g->rng) | UINT64_C(1) << 63;
+    uint16_t sign = percent(g, 50) ? 0x8000 : 0, exponent = (uint16_t)(0x3fff - 20 + below(g, 40));
+    switch (below(g, 12)) {
+    case 0: exponent = 0; mantissa = 0; break;
+    case 1: exponent = 0x7fff; mantissa = UINT64_C(1) << 63; break;
+    case 2: exponent = 0x7fff; break; /* NaN, quiet or not */
+    case 3: exponent = 0; mantissa >>= 1 + below(g, 60); break; /* denormal */
+    case 4: exponent = (uint16_t)below(g, 0x8000); break;
+    case 5: mantissa &= ~UINT64_C(0) << below(g, 64); mantissa |= UINT64_C(1) << 63; break; /* few digits */
+    case 6: if (percent(g, 20)) mantissa &= ~(UINT64_C(1) << 63); break; /* unnormal */
+    default: break;
+    }
+    exponent |= sign;
+    memcpy(out, &mantissa, 8);
+    memcpy(out + 8, &exponent, 2);
+}
+
+static uint64_t random_float(struct gen_rng *rng, bool wide)
+{
+    uint64_t r = gen_random(rng);
+    uint64_t fraction = r >> (r & 1 ? 20 : 4);
+    unsigned kind = (unsigned)(gen_random(rng) % 10);
+    uint64_t sign = r >> 7 & 1;
+    if (wide) {
+        uint64_t e = kind == 0 ? 0 : kind == 1 ? 0x7ff : kind == 2 ? r % 0x7ff : 1023 - 20 + r % 40;
+        fraction &= (UINT64_C(1) << 52) - 1;
+        if (kind < 2 && r & 2)
+            fraction = 0;
+        return sign << 63 | e << 52 | fraction;
+    }
+    uint64_t e = kind == 0 ? 0 : kind == 1 ? 0xff : kind == 2 ? r % 0xff : 127 - 20 + r % 40;
+    fraction &= (1u << 23) - 1;
+    if (kind < 2 && r & 2)
+        fraction = 0;
+    return sign << 31 | e << 23 | fraction;
+}
+
+/* Eight bytes of whatever instructions like: floats of both sizes, integers, small numbers. */
+static uint64_t random_data(struct gen_rng *rng)
+{
+    switch (gen_random(rng) % 5) {
+    case 0: return random_float(rng, true);
+    case 1: return random_float(rng, false) | random_float(rng, false) << 32;
+    case 2: return (gen_random(rng) & 0xff) - 128;
+    default: return gen_random(rng);
+    }
+}
+
+static void put16(uint8_t *at, uint32_t value) { memcpy(at, &value, 2); }
+
+static void random_fx(struct gen *g, uint8_t *fx)
+{
+    uint32_t mxcsr = 0x1f80;
+    memset(fx, 0, 512);
+    uint32_t control = 0x7f | below(g, 4) << 10 | (uint32_t[]){ 0x300, 0x300, 0x200, 0 }[below(g, 4)];
+    if (percent(g, 5))
+        control &= ~below(g, 64);
+    put16(fx, percent(g, 50) ? 0x37f : control);
+    put16(fx + 2, percent(g, 50) ? 0 : below(g, 8) << 11);
+    fx[4] = percent(g, 30) ? 0 : percent(g, 30) ? 0xff : (uint8_t)below(g, 256);
+    for (unsigned i = 0; i < 8; i++)
+        random_float80(g, fx + 32 + 16 * i);
+    for (unsigned i = 0; i < 16; i++) {
+        uint64_t data = random_data(&g->rng);
+        memcpy(fx + 160 + 8 * i, &data, 8);
+    }
+    if (percent(g, 50))
+        mxcsr = 0x1f80 | below(g, 4) << 13 | (percent(g, 20) ? 0x8000 : 0) | (percent(g, 20) ? 0x40 : 0);
+    if (percent(g, 5))
+        mxcsr &= ~(below(g, 64) << 7);
+    memcpy(fx + 24, &mxcsr, 4);
+    const uint32_t mask = 0xffff;
+    memcpy(fx + 28, &mask, 4);
+}
+
+static void random_state(struct gen *g)
+{
+    struct insn_state *in = &g->out->input;
+    for (unsigned reg = 0; reg < 8; reg++) {
+        g->value[reg] = percent(g, 40) ? pick_target(g, false) : interesting(g);
+        g->known[reg] = true;
+    }
+    g->value[ESP] = INSN_STACK + 0x400 + below(g, 0x1800) / 4 * 4 + (percent(g, 10) ? below(g, 4) : 0);
+    if (percent(g, 3)) /* near the ends of the stack */
+        g->value[ESP] = percent(g, 50) ? INSN_STACK + below(g, 64) : INSN_STACK_END - below(g, 64);
+    g->known[ESP] = false;
+    g->esp_in_stack = true;
+    memcpy(in->regs, g->value, sizeof in->regs);
+    in->eip = g->out->base;
+    in->eflags = 0x202 | ((uint32_t)gen_random(&g->rng) & ARITHMETIC) | (percent(g, 20) ? FLAG_DF : 0);
+    random_fx(g, in->fx);
+}
+
+void gen_memory(uint64_t seed, uint64_t batch, struct insn_shared *shared)
+{
+    struct gen_rng rng = { seed * UINT64_C(0x2545f4914f6cdd1d) + batch * 0x10001 };
+    for (unsigned page = 0; page < INSN_WRITABLE; page++)
+        for (unsigned i = 0; i < INSN_PAGE; i += 8) {
+            uint64_t data = random_data(&rng);
+            memcpy(shared->pattern[page] + i, &data, 8);
+        }
+    struct gen_rng fixed = { 1 };
+    for (unsigned i = 0; i < INSN_PAGE; i += 8) {
+        uint64_t data = random_data(&fixed);
+        memcpy(shared->readonly + i, &data, 8);
+    }
+}
+
+void gen_case(uint64_t seed, uint64_t number, unsigned slot, const struct gen_options *options,
+              struct gen_sequence *out)
+{
+    struct gen g = { .out = out, .options = options, .rng = { seed * UINT64_C(0xd1342543de82ef95) + number * UINT64_C(0x9e3779b1) } };
+    memset(out, 0, sizeof *out);
+    ZydisDecoderInit(&g.decoder, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
+    /* The last quarter of a 1 KiB slot on: every fourth case lies across a page boundary. */
+    out->base = INSN_CODE + slot * INSN_SLOT + INSN_SLOT - 64 + below(&g, 64);
+    random_state(&g);
+    unsigned wanted = 1 + below(&g, 16);
+    while (out->count < wanted && !g.full)
+        emit_item(&g);
+    struct gen_part *end = &out->part[out->count++];
+    *end = (struct gen_part){ .offset = (uint16_t)out->length, .form = GEN_GLUE, .length = 1,
+                              .undefined_before = g.undefined };
+    out->code[out->length++] = 0xcc;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Random instruction sequences for the oracle, and what is known of each of
+ * their instructions.
+ */
+#ifndef TESTS_INSN_GEN_H
+#define TESTS_INSN_GEN_H
+
+#include "tests/insn/forms.h"
+#include "tests/insn/insn.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define GEN_PARTS_MAX 64
+#define GEN_CODE_MAX (INSN_SLOT - 64)
+#define GEN_GLUE 0xffff /* form index of set-up and control-flow instructions */
+
+struct gen_part {
+    uint16_t offset, form;
+    uint8_t length;
+    uint8_t kind;              /* coverage: bit 0 has 66h, bit 1 memory operand */
+    uint32_t undefined_before; /* arithmetic flags that the manual leaves undefined here */
+    uint32_t written;          /* arithmetic flags that it overwrites whatever its operands, unread */
+};
+
+struct gen_sequence {
+    uint32_t base; /* linear address of the first byte */
+    uint8_t code[GEN_CODE_MAX];
+    uint32_t length;
+    unsigned count;
+    struct gen_part part[GEN_PARTS_MAX]; /* the last one is the final INT3 */
+    struct insn_state input;
+};
+
+struct gen_options {
+    bool inexact; /* also forms whose result is not the same on all CPUs */
+};
+
+struct gen_rng { uint64_t state; };
+uint64_t gen_random(struct gen_rng *rng);
+
+/* The batch's memory; and case `number` of a seed, to lie in slot `slot`. */
+void gen_memory(uint64_t seed, uint64_t batch, struct insn_shared *shared);
+void gen_case(uint64_t seed, uint64_t number, unsigned slot, const struct gen_options *options,
+              struct gen_sequence *out);
+
+/* Undefined-flag bookkeeping (flags.c), for one decoded instruction. */
+struct gen_flags { uint32_t tested, written, undefined_after; };
+struct ZydisDecodedInstruction_;
+struct gen_flags gen_flags_of(const struct ZydisDecodedInstruction_ *insn, const uint8_t *bytes,
+                              uint32_t undefined_before, int known_cl);
+
+/* Arithmetic flags not to be compared when the case ended at part `index` (of
+ * `count`: nowhere in the sequence) by exception `vector`. */
+uint32_t gen_ignored_flags(const struct gen_sequence *sequence, unsigned index, uint32_t vector);
+/* Index of the part at `eip`; `count` when it is no part's start. */
+unsigned gen_find_part(const struct gen_sequence *sequence, uint32_t eip);
+
+#endif

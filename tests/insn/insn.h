@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What the instruction oracle's two processes share: where the windows of a
+ * test case lie in linear memory, and the batch of cases in a memfd. Included
+ * by the 64-bit test and by the i386 helper: fixed-width members only.
+ *
+ * A case starts with a state, runs from its EIP in the code window, and ends in
+ * an exception: INT3 when all went well. Its data lies in the data window:
+ *
+ *   DATA + 0x0000  writable     the contents of the writable pages is the
+ *        + 0x1000  writable     batch's `pattern` before each case
+ *        + 0x2000  read-only
+ *        + 0x3000  not mapped
+ *        + 0x4000  writable
+ *        + 0x5000  not mapped
+ *        + 0x8000  writable     stack
+ *        + 0x9000  writable     stack
+ *        + 0xa000  not mapped
+ *
+ * GS has base DATA, so that 16-bit addresses reach it. All else is flat.
+ */
+#ifndef TESTS_INSN_INSN_H
+#define TESTS_INSN_INSN_H
+
+#include <stdint.h>
+
+#define INSN_PAGE 4096u
+#define INSN_CODE 0x10000000u
+#define INSN_SLOT 0x400u /* bytes of code window a case */
+#define INSN_BATCH 64u
+#define INSN_CODE_SIZE (INSN_BATCH * INSN_SLOT + INSN_PAGE)
+#define INSN_DATA 0x20000000u
+#define INSN_DATA_SIZE 0xb000u
+#define INSN_READONLY_PAGE 2u
+#define INSN_STACK (INSN_DATA + 0x8000u)
+#define INSN_STACK_END (INSN_DATA + 0xa000u)
+#define INSN_WRITABLE 5u
+/* Page numbers within the data window of the writable pages. */
+#define INSN_WRITABLE_PAGES { 0, 1, 4, 8, 9 }
+
+/* Selectors of a 32-bit process under a 64-bit Linux, used for the guest too. */
+#define INSN_SEL_CODE 0x23
+#define INSN_SEL_DATA 0x2b
+#define INSN_SEL_GS 0x63
+
+struct insn_state {
+    uint32_t regs[8]; /* EAX ECX EDX EBX ESP EBP ESI EDI */
+    uint32_t eip, eflags;
+    uint8_t fx[512];  /* FXSAVE image */
+};
+
+enum insn_status { INSN_NOT_RUN, INSN_DONE, INSN_HUNG, INSN_SKIPPED };
+
+struct insn_output {
+    uint32_t status;
+    uint32_t vector, error, cr2; /* the exception that ended the case */
+    struct insn_state state;
+    uint8_t memory[INSN_WRITABLE][INSN_PAGE];
+};
+
+struct insn_shared {
+    uint32_t first, count, current; /* cases to run; the one running */
+    uint8_t pad[INSN_PAGE - 12];
+    uint8_t readonly[INSN_PAGE];
+    uint8_t pattern[INSN_WRITABLE][INSN_PAGE];
+    uint8_t code[INSN_CODE_SIZE];
+    struct insn_state input[INSN_BATCH];
+    struct insn_output output[INSN_BATCH];
+};
+
+/* Where the helper maps all of it (a wild access there is no guest's fault). */
+#define INSN_SHARED_AT 0x30000000u
+
+#endif
