@@ -166,19 +166,33 @@ static void take_operands(struct insn *insn, const ZydisDecodedInstruction *z, c
     }
 }
 
+/* 66h as the 64-bit host needs it: a mandatory one stays; as an operand-size
+ * prefix it is there when the operand has 16 bits, whatever the code's default. */
+static bool needs_66(const struct insn *insn, const ZydisDecodedInstruction *z, ZydisPrefixType type)
+{
+    if (type == ZYDIS_PREFIX_TYPE_MANDATORY)
+        return true;
+    if (insn->unit != INSN_UNIT_INTEGER)
+        return false;
+    return z->operand_width == 16;
+}
+
 static void take_prefixes(struct insn *insn, const ZydisDecodedInstruction *z)
 {
+    ZydisPrefixType type_66 = ZYDIS_PREFIX_TYPE_IGNORED;
+
     for (unsigned i = 0; i < z->raw.prefix_count; i++) {
         uint8_t value = z->raw.prefixes[i].value;
         ZydisPrefixType type = z->raw.prefixes[i].type;
         if (value == 0x66)
-            insn->copy_66 |= type != ZYDIS_PREFIX_TYPE_IGNORED;
+            type_66 = type;
         else if (value == 0xf2 || value == 0xf3) {
             insn->rep = value;
             if (type == ZYDIS_PREFIX_TYPE_MANDATORY)
                 insn->mandatory = value;
         }
     }
+    insn->copy_66 = needs_66(insn, z, type_66);
     insn->lock = z->attributes & ZYDIS_ATTRIB_HAS_LOCK;
 }
 
@@ -306,10 +320,10 @@ static void fill(struct insn *insn, const ZydisDecodedInstruction *z, const Zydi
     if (insn->has_modrm)
         insn->modrm = (uint8_t)(z->raw.modrm.mod << 6 | z->raw.modrm.reg << 3 | z->raw.modrm.rm);
     insn->tail_offset = z->raw.imm[0].size ? z->raw.imm[0].offset : z->length;
+    insn->unit = unit_of(z, ops);
     take_prefixes(insn, z);
     take_operands(insn, z, ops);
     insn->kind = refine_kind(insn, z, ops);
-    insn->unit = unit_of(z, ops);
     if (insn->kind == INSN_JCC)
         insn->condition = insn->opcode & 15;
     if (z->raw.imm[0].is_relative) {

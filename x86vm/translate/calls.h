@@ -36,13 +36,9 @@ call_function calls_bound, calls_bcd;
 /* calls_fpu.c */
 call_function calls_fxsave, calls_fxrstor, calls_fnsave, calls_frstor, calls_fnstenv, calls_fldenv;
 
-/* An interrupt that became deliverable is noticed at the next poll. */
-static inline void calls_notice_interrupt(struct cpu *cpu)
+static inline bool calls_interrupt_due(const struct cpu *cpu)
 {
-    if (cpu->intr && cpu->eflags & FLAG_IF) {
-        cpu->exit_request = 1;
-        __atomic_or_fetch(&cpu->lookup_key, LOOKUP_POISON, __ATOMIC_SEQ_CST);
-    }
+    return cpu->nmi_pending || (cpu->intr && cpu->eflags & FLAG_IF);
 }
 
 #endif

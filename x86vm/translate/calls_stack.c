@@ -178,8 +178,7 @@ enum call_result calls_popf(struct cpu *cpu, const struct insn *insn)
     cpu->regs[CPU_ESP] = esp; /* a #GP of POPF in v8086 mode leaves it */
     protection_popf(cpu, image, insn->opsize);
     cpu->regs[CPU_ESP] = popped;
-    calls_notice_interrupt(cpu);
-    if (!(cpu->eflags & FLAG_TF))
+    if (!(cpu->eflags & FLAG_TF) && !calls_interrupt_due(cpu))
         return CALL_NEXT;
     cpu->eip = operand_next(cpu, insn);
     return CALL_EXIT;

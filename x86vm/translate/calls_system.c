@@ -21,10 +21,9 @@ enum call_result calls_cli(struct cpu *cpu, const struct insn *insn)
 
 enum call_result calls_sti(struct cpu *cpu, const struct insn *insn)
 {
-    (void)insn;
     protection_sti(cpu);
-    calls_notice_interrupt(cpu);
-    return CALL_NEXT;
+    /* A pending interrupt comes after exactly one more instruction: STI; NOP; CLI lets it in. */
+    return calls_interrupt_due(cpu) ? leave_after(cpu, insn) : CALL_NEXT;
 }
 
 enum call_result calls_hlt(struct cpu *cpu, const struct insn *insn)
