@@ -7,3 +7,8 @@ DATAPATH_SRCS := vswitchd/datapath.c $(call srcs,vswitchd/core) vswitchd/ports/p
 $(BUILD)/tests/tap_switch: $(call objs,tests/integration/tap_switch.c $(DATAPATH_SRCS))
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_EVENT) $(LIBS_NL)
+
+# CPU time a frame, beside a bare relay: build/tests/tap_bench build/tests/tap_switch ba bb
+$(BUILD)/tests/tap_bench: $(call objs,tests/bench/tap_bench.c)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^
