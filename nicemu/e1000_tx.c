@@ -14,6 +14,7 @@
 #define RUN_DESCRIPTORS 4096u
 #define SEGMENTS_MAX 4096u /* frames that one packet becomes */
 #define RUN_WORK (4u << 20) /* bytes fetched, and E1000_TX_FRAME_WORK for each frame sent */
+#define RUN_BREAK 50000u /* ns between two runs of one burst */
 
 /* Lower word of a legacy or data descriptor; the upper byte is the command. */
 #define TXD_TYPE 0x00f00000u
@@ -251,7 +252,7 @@ void e1000_tx_run(struct e1000 *e)
     e->tx.work = 0;
     while (head != tail) {
         if (run.descriptors >= RUN_DESCRIPTORS || e->tx.work >= RUN_WORK) {
-            e1000_timer_start(e, E1000_TIMER_TRANSMIT, e->now + 1);
+            e1000_timer_start(e, E1000_TIMER_TRANSMIT, e->now + RUN_BREAK);
             break;
         }
         uint32_t batch = (tail > head ? tail : count) - head;

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * A random driver for the NIC models: pokes registers, rings, frames, timers and
+ * link, with guest memory that changes under the model's reads, and checks what
+ * must hold whatever a guest does: bounded work in every call, the interrupt
+ * line equal to cause and mask, and (by the sanitizers) no byte touched outside
+ * of what is the model's.
+ *
+ *   fuzz_nic [operations [seed]]      libc only; the same seed does the same
+ */
+#include "tests/fake/fake_nic_host.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a single call may cost: see the run limits in e1000_tx.c. */
+#define CALLS_MAX 300000u
+#define BYTES_MAX (64u << 20)
+
+static uint64_t state;
+
+static uint32_t draw(void)
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (uint32_t)(state >> 16);
+}
+
+static uint32_t below(uint32_t limit)
+{
+    return draw() % limit;
+}
+
+/* Values that mean something: small, powers of two and their neighbours, any. */
+static uint32_t value(void)
+{
+    switch (below(5)) {
+    case 0: return below(64);
+    case 1: return (1u << below(32)) - below(2);
+    case 2: return draw();
+    case 3: return below(FAKE_MEMORY_SIZE) & ~15u;
+    default: return ~0u >> below(32);
+    }
+}
+
+/* A descriptor that a driver could have written, then bent a little. */
+static void put_descriptor(uint8_t *at)
+{
+    static const uint32_t commands[] = { 0x00000000, 0x20100000, 0x20000000, 0x24100000, 0x24000000, 0x24000000 };
+    uint64_t address = below(8) ? below(FAKE_MEMORY_SIZE) : ((uint64_t)draw() << 32 | draw());
+    uint32_t lower = commands[below(6)] | (below(3) ? below(2000) : below(0x100000));
+    uint32_t upper = (below(3000) << 16) | (below(256) << 8);
+    lower |= (draw() & 0xd9u) << 24;
+    if (below(6) == 0)
+        address = below(64) | (uint64_t)below(64) << 8 | (uint64_t)below(64) << 32 | (uint64_t)below(64) << 40;
+    memcpy(at, &address, 8);
+    memcpy(at + 8, &lower, 4);
+    memcpy(at + 12, &upper, 4);
+}
+
+/* Another thread of the guest rewrites what is being read. */
+static void change_memory(struct fake_nic_host *host, uint64_t address, size_t size)
+{
+    if (address >= FAKE_MEMORY_SIZE || below(4))
+        return;
+    size_t room = FAKE_MEMORY_SIZE - address;
+    if (size > room)
+        size = room;
+    for (size_t i = 0; i + 16 <= size && i < 512; i += 16)
+        put_descriptor(host->memory + address + i);
+}
+
+static const char *model;
+static uint64_t operation;
+
+static void check(bool good, const char *what)
+{
+    if (good)
+        return;
+    fprintf(stderr, "fuzz_nic: %s: operation %" PRIu64 ": %s\n", model, operation, what);
+    abort();
+}
+
+static void receive(struct fake_nic_host *host)
+{
+    static const uint16_t sizes[] = { 0, 13, 14, 17, 18, 59, 60, 64, 1514, 1518, 1519, 9000, 16380, 16381 };
+    size_t size = below(2) ? sizes[below(14)] : below(1600);
+    uint8_t *frame = malloc(size + 1);
+    struct nic_offload offload = { .flags = (uint8_t)below(4), .csum_start = (uint16_t)below(80),
+                                   .csum_offset = (uint16_t)below(32) };
+    for (size_t i = 0; i < size; i++)
+        frame[i] = (uint8_t)draw();
+    if (size >= 34 && below(2)) {
+        static const uint8_t ip[] = { 0x08, 0x00, 0x45, 0x00, 0x00, 0x28 };
+        memcpy(frame, below(2) ? fake_mac : (const uint8_t *)"\xff\xff\xff\xff\xff\xff", 6);
+        memcpy(frame + 12, ip, sizeof ip);
+        frame[23] = below(2) ? 6 : 17;
+    } else if (size >= 18 && below(4) == 0) {
+        memcpy(frame, "\x01\x80\xc2\x00\x00\x01", 6);
+        memcpy(frame + 12, "\x88\x08\x00\x01", 4);
+    }
+    nic_receive(host->nic, frame, size, below(2) ? &offload : NULL, host->now);
+    free(frame);
+}
+
+/* A driver's own set-up, so that the random part starts from working rings. */
+static void start_e1000(struct fake_nic_host *host)
+{
+    fake_write(host, 0x3800, 0x1000);
+    fake_write(host, 0x3808, 0x80u << below(8));
+    fake_write(host, 0x3810, 0);
+    fake_write(host, 0x2800, 0x10000);
+    fake_write(host, 0x2808, 0x80u << below(8));
+    fake_write(host, 0x2810, 0);
+    fake_write(host, 0x2818, below(128));
+    fake_write(host, 0x0400, 0x0103f0fa);
+    fake_write(host, 0x0100, 0x00008002u | (below(2) ? 0x20u : 0) | (below(4) << 16) | (below(6) ? 0 : 0x40u));
+    fake_write(host, 0x0000, 0x00000041u | (below(2) ? 0x40000000u : 0));
+    fake_write(host, 0x5000, below(2) ? 0x300 : 0);
+    fake_write(host, 0x00d0, draw());
+    fake_write(host, 0x00c4, below(300));
+    for (unsigned i = 0; i < 256; i++)
+        put_descriptor(host->memory + 0x1000 + 16 * i);
+    for (unsigned i = 0; i < 256; i++) {
+        uint64_t address = 0x40000 + i * 2048;
+        memcpy(host->memory + 0x10000 + 16 * i, &address, 8);
+    }
+}
+
+static void poke_e1000(struct fake_nic_host *host)
+{
+    static const uint16_t hot[] = { 0x0000, 0x0010, 0x0014, 0x0018, 0x0020, 0x0038, 0x00c0, 0x00c4, 0x00c8, 0x00d0,
+                                    0x00d8, 0x0100, 0x0400, 0x2800, 0x2804, 0x2808, 0x2810, 0x2818, 0x2820, 0x282c,
+                                    0x2c00, 0x3800, 0x3804, 0x3808, 0x3810, 0x3818, 0x3820, 0x3828, 0x382c, 0x5000,
+                                    0x5400, 0x5404, 0x0030, 0x0428, 0x0438, 0x0128, 0x1000 };
+    uint32_t offset = below(8) ? hot[below(sizeof hot / sizeof *hot)] : below(0x20000);
+    static const unsigned sizes[] = { 4, 4, 4, 1, 2 };
+    unsigned size = sizes[below(5)];
+    if (below(16) == 0)
+        nic_write(host->nic, 2, 4 * below(2), 4, below(2) ? offset : value(), host->now);
+    else if (below(2))
+        nic_read(host->nic, 0, offset & ~(size - 1), size, host->now);
+    else
+        nic_write(host->nic, 0, offset & ~(size - 1), size, offset == 0x3818 || offset == 0x2818 ? below(260) : value(),
+                  host->now);
+    if (below(8) == 0)
+        fake_write(host, 0x3818, below(64));
+    if (below(8) == 0) /* a well-behaved driver gives its buffers back */
+        fake_write(host, 0x2818, (fake_read(host, 0x2810) + 7) % 8);
+    if (below(30) == 0)
+        start_e1000(host);
+    uint32_t ims = fake_read(host, 0x00d0), ics = fake_read(host, 0x00c8);
+    check(!host->irq || (ims & ics), "line high without cause");
+    if (!(host->deadline))
+        check(host->irq == ((ims & ics) != 0), "line low with a cause and no timer");
+}
+
+static void start_dp8390(struct fake_nic_host *host)
+{
+    static const uint8_t set_up[][2] = { { 0, 0x21 }, { 0xe, 0x49 }, { 0xa, 0 }, { 0xb, 0 }, { 0xc, 0x1f }, { 0xd, 0 },
+                                         { 1, 0x46 }, { 2, 0x80 }, { 3, 0x46 }, { 7, 0xff }, { 0xf, 0x3f },
+                                         { 0, 0x61 }, { 7, 0x47 }, { 0, 0x22 } };
+    for (size_t i = 0; i < sizeof set_up / sizeof *set_up; i++)
+        fake_out(host, set_up[i][0], set_up[i][1]);
+}
+
+static void poke_dp8390(struct fake_nic_host *host)
+{
+    unsigned size = 1u << below(3);
+    uint32_t limit = nic_identity(host->nic)->bar[0].size;
+    uint32_t port = below(3) == 0 ? 0 : below(4) == 0 ? 0x10 : below(limit == 0x20 || below(4) ? 0x20 : limit);
+    if (port + size > limit)
+        size = 1;
+    if (port >= 0x18 && below(8))
+        port = 7;
+    if (below(2))
+        nic_read(host->nic, 0, port, size, host->now);
+    else
+        nic_write(host->nic, 0, port, size, value(), host->now);
+    if (below(100) == 0)
+        start_dp8390(host);
+    /* Look at ISR and IMR from pages 0 and 2, without TXP or a DMA command. */
+    fake_out(host, 0, 0x20);
+    uint8_t isr = fake_in(host, 7);
+    fake_out(host, 0, 0xa0);
+    uint8_t imr = fake_in(host, 0xf) & 0x7f;
+    fake_out(host, 0, (uint8_t)(below(4) << 6 | 0x22));
+    check(host->irq == ((isr & imr) != 0), "line is not cause and mask");
+}
+
+static void step(struct fake_nic_host *host, void (*poke)(struct fake_nic_host *))
+{
+    host->dma_calls = host->dma_bytes = 0;
+    switch (below(16)) {
+    case 0: case 1: case 2:
+        receive(host);
+        break;
+    case 3:
+        fake_nic_host_advance(host, below(200000));
+        break;
+    case 4:
+        if (below(50) == 0)
+            nic_set_link(host->nic, below(4), host->now);
+        break;
+    case 5:
+        if (below(500) == 0)
+            nic_reset(host->nic, host->now);
+        break;
+    case 6:
+        put_descriptor(host->memory + 0x1000 + 16 * below(256));
+        break;
+    default:
+        poke(host);
+    }
+    if (host->frame_count >= FAKE_FRAMES)
+        fake_nic_host_forget_frames(host);
+    check(host->dma_calls < CALLS_MAX && host->dma_bytes < BYTES_MAX, "unbounded work in one call");
+}
+
+static void run(const char *name, uint64_t operations, uint64_t seed)
+{
+    struct fake_nic_host host;
+    bool e1000 = strcmp(name, "e1000") == 0;
+    model = name;
+    state = seed * 0x9e3779b97f4a7c15u + 1;
+    fake_nic_host_start(&host, name);
+    host.before_dma_read = change_memory;
+    if (e1000)
+        start_e1000(&host);
+    else
+        start_dp8390(&host);
+    for (operation = 0; operation < operations; operation++) {
+        host.record = below(8) == 0;
+        host.refuse_frames = below(16) == 0;
+        step(&host, e1000 ? poke_e1000 : poke_dp8390);
+    }
+    struct nic_counters c;
+    nic_get_counters(host.nic, &c);
+    printf("%s: %" PRIu64 " operations, seed %" PRIu64 ": %" PRIu64 " frames sent, %" PRIu64 " received, %" PRIu64
+           " guest errors\n", name, operations, seed, c.tx_frames, c.rx_frames, c.guest_errors);
+    check(c.tx_frames > 0 && c.rx_frames > 0, "nothing got through: the fuzzer tests nothing");
+    fake_nic_host_stop(&host);
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t operations = argc > 1 ? strtoull(argv[1], NULL, 0) : 150000;
+    uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
+    run("e1000", operations, seed);
+    run("rtl8029", operations, seed);
+    run("ne2000", operations, seed);
+    return 0;
+}
