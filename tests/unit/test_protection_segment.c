@@ -209,6 +209,10 @@ static void limits(void)
     CHECK_FAULT(protection_segment_address(cpu, CPU_ES, 0x10000, 1, false), VEC_GP, 0);
     CU_ASSERT_EQUAL(protection_segment_address(cpu, CPU_ES, 0xffff, 1, true), 0xffff);
 
+    CU_ASSERT_EQUAL(protection_segment_address(cpu, CPU_GS, 0xfffffffe, 4, true), 0xfffffffe); /* flat: wraps */
+    cpu->seg[CPU_GS].base = 0x1000;
+    CHECK_FAULT(protection_segment_address(cpu, CPU_GS, 0xfffffffe, 4, true), VEC_GP, 0);
+
     machine_ring(3);
     CHECK_OK(protection_load_segment(cpu, CPU_DS, READONLY3 | 3));
     CHECK_FAULT(protection_segment_address(cpu, CPU_DS, 0, 1, true), VEC_GP, 0);

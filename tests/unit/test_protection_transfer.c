@@ -62,6 +62,14 @@ static void calls_and_returns_at_one_level(void)
     CU_ASSERT_EQUAL(cpu->eip, 0x407);
 }
 
+static void call_checks_its_stack_before_its_target(void)
+{
+    cpu->regs[CPU_ESP] = 0x100;
+    protection_load_segment(cpu, CPU_SS, EXPAND_DOWN);
+    CHECK_FAULT(protection_far_call(cpu, SHORT_CODE0, 0x1000, 4, 0), VEC_SS, 0);
+    CHECK_FAULT(protection_far_call(cpu, ABSENT_CODE0, 0x1000, 4, 0), VEC_NP, ABSENT_CODE0);
+}
+
 static void gate_at_the_same_level(void)
 {
     CHECK_OK(protection_far_call(cpu, GATE16, 0xffffffff, 4, 0x407)); /* the gate says 16 bits */
@@ -221,7 +229,9 @@ static void refuses_returns(void)
     cpu->regs[CPU_ESP] = STACK0;
     frame(0, CODE0, STACK3, DATA3 | 3);
     CHECK_FAULT(protection_far_return(cpu, 4, 0), VEC_GP, CODE0); /* inwards */
-    cpu->seg[CPU_SS].limit = STACK0 + 6;
+    cpu->seg[CPU_SS].limit = STACK0 + 5; /* of CS two bytes are read */
+    CHECK_FAULT(protection_far_return(cpu, 4, 0), VEC_GP, CODE0);
+    cpu->seg[CPU_SS].limit = STACK0 + 4;
     CHECK_FAULT(protection_far_return(cpu, 4, 0), VEC_SS, 0);
 }
 
@@ -290,6 +300,7 @@ int main(void)
         { "JMP to code", jumps_to_code },
         { "JMP refused", refuses_jumps },
         { "CALL and RET at one level", calls_and_returns_at_one_level },
+        { "CALL, order of checks", call_checks_its_stack_before_its_target },
         { "call gate at the same level", gate_at_the_same_level },
         { "call gate inwards, RET outwards", gate_inwards_copies_parameters },
         { "16-bit call gate inwards", gate16_inwards },

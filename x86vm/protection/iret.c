@@ -54,7 +54,7 @@ static void iret_to_v8086(struct cpu *cpu, struct stack *stack, const uint32_t *
     static const uint8_t order[] = { CPU_ES, CPU_DS, CPU_FS, CPU_GS };
     uint32_t rest[6];
 
-    stack_pop(cpu, stack, rest, 6, 4);
+    stack_pop_to_selector(cpu, stack, rest, 6, 4);
     if (frame[0] > 0xffff)
         cpu_fault_error(cpu, VEC_GP, 0);
     restore_flags(cpu, frame[2], FLAGS_WRITABLE | FLAG_IOPL | FLAG_VM | FLAG_VIF | FLAG_VIP);

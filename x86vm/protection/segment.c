@@ -198,9 +198,9 @@ bool segment_admits(const struct cpu_segment *segment, uint32_t offset, uint32_t
         const uint32_t top = segment->access & SEG_DB ? 0xffffffff : 0xffff;
         return offset > segment->limit && last >= offset && last <= top;
     }
-    /* A wrap at 4 GiB is "implementation-specific" where the limit is 4 GiB:
-     * it is allowed, as in flat segments, whose accesses nobody checks. */
-    if (segment->limit == 0xffffffff)
+    /* A wrap at 4 GiB is "implementation-specific" in the manual: CPUs let it
+     * pass in flat segments, and nowhere else. */
+    if (segment->limit == 0xffffffff && segment->base == 0)
         return true;
     return last >= offset && last <= segment->limit;
 }

@@ -96,27 +96,47 @@ void stack_push(struct cpu *cpu, struct stack *stack, const uint32_t *slots, uns
     stack->pointer = merge_pointer(stack, first);
 }
 
-void stack_pop(struct cpu *cpu, struct stack *stack, uint32_t *slots, unsigned count, unsigned size)
+/* Reads all but the last `spare` bytes of the slots, which then are zero. */
+static void pop_slots(struct cpu *cpu, struct stack *stack, uint32_t *slots, unsigned count, unsigned size,
+                      unsigned spare)
 {
     uint16_t narrow[STACK_FRAME_MAX];
     void *image = size == 2 ? (void *)narrow : slots;
     const uint32_t bytes = count * size;
     const uint32_t first = stack->pointer & pointer_mask(stack);
 
-    if (contiguous(stack, first, bytes)) {
-        require_room(cpu, stack, first, bytes);
-        view_read(cpu, stack->segment.base + first, image, bytes, stack->user);
+    slots[count - 1] = 0;
+    if (contiguous(stack, first, bytes - spare)) {
+        require_room(cpu, stack, first, bytes - spare);
+        view_read(cpu, stack->segment.base + first, image, bytes - spare, stack->user);
     } else {
         for (unsigned i = 0; i < count; i++) {
             const uint32_t offset = (first + i * size) & pointer_mask(stack);
-            require_room(cpu, stack, offset, size);
-            view_read(cpu, stack->segment.base + offset, (uint8_t *)image + i * size, size, stack->user);
+            const uint32_t part = i + 1 < count ? size : size - spare;
+            require_room(cpu, stack, offset, part);
+            view_read(cpu, stack->segment.base + offset, (uint8_t *)image + i * size, part, stack->user);
         }
     }
     if (size == 2)
         for (unsigned i = 0; i < count; i++)
             slots[i] = narrow[i];
     stack_skip(stack, bytes);
+}
+
+void stack_pop(struct cpu *cpu, struct stack *stack, uint32_t *slots, unsigned count, unsigned size)
+{
+    pop_slots(cpu, stack, slots, count, size, 0);
+}
+
+void stack_pop_to_selector(struct cpu *cpu, struct stack *stack, uint32_t *slots, unsigned count, unsigned size)
+{
+    pop_slots(cpu, stack, slots, count, size, size - 2);
+}
+
+void stack_require_room(struct cpu *cpu, const struct stack *stack, unsigned count, unsigned size)
+{
+    for (unsigned i = 1; i <= count; i++)
+        require_room(cpu, stack, (stack->pointer - i * size) & pointer_mask(stack), size);
 }
 
 void stack_skip(struct stack *stack, uint32_t bytes)

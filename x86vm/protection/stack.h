@@ -26,6 +26,10 @@ struct stack stack_of_level(struct cpu *cpu, unsigned cpl, uint32_t ext);
 /* Slots in ascending order of address; `size` is 2 or 4 bytes each. Moves the pointer. */
 void stack_push(struct cpu *cpu, struct stack *stack, const uint32_t *slots, unsigned count, unsigned size);
 void stack_pop(struct cpu *cpu, struct stack *stack, uint32_t *slots, unsigned count, unsigned size);
+/* The same where the last slot is a selector: CPUs read 16 bits of it. */
+void stack_pop_to_selector(struct cpu *cpu, struct stack *stack, uint32_t *slots, unsigned count, unsigned size);
+/* #SS unless so many slots could be pushed. */
+void stack_require_room(struct cpu *cpu, const struct stack *stack, unsigned count, unsigned size);
 /* Moves the pointer up without looking. */
 void stack_skip(struct stack *stack, uint32_t bytes);
 /* Makes the pointer the CPU's ESP; the segment is the current SS. */

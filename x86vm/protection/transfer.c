@@ -62,6 +62,8 @@ static void transfer_same_level(struct cpu *cpu, const struct far_transfer *t, u
 
     if (!descriptor_present(code))
         fault_selector(cpu, VEC_NP, selector, 0);
+    if (t->call)
+        stack_require_room(cpu, &stack, 2, size); /* comes before the limit of the target */
     code_require_offset(cpu, code, offset, 0);
     descriptor_touch(cpu, selector, code);
     if (t->call) {
@@ -206,6 +208,7 @@ void protection_far_call(struct cpu *cpu, uint16_t selector, uint32_t offset, un
 
     if (in_paragraph_mode(cpu)) {
         struct stack stack = stack_current(cpu, 0);
+        stack_require_room(cpu, &stack, 2, size);
         paragraph_require_offset(cpu, t.offset);
         push_return_address(cpu, &stack, size, return_eip);
         stack_commit_pointer(cpu, &stack);
@@ -235,7 +238,7 @@ static struct stack pop_outer_stack(struct cpu *cpu, struct stack *stack, unsign
     uint32_t pair[2];
     struct descriptor d;
 
-    stack_pop(cpu, stack, pair, 2, size);
+    stack_pop_to_selector(cpu, stack, pair, 2, size);
     const uint16_t selector = pair[1];
     if (selector_is_null(selector))
         cpu_fault_error(cpu, VEC_GP, 0);
@@ -282,7 +285,7 @@ void protection_far_return(struct cpu *cpu, unsigned size, uint16_t release)
     struct stack stack = stack_current(cpu, 0);
     uint32_t frame[2];
 
-    stack_pop(cpu, &stack, frame, 2, size);
+    stack_pop_to_selector(cpu, &stack, frame, 2, size);
     if (in_paragraph_mode(cpu)) {
         paragraph_jump(cpu, frame[1], frame[0]);
         stack_skip(&stack, release);
