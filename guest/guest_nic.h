@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Joins a NIC of the PC with its plug (port_link): frames out, frames in,
+ * and who has to wait for whom.
+ */
+#ifndef GUEST_GUEST_NIC_H
+#define GUEST_GUEST_NIC_H
+
+#include "guest/options.h"
+#include "guest/port_link.h"
+#include "x86vm/pc/pc.h"
+
+struct guest_nic;
+
+/* The socket is made in the working directory. NULL with a reason in `error`.
+ * `attention`: the receiver has room again, or something was sent. */
+struct guest_nic *guest_nic_new(struct pc *pc, const struct options_nic *options, void (*attention)(void *opaque),
+                                void *opaque, char *error, size_t error_size);
+void guest_nic_free(struct guest_nic *nic);
+
+unsigned guest_nic_poll(const struct guest_nic *nic, struct pollfd fds[PORT_LINK_FDS]);
+/* The connection: when a descriptor is ready, and now and then. */
+void guest_nic_service(struct guest_nic *nic, uint64_t now);
+/* Frames for the guest, a bounded number. True: some moved, in either direction, since the last call. */
+bool guest_nic_exchange(struct guest_nic *nic);
+/* Passes on whether the switch is to call; true: frames wait that the NIC could take. */
+bool guest_nic_suppress(struct guest_nic *nic, bool suppress);
+
+/* A JSON object; returns its length. */
+size_t guest_nic_stats(const struct guest_nic *nic, char *out, size_t size);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The command line of vswitch-guest.
+ */
+#ifndef GUEST_OPTIONS_H
+#define GUEST_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { OPTIONS_NICS_MAX = 8 };
+
+struct options_nic {
+    char model[16];
+    uint8_t mac[6];
+    char socket[64]; /* name in the run directory */
+};
+
+struct options {
+    const char *name, *run_dir, *kernel, *initrd, *append, *log;
+    unsigned memory_mib;
+    struct options_nic nic[OPTIONS_NICS_MAX];
+    unsigned nic_count;
+    bool unpack, console_stdio, no_sandbox, debug_exit, help;
+};
+
+/* False with a reason in `error`. Strings point into argv. */
+bool options_parse(struct options *options, int argc, char **argv, char *error, size_t error_size);
+const char *options_usage(void);
+
+#endif

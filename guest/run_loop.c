@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Run loop: see run_loop.h.
+ */
+#include "guest/run_loop.h"
+
+#include "guest/control.h"
+#include "guest/stats.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_S 1000000000u
+#define MS 1000000u
+#define TRAFFIC_WINDOW (1 * MS)      /* frames within it: we look at the rings ourselves */
+#define TRAFFIC_LOOK 150000u         /* ns between looks */
+#define WAKER_AFTER (1 * MS)         /* run without a pause before the waker is worth its cost */
+#define CONSOLE_DELAY (2 * MS)       /* output is gathered that long */
+#define INPUT_RETRY (5 * MS)         /* the guest's UART was full */
+#define HOUSEKEEPING (1000ull * MS)  /* connections being made */
+
+enum { FDS_MAX = CONSOLE_FDS + CONTROL_FDS + 1 + OPTIONS_NICS_MAX * PORT_LINK_FDS };
+
+_Static_assert((int)FDS_MAX <= (int)WAKER_FDS_MAX, "the waker must hold the whole set");
+
+struct run_loop {
+    struct run_loop_parts parts;
+    struct control *control;
+    struct waker *waker;
+    timer_t timer;
+    uint64_t timer_at;        /* what the timer is set to; PC_NEVER: off */
+    uint64_t started;
+    uint64_t running_since;   /* end of the last HLT */
+    uint64_t last_traffic;
+    uint64_t console_at;      /* when gathered output is to be written; PC_NEVER: none */
+    uint64_t housekeeping_at;
+    bool input_waits;         /* a client may have more than the UART took */
+    bool check_fds;           /* a descriptor may be ready */
+    bool watched;             /* the waker was armed at the last run */
+    bool ended;
+    int exit_code;
+};
+
+static struct x86vm *timer_target; /* for the signal handler; one engine a process */
+
+static void on_timer_signal(int number)
+{
+    (void)number;
+    x86vm_request_exit(timer_target);
+}
+
+void run_loop_attention(void *opaque)
+{
+    struct run_loop *l = opaque;
+
+    x86vm_request_exit(l->parts.vm);
+}
+
+static void end(struct run_loop *l, int code, const char *why)
+{
+    if (l->ended)
+        return;
+    l->ended = true;
+    l->exit_code = code;
+    if (why)
+        l->parts.log(why);
+}
+
+static size_t stats(void *opaque, char *out, size_t size)
+{
+    const struct run_loop *l = opaque;
+
+    return stats_describe(&l->parts, pc_now(l->parts.pc) - l->started, out, size);
+}
+
+/* --- descriptors --- */
+
+static unsigned collect_fds(struct run_loop *l, struct pollfd *fds)
+{
+    unsigned count = 0;
+
+    fds[count++] = (struct pollfd){ .fd = l->parts.signals, .events = POLLIN };
+    count += control_poll(l->control, fds + count);
+    count += console_poll(l->parts.console, fds + count, pc_serial_room(l->parts.pc, 0) > 0);
+    for (unsigned i = 0; i < l->parts.nic_count; i++)
+        count += guest_nic_poll(l->parts.nic[i], fds + count);
+    return count;
+}
+
+static void serve_console(struct run_loop *l)
+{
+    uint8_t input[256];
+    size_t room = pc_serial_room(l->parts.pc, 0), got;
+
+    got = console_service(l->parts.console, input, room < sizeof input ? room : sizeof input);
+    if (got)
+        pc_serial_input(l->parts.pc, 0, input, got);
+    l->input_waits = room == 0 || got == sizeof input;
+    l->console_at = PC_NEVER;
+}
+
+static void serve_signals(struct run_loop *l)
+{
+    struct signalfd_siginfo info;
+
+    if (read(l->parts.signals, &info, sizeof info) == (ssize_t)sizeof info)
+        end(l, EXIT_POWER_OFF, "stopped by a signal");
+}
+
+static void serve_fds(struct run_loop *l, uint64_t now)
+{
+    l->check_fds = false;
+    serve_signals(l);
+    serve_console(l);
+    for (unsigned i = 0; i < l->parts.nic_count; i++)
+        guest_nic_service(l->parts.nic[i], now);
+    switch (control_service(l->control)) {
+    case CONTROL_STOP:
+        end(l, EXIT_POWER_OFF, "stopped by request");
+        break;
+    case CONTROL_KILL:
+        end(l, EXIT_KILLED, "killed by request");
+        break;
+    default:
+        break;
+    }
+}
+
+/* --- frames --- */
+
+static bool exchange(struct run_loop *l, uint64_t now)
+{
+    bool moved = false;
+
+    for (unsigned i = 0; i < l->parts.nic_count; i++)
+        moved |= guest_nic_exchange(l->parts.nic[i]);
+    if (moved)
+        l->last_traffic = now;
+    return moved;
+}
+
+/* True: frames wait already. */
+static bool suppress_calls(struct run_loop *l, bool suppress)
+{
+    bool waiting = false;
+
+    for (unsigned i = 0; i < l->parts.nic_count; i++)
+        waiting |= guest_nic_suppress(l->parts.nic[i], suppress);
+    return waiting;
+}
+
+/* --- one exit --- */
+
+static void take_event(struct run_loop *l)
+{
+    char line[64];
+    uint8_t code;
+
+    switch (pc_take_event(l->parts.pc, &code)) {
+    case PC_EVENT_RESET:
+        end(l, EXIT_REBOOT, "the guest reset its machine");
+        break;
+    case PC_EVENT_EXIT:
+        snprintf(line, sizeof line, "the guest ended the run with code %u", code);
+        end(l, code, line);
+        break;
+    default:
+        break;
+    }
+}
+
+static void service(struct run_loop *l, uint64_t now)
+{
+    take_event(l);
+    pc_service(l->parts.pc, now);
+    exchange(l, now);
+    if (l->watched && !waker_is_armed(l->waker)) {
+        l->watched = false;
+        l->check_fds = true;
+    }
+    if (now >= l->housekeeping_at) {
+        l->housekeeping_at = now + HOUSEKEEPING;
+        l->check_fds = true;
+    }
+    if (l->check_fds || l->input_waits || now >= l->console_at)
+        serve_fds(l, now);
+    if (l->console_at == PC_NEVER && console_has_output(l->parts.console))
+        l->console_at = now + CONSOLE_DELAY;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t next_deadline(struct run_loop *l, uint64_t now)
+{
+    uint64_t deadline = earlier(pc_next_deadline(l->parts.pc), l->console_at);
+
+    deadline = earlier(deadline, l->housekeeping_at);
+    return l->input_waits ? earlier(deadline, now + INPUT_RETRY) : deadline;
+}
+
+static void set_timer(struct run_loop *l, uint64_t at)
+{
+    const struct itimerspec spec = { .it_value = { .tv_sec = (time_t)(at / NS_PER_S), .tv_nsec = (long)(at % NS_PER_S) } };
+
+    if (at == l->timer_at)
+        return;
+    l->timer_at = at;
+    timer_settime(l->timer, TIMER_ABSTIME, &spec, NULL);
+}
+
+/* Arranges that guest code is left when there is something to do. */
+static void prepare_run(struct run_loop *l, uint64_t now)
+{
+    uint64_t deadline = next_deadline(l, now);
+
+    if (now - l->last_traffic < TRAFFIC_WINDOW) {
+        suppress_calls(l, true);
+        deadline = earlier(deadline, now + TRAFFIC_LOOK);
+    } else if (now - l->running_since < WAKER_AFTER) {
+        deadline = earlier(deadline, l->running_since + WAKER_AFTER);
+    } else if (!l->watched) {
+        struct pollfd fds[FDS_MAX];
+        unsigned count = collect_fds(l, fds);
+
+        l->watched = true;
+        waker_arm(l->waker, fds, count);
+        if (suppress_calls(l, false))
+            run_loop_attention(l);
+    }
+    if (l->timer_at <= now)
+        l->timer_at = PC_NEVER; /* it has fired, or is about to */
+    set_timer(l, deadline);
+}
+
+/* HLT: the thread sleeps until a deadline or a descriptor. */
+static void sleep_halted(struct run_loop *l)
+{
+    struct pollfd fds[FDS_MAX];
+    uint64_t now = pc_now(l->parts.pc), deadline;
+    struct timespec timeout = { 0, 0 };
+    unsigned count;
+
+    if (console_has_output(l->parts.console))
+        serve_console(l);
+    if (suppress_calls(l, false))
+        return; /* frames came in between */
+    deadline = next_deadline(l, now);
+    if (deadline > now) {
+        timeout.tv_sec = (time_t)((deadline - now) / NS_PER_S);
+        timeout.tv_nsec = (long)((deadline - now) % NS_PER_S);
+    }
+    count = collect_fds(l, fds);
+    if (ppoll(fds, count, &timeout, NULL) > 0)
+        l->check_fds = true;
+    l->running_since = pc_now(l->parts.pc);
+}
+
+int run_loop_run(struct run_loop *l)
+{
+    char line[600];
+
+    l->check_fds = true;
+    l->running_since = pc_now(l->parts.pc);
+    while (!l->ended) {
+        uint64_t now = pc_now(l->parts.pc);
+
+        service(l, now);
+        if (l->ended)
+            break;
+        prepare_run(l, now);
+        switch (x86vm_run(l->parts.vm)) {
+        case X86VM_EXIT_REQUESTED:
+            break;
+        case X86VM_EXIT_HALTED:
+            sleep_halted(l);
+            break;
+        case X86VM_EXIT_DEAD:
+            take_event(l);
+            end(l, EXIT_POWER_OFF, "the guest halted its CPU for good");
+            break;
+        case X86VM_EXIT_SHUTDOWN:
+            snprintf(line, sizeof line, "the guest's CPU shut down (triple fault): ");
+            x86vm_describe_state(l->parts.vm, line + strlen(line), sizeof line - strlen(line));
+            end(l, EXIT_TRIPLE_FAULT, line);
+            break;
+        }
+    }
+    console_flush(l->parts.console);
+    return l->exit_code;
+}
+
+/* --- creation --- */
+
+static bool make_timer(struct run_loop *l)
+{
+    struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN };
+    struct sigaction action = { .sa_handler = on_timer_signal, .sa_flags = SA_RESTART };
+
+    timer_target = l->parts.vm;
+    event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+    return sigaction(SIGRTMIN, &action, NULL) == 0 && timer_create(CLOCK_MONOTONIC, &event, &l->timer) == 0;
+}
+
+struct run_loop *run_loop_new(const struct run_loop_parts *parts, char *error, size_t error_size)
+{
+    struct run_loop *l = calloc(1, sizeof *l);
+
+    if (!l) {
+        snprintf(error, error_size, "no memory");
+        return NULL;
+    }
+    l->parts = *parts;
+    l->timer_at = l->console_at = PC_NEVER;
+    l->started = pc_now(parts->pc);
+    l->control = control_new(parts->control_listener, stats, l);
+    if (!l->control || !make_timer(l) || waker_start(run_loop_attention, l, &l->waker)) {
+        snprintf(error, error_size, "cannot create the timer or the waker's thread: %s", strerror(errno));
+        run_loop_free(l);
+        return NULL;
+    }
+    return l;
+}
+
+void run_loop_free(struct run_loop *l)
+{
+    if (!l)
+        return;
+    control_free(l->control);
+    free(l);
+}
