@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define TUN_DEVICE "/dev/net/tun"
-#define VNET_SIZE ((uint32_t)sizeof(struct virtio_net_hdr_mrg_rxbuf))
+#define VNET_SIZE ((uint32_t)sizeof(struct virtio_net_hdr))
 
 struct port_tap {
     struct port port;
@@ -116,7 +116,6 @@ static enum port_send_result tap_send(struct port *port, const struct frame *fra
 {
     struct port_tap *tap = tap_of(port);
     uint8_t *start = frame->data - VNET_SIZE;
-    memset(start, 0, VNET_SIZE);
     memcpy(start, &frame->offload, sizeof(frame->offload));
     ssize_t size;
     do {
