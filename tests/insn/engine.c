@@ -106,6 +106,7 @@ static void make_tables(struct engine *e)
     }
     poke32(e, AT_TSS + 4, MONITOR + AT_STACK_END);
     poke32(e, AT_TSS + 8, 0x10);
+    poke32(e, AT_TSS + 0x64, 0x68 << 16); /* no I/O bitmap */
     cpu->gdtr = (struct cpu_table){ MONITOR + AT_GDT, 0x7f };
     cpu->idtr = (struct cpu_table){ MONITOR + AT_IDT, 0x7ff };
     cpu->tr = (struct cpu_segment){ .base = MONITOR + AT_TSS, .limit = 0x67, .selector = 0x18, .access = SEG_P | 11 };

@@ -102,13 +102,25 @@ unsigned gen_find_part(const struct gen_sequence *sequence, uint32_t eip)
     return sequence->count;
 }
 
+/* Flags that the code from part `index` on overwrites before it reads them. */
+static uint32_t dead_from(const struct gen_sequence *sequence, unsigned index)
+{
+    uint32_t dead = 0, live = 0;
+    for (unsigned i = index; i < sequence->count; i++) {
+        live |= sequence->part[i].tested & ~dead;
+        dead |= sequence->part[i].written & ~live;
+    }
+    return dead;
+}
+
 /*
- * At a fault the flags that the faulting instruction would have overwritten are
- * of no use to anybody who restarts it, and the engine does not keep them (its
- * address checks may use the flags then). A flag that the instruction reads, or
- * leaves alone for some operands (a shift by CL, a repeated CMPS), must be there.
- * The other exceptions do not restart: a trap's flags are all compared, and of
- * #DE the manual calls all undefined, which `written` covers.
+ * At a fault, flags that the code would overwrite before anything reads them
+ * are of no use to anybody who restarts it, and the engine does not keep them
+ * (its address checks may use the host's flags then). Every other flag must be
+ * there: one that the faulting instruction or a later one reads, and one that
+ * may be left alone (by a shift by CL, a repeated CMPS). A trap (#BP, #OF) is
+ * no fault: all flags are compared. #DE: the manual calls all undefined, which
+ * `written` of DIV covers.
  */
 uint32_t gen_ignored_flags(const struct gen_sequence *sequence, unsigned index, uint32_t vector)
 {
@@ -116,6 +128,6 @@ uint32_t gen_ignored_flags(const struct gen_sequence *sequence, unsigned index, 
         return ARITHMETIC;
     uint32_t ignored = sequence->part[index].undefined_before;
     if (vector != VECTOR_BP && vector != VECTOR_OF)
-        ignored |= sequence->part[index].written;
+        ignored |= dead_from(sequence, index);
     return ignored;
 }

@@ -117,7 +117,8 @@ static bool put(struct gen *g, const uint8_t *bytes, unsigned length, uint16_t f
     }
     struct gen_part *part = &out->part[out->count++];
     *part = (struct gen_part){ .offset = (uint16_t)out->length, .form = form, .length = (uint8_t)length, .kind = kind,
-                               .undefined_before = g->undefined, .written = flags.written };
+                               .undefined_before = g->undefined, .written = flags.written,
+                               .tested = flags.tested };
     memcpy(out->code + out->length, bytes, length);
     out->length += length;
     g->undefined = flags.undefined_after;
@@ -528,6 +529,8 @@ static void emit_form(struct gen *g, uint16_t which)
     put(g, b.at, b.length, which, (uint8_t)(is16 | (memory || fixed_target) << 1));
     if (form->setup == SETUP_FPU_STORE)
         blank_fpu_pointers(g, target, is16);
+    if (form->setup == SETUP_PUSH_SEGMENT && !is16) /* CPUs differ in whether the upper half is written */
+        put(g, (uint8_t[]){ 0x66, 0xc7, 0x44, 0x24, 0x02, 0, 0 }, 7, GEN_GLUE, 0);
 }
 
 static bool suits(const struct gen *g, const struct insn_form *form, bool in_body)

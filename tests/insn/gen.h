@@ -22,6 +22,7 @@ struct gen_part {
     uint8_t kind;              /* coverage: bit 0 has 66h, bit 1 memory operand */
     uint32_t undefined_before; /* arithmetic flags that the manual leaves undefined here */
     uint32_t written;          /* arithmetic flags that it overwrites whatever its operands, unread */
+    uint32_t tested;           /* arithmetic flags that it reads */
 };
 
 struct gen_sequence {

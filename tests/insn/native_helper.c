@@ -98,6 +98,7 @@ static void load_case(struct sigcontext_32 *context)
     context->flags = in->eflags;
     context->ip = (uint32_t)(uintptr_t)enter_case;
     context->gs = INSN_SEL_GS;
+    context->fs = 0;
     context->ds = context->es = context->ss = INSN_SEL_DATA;
     context->cs = INSN_SEL_CODE;
     context->fpstate = 0;

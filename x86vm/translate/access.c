@@ -20,6 +20,23 @@ static int32_t table_of(const struct access *a)
     return a->write ? VIEW_WRITE : 0;
 }
 
+enum seg_state access_segment(const struct build *b, uint8_t seg, bool write)
+{
+    /* Nobody may write through a code segment, flat or not. */
+    return write && seg == CPU_CS ? SEG_CHECKED : mode_seg(b->mode, seg);
+}
+
+/* SSE operands that must be 16-aligned: a misaligned one is #GP before it is #PF. */
+static bool must_be_aligned(const struct insn *insn, uint16_t size)
+{
+    uint8_t op = insn->opcode;
+    if (insn->unit != INSN_UNIT_SSE || size != 16 || insn->opcode_length != 2)
+        return false;
+    if (op == 0x10 || op == 0x11 || op == 0xf7) /* MOVUPS, MOVUPD, MASKMOVDQU */
+        return false;
+    return !((op == 0x6f || op == 0x7f) && insn->mandatory == 0xf3); /* MOVDQU */
+}
+
 static enum host_reg address_register(struct build *b, const struct insn_mem *mem, int32_t disp)
 {
     struct host_mem ea = { NO_REG, NO_REG, mem->scale, disp };
@@ -40,7 +57,7 @@ static enum host_reg address_register(struct build *b, const struct insn_mem *me
 
 struct access access_address(struct build *b, const struct insn_mem *mem, int32_t esp_adjust)
 {
-    enum seg_state state = mode_seg(b->mode, mem->seg);
+    enum seg_state state = access_segment(b, mem->seg, mem->write);
     int32_t disp = mem->disp + (mem->base == CPU_ESP ? esp_adjust : 0);
     struct access a = { .seg = mem->seg, .checked = state == SEG_CHECKED, .size = mem->size,
                         .read = mem->read, .write = mem->write };
@@ -198,7 +215,7 @@ static void cold_path(struct build *b, const struct access *a, const struct shap
     uint32_t number = blocks_new_site(b->t, &site);
 
     *site = (struct site){ .eip = b->insn->eip, .size = a->size, .read = a->read, .write = a->write, .seg = a->seg,
-                           .checked = a->checked, .block = b->block, .hot = s->direct, .after = s->after };
+                           .checked = a->checked, .must_align = must_be_aligned(b->insn, a->size), .block = b->block, .hot = s->direct, .after = s->after };
     blocks_map_cold(b->t, b->insn->eip);
     if (s->rcx_in_r11)
         emit_mov64(e, RCX, R11);

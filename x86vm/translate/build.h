@@ -52,6 +52,8 @@ struct access {
 /* Emits the computation of the operand's address into a register; `esp_adjust`
  * is added when the base is ESP (POP). */
 struct access access_address(struct build *b, const struct insn_mem *mem, int32_t esp_adjust);
+/* State of the segment for an access through it. */
+enum seg_state access_segment(const struct build *b, uint8_t seg, bool write);
 /* Emits check and operation. */
 void access_emit(struct build *b, const struct access *a, access_operation *operation, const void *arg);
 /* Dumps pending short exits when the oldest is about to get out of reach (or always). */

@@ -129,10 +129,21 @@ static void rewrite_plain(struct build *b, const struct insn *insn)
     }
 }
 
+static void touch_operation(struct emit *e, struct host_mem mem, const void *arg)
+{
+    (void)arg;
+    emit_op_mem(e, 0, (const uint8_t[]){ 0x0f, 0xb6 }, 2, R11, mem); /* MOVZX R11D, byte */
+}
+
 static void rewrite_nop(struct build *b, const struct insn *insn)
 {
-    (void)b;
-    (void)insn;
+    if (insn->has_mem && insn->opcode_length == 2 && insn->opcode == 0xae) { /* CLFLUSH faults like a load */
+        struct insn_mem mem = insn->mem;
+        mem.size = 1;
+        mem.read = true;
+        struct access a = access_address(b, &mem, 0);
+        access_emit(b, &a, touch_operation, NULL);
+    }
 }
 
 static void rewrite_lea(struct build *b, const struct insn *insn)
@@ -190,7 +201,7 @@ static uint8_t data_segment(const struct insn *insn)
 /* An access whose offset is in R9 already. */
 static struct access access_at_r9(struct build *b, uint8_t seg, uint16_t size, bool read, bool write)
 {
-    enum seg_state state = mode_seg(b->mode, seg);
+    enum seg_state state = access_segment(b, seg, write);
     struct access a = { .ea = R9, .seg = seg, .checked = state == SEG_CHECKED, .size = size, .read = read, .write = write };
 
     if (b->insn->addrsize == 2)

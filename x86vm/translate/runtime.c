@@ -84,6 +84,8 @@ void runtime_slow(struct cpu *cpu, uint32_t number, uint32_t address)
     cpu->eip = site->eip;
     t->counters.slow_accesses++;
     linear = linear_address(cpu, site, address);
+    if (site->must_align && linear & 15)
+        cpu_fault_error(cpu, VEC_GP, 0);
     if ((linear & (PAGE_SIZE - 1)) + site->size <= PAGE_SIZE)
         addend = view_fill(cpu, linear, site->write ? VIEW_FOR_WRITE : VIEW_FOR_READ, &physical);
     if (addend) {

@@ -102,6 +102,7 @@ struct site {
     bool read, write;
     uint8_t seg;             /* enum cpu_seg */
     bool checked;            /* the segment is SEG_CHECKED: R9 is an offset, not linear */
+    bool must_align;         /* 16-aligned, else #GP */
     struct block *block;
     uint64_t hot, bounce, after; /* where to go on: direct, through the bounce buffer, past the access */
 };
