@@ -5,6 +5,7 @@
 #include "proto/unix_socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -77,7 +78,7 @@ int unix_socket_listen(const char *path, mode_t mode, int *fd)
         return error;
     /* The mode is set before listen(): nobody gets in earlier. */
     if (bind(*fd, (struct sockaddr *)&address, sizeof(address)) == 0) {
-        if (chmod(path, mode) == 0 && listen(*fd, BACKLOG) == 0)
+        if (fchmodat(AT_FDCWD, path, mode, 0) == 0 && listen(*fd, BACKLOG) == 0)
             return 0;
         error = errno;
         unlink(path);
