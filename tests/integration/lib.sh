@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=sh
+#
+# What the integration tests share: a work folder, the daemon in it, guests, checks
+# and waits with an end. run.sh has put the test into namespaces of its own, so
+# "host" here is that namespace, with the daemon's tap in it.
+#
+#   . tests/integration/lib.sh
+#   daemon_start ports '[{"name":"host","type":"tap","addresses":["10.9.0.254/24"]}]'
+#   guest_start alice e1000 10.9.0.1
+#   check "host reaches alice" ping -c 1 10.9.0.1
+#   finish
+
+BUILD=${BUILD:-build}
+CACHE=${CACHE:-cache}
+ROOT=$(pwd)
+BIN=$(cd "$BUILD" && pwd)
+IMAGES=$(cd "$CACHE/images" 2>/dev/null && pwd)
+W=$(mktemp -d "${TMPDIR:-/tmp}/vswitch-test.XXXXXX")
+RUN=$W/run
+SOCKET=$RUN/control.sock
+DAEMON=
+FAILED=0
+
+cleanup() {
+    status=$?
+    [ -z "$DAEMON" ] || kill "$DAEMON" 2>/dev/null
+    for pid in $(cat "$RUN"/guests/*/pid 2>/dev/null); do kill -9 "$pid" 2>/dev/null; done
+    if [ $status -ne 0 ] || [ $FAILED -ne 0 ]; then
+        echo "--- the daemon's last words"; tail -n 25 "$W/vswitchd.log" 2>/dev/null
+        for log in "$RUN"/guests/*/*.log; do [ -e "$log" ] && echo "--- $log" && tail -n 10 "$log"; done
+    fi
+    rm -rf "$W"
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM HUP
+ip link set lo up
+
+check() { # NAME COMMAND…: right when the command succeeds
+    what=$1; shift
+    if "$@" >"$W/last" 2>&1; then echo "ok   $what"; return 0; fi
+    echo "FAIL $what"; FAILED=1
+    sed 's/^/     /' "$W/last" | tail -n 20
+    return 1
+}
+refuse() { # NAME COMMAND…: right when the command fails
+    what=$1; shift
+    if "$@" >"$W/last" 2>&1; then echo "FAIL $what"; FAILED=1; sed 's/^/     /' "$W/last" | tail -n 20; return 1; fi
+    echo "ok   $what"
+}
+check_says() { # NAME PATTERN COMMAND…: fails, and says something that matches
+    what=$1 pattern=$2; shift 2
+    if "$@" >"$W/last" 2>&1; then echo "FAIL $what: it did not fail"; FAILED=1; return 1; fi
+    if grep -qE -- "$pattern" "$W/last"; then echo "ok   $what"; return 0; fi
+    echo "FAIL $what: it did not say \"$pattern\""; FAILED=1
+    sed 's/^/     /' "$W/last" | tail -n 20
+    return 1
+}
+wait_until() { # SECONDS COMMAND…: until it succeeds
+    tenths=$(($1 * 10)); shift
+    while ! "$@" >/dev/null 2>&1; do
+        tenths=$((tenths - 1)); [ $tenths -gt 0 ] || return 1
+        sleep 0.1
+    done
+}
+need() { # what cannot be tested without it
+    [ -e "$1" ] || { echo "FAIL $1 is not there"; FAILED=1; exit 1; }
+}
+finish() { exit $FAILED; }
+
+rpc() { python3 tools/rpc.py "$SOCKET" "$@"; }
+ctl() { "$BIN/vswitchctl" --socket "$SOCKET" "$@"; }
+
+# daemon_config PORTS [GUESTS]: JSON arrays
+daemon_config() {
+    printf '{"switch":{},"ports":%s,"guests":%s}\n' "${1:-[]}" "${2:-[]}" >"$W/vswitchd.json"
+}
+daemon_start() { # as daemon_config, where there are arguments
+    [ $# -eq 0 ] || daemon_config "$@"
+    mkdir -p "$RUN"
+    "$BIN/vswitchd" --config "$W/vswitchd.json" --run-dir "$RUN" >>"$W/vswitchd.log" 2>&1 &
+    DAEMON=$!
+    wait_until 10 rpc daemon.ping || { echo "FAIL the daemon does not start"; FAILED=1; exit 1; }
+}
+daemon_stop() {
+    kill "$DAEMON"; wait "$DAEMON"; status=$?; DAEMON=
+    return $status
+}
+
+# guest_define NAME MODEL ADDRESS [CMDLINE [NIC MEMBERS]]: 128 MiB, Debian's kernel.
+guest_define() {
+    n=$(printf '%s' "$1" | cksum | cut -d' ' -f1)
+    mac=$(printf '02:00:00:%02x:%02x:%02x' $((n / 65536 % 256)) $((n / 256 % 256)) $((n % 256)))
+    isa=; [ "$2" != ne2000 ] || isa="vs.isa=0x300"
+    rpc guest.define "$(cat <<END
+{"name":"$1","memory_mib":128,"kernel":"$IMAGES/vmlinuz","initrd":"$IMAGES/initrd.gz",
+ "cmdline":"console=ttyS0 quiet panic=-1 vs.name=$1 vs.ip=$3/24 $isa ${4:-}",
+ "nics":[{"model":"$2","mac":"$mac","port":"$1"${5:+,$5}}]}
+END
+)" >/dev/null
+}
+guest_start() { # as guest_define; guest_ready waits for it
+    guest_define "$@" && rpc guest.start "{\"name\":\"$1\"}" >/dev/null
+}
+console_of() { echo "$RUN/guests/$1/console.sock"; }
+guest_ready() { # NAME [SECONDS]
+    wait_until 10 test -S "$(console_of "$1")" &&
+        python3 tools/console.py "$(console_of "$1")" wait "vswitch-guest: ready" "${2:-90}"
+}
+in_guest() { # NAME COMMAND [SECONDS]
+    python3 tools/console.py "$(console_of "$1")" run "$2" "${3:-30}"
+}
+guest_pid() { cat "$RUN/guests/$1/pid"; }
