@@ -13,10 +13,12 @@ PROGRAM=$BUILD/tests/tap_switch
 TAG=vst$$
 FAILED=0
 PID=
+OTHER=
 OUT=$(mktemp -d)
+[ -x "$PROGRAM" ] || make -s BUILD="$BUILD" "$PROGRAM" || exit 1
 
 cleanup() {
-    [ -n "$PID" ] && kill "$PID" 2>/dev/null && wait "$PID" 2>/dev/null
+    for pid in $PID $OTHER; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null; done
     for ns in "$TAG-s" "$TAG-a" "$TAG-b"; do ip netns del "$ns" 2>/dev/null; done
     rm -rf "$OUT"
 }
@@ -34,6 +36,7 @@ in_b() { ip netns exec "$TAG-b" "$@"; }
 
 start() { # port specifications of ta, tb
     for ns in s a b; do ip netns add "$TAG-$ns"; ip -n "$TAG-$ns" link set lo up; done
+    : >"$OUT/counters"
     ip netns exec "$TAG-s" "$PROGRAM" "$@" >"$OUT/counters" 2>"$OUT/errors" &
     PID=$!
     i=0
@@ -91,6 +94,27 @@ stop
 start ta,access=10 tb,trunk=20,native=10
 check "access 10 reaches native 10" in_a ping -c 1 -W 1 10.77.0.2
 stop
+
+echo "# a trunk between two switches, over a kernel bridge"
+start ta,access=10 tq,trunk=10 tb
+ip -n "$TAG-b" link set tb netns "$TAG-s"
+: >"$OUT/others"
+ip netns exec "$TAG-s" "$PROGRAM" tr,trunk=10 tc,access=10 >"$OUT/others" 2>&1 &
+OTHER=$!
+i=0
+until grep -q ready "$OUT/others"; do i=$((i + 1)); [ $i -gt 50 ] && break; sleep 0.1; done
+ip -n "$TAG-s" link add trunk type bridge stp_state 0
+ip -n "$TAG-s" link set trunk up
+ip -n "$TAG-s" link set tq master trunk
+ip -n "$TAG-s" link set tr master trunk
+ip -n "$TAG-s" link set tc netns "$TAG-b"
+in_b ip addr add 10.77.0.2/24 dev tc; in_b ip link set tc up
+check "ping through the trunk" in_a ping -c 2 -i 0.1 -W 1 10.77.0.2
+check "8 MiB over TCP arrive whole" transfer 8388608
+kill "$OTHER"; wait "$OTHER"; OTHER=
+check "ends at SIGTERM" stop
+check "tagged super-frames crossed uncut" awk '$1 == "tq" { split($4, o, "[=/]"); exit !(o[3] / o[2] > 5000) }' "$OUT/counters"
+sed 's/^/     /' "$OUT/counters" "$OUT/others"
 
 echo "# a tap goes down, up, away"
 start ta tb

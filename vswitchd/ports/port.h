@@ -21,7 +21,8 @@
 
 #define PORT_NAME_SIZE 32u   /* with its NUL */
 #define PORT_ERROR_SIZE 256u /* for the text of what went wrong at creation */
-#define PORT_BATCH 64u       /* frames taken from one port before others get their turn */
+#define PORT_BATCH 64u       /* frames taken from one port before others get their turn … */
+#define PORT_BATCH_BYTES (256u * 1024u) /* … or fewer, when super-frames make up this much */
 
 /* What the peer of this port takes beyond plain frames of up to max_frame bytes. */
 struct port_capabilities {

@@ -96,7 +96,8 @@ static bool tap_receive(struct port *port, unsigned budget)
 {
     struct port_tap *tap = tap_of(port);
     uint8_t *start = tap->buffer + FRAME_HEADROOM - VNET_SIZE;
-    for (unsigned i = 0; i < budget; i++) {
+    uint32_t bytes = 0;
+    for (unsigned i = 0; i < budget && bytes < PORT_BATCH_BYTES; i++) {
         ssize_t size = read(tap->fd, start, VNET_SIZE + FRAME_MAX + 1);
         if (size < 0 && errno == EINTR)
             continue;
@@ -106,6 +107,7 @@ static bool tap_receive(struct port *port, unsigned budget)
             break;
         struct frame frame = {.data = tap->buffer + FRAME_HEADROOM, .size = (uint32_t)size - VNET_SIZE};
         memcpy(&frame.offload, start, sizeof(frame.offload));
+        bytes += frame.size;
         port_deliver(port, &frame);
     }
     /* What is left keeps the descriptor readable. */
