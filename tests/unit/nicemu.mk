@@ -6,10 +6,10 @@ $(eval $(call unit_test,test_mac_filter,nicemu/mac_filter.c nicemu/ethernet_crc.
 $(eval $(call unit_test,test_eeprom,nicemu/eeprom93c46.c))
 $(eval $(call unit_test,test_inet_checksum,nicemu/inet_checksum.c))
 $(eval $(call unit_test,test_e1000,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
-#$(eval $(call unit_test,test_e1000_tx,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
-#$(eval $(call unit_test,test_e1000_rx,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
-#$(eval $(call unit_test,test_e1000_irq,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
-#$(eval $(call unit_test,test_dp8390,$(NICEMU_SRCS) $(NICEMU_FAKE)))
+$(eval $(call unit_test,test_e1000_tx,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
+$(eval $(call unit_test,test_e1000_rx,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
+$(eval $(call unit_test,test_e1000_irq,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
+$(eval $(call unit_test,test_dp8390,$(NICEMU_SRCS) $(NICEMU_FAKE)))
 
 # The random driver runs shortly with the unit tests; `make build/tests/fuzz_nic`
 # with SANITIZE=address,undefined, and more operations, is the real thing.

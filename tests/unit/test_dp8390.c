@@ -1,0 +1,594 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The DP8390 on its two boards: the probes of Linux's ne and ne2k-pci, remote
+ * DMA at every width, the receive ring, and what hostile drivers do to it.
+ */
+#include "nicemu/ethernet_crc.h"
+#include "nicemu/dp8390.h"
+#include "tests/fake/fake_nic_host.h"
+
+#include <CUnit/Basic.h>
+#include <string.h>
+
+#define CR 0x00u
+#define DATA 0x10u
+#define RESET 0x1fu
+
+static struct fake_nic_host host;
+static const char *board = "ne2000";
+
+static uint8_t in(uint32_t port) { return fake_in(&host, port); }
+static void out(uint32_t port, uint8_t value) { fake_out(&host, port, value); }
+
+static int set_up(void)
+{
+    fake_nic_host_start(&host, board);
+    return 0;
+}
+
+static int tear_down(void)
+{
+    fake_nic_host_stop(&host);
+    return 0;
+}
+
+static void restart(const char *name)
+{
+    tear_down();
+    board = name;
+    set_up();
+}
+
+static void page1(uint32_t port, uint8_t value)
+{
+    uint8_t cr = in(CR);
+    out(CR, (uint8_t)((cr & 3) | 0x60));
+    out(port, value);
+    out(CR, (uint8_t)((cr & 3) | 0x20));
+}
+
+static uint8_t curr(void)
+{
+    uint8_t cr = in(CR);
+    out(CR, (uint8_t)((cr & 3) | 0x60));
+    uint8_t value = in(7);
+    out(CR, (uint8_t)((cr & 3) | 0x20));
+    return value;
+}
+
+/* As NS8390_init() and dev_open() leave the chip: word mode, ring 0x46-0x7f. */
+static void open_card(uint8_t rcr)
+{
+    out(CR, 0x21);
+    out(0xe, 0x49);
+    out(0xa, 0);
+    out(0xb, 0);
+    out(0xc, 0x20);
+    out(0xd, 0x02);
+    out(4, 0x40);
+    out(1, 0x46);
+    out(3, 0x7f);
+    out(2, 0x80);
+    out(7, 0xff);
+    for (unsigned i = 0; i < 6; i++)
+        page1(1 + i, fake_mac[i]);
+    page1(7, 0x46);
+    out(CR, 0x22);
+    out(0xd, 0x00);
+    out(0xc, rcr);
+    out(7, 0xff);
+    out(0xf, 0x3f);
+}
+
+static void dma(uint8_t command, uint16_t address, uint16_t count)
+{
+    out(0xa, (uint8_t)count);
+    out(0xb, (uint8_t)(count >> 8));
+    out(8, (uint8_t)address);
+    out(9, (uint8_t)(address >> 8));
+    out(CR, (uint8_t)(command | 2));
+}
+
+static void read_memory(uint16_t address, uint8_t *to, uint16_t size)
+{
+    dma(0x08, address, size);
+    for (uint16_t i = 0; i < size; i += 2) {
+        uint32_t word = nic_read(host.nic, 0, DATA, 2, host.now);
+        memcpy(to + i, &word, 2);
+    }
+}
+
+static void write_memory(uint16_t address, const uint8_t *from, uint16_t size)
+{
+    dma(0x10, address, size);
+    for (uint16_t i = 0; i < size; i += 2)
+        nic_write(host.nic, 0, DATA, 2, from[i] | (uint32_t)from[i + 1] << 8, host.now);
+}
+
+static uint8_t *make_frame(size_t size)
+{
+    static uint8_t frame[2000];
+    for (size_t i = 0; i < size; i++)
+        frame[i] = (uint8_t)(i * 11);
+    memcpy(frame, fake_mac, 6);
+    memcpy(frame + 6, "\x02\x00\x00\x00\x00\x01\x88\xb5", 8);
+    return frame;
+}
+
+static enum nic_rx_result give(size_t size)
+{
+    return nic_receive(host.nic, make_frame(size), size, NULL, host.now);
+}
+
+/* --- probes -------------------------------------------------------------- */
+
+static void common_probe(void)
+{
+    CU_ASSERT_NOT_EQUAL(in(CR), 0xff);
+    out(CR, 0x61);
+    uint8_t saved = in(0xd);
+    out(0xd, 0xff);
+    out(CR, 0x20);
+    in(0xd);
+    CU_ASSERT_EQUAL(in(0xd), 0);
+    out(0xd, saved);
+    out(RESET, in(RESET));
+    CU_ASSERT_TRUE(in(7) & 0x80);
+    out(7, 0xff);
+    CU_ASSERT_EQUAL(in(7) & 0x7f, 0);
+    out(CR, 0x21);
+    out(0xa, 0);
+    out(0xb, 0);
+    out(0xf, 0);
+    out(7, 0xff);
+    out(0xc, 0x20);
+    out(0xd, 0x02);
+    out(0xe, 0x48);
+}
+
+static void probe_ne(void)
+{
+    restart("ne2000");
+    CU_ASSERT_EQUAL(nic_identity(host.nic)->isa_port, 0x300);
+    common_probe();
+    dma(0x08, 0, 32);
+    uint8_t prom[32];
+    for (int i = 0; i < 32; i++)
+        prom[i] = in(DATA);
+    for (int i = 0; i < 32; i += 2)
+        CU_ASSERT_EQUAL(prom[i], prom[i + 1]); /* doubled: a word card */
+    for (int i = 0; i < 6; i++)
+        CU_ASSERT_EQUAL(prom[2 * i], fake_mac[i]);
+    CU_ASSERT_EQUAL(prom[28], 0x57);
+    CU_ASSERT_EQUAL(prom[30], 0x57);
+    CU_ASSERT_FALSE(in(0xa) == 0x50 && in(0xb) == 0x70); /* not an RTL8019AS */
+    /* The interrupt line is found by a remote read of nothing. */
+    out(7, 0xff);
+    out(0xf, 0x50);
+    dma(0x08, 0, 0);
+    CU_ASSERT_TRUE(host.irq);
+    out(0xf, 0);
+    CU_ASSERT_FALSE(host.irq);
+}
+
+static void probe_ne2k_pci(void)
+{
+    restart("rtl8029");
+    CU_ASSERT_EQUAL(nic_identity(host.nic)->vendor_id, 0x10ec);
+    common_probe();
+    out(0xe, 0x49);
+    dma(0x08, 0, 32);
+    for (int i = 0; i < 6; i++)
+        CU_ASSERT_EQUAL(in(DATA), fake_mac[i]); /* bytes of words */
+    CU_ASSERT_EQUAL(in(0xa), 'P');
+    CU_ASSERT_EQUAL(in(0xb), 'C');
+    out(CR, 0xe1);
+    CU_ASSERT_EQUAL(in(0xe), 0x29);
+    CU_ASSERT_EQUAL(in(0xf), 0x80);
+    out(6, 0x40);
+    CU_ASSERT_EQUAL(in(6), 0); /* locked */
+    out(1, 0xc0);
+    out(6, 0x40);
+    CU_ASSERT_EQUAL(in(6), 0x40);
+    out(1, 0x00);
+    CU_ASSERT_EQUAL(nic_read(host.nic, 0, 0x20, 1, 0), 0xffffffff);
+    restart("ne2000");
+}
+
+/* --- remote DMA ---------------------------------------------------------- */
+
+static void dma_widths(void)
+{
+    restart("rtl8029");
+    open_card(0x04);
+    uint8_t data[600], back[600];
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i * 7 + 1);
+    write_memory(0x4000, data, 600);
+    CU_ASSERT_TRUE(in(7) & ISR_RDC);
+    read_memory(0x4000, back, 600);
+    CU_ASSERT_EQUAL(memcmp(data, back, 600), 0);
+    dma(0x08, 0x4000, 600);
+    for (int i = 0; i < 600; i += 4) {
+        uint32_t v = nic_read(host.nic, 0, DATA, 4, 0);
+        CU_ASSERT_EQUAL(memcmp(&v, data + i, 4), 0);
+    }
+    CU_ASSERT_EQUAL(nic_read(host.nic, 0, DATA, 2, 0), 0xffff); /* the count has run out */
+    out(0xe, 0x48); /* byte mode */
+    dma(0x08, 0x4001, 5);
+    CU_ASSERT_EQUAL(in(DATA), data[1]);
+    CU_ASSERT_EQUAL(nic_read(host.nic, 0, DATA, 2, 0), (uint32_t)(data[2] | data[3] << 8));
+    CU_ASSERT_EQUAL(in(8), 0x04);
+    CU_ASSERT_EQUAL(in(9), 0x40);
+    out(0xe, 0x49);
+    out(7, 0xff);
+    dma(0x10, 0x4000, 1); /* an odd count in word mode ends all the same */
+    nic_write(host.nic, 0, DATA, 2, 0xaabb, 0);
+    CU_ASSERT_TRUE(in(7) & ISR_RDC);
+    restart("ne2000");
+}
+
+static void dma_wraps_at_stop(void)
+{
+    uint8_t data[512], back[512];
+    restart("ne2000");
+    open_card(0x04);
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i ^ 0x5a);
+    write_memory(0x7f00, data, 512);
+    read_memory(0x4600, back, 256);
+    CU_ASSERT_EQUAL(memcmp(back, data + 256, 256), 0);
+    read_memory(0x7f00, back, 512);
+    CU_ASSERT_EQUAL(memcmp(back, data, 512), 0);
+}
+
+static void prom_is_read_only(void)
+{
+    uint8_t zeros[32] = { 0 }, back[32];
+    restart("ne2000");
+    open_card(0x04);
+    write_memory(0, zeros, 32);
+    read_memory(0, back, 32);
+    CU_ASSERT_EQUAL(back[0], fake_mac[0]);
+    write_memory(0x2000, zeros, 32); /* iPXE looks for 8-bit cards' memory there */
+    read_memory(0x2000, back, 32);
+    CU_ASSERT_NOT_EQUAL(back[0], 0);
+}
+
+/* --- receiving ----------------------------------------------------------- */
+
+static void receive_one(void)
+{
+    uint8_t back[512];
+    restart("ne2000");
+    open_card(0x04);
+    CU_ASSERT_EQUAL(give(300), NIC_RX_TAKEN);
+    CU_ASSERT_TRUE(host.irq);
+    CU_ASSERT_EQUAL(in(7), ISR_PRX);
+    CU_ASSERT_EQUAL(curr(), 0x48);
+    read_memory(0x4600, back, 308);
+    CU_ASSERT_EQUAL(back[0], RSR_PRX);
+    CU_ASSERT_EQUAL(back[1], 0x48);
+    CU_ASSERT_EQUAL(back[2] | back[3] << 8, 308);
+    CU_ASSERT_EQUAL(memcmp(back + 4, make_frame(300), 300), 0);
+    uint32_t fcs;
+    memcpy(&fcs, back + 304, 4);
+    CU_ASSERT_EQUAL(fcs, ethernet_fcs(make_frame(300), 300));
+    CU_ASSERT_EQUAL(give(20), NIC_RX_TAKEN);
+    read_memory(0x4800, back, 64);
+    CU_ASSERT_EQUAL(back[2], 68); /* padded to 60 */
+}
+
+/* Reads frames as lib8390 does and gives their pages back. */
+static unsigned drain(unsigned most)
+{
+    unsigned count = 0;
+    uint8_t header[4], frame[1600];
+    while (count < most) {
+        uint8_t now_page = curr(), page = (uint8_t)(in(3) + 1);
+        if (page >= 0x80)
+            page = 0x46;
+        if (page == now_page)
+            break;
+        read_memory((uint16_t)(page << 8), header, 4);
+        size_t size = (header[2] | (size_t)header[3] << 8) - 8;
+        read_memory((uint16_t)((page << 8) + 4), frame, (uint16_t)((size + 1) & ~1u));
+        CU_ASSERT_EQUAL(memcmp(frame, make_frame(size), size), 0);
+        out(3, header[1] == 0x46 ? 0x7f : (uint8_t)(header[1] - 1));
+        count++;
+    }
+    return count;
+}
+
+static void ring_fills_and_drains(void)
+{
+    restart("ne2000");
+    open_card(0x04);
+    unsigned sent = 0, got = 0;
+    for (int round = 0; round < 40; round++) {
+        while (give(900) == NIC_RX_TAKEN)
+            sent++;
+        unsigned ready = host.ready;
+        got += drain(3);
+        CU_ASSERT_EQUAL(host.ready, ready + 1); /* told once that BNRY has moved */
+    }
+    got += drain(100);
+    CU_ASSERT_TRUE(sent > 120);
+    CU_ASSERT_EQUAL(got, sent);
+    CU_ASSERT_EQUAL(in(7) & ISR_OVW, 0); /* nothing was lost, so nothing overflowed */
+}
+
+/* lib8390 acknowledges after draining: what came in between must not be forgotten. */
+static void acknowledged_too_early(void)
+{
+    restart("ne2000");
+    open_card(0x04);
+    give(100);
+    give(100);
+    drain(1);
+    out(7, ISR_PRX);
+    CU_ASSERT_TRUE(in(7) & ISR_PRX);
+    CU_ASSERT_TRUE(host.irq);
+    drain(10);
+    out(7, 0xff);
+    CU_ASSERT_EQUAL(in(7), 0);
+    CU_ASSERT_FALSE(host.irq);
+}
+
+static bool passes(const char *mac)
+{
+    uint8_t frame[60], before = curr();
+    memcpy(frame, make_frame(60), 60);
+    memcpy(frame, mac, 6);
+    nic_receive(host.nic, frame, 60, NULL, host.now);
+    return curr() != before;
+}
+
+static void filter(void)
+{
+    static const char group[] = "\x01\x00\x5e\x00\x00\x01", other[] = "\x02\x00\x00\x00\x00\x09";
+    static const char broadcast[] = "\xff\xff\xff\xff\xff\xff";
+    restart("ne2000");
+    open_card(0x00);
+    CU_ASSERT_TRUE(passes((const char *)fake_mac));
+    CU_ASSERT_FALSE(passes(other) || passes(group) || passes(broadcast));
+    out(0xc, RCR_AB);
+    CU_ASSERT_TRUE(passes(broadcast));
+    CU_ASSERT_FALSE(passes(group));
+    out(0xc, RCR_PRO); /* physical addresses only, by the datasheet */
+    CU_ASSERT_TRUE(passes(other));
+    CU_ASSERT_FALSE(passes(group) || passes(broadcast));
+    out(0xc, RCR_AM);
+    CU_ASSERT_FALSE(passes(group));
+    for (unsigned i = 0; i < 8; i++)
+        page1(8 + i, 0xff);
+    CU_ASSERT_TRUE(passes(group));
+    uint8_t header[4];
+    read_memory((uint16_t)((curr() - 1) << 8), header, 4);
+    CU_ASSERT_EQUAL(header[0], RSR_PRX | RSR_PHY);
+}
+
+static void monitor_and_tallies(void)
+{
+    restart("ne2000");
+    open_card(RCR_MON);
+    for (int i = 0; i < 127; i++)
+        give(60);
+    CU_ASSERT_EQUAL(curr(), 0x46);
+    CU_ASSERT_EQUAL(in(7) & ISR_CNT, 0);
+    give(60);
+    CU_ASSERT_TRUE(in(7) & ISR_CNT);
+    for (int i = 0; i < 100; i++)
+        give(60);
+    CU_ASSERT_EQUAL(in(0xf), 192);
+    CU_ASSERT_EQUAL(in(0xf), 0);
+}
+
+static void stopped_receiver(void)
+{
+    restart("ne2000");
+    CU_ASSERT_EQUAL(give(60), NIC_RX_OFF);
+    open_card(0x04);
+    nic_set_link(host.nic, false, 0);
+    CU_ASSERT_EQUAL(give(60), NIC_RX_OFF);
+    nic_set_link(host.nic, true, 0);
+    out(0xd, 0x02);
+    CU_ASSERT_EQUAL(give(60), NIC_RX_OFF);
+    out(0xd, 0x00);
+    CU_ASSERT_EQUAL(give(60), NIC_RX_TAKEN);
+    out(CR, 0x21);
+    CU_ASSERT_TRUE(in(7) & ISR_RST);
+    CU_ASSERT_EQUAL(give(60), NIC_RX_OFF);
+    out(CR, 0x22);
+    CU_ASSERT_FALSE(in(7) & ISR_RST);
+}
+
+/* --- transmitting -------------------------------------------------------- */
+
+static void transmit(uint8_t page, uint16_t size)
+{
+    out(4, page);
+    out(5, (uint8_t)size);
+    out(6, (uint8_t)(size >> 8));
+    out(CR, 0x26);
+}
+
+static void send_frame(void)
+{
+    restart("ne2000");
+    open_card(0x04);
+    write_memory(0x4000, make_frame(200), 200);
+    out(7, 0xff);
+    transmit(0x40, 200);
+    CU_ASSERT_EQUAL_FATAL(host.frame_count, 1);
+    CU_ASSERT_EQUAL(host.frames[0].size, 200);
+    CU_ASSERT_EQUAL(memcmp(host.frames[0].bytes, make_frame(200), 200), 0);
+    CU_ASSERT_EQUAL(in(7), ISR_PTX);
+    CU_ASSERT_EQUAL(in(4), TSR_PTX);
+    CU_ASSERT_FALSE(in(CR) & CR_TXP);
+    CU_ASSERT_EQUAL(host.flushed, 1);
+}
+
+static void strange_transmissions(void)
+{
+    restart("ne2000");
+    open_card(0x04);
+    static const uint16_t refused[] = { 0, 1, 13, 1519, 0x4000, 0xffff };
+    for (size_t i = 0; i < 6; i++) {
+        out(7, 0xff);
+        transmit(0x40, refused[i]);
+        CU_ASSERT_EQUAL(in(7), ISR_PTX); /* the driver is not left waiting */
+    }
+    CU_ASSERT_EQUAL(host.frame_count, 0);
+    transmit(0x7f, 1518); /* around the end of memory */
+    transmit(0x00, 1518); /* from the PROM */
+    transmit(0xff, 1518);
+    CU_ASSERT_EQUAL(host.frame_count, 3);
+    CU_ASSERT_EQUAL(host.frames[1].bytes[0], fake_mac[0]);
+}
+
+static void loopback(void)
+{
+    restart("ne2000");
+    open_card(0x04);
+    write_memory(0x4000, make_frame(60), 60);
+    out(0xd, 0x02);
+    out(7, 0xff);
+    transmit(0x40, 60);
+    CU_ASSERT_EQUAL(host.frame_count, 0);
+    CU_ASSERT_EQUAL(curr(), 0x46); /* the FIFO, not the ring */
+    uint32_t fcs = ethernet_fcs(make_frame(60), 60);
+    CU_ASSERT_EQUAL(in(6), 64);
+    CU_ASSERT_EQUAL(in(6), 0);
+    CU_ASSERT_EQUAL(in(6), 0);
+    CU_ASSERT_EQUAL(in(6), make_frame(60)[59]);
+    for (int i = 0; i < 4; i++)
+        CU_ASSERT_EQUAL(in(6), (fcs >> 8 * i) & 0xff);
+}
+
+static void send_packet_command(void)
+{
+    uint8_t frame[64];
+    restart("ne2000");
+    open_card(0x04);
+    give(60);
+    out(3, 0x46);
+    out(7, 0xff);
+    out(CR, 0x1a);
+    for (int i = 0; i < 68; i += 2) {
+        uint32_t word = nic_read(host.nic, 0, DATA, 2, 0);
+        if (i >= 4 && i < 64)
+            memcpy(frame + i - 4, &word, 2);
+    }
+    CU_ASSERT_EQUAL(memcmp(frame, make_frame(60), 60), 0);
+    CU_ASSERT_TRUE(in(7) & ISR_RDC);
+    CU_ASSERT_EQUAL(in(3), 0x47);
+}
+
+/* lib8390's recovery from an overflow. */
+static void overrun_recovery(void)
+{
+    restart("ne2000");
+    open_card(0x04);
+    give(60);
+    out(CR, 0x21);
+    out(0xa, 0);
+    out(0xb, 0);
+    out(0xd, 0x02);
+    out(CR, 0x22);
+    CU_ASSERT_EQUAL(drain(10), 1);
+    out(7, ISR_OVW);
+    out(0xd, 0x00);
+    CU_ASSERT_EQUAL(give(60), NIC_RX_TAKEN);
+    CU_ASSERT_EQUAL(drain(10), 1);
+}
+
+/* --- hostile drivers ----------------------------------------------------- */
+
+/* A: page registers of every kind; the sanitizers watch memory. */
+static void page_registers(void)
+{
+    static const uint8_t values[] = { 0x00, 0x01, 0x3f, 0x40, 0x46, 0x7f, 0x80, 0x81, 0xfe, 0xff };
+    restart("ne2000");
+    for (unsigned a = 0; a < 10; a++)
+        for (unsigned b = 0; b < 10; b++)
+            for (unsigned c = 0; c < 10; c++) {
+                open_card(0x14);
+                out(1, values[a]);
+                out(2, values[b]);
+                page1(7, values[c]);
+                for (unsigned d = 0; d < 10; d++) {
+                    out(3, values[d]);
+                    give(1514);
+                }
+            }
+    struct nic_counters counters;
+    nic_get_counters(host.nic, &counters);
+    CU_ASSERT_TRUE(counters.rx_frames > 0);
+}
+
+static void frame_larger_than_ring(void)
+{
+    restart("ne2000");
+    open_card(0x04);
+    out(1, 0x46);
+    out(2, 0x4a); /* four pages */
+    page1(7, 0x46);
+    CU_ASSERT_EQUAL(give(1514), NIC_RX_TAKEN);
+    CU_ASSERT_EQUAL(in(7) & (ISR_OVW | ISR_RXE), ISR_OVW | ISR_RXE);
+    CU_ASSERT_EQUAL(in(0xf), 1);
+    CU_ASSERT_EQUAL(give(1519), NIC_RX_TAKEN); /* no frame is as long */
+    CU_ASSERT_EQUAL(curr(), 0x46);
+}
+
+/* F: every port at every width. */
+static void every_port(void)
+{
+    for (int which = 0; which < 2; which++) {
+        restart(which ? "rtl8029" : "ne2000");
+        uint32_t limit = nic_identity(host.nic)->bar[0].size;
+        for (uint32_t port = 0; port < limit + 4; port++)
+            for (unsigned size = 1; size <= 4; size *= 2)
+                for (unsigned page = 0; page < 4; page++) {
+                    out(CR, (uint8_t)(page << 6 | 0x22));
+                    nic_read(host.nic, 0, port, size, 0);
+                    nic_write(host.nic, 0, port, size, 0xffffffff, 0);
+                }
+    }
+    restart("ne2000");
+    CU_ASSERT_EQUAL(nic_read(host.nic, 0, 0x1e, 4, 0), 0xffffffff);
+}
+
+int main(void)
+{
+    static const CU_TestInfo tests[] = {
+        { "probe of ne", probe_ne },
+        { "probe of ne2k-pci", probe_ne2k_pci },
+        { "remote DMA at every width", dma_widths },
+        { "remote DMA wraps at PSTOP", dma_wraps_at_stop },
+        { "the PROM is read-only", prom_is_read_only },
+        { "a frame in the ring", receive_one },
+        { "the ring fills and drains", ring_fills_and_drains },
+        { "acknowledged too early", acknowledged_too_early },
+        { "address filter", filter },
+        { "monitor mode and tallies", monitor_and_tallies },
+        { "stopped, no link, loopback", stopped_receiver },
+        { "transmission", send_frame },
+        { "strange transmissions", strange_transmissions },
+        { "loopback to the FIFO", loopback },
+        { "send packet", send_packet_command },
+        { "recovery from an overflow", overrun_recovery },
+        { "A: page registers", page_registers },
+        { "E: a frame larger than the ring", frame_larger_than_ring },
+        { "F: every port at every width", every_port },
+        CU_TEST_INFO_NULL,
+    };
+    CU_initialize_registry();
+    CU_pSuite suite = CU_add_suite("dp8390", set_up, tear_down);
+    for (const CU_TestInfo *t = tests; t->pName; t++)
+        CU_add_test(suite, t->pName, t->pTestFunc);
+    CU_basic_run_tests();
+    unsigned failures = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    return failures != 0;
+}

@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * e1000's transmitter: descriptors, offloads and their hand-over, and the ways
+ * in which drivers have broken other models of this chip (classes A to I of
+ * known weaknesses: ring geometry, zero progress, context changed mid-packet,
+ * checksum offsets, sizes, decoding, loopback, DMA to nowhere, assertions).
+ */
+#include "nicemu/inet_checksum.h"
+#include "tests/unit/e1000_fixture.h"
+
+#include <CUnit/Basic.h>
+#include <string.h>
+
+static uint32_t rd(uint32_t offset) { return fake_read(&host, offset); }
+static void wr(uint32_t offset, uint32_t value) { fake_write(&host, offset, value); }
+
+static uint64_t errors(void)
+{
+    struct nic_counters c;
+    nic_get_counters(host.nic, &c);
+    return c.guest_errors;
+}
+
+static void put_data(const uint8_t *frame, size_t size)
+{
+    memcpy(host.memory + TX_DATA, frame, size);
+}
+
+static uint16_t be16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static void legacy(void)
+{
+    e1000_open(0);
+    put_data(make_frame(200), 200);
+    tx_put(TX_DATA, 50 | CMD_RS, 0);
+    tx_put(TX_DATA + 50, 100, 0);
+    tx_put(TX_DATA + 150, 50 | CMD_EOP | CMD_RS, 0);
+    tx_ring();
+    CU_ASSERT_EQUAL_FATAL(host.frame_count, 1);
+    CU_ASSERT_EQUAL(host.frames[0].size, 200);
+    CU_ASSERT_EQUAL(memcmp(host.frames[0].bytes, make_frame(200), 200), 0);
+    CU_ASSERT_EQUAL(host.frames[0].offload.flags, 0);
+    CU_ASSERT_TRUE(tx_done(0) && !tx_done(1) && tx_done(2));
+    CU_ASSERT_EQUAL(rd(E1000_TDH), 3);
+    CU_ASSERT_EQUAL(host.flushed, 1);
+    CU_ASSERT_EQUAL(rd(E1000_ICR) & (ICR_TXDW | ICR_TXQE), ICR_TXDW | ICR_TXQE);
+    CU_ASSERT_EQUAL(rd(E1000_GPTC), 1);
+    CU_ASSERT_EQUAL(rd(E1000_TPT), 1);
+}
+
+static void many_and_wrap(void)
+{
+    e1000_open(0);
+    put_data(make_frame(60), 60);
+    for (int round = 0; round < 5; round++) {
+        for (unsigned i = 0; i < RING - 1; i++)
+            tx_put(TX_DATA, 60 | CMD_EOP | CMD_RS, 0);
+        tx_ring();
+    }
+    CU_ASSERT_EQUAL(host.frame_count, 5 * (RING - 1));
+    CU_ASSERT_EQUAL(host.flushed, 5);
+}
+
+static void padding(void)
+{
+    e1000_open(0);
+    put_data(make_frame(20), 20);
+    memset(host.memory + TX_DATA + 20, 0xee, 60);
+    tx_put(TX_DATA, 20 | CMD_EOP, 0);
+    tx_ring();
+    CU_ASSERT_EQUAL_FATAL(host.frame_count, 1);
+    CU_ASSERT_EQUAL(host.frames[0].size, 60);
+    CU_ASSERT_EQUAL(host.frames[0].bytes[20], 0);
+    CU_ASSERT_EQUAL(host.frames[0].bytes[59], 0);
+}
+
+static void legacy_checksum(void)
+{
+    e1000_open(0);
+    put_data(make_frame(100), 100);
+    tx_put(TX_DATA, 100 | CMD_EOP | CMD_IC | 50 << 16, 34 << 8);
+    tx_ring();
+    CU_ASSERT_EQUAL_FATAL(host.frame_count, 1);
+    CU_ASSERT_EQUAL(host.frames[0].offload.flags, NIC_OFFLOAD_NEEDS_CSUM);
+    CU_ASSERT_EQUAL(host.frames[0].offload.csum_start, 34);
+    CU_ASSERT_EQUAL(host.frames[0].offload.csum_offset, 16);
+}
+
+static void data_checksum_is_handed_on(void)
+{
+    uint8_t frame[200];
+    e1000_open(0);
+    size_t size = make_tcp(frame, false, 100);
+    put_data(frame, size);
+    tx_context(14, 24, 33, 34, 50, 0, 0x03000000, 0, 0);
+    tx_put(TX_DATA, (uint32_t)size | TYPE_DATA | CMD_EOP | CMD_RS, POPTS_IP | POPTS_L4);
+    tx_ring();
+    CU_ASSERT_EQUAL_FATAL(host.frame_count, 1);
+    struct fake_frame *f = &host.frames[0];
+    CU_ASSERT_EQUAL(f->offload.flags, NIC_OFFLOAD_NEEDS_CSUM);
+    CU_ASSERT_EQUAL(f->offload.csum_start, 34);
+    CU_ASSERT_EQUAL(f->offload.csum_offset, 16);
+    CU_ASSERT_EQUAL(f->offload.gso_type, NIC_GSO_NONE);
+    CU_ASSERT_EQUAL(inet_sum(f->bytes + 14, 20), 0xffff); /* IP's own is done */
+    CU_ASSERT_TRUE(tx_done(1));
+}
+
+/* TUCSE inside of the packet: nobody behind us can say that, so it is done here. */
+static void partial_checksum_is_done(void)
+{
+    e1000_open(0);
+    put_data(make_frame(100), 100);
+    host.memory[TX_DATA + 40] = host.memory[TX_DATA + 41] = 0;
+    tx_context(0, 0, 0, 34, 40, 69, 0, 0, 0);
+    tx_put(TX_DATA, 100 | TYPE_DATA | CMD_EOP, POPTS_L4);
+    tx_ring();
+    CU_ASSERT_EQUAL_FATAL(host.frame_count, 1);
+    CU_ASSERT_EQUAL(host.frames[0].offload.flags, 0);
+    CU_ASSERT_EQUAL(inet_sum(host.frames[0].bytes + 34, 36), 0xffff);
+}
+
+/* The driver's TSO frame: zero IP length, pseudo header sum without length. */
+static size_t put_tso(bool v6, size_t payload)
+{
+    static uint8_t frame[200000];
+    size_t size = make_tcp(frame, v6, payload), l4 = v6 ? 54 : 34;
+    frame[v6 ? 18 : 16] = frame[v6 ? 19 : 17] = 0;
+    uint32_t sum = v6 ? inet_sum(frame + 22, 32) + 6u : inet_sum(frame + 26, 8) + 6u;
+    sum = inet_fold(sum);
+    frame[l4 + 16] = (uint8_t)(sum >> 8);
+    frame[l4 + 17] = (uint8_t)sum;
+    put_data(frame, size);
+    return size;
+}
+
+static void tso_descriptors(size_t size, uint32_t extra, uint32_t popts)
+{
+    for (size_t at = 0; at < size; at += 16384) {
+        size_t part = size - at < 16384 ? size - at : 16384;
+        bool last = at + part == size;
+        tx_put(TX_DATA + at, (uint32_t)part | TYPE_DATA | CMD_TSE | extra | (last ? CMD_EOP | CMD_RS : 0), popts);
+    }
+}
+
+static void check_super_frame(bool v6, size_t size)
+{
+    const struct fake_frame *f = &host.frames[0];
+    size_t l4 = v6 ? 54 : 34;
+    CU_ASSERT_EQUAL(f->size, size);
+    CU_ASSERT_EQUAL(f->offload.flags, NIC_OFFLOAD_NEEDS_CSUM);
+    CU_ASSERT_EQUAL(f->offload.gso_type, v6 ? NIC_GSO_TCPV6 : NIC_GSO_TCPV4);
+    CU_ASSERT_EQUAL(f->offload.gso_size, 1448);
+    CU_ASSERT_EQUAL(f->offload.hdr_len, l4 + 20);
+    CU_ASSERT_EQUAL(f->offload.csum_start, l4);
+    CU_ASSERT_EQUAL(f->offload.csum_offset, 16);
+    if (v6) {
+        CU_ASSERT_EQUAL(be16(f->bytes + 18), size - 54);
+    } else {
+        CU_ASSERT_EQUAL(be16(f->bytes + 16), size - 14);
+        CU_ASSERT_EQUAL(be16(f->bytes + 18), 0x1234);
+        CU_ASSERT_EQUAL(inet_sum(f->bytes + 14, 20), 0xffff);
+    }
+    uint64_t pseudo = (v6 ? inet_sum(f->bytes + 22, 32) : inet_sum(f->bytes + 26, 8)) + 6u + (size - l4);
+    CU_ASSERT_EQUAL(be16(f->bytes + l4 + 16), inet_fold(pseudo));
+    CU_ASSERT_EQUAL(f->bytes[l4 + 13], 0x19);
+}
+
+static void tso_v4_super_frame(void)
+{
+    e1000_open(0);
+    size_t size = put_tso(false, 60000);
+    tx_context(14, 24, 33, 34, 50, 0, 0x07000000, 54, 1448);
+    tso_descriptors(size, 0, POPTS_IP | POPTS_L4);
+    tx_ring();
+    CU_ASSERT_EQUAL_FATAL(host.frame_count, 1);
+    check_super_frame(false, size);
+    CU_ASSERT_EQUAL(rd(E1000_GPTC), 42); /* frames on the wire */
+    CU_ASSERT_EQUAL(rd(E1000_TSCTC), 1);
+}
+
+static void tso_v6_super_frame(void)
+{
+    e1000_open(0);
+    size_t size = put_tso(true, 30000);
+    tx_context(14, 0, 0, 54, 70, 0, 0x05000000, 74, 1448);
+    tso_descriptors(size, 0, POPTS_L4);
+    tx_ring();
+    CU_ASSERT_EQUAL_FATAL(host.frame_count, 1);
+    check_super_frame(true, size);
+}
+
+static void tso_with_vlan(void)
+{
+    e1000_open(0);
+    wr(E1000_CTRL, rd(E1000_CTRL) | CTRL_VME);
+    size_t size = put_tso(false, 5000);
+    tx_context(14, 24, 33, 34, 50, 0, 0x07000000, 54, 1448);
+    tso_descriptors(size, CMD_VLE, POPTS_IP | POPTS_L4 | 0x0064u << 16);
+    tx_ring();
+    CU_ASSERT_EQUAL_FATAL(host.frame_count, 1);
+    const struct fake_frame *f = &host.frames[0];
+    CU_ASSERT_EQUAL(f->size, size + 4);
+    CU_ASSERT_EQUAL(be16(f->bytes + 12), 0x8100);
+    CU_ASSERT_EQUAL(be16(f->bytes + 14), 0x0064);
+    CU_ASSERT_EQUAL(be16(f->bytes + 16), 0x0800);
+    CU_ASSERT_EQUAL(be16(f->bytes + 20), size - 14);
+    CU_ASSERT_EQUAL(f->offload.csum_start, 38);
+    CU_ASSERT_EQUAL(f->offload.hdr_len, 58);
+}
+
+static void tso_of_one_segment(void)
+{
+    e1000_open(0);
+    size_t size = put_tso(false, 1000);
+    tx_context(14, 24, 33, 34, 50, 0, 0x07000000, 54, 1448);
+    tso_descriptors(size, 0, POPTS_IP | POPTS_L4);
+    tx_ring();
+    CU_ASSERT_EQUAL_FATAL(host.frame_count, 1);
+    CU_ASSERT_EQUAL(host.frames[0].offload.gso_type, NIC_GSO_NONE);
+    CU_ASSERT_EQUAL(host.frames[0].offload.flags, NIC_OFFLOAD_NEEDS_CSUM);
+    CU_ASSERT_EQUAL(host.frames[0].size, size);
+}
+
+/* More than one IP packet can name: several super-frames, sequence and ID going on. */
+static void tso_beyond_64k(void)
+{
+    e1000_open(0);
+    size_t size = put_tso(false, 150000);
+    tx_context(14, 24, 33, 34, 50, 0, 0x07000000, 54, 1000);
+    tso_descriptors(size, 0, POPTS_IP | POPTS_L4);
+    tx_ring();
+    CU_ASSERT_EQUAL_FATAL(host.frame_count, 3);
+    CU_ASSERT_EQUAL(host.frames[0].size, 65054);
+    CU_ASSERT_EQUAL(be16(host.frames[1].bytes + 18), 0x1234 + 65);
+    CU_ASSERT_EQUAL(be16(host.frames[1].bytes + 40), (0x10000 + 65000) & 0xffff);
+    CU_ASSERT_EQUAL(be16(host.frames[1].bytes + 38), 1);
+    CU_ASSERT_EQUAL(host.frames[2].size, 20054);
+    CU_ASSERT_EQUAL(host.frames[1].bytes[47], 0x10); /* PSH and FIN only in the last */
+    CU_ASSERT_EQUAL(host.frames[2].bytes[47], 0x19);
+}
+
+/* UDP segmentation has no name in the network's terms: single frames, sums done later. */
+static void udp_segments(void)
+{
+    uint8_t frame[3100];
+    e1000_open(0);
+    size_t size = make_tcp(frame, false, 3000 - 12);
+    frame[23] = 17;
+    put_data(frame, size); /* 42 bytes of header, 3000 of payload */
+    tx_context(14, 24, 33, 34, 40, 0, 0x06000000, 42, 1400);
+    tx_put(TX_DATA, (uint32_t)size | TYPE_DATA | CMD_TSE | CMD_EOP, POPTS_IP | POPTS_L4);
+    tx_ring();
+    CU_ASSERT_EQUAL_FATAL(host.frame_count, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        const struct fake_frame *f = &host.frames[i];
+        size_t payload = i < 2 ? 1400 : 200;
+        CU_ASSERT_EQUAL(f->size, 42 + payload);
+        CU_ASSERT_EQUAL(f->offload.gso_type, NIC_GSO_NONE);
+        CU_ASSERT_EQUAL(be16(f->bytes + 38), 8 + payload);
+        CU_ASSERT_EQUAL(be16(f->bytes + 18), 0x1234 + i);
+        CU_ASSERT_EQUAL(memcmp(f->bytes + 42, frame + 42 + 1400 * i, payload), 0);
+    }
+}
+
+/* --- hostile drivers ----------------------------------------------------- */
+
+/* A: head or tail outside of the ring, no ring. */
+static void ring_geometry(void)
+{
+    static const uint32_t cases[][3] = { { 0, 0, 5 }, { 128, 8, 3 }, { 128, 0, 8 }, { 128, 0xffff, 0xffff },
+                                         { 128, 0xffff, 2 }, { 0xfff80, 0, 0xffff } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        e1000_open(0);
+        wr(E1000_TDLEN, cases[i][0]);
+        wr(E1000_TDH, cases[i][1]);
+        host.dma_calls = 0;
+        wr(E1000_TDT, cases[i][2]);
+        CU_ASSERT_TRUE(host.dma_calls < 10000);
+    }
+    e1000_open(0);
+    wr(E1000_TDLEN, 128);
+    wr(E1000_TDT, 8);
+    CU_ASSERT_EQUAL(errors(), 1);
+    CU_ASSERT_EQUAL(host.dma_calls, 0);
+}
+
+/* B: descriptors that make no progress. */
+static void zero_progress(void)
+{
+    e1000_open(0);
+    tx_put(TX_DATA, CMD_EOP | CMD_RS, 0);
+    tx_put(0, TYPE_DATA | CMD_EOP | CMD_RS, 0);
+    tx_context(0, 0, 0, 0, 0, 0, 0x04000000, 0, 0); /* no header, no MSS */
+    tx_put(TX_DATA, 1000 | TYPE_DATA | CMD_TSE | CMD_EOP | CMD_RS, 0);
+    tx_context(0, 0, 0, 0, 0, 0, 0x04000000, 0, 1);
+    tx_put(TX_DATA, 1000 | TYPE_DATA | CMD_TSE | CMD_EOP | CMD_RS, 0);
+    tx_context(0, 0, 0, 0, 0, 0, 0x04000000, 60, 0);
+    tx_put(TX_DATA, 1000 | TYPE_DATA | CMD_TSE | CMD_EOP | CMD_RS, 0);
+    tx_ring();
+    CU_ASSERT_EQUAL(host.frame_count, 0);
+    CU_ASSERT_EQUAL(rd(E1000_TDH), 8);
+    CU_ASSERT_TRUE(tx_done(0) && tx_done(1) && tx_done(7)); /* given back all the same */
+    struct nic_counters c;
+    nic_get_counters(host.nic, &c);
+    CU_ASSERT_TRUE(c.tx_errors >= 3);
+}
+
+/* C: a context in the middle of a packet is for the next packet. */
+static void context_mid_packet(void)
+{
+    e1000_open(0);
+    size_t size = put_tso(false, 4000);
+    tx_context(14, 24, 33, 34, 50, 0, 0x07000000, 54, 1448);
+    tx_put(TX_DATA, 2000 | TYPE_DATA | CMD_TSE, POPTS_IP | POPTS_L4);
+    tx_context(14, 24, 33, 34, 50, 0, 0x07000000, 255, 15);
+    tx_put(TX_DATA + 2000, (uint32_t)(size - 2000) | TYPE_DATA | CMD_TSE | CMD_EOP, POPTS_IP | POPTS_L4);
+    tx_ring();
+    CU_ASSERT_EQUAL_FATAL(host.frame_count, 1);
+    CU_ASSERT_EQUAL(host.frames[0].offload.gso_size, 1448);
+    CU_ASSERT_EQUAL(host.frames[0].size, size);
+    CU_ASSERT_EQUAL(errors(), 1);
+}
+
+/* C: the published sequence [context, data, data EOP of length 0, context, data]. */
+static void header_longer_than_payload(void)
+{
+    e1000_open(0);
+    put_tso(false, 1000);
+    tx_context(14, 24, 33, 34, 50, 0, 0x07000000, 200, 1448);
+    tx_put(TX_DATA, 100 | TYPE_DATA | CMD_TSE, POPTS_IP | POPTS_L4);
+    tx_put(TX_DATA, TYPE_DATA | CMD_TSE | CMD_EOP, POPTS_IP | POPTS_L4);
+    tx_context(14, 24, 33, 34, 50, 0, 0x07000000, 54, 15);
+    tx_put(TX_DATA, 100 | TYPE_DATA | CMD_TSE | CMD_EOP, POPTS_IP | POPTS_L4);
+    tx_ring();
+    CU_ASSERT_EQUAL(host.frame_count, 1); /* the first had less than a header: dropped */
+    CU_ASSERT_EQUAL(host.frames[0].offload.gso_size, 15);
+    CU_ASSERT_EQUAL(host.frames[0].size, 100);
+}
+
+/* C: headers that do not lie where the context says leave as single segments. */
+static void context_that_lies(void)
+{
+    static const uint8_t cases[][4] = { { 250, 251, 252, 253 }, { 14, 24, 34, 53 }, { 0, 10, 20, 36 },
+                                        { 60, 61, 62, 63 }, { 14, 53, 54, 10 } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        e1000_open(0);
+        put_tso(false, 4000);
+        tx_context(cases[i][0], cases[i][1], 0xffff, cases[i][2], cases[i][3], 0, 0x07000000, 54, 1448);
+        tx_put(TX_DATA, 4054 | TYPE_DATA | CMD_TSE | CMD_EOP, POPTS_IP | POPTS_L4);
+        tx_ring();
+        CU_ASSERT_EQUAL(host.frame_count, 3);
+        for (unsigned f = 0; f < 3; f++)
+            CU_ASSERT_EQUAL(host.frames[f].offload.gso_type, NIC_GSO_NONE);
+    }
+}
+
+static void tiny_segments_are_bounded(void)
+{
+    e1000_open(0);
+    put_tso(false, 100000);
+    tx_context(14, 24, 33, 34, 40, 0, 0x06000000, 54, 1); /* UDP, one byte each */
+    tx_put(TX_DATA, 100000 | TYPE_DATA | CMD_TSE | CMD_EOP, POPTS_IP | POPTS_L4);
+    tx_ring();
+    CU_ASSERT_TRUE(host.frame_count <= 4096);
+    CU_ASSERT_TRUE(errors() > 0);
+}
+
+/* D: checksum start and field beyond the packet. */
+static void checksum_outside(void)
+{
+    e1000_open(0);
+    put_data(make_frame(60), 60);
+    tx_put(TX_DATA, 60 | CMD_EOP | CMD_IC | 255u << 16, 255 << 8);
+    tx_put(TX_DATA, 60 | CMD_EOP | CMD_IC | 59 << 16, 0);
+    tx_context(255, 255, 0xffff, 255, 255, 0xffff, 0, 0, 0);
+    tx_put(TX_DATA, 60 | TYPE_DATA | CMD_EOP, POPTS_IP | POPTS_L4);
+    tx_context(20, 10, 5, 30, 10, 20, 0, 0, 0); /* ends before they start */
+    tx_put(TX_DATA, 60 | TYPE_DATA | CMD_EOP, POPTS_IP | POPTS_L4);
+    tx_ring();
+    CU_ASSERT_EQUAL_FATAL(host.frame_count, 4);
+    CU_ASSERT_EQUAL(memcmp(host.frames[2].bytes, make_frame(60), 60), 0);
+    for (unsigned i = 0; i < 4; i++)
+        CU_ASSERT_EQUAL(host.frames[i].offload.flags, 0);
+    CU_ASSERT_TRUE(errors() >= 4);
+}
+
+/* E: frames larger and smaller than frames are. */
+static void sizes(void)
+{
+    e1000_open(0);
+    put_data(make_frame(20000), 20000);
+    tx_put(TX_DATA, 16288 | CMD_EOP, 0);
+    tx_put(TX_DATA, 16289 | CMD_EOP, 0);
+    tx_put(TX_DATA, 13 | CMD_EOP, 0);
+    tx_put(TX_DATA, 0xfffff | TYPE_DATA, 0);
+    tx_put(TX_DATA, 0xfffff | TYPE_DATA | CMD_EOP | CMD_RS, 0);
+    tx_put(TX_DATA, 60 | CMD_EOP, 0);
+    tx_ring();
+    CU_ASSERT_EQUAL_FATAL(host.frame_count, 2);
+    CU_ASSERT_EQUAL(host.frames[0].size, 16288);
+    CU_ASSERT_EQUAL(host.frames[1].size, 60);
+    CU_ASSERT_TRUE(tx_done(4));
+}
+
+/* G: transmit in loopback reaches the receiver once, and does not come back. */
+static void loopback(uint32_t rctl_lbm, bool phy)
+{
+    e1000_open(RCTL_EN | RCTL_BAM | rctl_lbm);
+    if (phy)
+        wr(E1000_MDIC, 0x04000000 | 1u << 21 | 0x4140);
+    put_data(make_frame(1024), 1024);
+    for (unsigned i = 0; i < RING - 1; i++)
+        tx_put(TX_DATA, 1024 | CMD_EOP | CMD_RS, 0);
+    tx_ring();
+    CU_ASSERT_EQUAL(host.frame_count, 0);
+    CU_ASSERT_EQUAL(rd(E1000_GPRC), RING - 1);
+    CU_ASSERT_EQUAL(memcmp(rx_buffer(5), make_frame(1024), 1024), 0);
+    CU_ASSERT_EQUAL(rx_get(5).size, 1028);
+    CU_ASSERT_EQUAL(host.ready, 0);
+    tx_put(TX_DATA, 1024 | CMD_EOP, 0); /* no descriptor left: missed, not kept */
+    tx_ring();
+    CU_ASSERT_EQUAL(rd(E1000_MPC), 1);
+    CU_ASSERT_TRUE(rd(E1000_ICR) & ICR_RXO);
+    CU_ASSERT_TRUE(rd(E1000_STATUS) & STATUS_LU);
+    CU_ASSERT_EQUAL(nic_receive(host.nic, make_frame(60), 60, NULL, host.now), NIC_RX_OFF);
+}
+
+static void loopback_modes(void)
+{
+    loopback(0x40, false);
+    loopback(0xc0, false);
+    loopback(0, true);
+}
+
+static void loopback_of_tso_is_segmented(void)
+{
+    e1000_open(RCTL_EN | 0xc0);
+    size_t size = put_tso(false, 4000);
+    wr(E1000_RXCSUM, RXCSUM_IPOFLD | RXCSUM_TUOFLD);
+    tx_context(14, 24, 33, 34, 50, 0, 0x07000000, 54, 1448);
+    tso_descriptors(size, 0, POPTS_IP | POPTS_L4);
+    tx_ring();
+    CU_ASSERT_EQUAL(rd(E1000_GPRC), 3);
+    for (unsigned i = 0; i < 3; i++) {
+        CU_ASSERT_EQUAL(rx_get(i).status & 0x67, 0x63); /* checksums looked at */
+        CU_ASSERT_EQUAL(rx_get(i).errors, 0);           /* and good */
+    }
+}
+
+/* H: rings and buffers that are not memory. */
+static void dma_to_nowhere(void)
+{
+    e1000_open(0);
+    tx_put(0xfebc0000, 100 | CMD_EOP | CMD_RS, 0);
+    tx_put(UINT64_MAX - 5, 100 | CMD_EOP | CMD_RS, 0);
+    tx_put(TX_DATA, 100 | CMD_EOP | CMD_RS, 0);
+    tx_ring();
+    CU_ASSERT_EQUAL(host.frame_count, 1);
+    CU_ASSERT_TRUE(tx_done(0) && tx_done(1) && tx_done(2));
+    e1000_open(0);
+    wr(E1000_TDBAH, 0xffffffff);
+    wr(E1000_TDBAL, 0xfffffff0);
+    wr(E1000_TDT, 5);
+    CU_ASSERT_EQUAL(host.frame_count, 0);
+    CU_ASSERT_EQUAL(rd(E1000_TDH), 0);
+    CU_ASSERT_EQUAL(errors(), 1);
+}
+
+/* I: descriptor types that do not exist, or change inside of a packet. */
+static void strange_types(void)
+{
+    e1000_open(0);
+    put_data(make_frame(100), 100);
+    tx_put(TX_DATA, 100 | CMD_DEXT | 0x00f00000 | CMD_EOP | CMD_RS, 0);
+    tx_put(TX_DATA, 50, 0);
+    tx_put(TX_DATA + 50, 50 | TYPE_DATA | CMD_TSE | CMD_EOP | CMD_RS, POPTS_L4);
+    tx_ring();
+    CU_ASSERT_EQUAL(host.frame_count, 1);
+    CU_ASSERT_EQUAL(host.frames[0].size, 100);
+    CU_ASSERT_TRUE(tx_done(0) && tx_done(2));
+}
+
+/* A ring that is all work is done in bounded runs, with the rest left to the timer. */
+static void long_runs_are_cut(void)
+{
+    e1000_open(0);
+    wr(E1000_TDLEN, 0x8000); /* 2048 descriptors over most of memory */
+    host.record = false;
+    for (unsigned i = 0; i < 2047; i++) {
+        uint64_t address = TX_DATA;
+        uint32_t lower = 16000 | CMD_EOP;
+        memcpy(host.memory + TX_RING + 16 * i, &address, 8);
+        memcpy(host.memory + TX_RING + 16 * i + 8, &lower, 4);
+    }
+    wr(E1000_TDT, 2047);
+    CU_ASSERT_TRUE(host.frame_count < 400);
+    CU_ASSERT_TRUE(host.deadline > host.now);
+    fake_nic_host_advance(&host, 10000000);
+    CU_ASSERT_EQUAL(host.frame_count, 2047);
+    CU_ASSERT_EQUAL(rd(E1000_TDH), 2047);
+}
+
+static void disabled_and_down(void)
+{
+    e1000_open(0);
+    wr(E1000_TCTL, 0);
+    put_data(make_frame(60), 60);
+    tx_put(TX_DATA, 60 | CMD_EOP, 0);
+    tx_ring();
+    CU_ASSERT_EQUAL(host.frame_count, 0);
+    nic_set_link(host.nic, false, host.now);
+    wr(E1000_TCTL, TCTL_EN);
+    CU_ASSERT_EQUAL(host.frame_count, 0);
+    nic_set_link(host.nic, true, host.now);
+    CU_ASSERT_EQUAL(host.frame_count, 1);
+}
+
+static void network_refuses(void)
+{
+    e1000_open(0);
+    host.refuse_frames = true;
+    put_data(make_frame(60), 60);
+    tx_put(TX_DATA, 60 | CMD_EOP | CMD_RS, 0);
+    tx_ring();
+    struct nic_counters c;
+    nic_get_counters(host.nic, &c);
+    CU_ASSERT_EQUAL(c.tx_errors, 1);
+    CU_ASSERT_TRUE(tx_done(0));
+}
+
+int main(void)
+{
+    static const CU_TestInfo tests[] = {
+        { "legacy descriptors", legacy },
+        { "bursts around the ring", many_and_wrap },
+        { "padding of short packets", padding },
+        { "checksum of a legacy descriptor", legacy_checksum },
+        { "checksum handed on", data_checksum_is_handed_on },
+        { "checksum of a part", partial_checksum_is_done },
+        { "TSO v4", tso_v4_super_frame },
+        { "TSO v6", tso_v6_super_frame },
+        { "TSO with VLAN insertion", tso_with_vlan },
+        { "TSO of one segment", tso_of_one_segment },
+        { "TSO beyond 64 KiB", tso_beyond_64k },
+        { "UDP segmentation", udp_segments },
+        { "A: ring geometry", ring_geometry },
+        { "B: zero progress", zero_progress },
+        { "C: context inside of a packet", context_mid_packet },
+        { "C: header longer than the packet", header_longer_than_payload },
+        { "C: context that does not fit the headers", context_that_lies },
+        { "C: tiny segments", tiny_segments_are_bounded },
+        { "D: checksum offsets outside", checksum_outside },
+        { "E: sizes", sizes },
+        { "G: loopback", loopback_modes },
+        { "G: loopback of segments", loopback_of_tso_is_segmented },
+        { "H: DMA to nowhere", dma_to_nowhere },
+        { "I: strange descriptor types", strange_types },
+        { "long runs are cut", long_runs_are_cut },
+        { "transmitter off, link down", disabled_and_down },
+        { "the network refuses a frame", network_refuses },
+        CU_TEST_INFO_NULL,
+    };
+    CU_initialize_registry();
+    CU_pSuite suite = CU_add_suite("e1000_tx", e1000_fixture_start, e1000_fixture_stop);
+    for (const CU_TestInfo *t = tests; t->pName; t++)
+        CU_add_test(suite, t->pName, t->pTestFunc);
+    CU_basic_run_tests();
+    unsigned failures = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    return failures != 0;
+}
