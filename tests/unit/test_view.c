@@ -222,7 +222,7 @@ static void test_flush(void)
     fill(0x402000, VIEW_FOR_WRITE);
     fill(0x402000, VIEW_FOR_EXEC);
     cpu->cpl = 3;
-    fill(0x402000, VIEW_FOR_READ);
+    fill(0x402000, VIEW_FOR_EXEC);
     uint64_t generation = view_generation(cpu);
     set_pte(0x402000, 0); /* a TLB does not notice */
     CU_ASSERT_EQUAL(view_read32(cpu, 0x402000, false), 0);
@@ -234,6 +234,13 @@ static void test_flush(void)
     CU_ASSERT_EQUAL(entry(true, 0, 0x402000), 0);
     CU_ASSERT_NOT_EQUAL(entry(false, VIEW_WRITE, 0x401000), 0);
     generation = view_generation(cpu);
+    view_flush_nonglobal(cpu); /* no code was filled since the last one */
+    CU_ASSERT_EQUAL(view_generation(cpu), generation);
+    view_flush_page(cpu, 0x401fff); /* data only */
+    CU_ASSERT_EQUAL(view_generation(cpu), generation);
+    fill(0x401000, VIEW_FOR_EXEC);
+    view_flush_nonglobal(cpu);
+    CU_ASSERT_EQUAL(view_generation(cpu), generation);
     view_flush_page(cpu, 0x401fff);
     CU_ASSERT_NOT_EQUAL(view_generation(cpu), generation);
     CU_ASSERT_EQUAL(entry(false, VIEW_WRITE, 0x401000), 0);

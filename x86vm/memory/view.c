@@ -35,6 +35,8 @@ struct view {
     uint64_t *read, *write, *exec; /* the entry tables, `read` the start of the mapping */
     uint8_t *state;                /* LOGGED.. and FILLED.., one byte a page */
     struct page_log local, global;
+    uint64_t generation; /* of what code may be fetched from where */
+    bool local_code;     /* an entry for fetches of a page that is not global was filled */
 };
 
 enum { VIEW_SUPERVISOR, VIEW_USER, VIEW_COUNT };
@@ -47,7 +49,6 @@ struct view_set {
     void *map;
     struct view view[VIEW_COUNT];
     struct writers *writers; /* by physical page */
-    uint64_t generation;
     struct view_counters counters;
 };
 
@@ -164,6 +165,7 @@ static uint64_t fill(struct cpu *cpu, struct view *view, uint32_t linear, enum v
     if (access == VIEW_FOR_EXEC) {
         view->exec[page] = addend;
         filled |= FILLED_EXEC;
+        view->local_code |= !walk->global;
     }
     log_page(view, page, filled, walk->global);
     cpu->views->counters.fills++;
@@ -233,7 +235,6 @@ static void flush_log(struct view *view, struct page_log *log, uint8_t in)
 
 static void count_flush(struct view_set *set)
 {
-    set->generation++;
     set->counters.flushes++;
 }
 
@@ -243,28 +244,35 @@ void view_flush_all(struct cpu *cpu)
         struct view *view = &cpu->views->view[i];
         flush_log(view, &view->local, LOGGED);
         flush_log(view, &view->global, LOGGED_GLOBAL);
+        view->generation++;
     }
     count_flush(cpu->views);
 }
 
 void view_flush_nonglobal(struct cpu *cpu)
 {
-    for (int i = 0; i < VIEW_COUNT; i++)
-        flush_log(&cpu->views->view[i], &cpu->views->view[i].local, LOGGED);
+    for (int i = 0; i < VIEW_COUNT; i++) {
+        struct view *view = &cpu->views->view[i];
+        flush_log(view, &view->local, LOGGED);
+        view->generation += view->local_code;
+        view->local_code = false;
+    }
     count_flush(cpu->views);
 }
 
 void view_flush_page(struct cpu *cpu, uint32_t linear)
 {
-    for (int i = 0; i < VIEW_COUNT; i++)
-        drop_page(&cpu->views->view[i], linear >> PAGE_SHIFT);
-    cpu->views->generation++;
+    for (int i = 0; i < VIEW_COUNT; i++) {
+        struct view *view = &cpu->views->view[i];
+        view->generation += (view->state[linear >> PAGE_SHIFT] & FILLED_EXEC) != 0;
+        drop_page(view, linear >> PAGE_SHIFT);
+    }
     cpu->views->counters.page_flushes++;
 }
 
 uint64_t view_generation(const struct cpu *cpu)
 {
-    return cpu->views->generation;
+    return cpu->views->view[cpu->cpl == 3 ? VIEW_USER : VIEW_SUPERVISOR].generation;
 }
 
 /* --- write protection of a physical page --- */

@@ -66,8 +66,9 @@ void view_flush_page(struct cpu *cpu, uint32_t linear); /* INVLPG: also global, 
  * every view's direct write entry that leads to it is dropped. */
 void view_protect_page(struct cpu *cpu, uint32_t physical_page);
 
-/* Counts flushes of anything: changes whenever a linear page may now lead
- * elsewhere. translate/ keys its indirect-jump cache with it. */
+/* Changes, for the present privilege, whenever code may have to be fetched from
+ * elsewhere: a flush took an entry for fetches away. translate/ keys its
+ * indirect-jump table with it. */
 uint64_t view_generation(const struct cpu *cpu);
 
 /* Linear memory for C code: any size up to a page, may cross pages, RAM or

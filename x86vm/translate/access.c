@@ -37,6 +37,13 @@ static bool must_be_aligned(const struct insn *insn, uint16_t size)
     return !((op == 0x6f || op == 0x7f) && insn->mandatory == 0xf3); /* MOVDQU */
 }
 
+/* Instructions that raise a pending x87 exception before they touch memory. */
+static bool waits(const struct insn *insn)
+{
+    bool no_wait = insn->opcode_length == 1 && (insn->opcode == 0xd9 || insn->opcode == 0xdd) && insn_reg(insn) == 7;
+    return insn->unit == INSN_UNIT_MMX || (insn->unit == INSN_UNIT_X87 && !no_wait); /* not FNSTCW, FNSTSW */
+}
+
 static enum host_reg address_register(struct build *b, const struct insn_mem *mem, int32_t disp)
 {
     struct host_mem ea = { NO_REG, NO_REG, mem->scale, disp };
@@ -53,6 +60,11 @@ static enum host_reg address_register(struct build *b, const struct insn_mem *me
         ea.index = (int8_t)host_of[mem->index];
     emit_lea32(b->hot, R9, ea);
     return R9;
+}
+
+enum host_reg access_offset(struct build *b, const struct insn_mem *mem)
+{
+    return address_register(b, mem, mem->disp);
 }
 
 struct access access_address(struct build *b, const struct insn_mem *mem, int32_t esp_adjust)
@@ -215,7 +227,7 @@ static void cold_path(struct build *b, const struct access *a, const struct shap
     uint32_t number = blocks_new_site(b->t, &site);
 
     *site = (struct site){ .eip = b->insn->eip, .size = a->size, .read = a->read, .write = a->write, .seg = a->seg,
-                           .checked = a->checked, .must_align = must_be_aligned(b->insn, a->size), .block = b->block, .hot = s->direct, .after = s->after };
+                           .checked = a->checked, .must_align = must_be_aligned(b->insn, a->size), .waits = waits(b->insn), .block = b->block, .hot = s->direct, .after = s->after };
     blocks_map_cold(b->t, b->insn->eip);
     if (s->rcx_in_r11)
         emit_mov64(e, RCX, R11);

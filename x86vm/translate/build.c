@@ -76,6 +76,7 @@ static void decode_block(struct build *b, const struct fetch *f)
     }
     b->block->length = (uint16_t)(offset - f->offset);
     b->block->insn_count = (uint16_t)b->count;
+    b->end_eip = eip;
     b->block->depends_start = (uint16_t)f->offset;
     b->block->depends_end = (uint16_t)(offset < PAGE_SIZE ? offset : PAGE_SIZE);
 }

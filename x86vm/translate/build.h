@@ -22,6 +22,7 @@ struct build {
     uint32_t live_before[BLOCK_MAX_INSNS]; /* flags that matter when the instruction starts */
     uint32_t live_after[BLOCK_MAX_INSNS];
     unsigned count;
+    uint32_t end_eip;         /* behind the last instruction */
     const struct insn *insn;  /* the one being rewritten */
     bool flags_live;          /* live_before of it is not empty */
     struct short_exit exits[SHORT_EXITS_MAX];
@@ -52,6 +53,8 @@ struct access {
 /* Emits the computation of the operand's address into a register; `esp_adjust`
  * is added when the base is ESP (POP). */
 struct access access_address(struct build *b, const struct insn_mem *mem, int32_t esp_adjust);
+/* The same without the segment, for an address that is not complete yet: any register. */
+enum host_reg access_offset(struct build *b, const struct insn_mem *mem);
 /* State of the segment for an access through it. */
 enum seg_state access_segment(const struct build *b, uint8_t seg, bool write);
 /* Emits check and operation. */

@@ -101,8 +101,22 @@ enum call_result calls_clts(struct cpu *cpu, const struct insn *insn)
     return leave_after(cpu, insn);
 }
 
+/* Privilege comes before the memory operand. */
+static void need_cpl0(struct cpu *cpu)
+{
+    if (cpu->cpl != 0)
+        cpu_fault_error(cpu, VEC_GP, 0);
+}
+
+static void need_selectors(struct cpu *cpu)
+{
+    if (!cpu_protected(cpu) || cpu_v8086(cpu))
+        cpu_fault(cpu, VEC_UD);
+}
+
 enum call_result calls_lmsw(struct cpu *cpu, const struct insn *insn)
 {
+    need_cpl0(cpu);
     protection_lmsw(cpu, (uint16_t)operand_rm(cpu, insn, 2));
     return leave_after(cpu, insn);
 }
@@ -125,8 +139,11 @@ enum call_result calls_store_table(struct cpu *cpu, const struct insn *insn)
 
 enum call_result calls_load_table(struct cpu *cpu, const struct insn *insn)
 {
-    uint32_t limit = operand_load(cpu, insn, 0, 2), base = operand_load(cpu, insn, 2, 4);
+    uint32_t limit, base;
 
+    need_cpl0(cpu);
+    limit = operand_load(cpu, insn, 0, 2);
+    base = operand_load(cpu, insn, 2, 4);
     protection_load_table(cpu, insn->kind == INSN_LIDT, insn->opsize == 2 ? base & 0xffffff : base, (uint16_t)limit);
     return CALL_NEXT;
 }
@@ -139,12 +156,16 @@ enum call_result calls_store_selector(struct cpu *cpu, const struct insn *insn)
 
 enum call_result calls_lldt(struct cpu *cpu, const struct insn *insn)
 {
+    need_selectors(cpu);
+    need_cpl0(cpu);
     protection_lldt(cpu, (uint16_t)operand_rm(cpu, insn, 2));
     return CALL_NEXT;
 }
 
 enum call_result calls_ltr(struct cpu *cpu, const struct insn *insn)
 {
+    need_selectors(cpu);
+    need_cpl0(cpu);
     protection_ltr(cpu, (uint16_t)operand_rm(cpu, insn, 2));
     return CALL_NEXT;
 }

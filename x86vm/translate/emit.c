@@ -137,6 +137,7 @@ void emit_shrx32(struct emit *e, enum host_reg to, enum host_reg from, enum host
 void emit_shlx32(struct emit *e, enum host_reg to, enum host_reg from, enum host_reg count) { emit_bmi2(e, 1, 0xf7, to, count, from); }
 void emit_sarx32(struct emit *e, enum host_reg to, enum host_reg from, enum host_reg count) { emit_bmi2(e, 2, 0xf7, to, count, from); }
 void emit_pext32(struct emit *e, enum host_reg to, enum host_reg from, enum host_reg mask) { emit_bmi2(e, 2, 0xf5, to, from, mask); }
+void emit_pdep32(struct emit *e, enum host_reg to, enum host_reg from, enum host_reg mask) { emit_bmi2(e, 3, 0xf5, to, from, mask); }
 
 void emit_not32(struct emit *e, enum host_reg reg) { op1_reg(e, 0, 0xf7, 2, reg); }
 

@@ -31,6 +31,7 @@ static uint32_t derive(const struct cpu *cpu)
     if (cpu->seg[CPU_SS].access & SEG_DB)
         mode |= MODE_STACK32;
     mode |= (cpu->cr0 & CR0_TS ? MODE_TS : 0) | (cpu->cr0 & CR0_EM ? MODE_EM : 0) | (cpu->cr0 & CR0_MP ? MODE_MP : 0);
+    mode |= cpu->cpl == 0 && cpu_protected(cpu) && !cpu_v8086(cpu) ? MODE_CPL0 : 0;
     mode |= cpu->cr4 & CR4_OSFXSR ? MODE_OSFXSR : 0;
     for (unsigned i = 0; i < CPU_SEG_COUNT; i++)
         mode |= (uint32_t)segment_state(cpu, i) << (MODE_SEG_SHIFT + 2 * i);
@@ -55,24 +56,34 @@ static uint32_t number_of(struct translator *t, uint32_t mode)
 static void renew_key(struct translator *t)
 {
     struct cpu *cpu = translator_cpu(t);
-    uint64_t high = (uint64_t)number_of(t, t->mode) << 1 | (cpu->cpl == 3);
+    bool user = cpu->cpl == 3;
+    uint64_t high = (uint64_t)number_of(t, t->mode) << 1 | user;
 
-    cpu->lookup_key = high << (32 + EPOCH_BITS) | (uint64_t)t->key_epoch << 32;
+    cpu->lookup_key = high << (32 + EPOCH_BITS) | (uint64_t)t->key_epoch[user] << 32;
     if (cpu->exit_request)
         __atomic_or_fetch(&cpu->lookup_key, LOOKUP_POISON, __ATOMIC_SEQ_CST);
 }
 
+/* Advances the epoch of the present privilege if one of its code mappings changed. */
+static bool advance_epoch(struct translator *t)
+{
+    struct cpu *cpu = translator_cpu(t);
+    bool user = cpu->cpl == 3;
+    uint64_t generation = view_generation(cpu);
+
+    if (generation == t->generation[user])
+        return false;
+    t->generation[user] = generation;
+    t->key_epoch[user] = (t->key_epoch[user] + 1) & ((1u << EPOCH_BITS) - 1);
+    if (t->key_epoch[user] == 0)
+        blocks_clear_lookup(t);
+    return true;
+}
+
 void mode_check_generation(struct translator *t)
 {
-    uint64_t generation = view_generation(translator_cpu(t));
-
-    if (generation == t->generation)
-        return;
-    t->generation = generation;
-    t->key_epoch = (t->key_epoch + 1) & ((1u << EPOCH_BITS) - 1);
-    if (t->key_epoch == 0)
-        blocks_clear_lookup(t);
-    renew_key(t);
+    if (advance_epoch(t))
+        renew_key(t);
 }
 
 void mode_update(struct translator *t)
@@ -81,7 +92,7 @@ void mode_update(struct translator *t)
 
     cpu->mode_dirty = false;
     t->mode = derive(cpu);
-    mode_check_generation(t);
+    advance_epoch(t);
     renew_key(t);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "x86vm/translate/build.h"
+#include "x86vm/translate/rewrite.h"
 
 typedef void rewrite_function(struct build *b, const struct insn *insn);
 
@@ -235,6 +236,8 @@ static void rewrite_maskmov(struct build *b, const struct insn *insn)
 {
     struct access a;
 
+    if (!insn->copy_66)
+        emit_byte(b->hot, 0x9b); /* FWAIT: a pending #MF must come while RDI is the guest's */
     emit_mov32(b->hot, R9, RDI);
     a = access_at_r9(b, data_segment(insn), insn->copy_66 ? 16 : 8, true, true);
     access_emit(b, &a, maskmov_operation, insn);
@@ -291,17 +294,14 @@ static void rewrite_bit_string(struct build *b, const struct insn *insn)
 {
     uint8_t log2 = insn->opsize == 2 ? 4 : 5;
     unsigned bits = host_of[insn_reg(insn)];
+    enum host_reg offset;
     struct access a;
 
     bit_unit_index(b, bits, log2);
-    a = access_address(b, &insn->mem, 0);
-    emit_lea32(b->hot, R9, (struct host_mem){ (int8_t)a.ea, R13, (uint8_t)(log2 - 3), 0 });
-    if (insn->addrsize == 2 && mode_seg(b->mode, a.seg) != SEG_BASED)
-        emit_movzx16(b->hot, R9, R9);
+    offset = access_offset(b, &insn->mem);
+    emit_lea32(b->hot, R9, (struct host_mem){ (int8_t)offset, R13, (uint8_t)(log2 - 3), 0 });
+    a = access_at_r9(b, insn->mem.seg, insn->opsize, insn->mem.read, insn->mem.write);
     bit_within_unit(b, bits, log2);
-    a.ea = R9;
-    a.constant = a.aligned = false;
-    a.size = insn->opsize;
     access_emit(b, &a, bit_operation, insn);
 }
 
@@ -432,6 +432,17 @@ static void push(struct build *b, access_operation *operation, const void *arg)
     emit_mov32(b->hot, R8, R9);
 }
 
+void rewrite_push_register(struct build *b, enum host_reg from)
+{
+    push(b, store_register, &from);
+}
+
+void rewrite_load_stack_top(struct build *b, enum host_reg to)
+{
+    struct access a = stack_access(R8, false);
+    access_emit(b, &a, load_register, &to);
+}
+
 static void load_operand(struct build *b, const struct insn *insn, enum host_reg to)
 {
     struct access a = access_address(b, &insn->mem, 0);
@@ -543,6 +554,16 @@ static void rewrite_c_call(struct build *b, const struct insn *insn, call_functi
     *call = (struct call){ .insn = *insn, .function = function, .block = b->block, .resume = emit_pc(e) };
 }
 
+void rewrite_cold_call(struct build *b, const struct insn *insn, call_function *function)
+{
+    struct call *call;
+    uint32_t number = blocks_new_call(b->t, &call);
+
+    emit_mov_imm32(b->cold, R11, number);
+    emit_jmp(b->cold, b->t->stubs.call);
+    *call = (struct call){ .insn = *insn, .function = function, .block = b->block, .resume = emit_pc(b->hot) };
+}
+
 /* Direction lives in cpu->eflags only; translated code never has host DF set. */
 static void rewrite_direction(struct build *b, const struct insn *insn)
 {
@@ -601,6 +622,8 @@ bool rewrite_is_call(const struct build *b, const struct insn *insn)
 {
     bool fast_stack = b->mode & MODE_STACK32 && mode_seg(b->mode, CPU_SS) == SEG_FLAT && insn->opsize == 4;
 
+    if (rewrite_system_inline(b, insn))
+        return false;
     switch (insn->kind) {
     case INSN_PUSH: case INSN_POP: case INSN_LEAVE: case INSN_CALL: case INSN_CALL_INDIRECT: case INSN_RET:
         return !fast_stack;
@@ -625,6 +648,8 @@ void rewrite_insn(struct build *b, unsigned i)
         rewrite_c_call(b, insn, fault);
     else if (rewrite_is_call(b, insn))
         rewrite_c_call(b, insn, calls_function(insn->kind));
-    else
+    else if (rewrites[insn->kind])
         rewrites[insn->kind](b, insn);
+    else
+        rewrite_system(b, insn);
 }

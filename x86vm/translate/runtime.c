@@ -18,6 +18,14 @@ static void take_flags(struct cpu *cpu)
     cpu->eflags = (cpu->eflags & ~(uint32_t)FLAGS_ARITH) | (cpu->scratch[HOST_FLAGS] & FLAGS_ARITH);
 }
 
+/* The guest's x87 state stays in the host's unit while C runs. */
+static bool x87_exception_pending(void)
+{
+    uint16_t status;
+    __asm__ volatile("fnstsw %0" : "=a"(status));
+    return status & 0x80;
+}
+
 static uint32_t linear_address(struct cpu *cpu, const struct site *site, uint32_t address)
 {
     if (!site->checked)
@@ -83,6 +91,8 @@ void runtime_slow(struct cpu *cpu, uint32_t number, uint32_t address)
     take_flags(cpu);
     cpu->eip = site->eip;
     t->counters.slow_accesses++;
+    if (site->waits && x87_exception_pending())
+        cpu_fault(cpu, VEC_MF);
     linear = linear_address(cpu, site, address);
     if (site->must_align && linear & 15)
         cpu_fault_error(cpu, VEC_GP, 0);

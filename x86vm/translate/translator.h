@@ -42,6 +42,7 @@ enum mode_bit {
     MODE_STACK32 = 1 << 1,
     MODE_TS = 1 << 2, MODE_EM = 1 << 3, MODE_MP = 1 << 4, MODE_OSFXSR = 1 << 5,
     MODE_SINGLE = 1 << 6, /* one instruction, then back to the dispatcher */
+    MODE_CPL0 = 1 << 7,   /* protected mode, CPL 0: interrupt flag at will */
     MODE_SEG_SHIFT = 8,   /* two bits a segment register: enum seg_state */
 };
 enum seg_state {
@@ -103,6 +104,7 @@ struct site {
     uint8_t seg;             /* enum cpu_seg */
     bool checked;            /* the segment is SEG_CHECKED: R9 is an offset, not linear */
     bool must_align;         /* 16-aligned, else #GP */
+    bool waits;              /* a pending x87 exception comes first */
     struct block *block;
     uint64_t hot, bounce, after; /* where to go on: direct, through the bounce buffer, past the access */
 };
@@ -165,8 +167,8 @@ struct translator {
 
     uint32_t mode;               /* of the CPU's present state */
     uint32_t modes[1024], mode_count; /* modes seen: their index is their number */
-    uint64_t generation;         /* view_generation() that lookup_key was made for */
-    uint32_t key_epoch;
+    uint64_t generation[2];      /* view_generation() of each privilege that its epoch stands for */
+    uint32_t key_epoch[2];       /* supervisor, user */
     volatile bool stop_request;
     bool single;                 /* run just one instruction next */
     bool own_code_written;       /* runtime.c: restart the instruction alone */

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What rewrite.c and rewrite_system.c lend each other.
+ */
+#ifndef X86VM_TRANSLATE_REWRITE_H
+#define X86VM_TRANSLATE_REWRITE_H
+
+#include "x86vm/translate/build.h"
+
+/* rewrite_system.c: whether the sensitive instruction is done in line in this mode, and doing it. */
+bool rewrite_system_inline(const struct build *b, const struct insn *insn);
+void rewrite_system(struct build *b, const struct insn *insn);
+
+/* rewrite.c: PUSH of a host register and a load of the stack's top on the flat
+ * 32-bit stack; ESP of the load is not moved. */
+void rewrite_push_register(struct build *b, enum host_reg from);
+void rewrite_load_stack_top(struct build *b, enum host_reg to);
+/* A call into C placed in the cold part, which returns to the hot part's present end. */
+void rewrite_cold_call(struct build *b, const struct insn *insn, call_function *function);
+
+#endif
