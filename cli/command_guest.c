@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * vswitchctl guest …
+ */
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+
+enum { SETTLE_MS = 2500, SETTLE_NO_NIC_MS = 400, STOP_MARGIN_MS = 3000 };
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int subscribe(struct cli *cli)
+{
+    struct jv *params = jv_new_object(), *types = jv_new_array(), *result;
+    int status;
+
+    jv_append(types, jv_new_string("guest"));
+    jv_append(types, jv_new_string("port.up"));
+    jv_set(params, "types", types);
+    status = cli_call(cli, "events.subscribe", params, &result);
+    jv_unref(result);
+    return status;
+}
+
+static void print_list(const struct jv *list)
+{
+    struct table *table = table_create("GUEST|STATE|>PID|>MEMORY|>UP|NICS|LAST END");
+
+    for (size_t i = 0; i < jv_length(list); i++) {
+        const struct jv *g = jv_at(list, i), *nics = jv_get(g, "nics"), *last = jv_get(g, "last_exit");
+        char text[300] = "", up[16];
+
+        table_cell(table, "%s", jv_member_string(g, "name", ""));
+        table_cell(table, "%s", jv_member_string(g, "state", ""));
+        if (jv_has(g, "pid")) {
+            table_cell(table, "%lld", (long long)jv_member_int(g, "pid", 0));
+        } else {
+            table_cell(table, "-");
+        }
+        table_cell(table, "%lld MiB", (long long)jv_member_int(g, "memory_mib", 0));
+        table_cell(table, "%s", jv_has(g, "uptime_s")
+                                    ? table_seconds((uint64_t)jv_member_int(g, "uptime_s", 0), up) : "");
+        for (size_t k = 0; k < jv_length(nics); k++) {
+            size_t used = strlen(text);
+
+            snprintf(text + used, sizeof text - used, "%s%s:%s", k ? " " : "",
+                     jv_member_string(jv_at(nics, k), "port", ""), jv_member_string(jv_at(nics, k), "model", ""));
+        }
+        table_cell(table, "%s", text);
+        snprintf(text, sizeof text, "%s", "");
+        if (jv_has(last, "status")) {
+            snprintf(text, sizeof text, "status %lld", (long long)jv_member_int(last, "status", 0));
+        } else if (jv_has(last, "signal")) {
+            snprintf(text, sizeof text, "SIG%s", jv_member_string(last, "signal", ""));
+        }
+        table_cell(table, "%s", text);
+    }
+    table_print(table, stdout);
+    table_free(table);
+}
+
+static int guest_list(struct cli *cli)
+{
+    struct jv *list;
+    int status = cli_call(cli, "guest.list", NULL, &list);
+
+    if (status == RPC_DONE && cli->json) {
+        cli_print_json(list);
+    } else if (status == RPC_DONE) {
+        print_list(list);
+    }
+    jv_unref(list);
+    return status;
+}
+
+static int guest_show(struct cli *cli)
+{
+    struct jv *guest;
+    int status = cli_call(cli, "guest.get", cli_name_params(cli), &guest);
+
+    if (status == RPC_DONE) {
+        char *text = jv_print(guest, !cli->json);
+
+        puts(text);
+        free(text);
+    }
+    jv_unref(guest);
+    return status;
+}
+
+/* ---- Waiting for what a call has set off ---- */
+
+/* The event of this type and guest, or the guest's port coming up. 1: exited; 2: a link is up; 0: something else. */
+static int classify(const struct jv *message, const char *name, const struct jv *nics, const struct jv **data)
+{
+    const struct jv *params = jv_get(message, "params");
+    const char *type = jv_member_string(params, "type", "");
+
+    *data = jv_get(params, "data");
+    if (strcmp(type, "guest.exited") == 0 && strcmp(jv_member_string(*data, "guest", ""), name) == 0) {
+        return 1;
+    }
+    for (size_t i = 0; strcmp(type, "port.up") == 0 && i < jv_length(nics); i++) {
+        if (strcmp(jv_member_string(jv_at(nics, i), "port", ""), jv_member_string(*data, "port", "")) == 0) {
+            return 2;
+        }
+    }
+    return 0;
+}
+
+/* Waits for the guest's end, or with `nics` for its first link. RPC_TIMEOUT: neither came. *exited takes the data of
+ * guest.exited. */
+static enum rpc_status wait_for(struct cli *cli, const char *name, const struct jv *nics, int wait_ms,
+                                struct jv **exited)
+{
+    int64_t deadline = now_ms() + wait_ms;
+    const struct jv *data;
+    struct rpc_error error;
+    enum rpc_status status = RPC_DONE;
+    int what = 0;
+
+    *exited = NULL;
+    while (status == RPC_DONE && what == 0) {
+        int64_t left = deadline - now_ms();
+        struct jv *message = NULL;
+
+        status = rpc_event(cli->rpc, left > 0 ? (int)left : 0, -1, &message, &error);
+        if (status == RPC_DONE) {
+            what = classify(message, name, nics, &data);
+            *exited = what == 1 ? jv_ref(jv_get(jv_get(message, "params"), "data")) : NULL;
+        }
+        jv_unref(message);
+    }
+    return status;
+}
+
+static int report_early_end(const char *name, const struct jv *exited)
+{
+    const char *text = jv_member_string(exited, "text", "");
+
+    if (jv_member_int(exited, "status", -1) == 0) {
+        fprintf(stderr, "vswitchctl: guest %s has ended already\n", name);
+    } else {
+        fprintf(stderr, "vswitchctl: guest %s ended at once%s%s\n", name, text[0] ? ": " : "", text);
+    }
+    return RPC_REFUSED;
+}
+
+static int start_named(struct cli *cli, const char *name)
+{
+    struct jv *params = jv_new_object(), *guest, *exited;
+    const struct jv *nics;
+    enum rpc_status waited;
+    int status = subscribe(cli);
+
+    jv_set_string(params, "name", name);
+    if (status != RPC_DONE) {
+        jv_unref(params);
+        return status;
+    }
+    status = cli_call(cli, "guest.start", params, &guest);
+    if (status != RPC_DONE) {
+        return status;
+    }
+    nics = jv_get(guest, "nics");
+    waited = wait_for(cli, name, nics, jv_length(nics) ? SETTLE_MS : SETTLE_NO_NIC_MS, &exited);
+    if (exited) {
+        status = report_early_end(name, exited);
+    } else if (waited == RPC_UNREACHABLE) {
+        status = waited;
+    } else if (cli->json) {
+        cli_print_json(guest);
+    } else {
+        printf("guest %s runs, pid %lld\n", name, (long long)jv_member_int(guest, "pid", 0));
+    }
+    jv_unref(exited);
+    jv_unref(guest);
+    return status;
+}
+
+static int guest_start(struct cli *cli)
+{
+    return start_named(cli, cli->words[0]);
+}
+
+static int end_guest(struct cli *cli, const char *method, struct jv *params, int wait_ms)
+{
+    struct jv *result, *exited;
+    int status = subscribe(cli);
+
+    if (status != RPC_DONE) {
+        jv_unref(params);
+        return status;
+    }
+    status = cli_call(cli, method, params, &result);
+    jv_unref(result);
+    if (status != RPC_DONE) {
+        return status;
+    }
+    status = wait_for(cli, cli->words[0], NULL, wait_ms, &exited);
+    if (status == RPC_TIMEOUT) {
+        fprintf(stderr, "vswitchctl: guest %s has not ended yet\n", cli->words[0]);
+    } else if (exited && cli->json) {
+        cli_print_json(exited);
+    }
+    jv_unref(exited);
+    return status;
+}
+
+static int guest_stop(struct cli *cli)
+{
+    struct jv *params = cli_name_params(cli);
+
+    jv_set_int(params, "timeout_s", cli->timeout_ms / 1000);
+    return end_guest(cli, "guest.stop", params, cli->timeout_ms + STOP_MARGIN_MS);
+}
+
+static int guest_kill(struct cli *cli)
+{
+    return end_guest(cli, "guest.kill", cli_name_params(cli), cli->timeout_ms);
+}
+
+static int guest_undefine(struct cli *cli)
+{
+    return cli_do(cli, "guest.undefine", cli_name_params(cli));
+}
+
+/* ---- Console and counters: sockets of the guest's own process ---- */
+
+static int console_named(struct cli *cli, const char *name)
+{
+    struct jv *params = jv_new_object(), *result;
+    int status;
+
+    jv_set_string(params, "name", name);
+    status = cli_call(cli, "guest.console", params, &result);
+    if (status == RPC_DONE && cli->json) {
+        cli_print_json(result);
+    } else if (status == RPC_DONE) {
+        status = console_run(cli, jv_member_string(result, "socket", ""), name);
+    }
+    jv_unref(result);
+    return status;
+}
+
+static int guest_console(struct cli *cli)
+{
+    return console_named(cli, cli->words[0]);
+}
+
+static int read_line(int fd, int timeout_ms, char *line, size_t size)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    size_t used = 0;
+
+    while (used + 1 < size) {
+        ssize_t n;
+
+        if (poll(&ready, 1, timeout_ms) != 1) {
+            return RPC_TIMEOUT;
+        }
+        n = read(fd, line + used, size - 1 - used);
+        if (n <= 0) {
+            break;
+        }
+        used += (size_t)n;
+        if (memchr(line, '\n', used)) {
+            break;
+        }
+    }
+    line[used] = '\0';
+    line[strcspn(line, "\n")] = '\0';
+    return used ? RPC_DONE : RPC_UNREACHABLE;
+}
+
+static int guest_stats(struct cli *cli)
+{
+    struct jv *guest;
+    const char *path;
+    char line[65536];
+    int fd, status = cli_call(cli, "guest.get", cli_name_params(cli), &guest);
+
+    if (status != RPC_DONE) {
+        return status;
+    }
+    path = jv_member_string(guest, "control_socket", NULL);
+    if (!path) {
+        fprintf(stderr, "vswitchctl: guest %s is not running\n", cli->words[0]);
+        jv_unref(guest);
+        return RPC_REFUSED;
+    }
+    fd = rpc_connect_path(path);
+    jv_unref(guest);
+    if (fd < 0 || send(fd, "stats\n", 6, MSG_NOSIGNAL) != 6) {
+        fprintf(stderr, "vswitchctl: guest %s does not answer\n", cli->words[0]);
+        return RPC_UNREACHABLE;
+    }
+    status = read_line(fd, cli->timeout_ms, line, sizeof line);
+    close(fd);
+    if (status == RPC_DONE) {
+        puts(line);
+    } else {
+        fprintf(stderr, "vswitchctl: guest %s does not answer\n", cli->words[0]);
+    }
+    return status;
+}
+
+/* ---- guest run ---- */
+
+static bool add_nic_member(struct jv *nic, char *text)
+{
+    char *equals = strchr(text, '=');
+    struct jv *vlan;
+    int64_t number;
+
+    if (!equals) {
+        cli_usage("--nic is written like model=e1000,mac=52:54:00:00:00:01,port=bob,vlan=20; what is \"%s\"?", text);
+        return false;
+    }
+    *equals++ = '\0';
+    if (strcmp(text, "vlan") == 0) {
+        if (!args_number(equals, INT64_MIN, INT64_MAX, &number)) {
+            cli_usage("--nic: vlan is a number, not \"%s\"", equals);
+            return false;
+        }
+        vlan = jv_new_object();
+        jv_set_string(vlan, "mode", "access");
+        jv_set_int(vlan, "access", number);
+        jv_set(nic, "vlan", vlan);
+        return true;
+    }
+    if (strcmp(text, "mtu") == 0 && args_number(equals, INT64_MIN, INT64_MAX, &number)) {
+        jv_set_int(nic, "mtu", number);
+        return true;
+    }
+    jv_set_string(nic, text, equals);       /* The daemon knows the members. */
+    return true;
+}
+
+static bool add_nic(struct jv *nics, const char *option)
+{
+    struct jv *nic = jv_new_object();
+    char *copy = strdup(option), *rest = copy, *part;
+    bool done = copy != NULL;
+
+    while (done && (part = strsep(&rest, ","))) {
+        if (!strchr(part, '=') && !jv_has(nic, "model")) {
+            jv_set_string(nic, "model", part);      /* --nic e1000 */
+        } else {
+            done = add_nic_member(nic, part);
+        }
+    }
+    free(copy);
+    jv_append(nics, nic);
+    return done;
+}
+
+static void add_file(const struct cli *cli, struct jv *params, const char *option)
+{
+    const char *file = args_value(&cli->args, option);
+    char *absolute = file ? realpath(file, NULL) : NULL;
+
+    if (file) {
+        jv_set_string(params, option, absolute ? absolute : file);
+    }
+    free(absolute);
+}
+
+static int guest_run(struct cli *cli)
+{
+    struct jv *params = cli_name_params(cli), *nics = jv_new_array(), *result;
+    const char *value;
+    int status;
+
+    jv_set(params, "nics", nics);
+    add_file(cli, params, "kernel");
+    add_file(cli, params, "initrd");
+    if (args_has(&cli->args, "append")) {
+        jv_set_string(params, "cmdline", args_value(&cli->args, "append"));
+    }
+    for (int i = 0; (value = args_value_at(&cli->args, "nic", i)); i++) {
+        if (!add_nic(nics, value)) {
+            jv_unref(params);
+            return CLI_USAGE;
+        }
+    }
+    if (!args_has(&cli->args, "kernel") || !cli_add_number(cli, params, "memory", "memory_mib")) {
+        jv_unref(params);
+        return args_has(&cli->args, "kernel") ? CLI_USAGE : cli_usage("guest run needs --kernel FILE");
+    }
+    status = cli_call(cli, "guest.define", params, &result);
+    jv_unref(result);
+    if (status == RPC_DONE) {
+        status = start_named(cli, cli->words[0]);
+    }
+    if (status == RPC_DONE && args_has(&cli->args, "console")) {
+        status = console_named(cli, cli->words[0]);
+    }
+    return status;
+}
+
+const struct command command_guest_table[] = {
+    {"guest list", "", 0, 0, "", "all guests", guest_list},
+    {"guest show", "NAME", 1, 1, "", "one guest", guest_show},
+    {"guest run", "NAME", 1, 1, "kernel initrd append memory nic console", "define a guest and start it", guest_run},
+    {"guest start", "NAME", 1, 1, "", "start a defined guest", guest_start},
+    {"guest stop", "NAME", 1, 1, "", "ask a guest to end; it is killed after --timeout", guest_stop},
+    {"guest kill", "NAME", 1, 1, "", "end a guest at once", guest_kill},
+    {"guest console", "NAME", 1, 1, "", "attach to the serial console; Ctrl-] leaves", guest_console},
+    {"guest stats", "NAME", 1, 1, "", "counters of the guest's process", guest_stats},
+    {"guest undefine", "NAME", 1, 1, "", "forget a stopped guest", guest_undefine},
+    {0},
+};
