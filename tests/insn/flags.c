@@ -73,7 +73,7 @@ struct gen_flags gen_flags_of(const ZydisDecodedInstruction *insn, const uint8_t
                               int known_cl)
 {
     const ZydisAccessedFlags *flags = insn->cpu_flags;
-    struct gen_flags result = { 0, 0, undefined_before };
+    struct gen_flags result = { .undefined_after = undefined_before };
     if (!flags)
         return result;
     result.tested = flags->tested & ARITHMETIC;
@@ -87,8 +87,10 @@ struct gen_flags gen_flags_of(const ZydisDecodedInstruction *insn, const uint8_t
         return result;
     }
     uint32_t defined = result.written & ~flags->undefined;
-    if (insn->attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE))
-        defined = result.written = 0; /* a count of zero leaves them alone */
+    if (insn->attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE)) {
+        result.lost = result.written; /* a fault comes between iterations: each of them writes the flags */
+        defined = result.written = 0; /* but a count of zero leaves them alone */
+    }
     result.undefined_after = (undefined_before & ~defined) | (flags->undefined & ARITHMETIC);
     result.written &= ~result.tested;
     return result;
@@ -128,6 +130,6 @@ uint32_t gen_ignored_flags(const struct gen_sequence *sequence, unsigned index, 
         return ARITHMETIC;
     uint32_t ignored = sequence->part[index].undefined_before;
     if (vector != VECTOR_BP && vector != VECTOR_OF)
-        ignored |= dead_from(sequence, index);
+        ignored |= dead_from(sequence, index) | sequence->part[index].lost;
     return ignored;
 }

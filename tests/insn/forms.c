@@ -87,7 +87,7 @@ const struct insn_form insn_forms[] = {
     I("aam", 0xd4, 1, 0, RM_NONE, IMM_8, 0, 0), I("aad", 0xd5, 1, 0, RM_NONE, IMM_8, 0, 0),
     I("inc r", 0x40, 8, 0, RM_NONE, 0, O16, 0), I("dec r", 0x48, 8, 0, RM_NONE, 0, O16, 0),
     I("push r", 0x50, 8, 0, RM_NONE, 0, O16 | STACK, 0), I("pop r", 0x58, 8, 0, RM_NONE, 0, O16 | STACK, 0),
-    I("pusha", 0x60, 1, 0, RM_NONE, 0, O16 | STACK, 0), I("popa", 0x61, 1, 0, RM_NONE, 0, O16 | STACK, 0),
+    I("pusha", 0x60, 1, 0, RM_NONE, 0, O16 | STACK, 0), I("popa", 0x61, 1, 0, RM_NONE, 0, O16 | STACK, SETUP_POPA),
     I("bound", 0x62, 1, REG, RM_MEM, 0, O16, 0), I("bound in range", 0x62, 1, REG, RM_MEM, 0, 0, SETUP_BOUND),
     I("push Iz", 0x68, 1, 0, RM_NONE, IMM_Z, O16 | STACK, 0), I("push Ib", 0x6a, 1, 0, RM_NONE, IMM_8, O16 | STACK, 0),
     I("imul Gv,Ev,Iz", 0x69, 1, REG, RM_ANY, IMM_Z, O16, 0), I("imul Gv,Ev,Ib", 0x6b, 1, REG, RM_ANY, IMM_8, O16, 0),

@@ -103,7 +103,7 @@ static bool put(struct gen *g, const uint8_t *bytes, unsigned length, uint16_t f
     ZydisDecodedInstruction insn;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
     bool decoded = ZYAN_SUCCESS(ZydisDecoderDecodeFull(&g->decoder, bytes, length, &insn, operands)) && insn.length == length;
-    struct gen_flags flags = { 0, 0, g->undefined };
+    struct gen_flags flags = { .undefined_after = g->undefined };
     if (decoded) {
         flags = gen_flags_of(&insn, bytes, g->undefined, g->known[ECX] ? (int)(g->value[ECX] & 0xff) : -1);
         if (flags.tested & g->undefined) {
@@ -118,7 +118,7 @@ static bool put(struct gen *g, const uint8_t *bytes, unsigned length, uint16_t f
     struct gen_part *part = &out->part[out->count++];
     *part = (struct gen_part){ .offset = (uint16_t)out->length, .form = form, .length = (uint8_t)length, .kind = kind,
                                .undefined_before = g->undefined, .written = flags.written,
-                               .tested = flags.tested };
+                               .tested = flags.tested, .lost = flags.lost };
     memcpy(out->code + out->length, bytes, length);
     out->length += length;
     g->undefined = flags.undefined_after;

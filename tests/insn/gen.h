@@ -22,6 +22,7 @@ struct gen_part {
     uint8_t kind;              /* coverage: bit 0 has 66h, bit 1 memory operand */
     uint32_t undefined_before; /* arithmetic flags that the manual leaves undefined here */
     uint32_t written;          /* arithmetic flags that it overwrites whatever its operands, unread */
+    uint32_t lost;             /* arithmetic flags that are anything once it has faulted */
     uint32_t tested;           /* arithmetic flags that it reads */
 };
 
@@ -47,7 +48,7 @@ void gen_case(uint64_t seed, uint64_t number, unsigned slot, const struct gen_op
               struct gen_sequence *out);
 
 /* Undefined-flag bookkeeping (flags.c), for one decoded instruction. */
-struct gen_flags { uint32_t tested, written, undefined_after; };
+struct gen_flags { uint32_t tested, written, lost, undefined_after; };
 struct ZydisDecodedInstruction_;
 struct gen_flags gen_flags_of(const struct ZydisDecodedInstruction_ *insn, const uint8_t *bytes,
                               uint32_t undefined_before, int known_cl);

@@ -58,15 +58,17 @@ struct insn_output {
     uint8_t memory[INSN_WRITABLE][INSN_PAGE];
 };
 
+#define INSN_PAGE_ALIGNED __attribute__((aligned(4096)))
+
 struct insn_shared {
     uint32_t first, count, current; /* cases to run; the one running */
-    uint8_t pad[INSN_PAGE - 12];
-    uint8_t readonly[INSN_PAGE];
+    struct insn_output output[INSN_BATCH];
+    /* From here on the helper cannot write: a case may stray. */
+    INSN_PAGE_ALIGNED uint8_t readonly[INSN_PAGE];
     uint8_t pattern[INSN_WRITABLE][INSN_PAGE];
     uint8_t code[INSN_CODE_SIZE];
     struct insn_state input[INSN_BATCH];
-    struct insn_output output[INSN_BATCH];
-};
+} INSN_PAGE_ALIGNED;
 
 /* Where the helper maps all of it (a wild access there is no guest's fault). */
 #define INSN_SHARED_AT 0x30000000u
