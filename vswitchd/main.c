@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vswitchd/captures.h"
 #include "vswitchd/config_apply.h"
 #include "vswitchd/control/control_commands.h"
 #include "vswitchd/control/control_server.h"
@@ -52,6 +53,7 @@ struct daemon {
     struct config_apply *apply;
     struct guests_launcher *launcher;
     struct guests *guests;
+    struct captures *captures;
     struct control_server *server;
     struct control_context context;
     struct control_dispatch dispatch;
@@ -370,6 +372,11 @@ static int make_guests(struct daemon *d)
         log_error("cannot make %s/guests: %s", d->run_dir, strerror(errno));
         return EXIT_CANT_CREATE;
     }
+    d->captures = captures_create(d->loop, d->dp, d->run_dir_fd, d->run_dir);
+    if (!d->captures) {
+        log_error("cannot make %s/captures: %s", d->run_dir, strerror(errno));
+        return EXIT_CANT_CREATE;
+    }
     return 0;
 }
 
@@ -382,7 +389,7 @@ static int make_server(struct daemon *d, const struct config *config)
 
     d->dispatch = (struct control_dispatch) {.tables = control_commands, .context = &d->context, .audit = audit};
     d->context = (struct control_context) {
-        .loop = d->loop, .dp = d->dp, .apply = d->apply, .guests = d->guests, .dispatch = &d->dispatch,
+        .loop = d->loop, .dp = d->dp, .apply = d->apply, .guests = d->guests, .captures = d->captures, .dispatch = &d->dispatch,
         .run_dir = d->run_dir, .config_file = d->config_file, .started = event_loop_now(d->loop), .daemon = d,
         .reload = reload, .shutdown = end,
     };
@@ -468,6 +475,7 @@ static void finish(struct daemon *d)
         event_signal_destroy(d->signals[i]);
     }
     guests_destroy(d->guests);
+    captures_destroy(d->captures);
     config_apply_destroy(d->apply);
     if (d->dp) {
         datapath_destroy(d->dp);
@@ -479,6 +487,7 @@ static void finish(struct daemon *d)
     event_loop_destroy(d->loop);
     if (d->run_dir_fd >= 0 && d->lock_fd >= 0) {
         (void)unlinkat(d->run_dir_fd, "guests", AT_REMOVEDIR);      /* Stays while guests do. */
+        (void)unlinkat(d->run_dir_fd, "captures", AT_REMOVEDIR);
         (void)unlinkat(d->run_dir_fd, "vswitchd.lock", 0);
     }
     sd_notify_close();
