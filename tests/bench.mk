@@ -12,3 +12,11 @@ $(BENCH_DIR)/kernels: tests/bench/kernels.c tests/bench/kernels_compute.c tests/
 $(BENCH_DIR)/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_CFLAGS) -o $@ $<
+
+.PHONY: bench bench-programs
+bench-programs: $(addprefix $(BENCH_DIR)/,kernels relay frames)
+bench: all bench-programs ## measures ours beside QEMU TCG, the kernel bridge, VDE and a bare relay (root); ROWS="boot compute" for some
+	@sh tools/deps.sh run bench
+	@sh tools/guest_image.sh --iperf
+	@unshare -nmpf --mount-proc --kill-child python3 tests/bench/bench.py --rounds $(or $(ROUNDS),5) $(BUILD) \
+	    $(or $(VSWITCH_CACHE),cache)/images $(ROWS)

@@ -10,7 +10,8 @@
  * them; that work is part of the write for both. Rounds alternate; medians.
  *
  *   tap_bench [-s BYTES] [-r ROUNDS] [-t MILLISECONDS] [-v] SWITCH [ARGUMENTS]
- *     SWITCH must make the taps ba and bb, e.g. build/tests/tap_switch ba bb
+ *     SWITCH must make the taps ba and bb, e.g. build/tests/tap_switch ba bb, or
+ *     build/vswitchd with a configuration that names them
  *     -v  the relay uses IFF_VNET_HDR, too
  */
 #include <errno.h>
@@ -100,8 +101,6 @@ static void relay(void)
     int set = epoll_create1(EPOLL_CLOEXEC);
     for (unsigned i = 0; i < 2; i++)
         epoll_ctl(set, EPOLL_CTL_ADD, fds[i], &(struct epoll_event){.events = EPOLLIN, .data.u32 = i});
-    printf("ready\n");
-    fflush(stdout);
     for (;;) {
         struct epoll_event events[2];
         int count = epoll_wait(set, events, 2, -1);
@@ -189,27 +188,36 @@ struct result {
     double rate; /* frames a second */
 };
 
+static bool is_up(int control, const char *name)
+{
+    struct ifreq request = {0};
+    strcpy(request.ifr_name, name);
+    return ioctl(control, SIOCGIFFLAGS, &request) == 0 && request.ifr_flags & IFF_UP && request.ifr_flags & IFF_RUNNING;
+}
+
+/* Starts the switch, or the relay, and waits for its taps. */
 static pid_t start(char **command)
 {
-    int ends[2];
-    char text[64];
-    if (pipe(ends) < 0)
-        die("pipe");
+    int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     pid_t pid = fork();
     if (pid == 0) {
+        int null = open("/dev/null", O_WRONLY);
         pin(1);
-        dup2(ends[1], STDOUT_FILENO);
-        close(ends[0]);
-        close(ends[1]);
+        dup2(null, STDOUT_FILENO);
         if (!command)
             relay();
         execvp(command[0], command);
         die(command[0]);
     }
-    close(ends[1]);
-    if (read(ends[0], text, sizeof(text)) <= 0)
-        die("the switch did not start");
-    close(ends[0]);
+    for (unsigned i = 0; !(is_up(control, TAP_A) && is_up(control, TAP_B)); i++) {
+        if (i == 500 || waitpid(pid, NULL, WNOHANG) == pid) {
+            kill(pid, SIGKILL);
+            die("the switch did not bring up its taps");
+        }
+        pause_ms(10);
+    }
+    close(control);
+    pause_ms(50);
     return pid;
 }
 

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The network half of `make bench`: taps on vswitchd and on its peers, and guests' TCP.
+
+bench.py has put us into namespaces of our own: the switch and its CPU 1 are there, the
+two ends of a path in the namespaces `a` and `b`.
+"""
+import json
+import os
+import signal
+import subprocess
+import time
+
+import bench_guest
+
+MAC_A, MAC_B = "02:aa:00:00:00:01", "02:aa:00:00:00:02"
+
+
+def sh(command, **options):
+    return subprocess.run(command, shell=isinstance(command, str), check=True, capture_output=True, text=True, **options)
+
+
+def wait_until(what, condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise RuntimeError(f"{what}: not within {seconds} s")
+        time.sleep(0.05)
+
+
+def link_exists(name, namespace=None):
+    at = ["ip"] + (["-n", namespace] if namespace else [])
+    return subprocess.run(at + ["link", "show", name], capture_output=True, check=False).returncode == 0
+
+
+class Switch:
+    """One switch under test, its two interfaces t0 and t1 (taps, or veths for the bridge)."""
+
+    def __init__(self, kind, build, scratch):
+        self.kind, self.build, self.scratch, self.process = kind, build, scratch, None
+        getattr(self, "start_" + kind)()
+        for name in ("t0", "t1"):
+            wait_until(f"{kind}: {name}", lambda n=name: link_exists(n))
+
+    def spawn(self, argv, **options):
+        self.process = subprocess.Popen(["taskset", "-c", "1", *argv], stdin=subprocess.PIPE,
+                                        stderr=open(f"{self.scratch}/{self.kind}.log", "a"), **options)
+
+    def start_vswitchd(self, ports=None, name="tap"):
+        config = f"{self.scratch}/{name}.json"
+        ports = ports or [{"name": "t0", "type": "tap"}, {"name": "t1", "type": "tap"}]
+        with open(config, "w") as f:
+            json.dump({"ports": ports}, f)
+        self.run_dir = f"{self.scratch}/run-{name}"
+        os.makedirs(self.run_dir, exist_ok=True)
+        self.spawn([f"{self.build}/vswitchd", "--config", config, "--run-dir", self.run_dir])
+
+    def start_relay(self):
+        self.spawn([f"{self.build}/bench/relay", "t0", "t1"], stdout=subprocess.DEVNULL)
+
+    def start_vde_switch(self):
+        self.spawn(["vde_switch", "-s", f"{self.scratch}/vde", "-tap", "t0", "-tap", "t1"], stdout=subprocess.DEVNULL)
+
+    def start_bridge(self):
+        sh("ip link add br0 type bridge && ip link set br0 up")
+        for name in ("t0", "t1"):
+            sh(f"ip link add {name} type veth peer name s{name} && ip link set s{name} master br0 && ip link set s{name} up")
+
+    def cpu_ns(self):
+        with open(f"/proc/{self.process.pid}/schedstat") as f:
+            return int(f.read().split()[0])
+
+    def stop(self):
+        if self.kind == "bridge":
+            sh("ip link del br0")
+        else:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        for name in ("t0", "t1"):
+            subprocess.run(["ip", "link", "del", name], capture_output=True, check=False)
+
+
+def frames(build, interface, destination, source, size, milliseconds):
+    out = sh(["taskset", "-c", "0", f"{build}/bench/frames", interface, destination, source, str(size), str(milliseconds)])
+    return int(out.stdout)
+
+
+def rx_packets(interface):
+    with open(f"/sys/class/net/{interface}/statistics/rx_packets") as f:
+        return int(f.read())
+
+
+def measure_frames(kind, build, scratch, size=60, milliseconds=1500):
+    """(CPU ns of the switch a frame, frames a second that came out)"""
+    switch = Switch(kind, build, scratch)
+    try:
+        for name in ("t0", "t1"):
+            sh(f"sysctl -qw net.ipv6.conf.{name}.disable_ipv6=1; ip link set {name} up")
+        time.sleep(0.3)
+        frames(build, "t1", MAC_A, MAC_B, 60, 20)
+        frames(build, "t0", MAC_B, MAC_A, size, 200)
+        before, cpu = rx_packets("t1"), switch.cpu_ns()
+        began = time.monotonic()
+        frames(build, "t0", MAC_B, MAC_A, size, milliseconds)
+        took = time.monotonic() - began
+        time.sleep(0.05)
+        passed = rx_packets("t1") - before
+        if passed < 1000:
+            raise RuntimeError(f"{kind}: only {passed} frames came out")
+        return (switch.cpu_ns() - cpu) / passed, passed / took
+    finally:
+        switch.stop()
+
+
+def iperf(client, server_up, address, seconds, reverse=False):
+    """Mbit/s of one TCP stream; `client` is the command prefix of the measuring end."""
+    wait_until("iperf3 server", server_up)
+    out = subprocess.run([*client, "iperf3", "-c", address, "-t", str(seconds), "-J", *(["-R"] if reverse else [])],
+                         capture_output=True, text=True, timeout=seconds + 30, check=False)
+    answer = json.loads(out.stdout)
+    if "error" in answer:
+        raise RuntimeError(f"iperf3: {answer['error']}")
+    return answer["end"]["sum_received"]["bits_per_second"] / 1e6
+
+
+def listening(prefix, port=5201):
+    out = subprocess.run([*prefix, "ss", "-Hltn", f"sport = :{port}"], capture_output=True, text=True, check=False)
+    return str(port) in out.stdout
+
+
+def measure_tcp(kind, build, scratch, seconds=3):
+    """Mbit/s between two network stacks through the switch."""
+    switch = Switch(kind, build, scratch)
+    server = None
+    try:
+        for name, end, address in (("t0", "a", "10.1.0.1"), ("t1", "b", "10.1.0.2")):
+            sh(f"ip netns add {end}; ip link set {name} netns {end}; ip -n {end} addr add {address}/24 dev {name};"
+               f"ip -n {end} link set {name} up; ip -n {end} link set lo up")
+        server = subprocess.Popen(["ip", "netns", "exec", "b", "iperf3", "-s"], stdout=subprocess.DEVNULL)
+        inside = ["ip", "netns", "exec", "a"]
+        return iperf(inside, lambda: listening(["ip", "netns", "exec", "b"]), "10.1.0.2", seconds)
+    finally:
+        if server:
+            server.kill()
+            server.wait()
+        subprocess.run("ip netns del a; ip netns del b", shell=True, capture_output=True, check=False)
+        switch.stop()
+
+
+QEMU_NICS = {"e1000": "e1000", "ne2000": "ne2k_pci"}
+OUR_NICS = {"e1000": "e1000", "ne2000": "rtl8029"}
+
+
+def measure_guest_tcp(maker, kind, nic, seconds=4):
+    """{"rx": Mbit/s host → guest, "tx": guest → host} of a guest's NIC over the tap t0."""
+    initrd = f"{maker.scratch}/iperf-initrd.gz"
+    bench_guest.pack([f"{maker.images}/initrd.gz", f"{maker.images}/iperf.gz",
+                      {"etc/vs.d/iperf": (0o644, b"iperf3 -s\npoweroff -f\n")}], initrd)
+    switch, guest = None, None
+    mac = "02:bb:00:00:00:01"
+    append = "vs.ip=10.2.0.2/24 vs.mode=iperf"
+    try:
+        if kind == "ours":
+            run_dir = f"{maker.scratch}/nic{maker.count}"
+            os.makedirs(run_dir, exist_ok=True)
+            guest = maker.start(kind, initrd, append, extra=["--nic", f"model={OUR_NICS[nic]},mac={mac}"])
+            socket = f"{maker.scratch}/bench{maker.count}/nic0.sock"
+            wait_until(socket, lambda: os.path.exists(socket))
+            switch = Switch.__new__(Switch)
+            switch.kind, switch.build, switch.scratch = "vswitchd", maker.build, maker.scratch
+            switch.start_vswitchd([{"name": "t0", "type": "tap"}, {"name": "g", "type": "vhost-user", "path": socket}],
+                                  f"guest{maker.count}")
+            wait_until("tap", lambda: link_exists("t0"))
+        else:
+            sh("ip tuntap add t0 mode tap vnet_hdr")
+            guest = maker.start(kind, initrd, append, extra=[
+                "-netdev", "tap,id=n,ifname=t0,script=no,downscript=no",
+                "-device", f"{QEMU_NICS[nic]},netdev=n,mac={mac}"])
+        sh("ip addr add 10.2.0.1/24 dev t0; ip link set t0 up")
+        if not guest.wait(r"vswitch-guest: ready", 120) or not guest.wait(r"Server listening", 60):
+            raise RuntimeError(f"{kind} {nic}: not ready; last: {guest.text[-400:]!r}")
+        return {"rx": iperf([], lambda: True, "10.2.0.2", seconds),
+                "tx": iperf([], lambda: True, "10.2.0.2", seconds, reverse=True)}
+    finally:
+        if guest:
+            guest.end()
+        if switch:
+            switch.stop()
+        subprocess.run(["ip", "link", "del", "t0"], capture_output=True, check=False)
