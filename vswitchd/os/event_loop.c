@@ -32,6 +32,9 @@ struct simple {
 
 struct event_timer {
     struct simple simple;
+    event_function *function;
+    void *context;
+    uint64_t deadline;
 };
 
 struct event_signal {
@@ -47,7 +50,7 @@ struct event_loop *event_loop_create(void)
     struct event_loop *loop = calloc(1, sizeof(*loop));
     struct event_config *config = event_config_new();
     if (loop && config) {
-        event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
+        /* Not EVENT_BASE_FLAG_PRECISE_TIMER: that is a timerfd_settime() each round, for a clock this file need not trust. */
         event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
         loop->base = event_base_new_with_config(config);
     }
@@ -164,10 +167,24 @@ static bool simple_init(struct simple *simple, struct event_loop *loop, int sign
     return simple->event != NULL;
 }
 
+/* libevent's clock is coarse: it may call some milliseconds early. */
+static void timer_fired(void *context)
+{
+    struct event_timer *timer = context;
+    if (event_loop_now(timer->simple.loop) < timer->deadline)
+        event_timer_set(timer, timer->deadline);
+    else
+        timer->function(timer->context);
+}
+
 struct event_timer *event_timer_create(struct event_loop *loop, event_function *function, void *context)
 {
     struct event_timer *timer = calloc(1, sizeof(*timer));
-    if (timer && !simple_init(&timer->simple, loop, -1, 0, function, context)) {
+    if (!timer)
+        return NULL;
+    timer->function = function;
+    timer->context = context;
+    if (!simple_init(&timer->simple, loop, -1, 0, timer_fired, timer)) {
         free(timer);
         return NULL;
     }
@@ -176,6 +193,7 @@ struct event_timer *event_timer_create(struct event_loop *loop, event_function *
 
 int event_timer_set(struct event_timer *timer, uint64_t deadline)
 {
+    timer->deadline = deadline;
     uint64_t now = event_loop_now(timer->simple.loop);
     uint64_t wait_us = deadline > now ? (deadline - now + 999) / 1000 : 0;
     struct timeval wait = {.tv_sec = (time_t)(wait_us / 1000000), .tv_usec = (suseconds_t)(wait_us % 1000000)};
