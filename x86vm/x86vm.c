@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include "x86vm/memory/io_bus.h"
+#include "x86vm/memory/watch.h"
 #include "x86vm/protection/protection.h"
 #include "x86vm/translate/mode.h"
 
@@ -205,16 +206,29 @@ static void handle_exit(struct translator *t, enum exit_reason reason)
     }
 }
 
+/* Instruction breakpoints come before their instruction, unless RF says that it is being resumed. */
+static void check_code_breakpoints(struct cpu *cpu)
+{
+    uint32_t hits = watch_code_hits(cpu, cpu->seg_base[CPU_CS] + cpu->eip);
+
+    if (hits && !(cpu->eflags & FLAG_RF))
+        cpu_fault_error(cpu, VEC_DB, hits);
+    cpu->eflags &= ~(uint32_t)FLAG_RF;
+}
+
 /* Runs from EIP until something needs the loop. */
 static void run_block(struct translator *t)
 {
     struct cpu *cpu = translator_cpu(t);
     bool trap = cpu->eflags & FLAG_TF;
-    uint32_t mode = t->mode | (t->single || trap ? MODE_SINGLE : 0);
+    bool alone = t->single || trap || cpu->watch_code;
+    uint32_t mode = t->mode | (alone ? MODE_SINGLE : 0);
     const struct lookup_entry *entry = &t->area->lookup[cpu->eip & (LOOKUP_ENTRIES - 1)];
     enum exit_reason reason;
 
     t->single = false;
+    if (cpu->watch_code)
+        check_code_breakpoints(cpu);
     if (!(mode & MODE_SINGLE) && entry->negated_key + (cpu->lookup_key & ~LOOKUP_POISON) + cpu->eip == 0) {
         reason = enter(t, entry->code);
     } else {
@@ -224,9 +238,10 @@ static void run_block(struct translator *t)
         reason = enter(t, block->entry);
     }
     handle_exit(t, reason);
-    if (trap) {
-        cpu->dr[6] |= 1u << 14;
-        cpu_fault(cpu, VEC_DB);
+    if (trap || cpu->watch_hits) {
+        uint32_t causes = cpu->watch_hits | (trap ? DR6_BS : 0);
+        cpu->watch_hits = 0;
+        cpu_fault_error(cpu, VEC_DB, causes);
     }
 }
 

@@ -9,3 +9,4 @@ $(eval $(call unit_test,test_port_queue,vswitchd/ports/port.c vswitchd/ports/por
 $(eval $(call unit_test,test_event_loop,vswitchd/os/event_loop.c,$(LIBS_EVENT)))
 $(eval $(call unit_test,test_datapath,vswitchd/datapath.c $(call srcs,vswitchd/core) vswitchd/ports/port.c vswitchd/ports/port_queue.c vswitchd/os/event_loop.c tests/fake/fake_port.c,$(LIBS_EVENT)))
 $(eval $(call unit_test,test_host_names,vswitchd/os/netlink.c vswitchd/os/event_loop.c vswitchd/os/log.c vswitchd/ports/port_tap.c vswitchd/ports/port.c vswitchd/ports/port_queue.c,$(LIBS_EVENT) $(LIBS_NL)))
+$(eval $(call unit_test,test_datapath_random,vswitchd/datapath.c $(call srcs,vswitchd/core) vswitchd/ports/port.c vswitchd/ports/port_queue.c vswitchd/os/event_loop.c tests/fake/fake_port.c,$(LIBS_EVENT)))

@@ -42,6 +42,8 @@ void cpu_reset(struct cpu *cpu)
     memset(cpu->dr, 0, sizeof cpu->dr);
     cpu->dr[6] = 0xffff0ff0;
     cpu->dr[7] = 0x400;
+    cpu->watch_data = cpu->watch_code = 0;
+    cpu->watch_hits = 0;
     cpu->sysenter_cs = cpu->sysenter_esp = cpu->sysenter_eip = 0;
     memset(cpu->msr_misc, 0, sizeof cpu->msr_misc);
     cpu->cpl = 0;

@@ -97,6 +97,8 @@ struct cpu {
     bool interrupt_shadow;     /* one instruction without interrupts (STI, MOV SS, POP SS) */
     bool mode_dirty;           /* CPL, CR0/3/4 or a segment changed: translate/ re-derives its mode */
     bool shutdown;             /* triple fault */
+    uint8_t watch_data, watch_code; /* enabled breakpoints DR0-3, one bit each: memory/watch.h */
+    uint32_t watch_hits;       /* data breakpoints hit by the instruction so far */
 
     /* --- interrupts from the platform --- */
     bool intr;                 /* level of the PIC's INTR output */

@@ -18,6 +18,7 @@
 #include "x86vm/memory/io_bus.h"
 #include "x86vm/memory/paging.h"
 #include "x86vm/memory/phys.h"
+#include "x86vm/memory/watch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +151,8 @@ static uint64_t fill(struct cpu *cpu, struct view *view, uint32_t linear, enum v
                      const struct paging_result *walk)
 {
     if (!phys_is_ram(cpu->phys, walk->physical))
+        return 0;
+    if (cpu->watch_data && access != VIEW_FOR_EXEC && watch_page(cpu, linear))
         return 0;
     uint32_t page = linear >> PAGE_SHIFT, physical_page = walk->physical >> PAGE_SHIFT;
     uint64_t addend = addend_of(cpu, walk->physical, linear);
@@ -359,6 +362,8 @@ static void read_place(struct cpu *cpu, const struct place *place, void *buffer,
 {
     if (place->host)
         copy(buffer, place->host, size);
+    else if (phys_is_ram(cpu->phys, place->physical))
+        phys_dma_read(cpu->phys, place->physical, buffer, size);
     else
         io_mmio_read(cpu->io, place->physical, buffer, size);
 }
@@ -376,6 +381,8 @@ static void write_place(struct cpu *cpu, const struct place *place, const void *
 void view_read(struct cpu *cpu, uint32_t linear, void *buffer, uint32_t size, bool user)
 {
     uint32_t first_size = left_in_page(linear, size);
+    if (cpu->watch_data)
+        cpu->watch_hits |= watch_data_hits(cpu, linear, size, false);
     struct place first = find_place(cpu, linear, VIEW_FOR_READ, user);
     if (first_size == size) {
         read_place(cpu, &first, buffer, size);
@@ -389,6 +396,8 @@ void view_read(struct cpu *cpu, uint32_t linear, void *buffer, uint32_t size, bo
 void view_write(struct cpu *cpu, uint32_t linear, const void *buffer, uint32_t size, bool user)
 {
     uint32_t first_size = left_in_page(linear, size);
+    if (cpu->watch_data)
+        cpu->watch_hits |= watch_data_hits(cpu, linear, size, true);
     struct place first = find_place(cpu, linear, VIEW_FOR_WRITE, user);
     if (first_size == size) {
         write_place(cpu, &first, buffer, size);

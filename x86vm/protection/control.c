@@ -9,6 +9,8 @@
 #include "x86vm/protection/descriptor.h"
 #include "x86vm/protection/protection.h"
 
+#include "x86vm/memory/watch.h"
+
 #define CR0_WRITABLE \
     (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 
@@ -167,6 +169,7 @@ void protection_write_dr(struct cpu *cpu, unsigned index, uint32_t value)
         value = (value & (uint32_t)DR7_WRITABLE) | DR7_FIXED;
     cpu->dr[index] = value;
     cpu->mode_dirty = true;
+    watch_update(cpu);
 }
 
 /* --- the rest --- */

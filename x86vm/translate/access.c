@@ -227,7 +227,8 @@ static void cold_path(struct build *b, const struct access *a, const struct shap
     uint32_t number = blocks_new_site(b->t, &site);
 
     *site = (struct site){ .eip = b->insn->eip, .size = a->size, .read = a->read, .write = a->write, .seg = a->seg,
-                           .checked = a->checked, .must_align = must_be_aligned(b->insn, a->size), .waits = waits(b->insn), .block = b->block, .hot = s->direct, .after = s->after };
+                           .checked = a->checked, .must_align = must_be_aligned(b->insn, a->size), .waits = waits(b->insn),
+                           .may_not_write = a->write && b->insn->unit == INSN_UNIT_X87, .block = b->block, .hot = s->direct, .after = s->after };
     blocks_map_cold(b->t, b->insn->eip);
     if (s->rcx_in_r11)
         emit_mov64(e, RCX, R11);

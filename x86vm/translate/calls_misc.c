@@ -6,18 +6,18 @@
 #include "x86vm/translate/calls.h"
 #include "x86vm/translate/operand.h"
 
+static int32_t bound_of(uint32_t value, unsigned size)
+{
+    return size == 2 ? (int16_t)value : (int32_t)value;
+}
+
+/* The lower bound decides before the upper one is read. */
 enum call_result calls_bound(struct cpu *cpu, const struct insn *insn)
 {
     unsigned size = insn->opsize;
-    int32_t low = (int32_t)operand_load(cpu, insn, 0, size), high = (int32_t)operand_load(cpu, insn, size, size);
-    int32_t index = (int32_t)operand_reg(cpu, insn_reg(insn), size);
+    int32_t index = bound_of(operand_reg(cpu, insn_reg(insn), size), size);
 
-    if (size == 2) {
-        low = (int16_t)low;
-        high = (int16_t)high;
-        index = (int16_t)index;
-    }
-    if (index < low || index > high)
+    if (index < bound_of(operand_load(cpu, insn, 0, size), size) || index > bound_of(operand_load(cpu, insn, size, size), size))
         cpu_fault(cpu, VEC_BR);
     return CALL_NEXT;
 }

@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "x86vm/memory/watch.h"
 #include "x86vm/protection/protection.h"
 #include "x86vm/translate/mode.h"
 #include "x86vm/translate/translator.h"
@@ -28,8 +29,13 @@ static bool x87_exception_pending(void)
 
 static uint32_t linear_address(struct cpu *cpu, const struct site *site, uint32_t address)
 {
-    if (!site->checked)
+    if (!site->checked) {
+        /* Flat, but nothing may reach past the segment's last byte and around. */
+        uint32_t offset = address - cpu->seg_base[site->seg];
+        if (offset + (site->size - 1u) < offset)
+            cpu_fault_error(cpu, site->seg == CPU_SS ? VEC_SS : VEC_GP, 0);
         return address;
+    }
     return protection_segment_address(cpu, site->seg, address, site->size, site->write);
 }
 
@@ -64,17 +70,31 @@ static void guard_own_code(struct translator *t, const struct site *site, uint32
     longjmp(*cpu->fault_env, 2);
 }
 
+/* An access that trips a data breakpoint is run again alone: #DB comes
+ * directly behind its instruction. */
+static void guard_watched(struct translator *t, const struct site *site, uint32_t linear)
+{
+    struct cpu *cpu = translator_cpu(t);
+
+    if (site->block->mode & MODE_SINGLE || !watch_data_hits(cpu, linear, site->size, site->write))
+        return;
+    t->single = true;
+    longjmp(*cpu->fault_env, 2);
+}
+
 static void through_bounce(struct translator *t, const struct site *site, uint32_t linear, uint32_t address)
 {
     struct cpu *cpu = translator_cpu(t);
     uint8_t *buffer = cpu->bounce + (linear & 63); /* keeps the alignment that SSE checks */
     bool user = cpu->cpl == 3;
 
+    if (cpu->watch_data)
+        guard_watched(t, site, linear);
     if (site->write) {
         view_check_write(cpu, linear, site->size, user);
         guard_own_code(t, site, linear, user);
     }
-    if (site->read)
+    if (site->read || site->may_not_write)
         view_read(cpu, linear, buffer, site->size, user);
     cpu->scratch[ADDEND] = (uint64_t)(uintptr_t)buffer - address;
     cpu->scratch[GO_ON] = site->bounce;
@@ -126,7 +146,7 @@ int runtime_call(struct cpu *cpu, uint32_t number)
     cpu->eip = call->insn.eip;
     t->counters.helper_calls++;
     result = call->function(cpu, &call->insn);
-    if (result == CALL_NEXT && (call->block->dead || (cpu->mode_dirty && mode_changed(t, call->block->mode_mask)))) {
+    if (result == CALL_NEXT && (call->block->dead || cpu->watch_hits || cpu->watch_code || (cpu->mode_dirty && mode_changed(t, call->block->mode_mask)))) {
         cpu->eip = call->insn.eip + call->insn.length;
         result = CALL_EXIT;
     }

@@ -104,6 +104,7 @@ struct site {
     uint8_t seg;             /* enum cpu_seg */
     bool checked;            /* the segment is SEG_CHECKED: R9 is an offset, not linear */
     bool must_align;         /* 16-aligned, else #GP */
+    bool may_not_write;      /* an x87 store, which an unmasked exception cancels */
     bool waits;              /* a pending x87 exception comes first */
     struct block *block;
     uint64_t hot, bounce, after; /* where to go on: direct, through the bounce buffer, past the access */
