@@ -89,8 +89,7 @@ def frames(build, interface, destination, source, size, milliseconds):
 
 
 def rx_packets(interface):
-    with open(f"/sys/class/net/{interface}/statistics/rx_packets") as f:
-        return int(f.read())
+    return json.loads(sh(["ip", "-j", "-s", "link", "show", interface]).stdout)[0]["stats64"]["rx"]["packets"]
 
 
 def measure_frames(kind, build, scratch, size=60, milliseconds=1500):
