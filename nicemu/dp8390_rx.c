@@ -126,7 +126,6 @@ static enum nic_rx_result deliver(struct dp8390 *d, const uint8_t *frame, size_t
         return miss(d, ISR_OVW | ISR_RXE);
     case FULL:
         d->waiting = true;
-        d->nic.counters.rx_dropped_full++;
         return NIC_RX_FULL;
     case ROOM:
         break;

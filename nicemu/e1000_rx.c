@@ -336,7 +336,6 @@ static void prepare(struct e1000 *e, struct delivery *d, const struct nic_offloa
 static enum nic_rx_result refuse(struct e1000 *e)
 {
     e->rx.waiting = true;
-    e->nic.counters.rx_dropped_full++;
     e1000_count(e, E1000_RNBC, 1);
     return NIC_RX_FULL;
 }

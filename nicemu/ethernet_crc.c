@@ -8,6 +8,7 @@
 #include "nicemu/ethernet_crc.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 static const uint32_t nibble_table[16] = {
     0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
@@ -27,7 +28,7 @@ static uint32_t crc_nibbles(uint32_t crc, const uint8_t *data, size_t size)
 #if defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
 
-#define FOLD_MIN 64u
+#define FOLD_MIN 16u
 
 /* x^n mod P, bit-reflected, for folding across 64 and 16 bytes, and for the
  * reduction of 128 to 64 to 32 bits (Barrett's constants last). */
@@ -56,14 +57,13 @@ static uint32_t crc_reduce(__m128i x)
     return (uint32_t)_mm_extract_epi32(_mm_xor_si128(x, t), 1);
 }
 
-/* `size` is a multiple of 16 and at least 64. */
+/* Four lanes of 16 bytes; `x` stands for what came before. `size` is at least 64. */
 __attribute__((target("pclmul,sse4.1")))
-static uint32_t crc_fold(uint32_t crc, const uint8_t *data, size_t size)
+static __m128i fold_lanes(__m128i x, const uint8_t *data, size_t size)
 {
     const __m128i fold64 = _mm_set_epi64x(0x1c6e41596, 0x154442bd4);
     const __m128i fold16 = _mm_set_epi64x(0x0ccaa009e, 0x1751997d0);
-    __m128i a = _mm_xor_si128(LOAD(data), _mm_cvtsi32_si128((int)crc));
-    __m128i b = LOAD(data + 16), c = LOAD(data + 32), d = LOAD(data + 48);
+    __m128i a = FOLD(x, fold16, LOAD(data)), b = LOAD(data + 16), c = LOAD(data + 32), d = LOAD(data + 48);
 
     for (data += 64, size -= 64; size >= 64; data += 64, size -= 64) {
         a = FOLD(a, fold64, LOAD(data));
@@ -73,10 +73,35 @@ static uint32_t crc_fold(uint32_t crc, const uint8_t *data, size_t size)
     }
     a = FOLD(a, fold16, b);
     a = FOLD(a, fold16, c);
-    a = FOLD(a, fold16, d);
+    return FOLD(a, fold16, d);
+}
+
+/* `size` is at least 16. The CRC so far is added to the first four bytes; zeros
+ * before them then change nothing, and fill the first block up. */
+__attribute__((target("pclmul,sse4.1")))
+static uint32_t crc_fold(uint32_t crc, const uint8_t *data, size_t size)
+{
+    const __m128i fold16 = _mm_set_epi64x(0x0ccaa009e, 0x1751997d0);
+    uint8_t head[32] = { 0 };
+    size_t odd = size & 15;
+    uint32_t first;
+
+    memcpy(head + 16 - odd, data, odd);
+    memcpy(head + 16, data + odd, 16);
+    memcpy(&first, head + 16 - odd, sizeof first);
+    first ^= crc;
+    memcpy(head + 16 - odd, &first, sizeof first);
+    __m128i x = FOLD(LOAD(head), fold16, LOAD(head + 16));
+    data += odd + 16;
+    size -= odd + 16;
+    if (size >= 64) {
+        x = fold_lanes(x, data, size);
+        data += size & ~(size_t)63;
+        size &= 63;
+    }
     for (; size >= 16; data += 16, size -= 16)
-        a = FOLD(a, fold16, LOAD(data));
-    return crc_reduce(a);
+        x = FOLD(x, fold16, LOAD(data));
+    return crc_reduce(x);
 }
 
 static bool can_fold(void)
@@ -91,12 +116,7 @@ static uint32_t crc_fold(uint32_t crc, const uint8_t *data, size_t size) { retur
 
 uint32_t ethernet_crc_update(uint32_t crc, const void *data, size_t size)
 {
-    const uint8_t *bytes = data;
-    if (size >= FOLD_MIN && can_fold()) {
-        size_t folded = size & ~(size_t)15;
-        crc = crc_fold(crc, bytes, folded);
-        bytes += folded;
-        size -= folded;
-    }
-    return crc_nibbles(crc, bytes, size);
+    if (size >= FOLD_MIN && can_fold())
+        return crc_fold(crc, data, size);
+    return crc_nibbles(crc, data, size);
 }

@@ -199,7 +199,7 @@ static void eeprom(void)
 
 static uint16_t phy(unsigned number)
 {
-    wr(E1000_MDIC, 0x08000000 | 1u << 21 | number << 16);
+    wr(E1000_MDIC, 0x08000000 | 1u << 21 | number << 16 | 0x5555); /* data of a read is not looked at */
     CU_ASSERT_TRUE(rd(E1000_MDIC) & 0x10000000);
     return (uint16_t)rd(E1000_MDIC);
 }

@@ -233,6 +233,12 @@ static void checksum_status(void)
     CU_ASSERT_EQUAL(rx_get(5).status & 0x64, 0x60);
     CU_ASSERT_EQUAL(rx_get(5).errors, 0);
     CU_ASSERT_EQUAL(memcmp(rx_buffer(5), frame, size), 0);
+    wr(E1000_RXCSUM, RXCSUM_IPOFLD); /* each of the two bits for its own */
+    give(frame, size);
+    CU_ASSERT_EQUAL(rx_get(6).status & 0x64, 0x40);
+    wr(E1000_RXCSUM, RXCSUM_TUOFLD);
+    give(frame, size);
+    CU_ASSERT_EQUAL(rx_get(7).status & 0x64, 0x20);
     offload.csum_start = 5000; /* nonsense from the network: no harm */
     CU_ASSERT_EQUAL(nic_receive(host.nic, open, size, &offload, host.now), NIC_RX_TAKEN);
 }
@@ -265,6 +271,23 @@ static void whole_frame_or_nothing(void)
     CU_ASSERT_EQUAL(host.ready, 1);
     CU_ASSERT_EQUAL(give(make_frame(9000), 9000), NIC_RX_TAKEN);
     CU_ASSERT_EQUAL(rd(E1000_RDH), 5);
+}
+
+/* A frame whose descriptors lie on both sides of the ring's end. */
+static void around_the_end(void)
+{
+    e1000_open(RCTL_EN | RCTL_LPE);
+    for (unsigned i = 0; i < RING - 2; i++)
+        give(make_frame(60), 60);
+    rx_give(10);
+    CU_ASSERT_EQUAL(give(make_frame(5000), 5000), NIC_RX_TAKEN);
+    CU_ASSERT_EQUAL(rd(E1000_RDH), 1);
+    CU_ASSERT_EQUAL(rx_get(RING - 2).status & DD_EOP, 1);
+    CU_ASSERT_EQUAL(rx_get(RING - 1).status & DD_EOP, 1);
+    CU_ASSERT_EQUAL(rx_get(0).status & DD_EOP, DD_EOP);
+    CU_ASSERT_EQUAL(rx_get(0).size, 5004 - 4096);
+    CU_ASSERT_EQUAL(memcmp(rx_buffer(RING - 1), make_frame(5000) + 2048, 2048), 0);
+    CU_ASSERT_EQUAL(memcmp(rx_buffer(0), make_frame(5000) + 4096, 5000 - 4096), 0);
 }
 
 static void never_fits(void)
@@ -388,6 +411,7 @@ int main(void)
         { "checksum status", checksum_status },
         { "full ring", full_ring },
         { "a frame whole or not at all", whole_frame_or_nothing },
+        { "a frame around the ring's end", around_the_end },
         { "a frame that never fits", never_fits },
         { "waiting ends with a reset", waiting_ends_with_reset },
         { "descriptors are read once", prefetch },
