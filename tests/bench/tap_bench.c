@@ -188,21 +188,32 @@ struct result {
     double rate; /* frames a second */
 };
 
+/* Whether an interface is there and up; some switches leave the latter to others. */
 static bool is_up(int control, const char *name)
 {
     struct ifreq request = {0};
     strcpy(request.ifr_name, name);
-    return ioctl(control, SIOCGIFFLAGS, &request) == 0 && request.ifr_flags & IFF_UP && request.ifr_flags & IFF_RUNNING;
+    if (ioctl(control, SIOCGIFFLAGS, &request) < 0)
+        return false;
+    if (request.ifr_flags & IFF_UP)
+        return request.ifr_flags & IFF_RUNNING;
+    request.ifr_flags |= IFF_UP;
+    ioctl(control, SIOCSIFFLAGS, &request);
+    return false;
 }
 
 /* Starts the switch, or the relay, and waits for its taps. */
 static pid_t start(char **command)
 {
+    static int input[2]; /* stays open: vde_switch ends when its console does */
     int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (!input[1] && pipe2(input, O_CLOEXEC) < 0)
+        die("pipe");
     pid_t pid = fork();
     if (pid == 0) {
         int null = open("/dev/null", O_WRONLY);
         pin(1);
+        dup2(input[0], STDIN_FILENO);
         dup2(null, STDOUT_FILENO);
         if (!command)
             relay();
