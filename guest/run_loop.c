@@ -210,10 +210,14 @@ static uint64_t next_deadline(struct run_loop *l, uint64_t now)
 
 static void set_timer(struct run_loop *l, uint64_t at)
 {
-    const struct itimerspec spec = { .it_value = { .tv_sec = (time_t)(at / NS_PER_S), .tv_nsec = (long)(at % NS_PER_S) } };
+    struct itimerspec spec = { .it_value = { 0, 0 } }; /* off */
 
     if (at == l->timer_at)
         return;
+    if (at != PC_NEVER) {
+        spec.it_value.tv_sec = (time_t)(at / NS_PER_S);
+        spec.it_value.tv_nsec = (long)(at % NS_PER_S);
+    }
     l->timer_at = at;
     timer_settime(l->timer, TIMER_ABSTIME, &spec, NULL);
 }
@@ -260,6 +264,7 @@ static void sleep_halted(struct run_loop *l)
         timeout.tv_nsec = (long)((deadline - now) % NS_PER_S);
     }
     count = collect_fds(l, fds);
+    set_timer(l, PC_NEVER); /* its signal would come when the sleep ends anyway, and costs more than this call */
     if (ppoll(fds, count, &timeout, NULL) > 0)
         l->check_fds = true;
     l->running_since = pc_now(l->parts.pc);
