@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ * The command line of vswitch-guest: what is taken, what is refused and why.
+ */
+#include "guest/options.h"
+
+#include <CUnit/Basic.h>
+#include <string.h>
+
+static struct options options;
+static char error[256];
+
+static bool parse(int argc, const char *const *argv)
+{
+    char *copy[32];
+
+    copy[0] = (char *)"vswitch-guest";
+    for (int i = 0; i < argc; i++)
+        copy[i + 1] = (char *)argv[i];
+    copy[argc + 1] = NULL;
+    error[0] = 0;
+    return options_parse(&options, argc + 1, copy, error, sizeof error);
+}
+
+#define PARSE(...) parse(sizeof((const char *[]){ __VA_ARGS__ }) / sizeof(char *), (const char *[]){ __VA_ARGS__ })
+#define REFUSED(what, ...) \
+    do { \
+        CU_ASSERT_FALSE(PARSE("--name", "a", "--kernel", "k", __VA_ARGS__)); \
+        CU_ASSERT_PTR_NOT_NULL(strstr(error, what)); \
+    } while (0)
+
+static void test_good(void)
+{
+    CU_ASSERT_TRUE(PARSE("--name", "alice", "--kernel", "vmlinuz", "--initrd", "i", "--append", "console=ttyS0",
+                         "--memory", "256", "--unpack", "--debug-exit", "--console", "stdio", "--run-dir", "/r",
+                         "--nic", "model=e1000,mac=02:00:00:00:00:0a,socket=up.sock", "--nic", "model=ne2000"));
+    CU_ASSERT_STRING_EQUAL(options.name, "alice");
+    CU_ASSERT_EQUAL(options.memory_mib, 256);
+    CU_ASSERT_TRUE(options.unpack && options.debug_exit && options.console_stdio && !options.no_sandbox);
+    CU_ASSERT_EQUAL(options.nic_count, 2);
+    CU_ASSERT_STRING_EQUAL(options.nic[0].model, "e1000");
+    CU_ASSERT_EQUAL(options.nic[0].mac[5], 10);
+    CU_ASSERT_STRING_EQUAL(options.nic[0].socket, "up.sock");
+    CU_ASSERT_STRING_EQUAL(options.nic[1].socket, "nic1.sock");
+    CU_ASSERT_NOT_EQUAL(options.nic[1].mac[5], options.nic[0].mac[5]);
+    CU_ASSERT_TRUE(PARSE("--name", "a", "--kernel", "k"));
+    CU_ASSERT_EQUAL(options.memory_mib, 128);
+    CU_ASSERT_EQUAL(options.nic_count, 0);
+    CU_ASSERT_TRUE(PARSE("--help"));
+    CU_ASSERT_TRUE(options.help);
+}
+
+static void test_bad(void)
+{
+    CU_ASSERT_FALSE(PARSE("--kernel", "k"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(error, "--name"));
+    CU_ASSERT_FALSE(PARSE("--name", "a"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(error, "--kernel"));
+    CU_ASSERT_FALSE(PARSE("--name", "../x", "--kernel", "k"));
+    CU_ASSERT_FALSE(PARSE("--name", "", "--kernel", "k"));
+    REFUSED("--frobnicate", "--frobnicate");
+    REFUSED("extra", "extra");
+    REFUSED("--memory", "--memory", "3");
+    REFUSED("--memory", "--memory", "99999");
+    REFUSED("--memory", "--memory", "-5");
+    REFUSED("--memory", "--memory", "12x");
+    REFUSED("--console", "--console", "vga");
+}
+
+static void test_bad_nics(void)
+{
+    REFUSED("no model", "--nic", "mac=02:00:00:00:00:01");
+    REFUSED("station", "--nic", "model=e1000,mac=03:00:00:00:00:01");
+    REFUSED("station", "--nic", "model=e1000,mac=02:00:00:00:00");
+    REFUSED("station", "--nic", "model=e1000,mac=02:00:00:00:00:01x");
+    REFUSED("colour", "--nic", "model=e1000,colour=red");
+    REFUSED("KEY=VALUE", "--nic", "e1000");
+    REFUSED("plain file name", "--nic", "model=e1000,socket=../../x");
+    REFUSED("plain file name", "--nic", "model=e1000,socket=");
+    REFUSED("bad model", "--nic", "model=0123456789abcdef0123");
+    REFUSED("two NICs", "--nic", "model=e1000,socket=a", "--nic", "model=e1000,socket=a");
+    REFUSED("more than", "--nic", "model=a", "--nic", "model=a", "--nic", "model=a", "--nic", "model=a", "--nic",
+            "model=a", "--nic", "model=a", "--nic", "model=a", "--nic", "model=a", "--nic", "model=a");
+}
+
+int main(void)
+{
+    CU_pSuite suite;
+    unsigned failures;
+
+    CU_initialize_registry();
+    suite = CU_add_suite("guest options", NULL, NULL);
+    CU_ADD_TEST(suite, test_good);
+    CU_ADD_TEST(suite, test_bad);
+    CU_ADD_TEST(suite, test_bad_nics);
+    CU_basic_run_tests();
+    failures = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    return failures != 0;
+}

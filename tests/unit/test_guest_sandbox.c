@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ * The closed door: one child for each forbidden call, and each is killed by
+ * it; a child that makes the calls a guest needs lives. Also the waker, which
+ * must go on behind the door.
+ */
+#include "guest/sandbox.h"
+#include "guest/waker.h"
+
+#include <CUnit/Basic.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void close_door(void)
+{
+    const char *what = "";
+    char report[128];
+
+    sandbox_enter_namespaces(report, sizeof report);
+    if (sandbox_close_door(&what))
+        _exit(99);
+}
+
+static int in_child(void (*work)(void))
+{
+    int status = -1;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        alarm(20);
+        work();
+        syscall(SYS_exit_group, 0);
+    }
+    waitpid(pid, &status, 0);
+    return status;
+}
+
+#define FORBIDDEN(name, ...) static void call_##name(void) { close_door(); __VA_ARGS__; }
+
+FORBIDDEN(socket, syscall(SYS_socket, AF_UNIX, SOCK_STREAM, 0))
+FORBIDDEN(connect, syscall(SYS_connect, 0, "", 0))
+FORBIDDEN(bind, syscall(SYS_bind, 0, "", 0))
+FORBIDDEN(socketpair, syscall(SYS_socketpair, 0, 0, 0, 0))
+FORBIDDEN(open, syscall(SYS_open, "/", O_RDONLY))
+FORBIDDEN(openat, syscall(SYS_openat, AT_FDCWD, "/", O_RDONLY))
+FORBIDDEN(execve, syscall(SYS_execve, "/bin/true", NULL, NULL))
+FORBIDDEN(fork, syscall(SYS_fork))
+FORBIDDEN(clone, syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0))
+FORBIDDEN(clone3, syscall(SYS_clone3, NULL, 0))
+FORBIDDEN(ptrace, syscall(SYS_ptrace, 0, 0, 0, 0))
+FORBIDDEN(kill, syscall(SYS_kill, 1, 0))
+FORBIDDEN(tgkill_other, syscall(SYS_tgkill, 1, 1, 0))
+FORBIDDEN(memfd, syscall(SYS_memfd_create, "x", 0))
+FORBIDDEN(mmap_exec, mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))
+FORBIDDEN(mprotect_exec, syscall(SYS_mprotect, 0x10000, 4096, PROT_READ | PROT_WRITE | PROT_EXEC))
+FORBIDDEN(unshare, syscall(SYS_unshare, CLONE_NEWNET))
+FORBIDDEN(mount, syscall(SYS_mount, 0, 0, 0, 0, 0))
+FORBIDDEN(process_vm, syscall(SYS_process_vm_readv, 1, 0, 0, 0, 0, 0))
+FORBIDDEN(io_uring, syscall(SYS_io_uring_setup, 1, NULL))
+FORBIDDEN(bpf, syscall(SYS_bpf, 0, NULL, 0))
+FORBIDDEN(prctl, syscall(SYS_prctl, PR_SET_DUMPABLE, 1))
+FORBIDDEN(ioctl, syscall(SYS_ioctl, 0, 0, 0))
+FORBIDDEN(foreign_abi, __asm__ volatile("int $0x80" : : "a"(20), "b"(0) : "memory")) /* i386 getpid */
+
+static void test_forbidden(void)
+{
+    static const struct { const char *name; void (*call)(void); } calls[] = {
+        { "socket", call_socket }, { "connect", call_connect }, { "bind", call_bind }, { "socketpair", call_socketpair },
+        { "open", call_open }, { "openat", call_openat }, { "execve", call_execve }, { "fork", call_fork },
+        { "clone", call_clone }, { "clone3", call_clone3 }, { "ptrace", call_ptrace }, { "kill", call_kill },
+        { "tgkill of another", call_tgkill_other }, { "memfd_create", call_memfd },
+        { "mmap PROT_EXEC", call_mmap_exec }, { "mprotect PROT_EXEC", call_mprotect_exec },
+        { "unshare", call_unshare }, { "mount", call_mount }, { "process_vm_readv", call_process_vm },
+        { "io_uring_setup", call_io_uring }, { "bpf", call_bpf }, { "prctl", call_prctl }, { "ioctl", call_ioctl },
+        { "int 0x80", call_foreign_abi },
+    };
+
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        int status = in_child(calls[i].call);
+        bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
+        if (!killed)
+            fprintf(stderr, "%s was not killed: status %#x\n", calls[i].name, status);
+        CU_ASSERT_TRUE(killed);
+    }
+}
+
+static int event = -1, answer = -1;
+
+static void on_wake(void *opaque)
+{
+    const uint64_t one = 1;
+    ssize_t done = write(answer, &one, sizeof one);
+
+    (void)opaque;
+    (void)done;
+}
+
+/* What a guest's life is made of; any failure is an exit code. */
+static void live(void)
+{
+    struct pollfd fd;
+    struct timespec second = { 2, 0 };
+    struct waker *waker;
+    const uint64_t one = 1;
+    uint64_t value;
+    uint8_t *memory;
+
+    event = eventfd(0, EFD_NONBLOCK);
+    answer = eventfd(0, EFD_NONBLOCK);
+    if (waker_start(on_wake, NULL, &waker))
+        _exit(10);
+    close_door();
+    memory = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED || mprotect(memory, 4096, PROT_READ) || madvise(memory, 1 << 20, MADV_DONTNEED))
+        _exit(12);
+    free(realloc(malloc(3 << 20), 9 << 20));
+    for (unsigned round = 0; round < 3; round++) { /* the waker fires once each time it is armed */
+        fd = (struct pollfd){ .fd = event, .events = POLLIN };
+        waker_arm(waker, &fd, 1);
+        if (write(event, &one, sizeof one) != sizeof one)
+            _exit(13);
+        fd = (struct pollfd){ .fd = answer, .events = POLLIN };
+        if (ppoll(&fd, 1, &second, NULL) != 1)
+            _exit(14);
+        if (waker_is_armed(waker) || read(answer, &value, 8) != 8 || value != 1 || read(event, &value, 8) != 8)
+            _exit(15);
+    }
+    fd = (struct pollfd){ .fd = event, .events = POLLIN };
+    waker_arm(waker, &fd, 1);
+    waker_disturb(waker);
+    fd = (struct pollfd){ .fd = answer, .events = POLLIN };
+    if (ppoll(&fd, 1, &second, NULL) != 1 || waker_is_armed(waker))
+        _exit(16);
+}
+
+static void test_allowed(void)
+{
+    int status = in_child(live);
+
+    CU_ASSERT_TRUE(WIFEXITED(status));
+    CU_ASSERT_EQUAL(WEXITSTATUS(status), 0);
+}
+
+/* The filter covers the waker's thread, too: it was there before the door closed. */
+static void wake_and_open(void *opaque)
+{
+    (void)opaque;
+    syscall(SYS_openat, AT_FDCWD, "/", O_RDONLY);
+}
+
+static void other_thread_opens(void)
+{
+    struct timespec second = { 2, 0 };
+    struct waker *waker;
+    struct pollfd fd;
+
+    if (waker_start(wake_and_open, NULL, &waker))
+        _exit(10);
+    event = eventfd(1, EFD_NONBLOCK);
+    close_door();
+    fd = (struct pollfd){ .fd = event, .events = POLLIN };
+    waker_arm(waker, &fd, 1);
+    ppoll(NULL, 0, &second, NULL);
+}
+
+static void test_all_threads(void)
+{
+    int status = in_child(other_thread_opens);
+
+    CU_ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+}
+
+static void test_privileges(void)
+{
+    char text[4096] = "";
+    int pipe_fds[2], status;
+    ssize_t got;
+    pid_t pid;
+
+    CU_ASSERT_EQUAL_FATAL(pipe(pipe_fds), 0);
+    pid = fork();
+    if (pid == 0) { /* /proc is opened before the door closes, and read behind it */
+        int fd = open("/proc/self/status", O_RDONLY);
+        char buffer[4096];
+        close_door();
+        got = read(fd, buffer, sizeof buffer);
+        status = got > 0 && write(pipe_fds[1], buffer, (size_t)got) == got ? 0 : 1;
+        syscall(SYS_exit_group, status);
+    }
+    waitpid(pid, &status, 0);
+    CU_ASSERT_EQUAL(status, 0);
+    got = read(pipe_fds[0], text, sizeof text - 1);
+    CU_ASSERT_TRUE(got > 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "NoNewPrivs:\t1"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "Seccomp:\t2"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "CapInh:\t0000000000000000"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "CapPrm:\t0000000000000000"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "CapEff:\t0000000000000000"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "CapAmb:\t0000000000000000"));
+    close(pipe_fds[0]);
+    close(pipe_fds[1]);
+}
+
+int main(void)
+{
+    CU_pSuite suite;
+    unsigned failures;
+
+    CU_initialize_registry();
+    suite = CU_add_suite("guest sandbox", NULL, NULL);
+    CU_ADD_TEST(suite, test_forbidden);
+    CU_ADD_TEST(suite, test_allowed);
+    CU_ADD_TEST(suite, test_all_threads);
+    CU_ADD_TEST(suite, test_privileges);
+    CU_basic_run_tests();
+    failures = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    return failures != 0;
+}
