@@ -72,6 +72,9 @@ static void reset(struct nic *nic, uint64_t now)
     REG(e, IMS) = 0;
     e1000_phy_reset(e);
     e1000_device_reset(e);
+    if (e->armed)
+        nic->host.set_timer(nic->host.opaque, 0);
+    e->armed = 0;
 }
 
 static uint32_t read_io(struct e1000 *e, uint32_t offset)

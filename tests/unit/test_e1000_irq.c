@@ -196,6 +196,24 @@ static void reset_clears_timers(void)
     CU_ASSERT_EQUAL(rd(E1000_ICR), 0);
 }
 
+/* A system reset in the middle of a delay: the next delay needs the timer again. */
+static void power_reset_forgets_the_timer(void)
+{
+    open_quiet();
+    wr(E1000_RDTR, 0xffff);
+    give();
+    CU_ASSERT_TRUE(host.deadline > 0);
+    nic_reset(host.nic, host.now);
+    CU_ASSERT_EQUAL(host.deadline, 0);
+    wr(E1000_RDBAL, RX_RING);
+    wr(E1000_RDLEN, RING * 16);
+    wr(E1000_RDT, RING - 1);
+    wr(E1000_RCTL, RCTL_EN);
+    wr(E1000_RDTR, 0xffff);
+    give();
+    CU_ASSERT_TRUE(host.deadline > 0);
+}
+
 int main(void)
 {
     static const CU_TestInfo tests[] = {
@@ -207,6 +225,7 @@ int main(void)
         { "TIDV, TADV, IDE", transmit_delay },
         { "RXDMT0 and SRPD", thresholds },
         { "a reset ends the timers", reset_clears_timers },
+        { "a system reset, too", power_reset_forgets_the_timer },
         CU_TEST_INFO_NULL,
     };
     CU_initialize_registry();
