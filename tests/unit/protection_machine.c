@@ -12,6 +12,7 @@
 
 struct cpu *cpu;
 jmp_buf machine_env;
+uint32_t machine_ram_size = RAM_SIZE;
 static struct cpu before;
 
 uint32_t peek(uint32_t address)
@@ -89,7 +90,7 @@ void machine_setup(void)
 {
     cpu = aligned_alloc(64, (sizeof *cpu + 63) / 64 * 64);
     memset(cpu, 0, sizeof *cpu);
-    cpu->phys = phys_new(RAM_SIZE);
+    cpu->phys = phys_new(machine_ram_size);
     cpu->views = view_set_new();
     cpu->io = io_bus_new();
     cpu_reset(cpu);

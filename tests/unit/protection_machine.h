@@ -33,6 +33,7 @@ enum {
 
 extern struct cpu *cpu;
 extern jmp_buf machine_env;
+extern uint32_t machine_ram_size; /* of the next machine_setup() */
 
 void machine_setup(void);    /* protected mode, ring 0, no paging */
 void machine_teardown(void);

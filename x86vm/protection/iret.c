@@ -22,7 +22,7 @@ static void iret_paragraph(struct cpu *cpu, unsigned size)
     uint32_t frame[3];
     const uint32_t keep = FLAG_VM | FLAG_VIF | FLAG_VIP | (cpu_v8086(cpu) ? FLAG_IOPL : 0);
 
-    stack_pop(cpu, &stack, frame, 3, size);
+    stack_pop(cpu, &stack, frame, 3, size, STACK_SECOND_SELECTOR);
     paragraph_jump(cpu, frame[1], frame[0]);
     stack_commit_pointer(cpu, &stack);
     restore_flags(cpu, frame[2], FLAGS_WRITABLE & (size == 2 ? 0xffff : 0xffffffff) & ~keep);
@@ -36,7 +36,7 @@ static void iret_v8086_virtual(struct cpu *cpu, unsigned size)
 
     if (size != 2 || !(cpu->cr4 & CR4_VME))
         cpu_fault_error(cpu, VEC_GP, 0);
-    stack_pop(cpu, &stack, frame, 3, 2);
+    stack_pop(cpu, &stack, frame, 3, 2, STACK_SECOND_SELECTOR);
     flags_require_virtual(cpu, frame[2]);
     paragraph_jump(cpu, frame[1], frame[0]);
     stack_commit_pointer(cpu, &stack);
@@ -54,7 +54,7 @@ static void iret_to_v8086(struct cpu *cpu, struct stack *stack, const uint32_t *
     static const uint8_t order[] = { CPU_ES, CPU_DS, CPU_FS, CPU_GS };
     uint32_t rest[6];
 
-    stack_pop_to_selector(cpu, stack, rest, 6, 4);
+    stack_pop(cpu, stack, rest, 6, 4, STACK_V8086_SELECTORS);
     if (frame[0] > 0xffff)
         cpu_fault_error(cpu, VEC_GP, 0);
     restore_flags(cpu, frame[2], FLAGS_WRITABLE | FLAG_IOPL | FLAG_VM | FLAG_VIF | FLAG_VIP);
@@ -73,7 +73,7 @@ static void iret_protected(struct cpu *cpu, unsigned size)
     uint32_t frame[3], mask = FLAGS_WRITABLE & ~(uint32_t)(FLAG_IF | FLAG_IOPL | FLAG_VIF | FLAG_VIP);
     struct descriptor code;
 
-    stack_pop(cpu, &stack, frame, 3, size);
+    stack_pop(cpu, &stack, frame, 3, size, STACK_SECOND_SELECTOR);
     if (size == 4 && frame[2] & FLAG_VM && cpu->cpl == 0) {
         iret_to_v8086(cpu, &stack, frame);
         return;

@@ -5,6 +5,8 @@
  */
 #include "x86vm/protection/stack.h"
 
+#include <string.h>
+
 #include "x86vm/protection/descriptor.h"
 #include "x86vm/protection/protection.h"
 
@@ -96,23 +98,22 @@ void stack_push(struct cpu *cpu, struct stack *stack, const uint32_t *slots, uns
     stack->pointer = merge_pointer(stack, first);
 }
 
-/* Reads all but the last `spare` bytes of the slots, which then are zero. */
-static void pop_slots(struct cpu *cpu, struct stack *stack, uint32_t *slots, unsigned count, unsigned size,
-                      unsigned spare)
+void stack_pop(struct cpu *cpu, struct stack *stack, uint32_t *slots, unsigned count, unsigned size,
+               unsigned selectors)
 {
     uint16_t narrow[STACK_FRAME_MAX];
     void *image = size == 2 ? (void *)narrow : slots;
-    const uint32_t bytes = count * size;
     const uint32_t first = stack->pointer & pointer_mask(stack);
+    const uint32_t bytes = count * size - (selectors >> (count - 1) & 1 ? size - 2 : 0);
 
-    slots[count - 1] = 0;
-    if (contiguous(stack, first, bytes - spare)) {
-        require_room(cpu, stack, first, bytes - spare);
-        view_read(cpu, stack->segment.base + first, image, bytes - spare, stack->user);
+    memset(image, 0, count * size);
+    if (contiguous(stack, first, bytes)) {
+        require_room(cpu, stack, first, bytes);
+        view_read(cpu, stack->segment.base + first, image, bytes, stack->user);
     } else {
         for (unsigned i = 0; i < count; i++) {
             const uint32_t offset = (first + i * size) & pointer_mask(stack);
-            const uint32_t part = i + 1 < count ? size : size - spare;
+            const uint32_t part = selectors >> i & 1 ? 2 : size;
             require_room(cpu, stack, offset, part);
             view_read(cpu, stack->segment.base + offset, (uint8_t *)image + i * size, part, stack->user);
         }
@@ -120,17 +121,7 @@ static void pop_slots(struct cpu *cpu, struct stack *stack, uint32_t *slots, uns
     if (size == 2)
         for (unsigned i = 0; i < count; i++)
             slots[i] = narrow[i];
-    stack_skip(stack, bytes);
-}
-
-void stack_pop(struct cpu *cpu, struct stack *stack, uint32_t *slots, unsigned count, unsigned size)
-{
-    pop_slots(cpu, stack, slots, count, size, 0);
-}
-
-void stack_pop_to_selector(struct cpu *cpu, struct stack *stack, uint32_t *slots, unsigned count, unsigned size)
-{
-    pop_slots(cpu, stack, slots, count, size, size - 2);
+    stack_skip(stack, count * size);
 }
 
 void stack_require_room(struct cpu *cpu, const struct stack *stack, unsigned count, unsigned size)
@@ -155,7 +146,7 @@ uint32_t protection_pop(struct cpu *cpu, unsigned size)
 {
     struct stack stack = stack_current(cpu, 0);
     uint32_t value;
-    stack_pop(cpu, &stack, &value, 1, size);
+    stack_pop(cpu, &stack, &value, 1, size, 0);
     stack_commit_pointer(cpu, &stack);
     return value;
 }

@@ -23,11 +23,13 @@ struct stack stack_current(const struct cpu *cpu, uint32_t ext);
 /* The stack of inner level `cpl`, from the TSS, checked (vol. 3, 5.8.5). */
 struct stack stack_of_level(struct cpu *cpu, unsigned cpl, uint32_t ext);
 
-/* Slots in ascending order of address; `size` is 2 or 4 bytes each. Moves the pointer. */
+/* Slots in ascending order of address; `size` is 2 or 4 bytes each. Moves the
+ * pointer. Of popped slots that are selectors (bit i of `selectors`: slot i)
+ * CPUs read 16 bits, which shows at the end of a segment. */
 void stack_push(struct cpu *cpu, struct stack *stack, const uint32_t *slots, unsigned count, unsigned size);
-void stack_pop(struct cpu *cpu, struct stack *stack, uint32_t *slots, unsigned count, unsigned size);
-/* The same where the last slot is a selector: CPUs read 16 bits of it. */
-void stack_pop_to_selector(struct cpu *cpu, struct stack *stack, uint32_t *slots, unsigned count, unsigned size);
+void stack_pop(struct cpu *cpu, struct stack *stack, uint32_t *slots, unsigned count, unsigned size,
+               unsigned selectors);
+enum { STACK_SECOND_SELECTOR = 2, STACK_V8086_SELECTORS = 0x3e };
 /* #SS unless so many slots could be pushed. */
 void stack_require_room(struct cpu *cpu, const struct stack *stack, unsigned count, unsigned size);
 /* Moves the pointer up without looking. */

@@ -104,7 +104,7 @@ static void call_inner_level(struct cpu *cpu, const struct far_transfer *t, cons
     frame[0] = t->return_eip;
     frame[1] = cpu->seg[CPU_CS].selector;
     if (parameters)
-        stack_pop(cpu, &old, frame + 2, parameters, size);
+        stack_pop(cpu, &old, frame + 2, parameters, size, 0);
     frame[2 + parameters] = cpu->regs[CPU_ESP];
     frame[3 + parameters] = cpu->seg[CPU_SS].selector;
     stack_push(cpu, &stack, frame, 4 + parameters, size);
@@ -238,7 +238,7 @@ static struct stack pop_outer_stack(struct cpu *cpu, struct stack *stack, unsign
     uint32_t pair[2];
     struct descriptor d;
 
-    stack_pop_to_selector(cpu, stack, pair, 2, size);
+    stack_pop(cpu, stack, pair, 2, size, STACK_SECOND_SELECTOR);
     const uint16_t selector = pair[1];
     if (selector_is_null(selector))
         cpu_fault_error(cpu, VEC_GP, 0);
@@ -285,7 +285,7 @@ void protection_far_return(struct cpu *cpu, unsigned size, uint16_t release)
     struct stack stack = stack_current(cpu, 0);
     uint32_t frame[2];
 
-    stack_pop_to_selector(cpu, &stack, frame, 2, size);
+    stack_pop(cpu, &stack, frame, 2, size, STACK_SECOND_SELECTOR);
     if (in_paragraph_mode(cpu)) {
         paragraph_jump(cpu, frame[1], frame[0]);
         stack_skip(&stack, release);
