@@ -24,6 +24,7 @@ struct gen {
     uint32_t value[8];     /* of ESP: roughly, while esp_in_stack */
     uint32_t touched;      /* registers written, for loops */
     bool esp_in_stack;
+    bool in_subroutine;    /* [ESP] holds the return address */
     bool conditional;      /* the code being made may be jumped over */
     bool full;
     uint32_t undefined;
@@ -297,7 +298,7 @@ static void pick_operand(struct gen *g, struct operand *op, bool align)
     } else if (r < 18) {
         op->prefix[op->prefixes++] = (uint8_t[]){ 0x26, 0x36, 0x3e, 0x2e }[r == 17 ? 3 : below(g, 3)];
     }
-    int base = pick_known(g, true), index = pick_known(g, false);
+    int base = pick_known(g, !g->in_subroutine), index = pick_known(g, false);
     r = below(g, 100);
     if (r < 2) { /* wild */
         op->bytes[0] = (uint8_t)((unsigned[]){ EAX, ECX, EDX, EBX, ESI, EDI }[below(g, 6)]);
@@ -639,8 +640,10 @@ static void emit_subroutine(struct gen *g)
         return;
     put(g, (uint8_t[]){ 0xeb, 0 }, 2, GEN_GLUE, 0);
     uint32_t start = g->out->length;
+    g->in_subroutine = true;
     for (unsigned n = below(g, 3); n; n--)
         emit_any(g, true);
+    g->in_subroutine = false;
     bool release = percent(g, 30);
     put(g, release ? (uint8_t[]){ 0xc2, 8, 0 } : (uint8_t[]){ 0xc3, 0, 0 }, release ? 3 : 1, GEN_GLUE, 0);
     uint32_t distance = g->out->length - start;

@@ -41,7 +41,8 @@ static bool must_be_aligned(const struct insn *insn, uint16_t size)
 static bool waits(const struct insn *insn)
 {
     bool no_wait = insn->opcode_length == 1 && (insn->opcode == 0xd9 || insn->opcode == 0xdd) && insn_reg(insn) == 7;
-    return insn->unit == INSN_UNIT_MMX || (insn->unit == INSN_UNIT_X87 && !no_wait); /* not FNSTCW, FNSTSW */
+    bool to_mmx = insn->opcode_length == 2 && (insn->opcode == 0x2c || insn->opcode == 0x2d) && !insn->mandatory; /* CVTPD2PI.. */
+    return insn->unit == INSN_UNIT_MMX || to_mmx || (insn->unit == INSN_UNIT_X87 && !no_wait); /* not FNSTCW, FNSTSW */
 }
 
 static enum host_reg address_register(struct build *b, const struct insn_mem *mem, int32_t disp)

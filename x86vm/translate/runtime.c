@@ -113,6 +113,8 @@ void runtime_slow(struct cpu *cpu, uint32_t number, uint32_t address)
     t->counters.slow_accesses++;
     if (site->waits && x87_exception_pending())
         cpu_fault(cpu, VEC_MF);
+    if (site->must_align && !site->checked && address & 15)
+        cpu_fault_error(cpu, VEC_GP, 0);
     linear = linear_address(cpu, site, address);
     if (site->must_align && linear & 15)
         cpu_fault_error(cpu, VEC_GP, 0);
