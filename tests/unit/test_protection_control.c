@@ -151,7 +151,7 @@ static void msrs(void)
     CU_ASSERT_EQUAL(read_msr(0x176), -1);
     CU_ASSERT_EQUAL(edx_eax(), 0xc0100000);
     CU_ASSERT_EQUAL(cpu->sysenter_cs, 0x60);
-    static const uint32_t unknown[] = { 0, 0x1b, 0xfe, 0x179, 0x277, 0x2ff, 0xc0000080, 0xc0000081, 0xffffffff };
+    static const uint32_t unknown[] = { 0, 0x1b, 0xfe, 0x179, 0x277, 0x2ff, 0xc0000081, 0xffffffff };
     for (volatile unsigned i = 0; i < sizeof unknown / 4; i++) {
         CU_ASSERT_EQUAL(read_msr(unknown[i]), VEC_GP);
         CU_ASSERT_EQUAL(cpu->fault_error, 0);
@@ -166,6 +166,31 @@ static void msrs(void)
     CU_ASSERT_EQUAL(write_msr(0x1a0, ~UINT64_C(0)), -1);
     CU_ASSERT_EQUAL(read_msr(0x1a0), -1);
     CU_ASSERT_EQUAL(edx_eax(), 0x1801);
+}
+
+static void no_execute(void)
+{
+    const uint32_t pdpt = DIRECTORY, directory = DIRECTORY + 0x2000, table = DIRECTORY + 0x3000;
+
+    poke(pdpt, directory | 1), poke(directory, table | 7);
+    for (uint32_t i = 0; i < 512; i++)
+        poke(table + 8 * i, i << 12 | 7);
+    poke(table + 8 * 6 + 4, 0x80000000); /* XD on 0x6000 */
+    CHECK_OK(protection_write_cr(cpu, 4, CR4_PAE));
+    CHECK_OK(protection_write_cr(cpu, 3, pdpt));
+    CHECK_OK(protection_write_cr(cpu, 0, CR0_PE | CR0_PG));
+    CU_ASSERT_EQUAL(TRY(view_read32(cpu, 0x6000, false)), VEC_PF); /* reserved while NXE is off */
+    CU_ASSERT_EQUAL(cpu->fault_error, PF_PRESENT | PF_RESERVED);
+    CU_ASSERT_EQUAL(write_msr(0xc0000080, 0x100), VEC_GP); /* no long mode */
+    CU_ASSERT_EQUAL(write_msr(0xc0000080, EFER_NXE), -1);
+    CU_ASSERT_EQUAL(read_msr(0xc0000080), -1);
+    CU_ASSERT_EQUAL(edx_eax(), EFER_NXE);
+    CHECK_OK(view_read32(cpu, 0x6000, false));
+    CHECK_OK(view_translate(cpu, 0x5000, VIEW_FOR_EXEC, true));
+    CU_ASSERT_EQUAL(TRY(view_translate(cpu, 0x6000, VIEW_FOR_EXEC, true)), VEC_PF);
+    CU_ASSERT_EQUAL(cpu->fault_error, PF_PRESENT | PF_USER | PF_FETCH);
+    CU_ASSERT_EQUAL(write_msr(0xc0000080, 0), -1);
+    CU_ASSERT_EQUAL(TRY(view_read32(cpu, 0x6000, false)), VEC_PF); /* the view forgot it */
 }
 
 static void time_stamp_counter(void)
@@ -218,7 +243,7 @@ static void cpuid(void)
     }
     CU_ASSERT_STRING_EQUAL(text, "vswitch virtual CPU");
     leaf(0x80000001, 0);
-    CU_ASSERT_EQUAL(cpu->regs[CPU_EDX], 0);
+    CU_ASSERT_EQUAL(cpu->regs[CPU_EDX], 1u << 20);
     leaf(0x80000008, 0);
     CU_ASSERT_EQUAL(cpu->regs[CPU_EAX], 0x2020);
     leaf(0x40000000, 0); /* no hypervisor: as the last basic leaf */
@@ -284,6 +309,7 @@ int main(void)
         { "debug registers", debug_registers },
         { "tables, UMIP", tables_and_umip },
         { "MSRs", msrs },
+        { "EFER.NXE", no_execute },
         { "TSC", time_stamp_counter },
         { "CPUID", cpuid },
         { "ports", ports },

@@ -45,6 +45,7 @@ void cpu_reset(struct cpu *cpu)
     cpu->watch_data = cpu->watch_code = 0;
     cpu->watch_hits = 0;
     cpu->sysenter_cs = cpu->sysenter_esp = cpu->sysenter_eip = 0;
+    cpu->efer = 0;
     memset(cpu->msr_misc, 0, sizeof cpu->msr_misc);
     cpu->cpl = 0;
     cpu->halted = cpu->interrupt_shadow = cpu->shutdown = cpu->nmi_pending = false;

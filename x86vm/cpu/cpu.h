@@ -38,6 +38,8 @@ enum { CR4_VME = 1u << 0, CR4_PVI = 1u << 1, CR4_TSD = 1u << 2, CR4_DE = 1u << 3
        CR4_PAE = 1u << 5, CR4_MCE = 1u << 6, CR4_PGE = 1u << 7, CR4_PCE = 1u << 8,
        CR4_OSFXSR = 1u << 9, CR4_OSXMMEXCPT = 1u << 10, CR4_UMIP = 1u << 11 };
 
+enum { EFER_NXE = 1u << 11 };
+
 enum cpu_vector { VEC_DE = 0, VEC_DB = 1, VEC_NMI = 2, VEC_BP = 3, VEC_OF = 4, VEC_BR = 5, VEC_UD = 6,
                   VEC_NM = 7, VEC_DF = 8, VEC_TS = 10, VEC_NP = 11, VEC_SS = 12, VEC_GP = 13, VEC_PF = 14,
                   VEC_MF = 16, VEC_AC = 17, VEC_MC = 18, VEC_XM = 19 };
@@ -90,6 +92,7 @@ struct cpu {
     uint32_t cr0, cr2, cr3, cr4;
     uint32_t dr[8];
     uint32_t sysenter_cs, sysenter_esp, sysenter_eip;
+    uint32_t efer;             /* NXE alone exists */
     uint64_t msr_misc[8];      /* protection/msr.c: stored-only MSRs */
     uint64_t tsc_offset;       /* guest TSC = host TSC + tsc_offset */
     uint8_t cpl;

@@ -56,12 +56,7 @@ static const struct format pae = {
     },
 };
 
-/* NX needs EFER.NXE, which the CPU model does not have yet. */
-static bool nx_enabled(const struct cpu *cpu)
-{
-    (void)cpu;
-    return false;
-}
+static bool nx_enabled(const struct cpu *cpu) { return cpu->efer & EFER_NXE; }
 
 static uint32_t apply_a20(const struct cpu *cpu, uint32_t physical)
 {

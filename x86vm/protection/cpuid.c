@@ -43,7 +43,7 @@ static const struct feature features[] = {
     { "SSE2", 26, 0 },
 };
 /* Absent on purpose: APIC and what needs it; MCE, MCA; MTRR and PAT (no memory
- * types: caches do not show); PSE36; HTT; NX until EFER exists; SSE3 and later;
+ * types: caches do not show); PSE36; HTT; long mode and SYSCALL; SSE3 and later;
  * UMIP (CR4.UMIP is implemented, a row of leaf 7 would bring it). */
 
 static uint32_t feature_bits(void)
@@ -107,6 +107,12 @@ static void leaf_empty(uint32_t *out, uint32_t subleaf)
 
 static void leaf_extended_maximum(uint32_t *out, uint32_t subleaf);
 
+static void leaf_extended_features(uint32_t *out, uint32_t subleaf)
+{
+    (void)subleaf;
+    out[EDX] = 1u << 20; /* NX: the page tables of PAE, once EFER.NXE is set */
+}
+
 static void leaf_brand(uint32_t *out, unsigned part)
 {
     static const char brand[48] = "vswitch virtual CPU";
@@ -129,7 +135,7 @@ static leaf_function *const basic[] = {
     leaf_vendor, leaf_features, leaf_cache_descriptors, leaf_empty, leaf_cache_parameters,
 };
 static leaf_function *const extended[] = {
-    leaf_extended_maximum, leaf_empty, leaf_brand0, leaf_brand1, leaf_brand2,
+    leaf_extended_maximum, leaf_extended_features, leaf_brand0, leaf_brand1, leaf_brand2,
     leaf_empty, leaf_empty, leaf_empty, leaf_address_sizes,
 };
 enum { BASIC_COUNT = sizeof basic / sizeof basic[0], EXTENDED_COUNT = sizeof extended / sizeof extended[0] };

@@ -65,6 +65,19 @@ static bool write_misc_enable(struct cpu *cpu, uint64_t value)
     return true;
 }
 
+static uint64_t read_efer(struct cpu *cpu) { return cpu->efer; }
+
+static bool write_efer(struct cpu *cpu, uint64_t value)
+{
+    if (value & ~(uint64_t)EFER_NXE)
+        return false;
+    if (value != cpu->efer) {
+        cpu->efer = value;
+        view_flush_all(cpu);
+    }
+    return true;
+}
+
 #define STORED(name)                                                       \
     static uint64_t read_##name(struct cpu *cpu) { return cpu->name; }     \
     static bool write_##name(struct cpu *cpu, uint64_t value)              \
@@ -85,6 +98,7 @@ static const struct msr msrs[] = {
     { 0x175, read_sysenter_esp, write_sysenter_esp }, /* IA32_SYSENTER_ESP */
     { 0x176, read_sysenter_eip, write_sysenter_eip }, /* IA32_SYSENTER_EIP */
     { 0x1a0, read_misc_enable, write_misc_enable },   /* IA32_MISC_ENABLE */
+    { 0xc0000080, read_efer, write_efer },            /* IA32_EFER */
 };
 
 static const struct msr *find(uint32_t index)
