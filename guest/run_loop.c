@@ -43,7 +43,9 @@ struct run_loop {
     uint64_t housekeeping_at;
     bool input_waits;         /* a client may have more than the UART took */
     bool check_fds;           /* a descriptor may be ready */
-    bool watched;             /* the waker was armed at the last run */
+    bool watched;             /* the waker was armed, with the set below */
+    struct pollfd watched_fds[FDS_MAX];
+    unsigned watched_count;
     bool ended;
     int exit_code;
 };
@@ -133,6 +135,20 @@ static void serve_fds(struct run_loop *l, uint64_t now)
     }
 }
 
+/* The waker is armed with `watched_fds`, but there is something else to watch now. */
+static bool watches_other_fds(struct run_loop *l)
+{
+    struct pollfd fds[FDS_MAX];
+    unsigned count = collect_fds(l, fds);
+
+    if (count != l->watched_count)
+        return true;
+    for (unsigned i = 0; i < count; i++)
+        if (fds[i].fd != l->watched_fds[i].fd || fds[i].events != l->watched_fds[i].events)
+            return true;
+    return false;
+}
+
 /* --- frames --- */
 
 static bool exchange(struct run_loop *l, uint64_t now)
@@ -189,8 +205,11 @@ static void service(struct run_loop *l, uint64_t now)
         l->housekeeping_at = now + HOUSEKEEPING;
         l->check_fds = true;
     }
-    if (l->check_fds || l->input_waits || now >= l->console_at)
+    if (l->check_fds || l->input_waits || now >= l->console_at) {
         serve_fds(l, now);
+        if (l->watched && watches_other_fds(l))
+            waker_disturb(l->waker);
+    }
     if (l->console_at == PC_NEVER && console_has_output(l->parts.console))
         l->console_at = now + CONSOLE_DELAY;
 }
@@ -233,11 +252,9 @@ static void prepare_run(struct run_loop *l, uint64_t now)
     } else if (now - l->running_since < WAKER_AFTER) {
         deadline = earlier(deadline, l->running_since + WAKER_AFTER);
     } else if (!l->watched) {
-        struct pollfd fds[FDS_MAX];
-        unsigned count = collect_fds(l, fds);
-
         l->watched = true;
-        waker_arm(l->waker, fds, count);
+        l->watched_count = collect_fds(l, l->watched_fds);
+        waker_arm(l->waker, l->watched_fds, l->watched_count);
         if (suppress_calls(l, false))
             run_loop_attention(l);
     }
@@ -340,6 +357,7 @@ void run_loop_free(struct run_loop *l)
 {
     if (!l)
         return;
+    waker_stop(l->waker);
     control_free(l->control);
     free(l);
 }

@@ -18,6 +18,7 @@ struct waker {
     struct pollfd fds[WAKER_FDS_MAX + 1];
     unsigned count;
     bool armed;      /* atomic */
+    bool stopping;   /* atomic */
     int arm_fd;      /* eventfd: written to arm */
     int disturb_fd;  /* eventfd: written to fire */
     void (*call)(void *opaque);
@@ -35,10 +36,11 @@ static void *run(void *argument)
             continue;
         while (ppoll(w->fds, w->count, NULL, NULL) < 0 && errno == EINTR) {
         }
+        if (__atomic_load_n(&w->stopping, __ATOMIC_ACQUIRE))
+            return NULL;
         __atomic_store_n(&w->armed, false, __ATOMIC_RELEASE);
         w->call(w->opaque);
     }
-    return NULL;
 }
 
 int waker_start(void (*call)(void *opaque), void *opaque, struct waker **waker)
@@ -80,7 +82,8 @@ void waker_arm(struct waker *w, const struct pollfd *fds, unsigned count)
         return;
     if (count > WAKER_FDS_MAX)
         count = WAKER_FDS_MAX;
-    memcpy(w->fds, fds, count * sizeof *fds);
+    if (count > 0)
+        memcpy(w->fds, fds, count * sizeof *fds);
     w->fds[count] = (struct pollfd){ .fd = w->disturb_fd, .events = POLLIN };
     w->count = count + 1;
     done = read(w->disturb_fd, &value, sizeof value); /* of an earlier time */
@@ -97,4 +100,18 @@ void waker_disturb(struct waker *w)
     if (waker_is_armed(w))
         done = write(w->disturb_fd, &one, sizeof one);
     (void)done;
+}
+
+void waker_stop(struct waker *w)
+{
+    if (!w)
+        return;
+    __atomic_store_n(&w->stopping, true, __ATOMIC_RELEASE);
+    waker_disturb(w);
+    waker_arm(w, NULL, 0);
+    waker_disturb(w);
+    pthread_join(w->thread, NULL);
+    close(w->arm_fd);
+    close(w->disturb_fd);
+    free(w);
 }

@@ -23,5 +23,6 @@ void waker_arm(struct waker *waker, const struct pollfd *fds, unsigned count);
 bool waker_is_armed(const struct waker *waker);
 /* The set of descriptors changed: an armed waker fires at once, to be armed anew. */
 void waker_disturb(struct waker *waker);
+void waker_stop(struct waker *waker); /* ends the thread and frees it; accepts NULL */
 
 #endif

@@ -142,6 +142,7 @@ static void live(void)
     fd = (struct pollfd){ .fd = answer, .events = POLLIN };
     if (ppoll(&fd, 1, &second, NULL) != 1 || waker_is_armed(waker))
         _exit(16);
+    waker_stop(waker);
 }
 
 static void test_allowed(void)
