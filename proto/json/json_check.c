@@ -212,10 +212,7 @@ static bool check_object(struct checker *c, const struct json_spec *members, con
         for (spec = members; spec->name && strcmp(spec->name, m.key) != 0; spec++) {
         }
         used = path_push(c, m.key, 0);
-        if (!spec->name) {
-            return refuse_unknown(c, members, &m);
-        }
-        if (!check_value(c, spec, m.value)) {
+        if (!(spec->name ? check_value(c, spec, m.value) : refuse_unknown(c, members, &m))) {
             if (c->mismatch->at.line == 0) {    /* null keeps no position */
                 c->mismatch->at = jv_position(value);
             }
