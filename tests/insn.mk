@@ -18,8 +18,17 @@ $(INSN_NATIVE): tests/insn/native_helper.c tests/insn/insn.h
 	$(CC) -m32 -std=gnu11 -O2 $(WARN) -I. -ffreestanding -fno-stack-protector -fno-pie -fcf-protection=none \
 	    -nostdlib -static -no-pie -o $@ $<
 
-.PHONY: insn insn-long
-insn: $(INSN_TEST) $(INSN_NATIVE)
+# The same program with the emitter's calls led through tests/insn/mutate.c.
+INSN_MUTANT := $(BUILD)/tests/insn_mutant
+INSN_WRAPPED := $(shell grep '^WRAP' tests/insn/mutate.c | grep -o 'emit_[a-z0-9_]*')
+$(INSN_MUTANT): $(call objs,$(INSN_SRCS) tests/insn/mutate.c $(filter-out x86vm/pc/%,$(X86VM_SRCS)))
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $(INSN_WRAPPED:%=-Wl,--wrap=%) -o $@ $^ $(LIBS_ZYDIS)
+
+.PHONY: insn insn-long insn-mutants
+insn-mutants: $(INSN_MUTANT) $(INSN_NATIVE)
+	@sh tests/insn/mutants.sh $(INSN_MUTANT) $(INSN_NATIVE)
+insn: $(INSN_TEST) $(INSN_NATIVE) insn-mutants
 	$(INSN_TEST) --helper $(INSN_NATIVE) --count 100000 --min-coverage 20 --seed $(or $(SEED),1)
 insn-long: $(INSN_TEST) $(INSN_NATIVE)
 	$(INSN_TEST) --helper $(INSN_NATIVE) --count 1000000 --min-coverage 20 --seed $(or $(SEED),$(shell date +%s))

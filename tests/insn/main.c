@@ -31,12 +31,12 @@ struct progress {
 };
 
 static struct {
-    uint64_t seed, first, count, max_failures, min_coverage;
+    uint64_t seed, first, count, max_failures, min_coverage, repeat;
     const char *helper;
     const struct backend *backend;
     bool verbose, minimize, coverage;
     struct gen_options gen;
-} options = { .seed = 1, .count = 100000, .max_failures = 5, .helper = "build/tests/insn_native", .minimize = true,
+} options = { .seed = 1, .count = 100000, .max_failures = 5, .repeat = 2, .helper = "build/tests/insn_native", .minimize = true,
               .gen = { .inexact = true } };
 
 static struct progress *progress;
@@ -81,7 +81,8 @@ static bool still_differs(struct native *native, void *self, const struct gen_se
     place(shared, variant, slot);
     native_run(native, slot, slot + 1);
     options.backend->load(self, shared);
-    run_other(self, shared, slot, number);
+    for (unsigned i = 0; i < options.repeat; i++)
+        run_other(self, shared, slot, number);
     return compare(variant, &shared->output[slot], &other_output, new_what, size) == DIFFERENT && same_kind(what, new_what);
 }
 
@@ -132,6 +133,10 @@ static void judge(struct native *native, void *self, unsigned slot, uint64_t num
         print_differences(stdout, sequence, options.backend->name, out, &other_output);
     }
     enum verdict verdict = compare(sequence, out, &other_output, what, sizeof what);
+    for (unsigned i = 1; i < options.repeat && verdict == SAME; i++) { /* now with its blocks translated and linked */
+        run_other(self, native_shared(native), slot, number);
+        verdict = compare(sequence, out, &other_output, what, sizeof what);
+    }
     if (verdict == DIFFERENT) { /* again, alone: another case of the batch may have strayed into this one's result */
         native_run(native, slot, slot + 1);
         verdict = compare(sequence, out, &other_output, what, sizeof what);
@@ -258,7 +263,7 @@ static unsigned print_coverage(void)
 static void usage(void)
 {
     puts("usage: insn_test [--seed N] [--first CASE] [--count N] [--engine x86vm|unicorn] [--helper PROGRAM]\n"
-         "                 [--max-failures N] [--min-coverage N] [--coverage] [--no-minimize] [--verbose] [--exact-only]\n"
+         "                 [--max-failures N] [--min-coverage N] [--repeat N] [--coverage] [--no-minimize] [--verbose] [--exact-only]\n"
          "Runs random i386 instruction sequences on this CPU and on the engine, and compares.");
 }
 
@@ -267,7 +272,7 @@ static void parse(int argc, char **argv)
     static const struct option longs[] = {
         { "seed", 1, 0, 's' }, { "first", 1, 0, 'f' }, { "count", 1, 0, 'c' }, { "engine", 1, 0, 'e' },
         { "helper", 1, 0, 'p' }, { "max-failures", 1, 0, 'm' }, { "min-coverage", 1, 0, 'k' }, { "coverage", 0, 0, 'C' },
-        { "no-minimize", 0, 0, 'n' }, { "verbose", 0, 0, 'v' }, { "exact-only", 0, 0, 'x' }, { "help", 0, 0, 'h' }, { 0, 0, 0, 0 },
+        { "repeat", 1, 0, 'r' }, { "no-minimize", 0, 0, 'n' }, { "verbose", 0, 0, 'v' }, { "exact-only", 0, 0, 'x' }, { "help", 0, 0, 'h' }, { 0, 0, 0, 0 },
     };
     int c;
     while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
@@ -277,6 +282,7 @@ static void parse(int argc, char **argv)
         case 'c': options.count = strtoull(optarg, NULL, 0); break;
         case 'm': options.max_failures = strtoull(optarg, NULL, 0); break;
         case 'k': options.min_coverage = strtoull(optarg, NULL, 0); break;
+        case 'r': options.repeat = strtoull(optarg, NULL, 0); break;
         case 'p': options.helper = optarg; break;
         case 'C': options.coverage = true; break;
         case 'n': options.minimize = false; break;

@@ -7,8 +7,6 @@
 #include <stddef.h>
 #include <string.h>
 
-unsigned emit_mutation;
-
 void emit_bytes(struct emit *e, const void *bytes, unsigned count)
 {
     if (e->end - e->p < (ptrdiff_t)count) {

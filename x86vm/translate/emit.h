@@ -108,8 +108,4 @@ uint8_t *emit_jmp8_later(struct emit *e);   /* rel8 */
 void emit_patch32(uint8_t *place, intptr_t to_exec, uint64_t target);
 void emit_patch8(struct emit *e, uint8_t *place); /* to here; overflow when out of reach */
 
-/* For tests: a nonzero number makes one named emission wrong (translate/
- * tests prove that the oracle notices). 0 in production. */
-extern unsigned emit_mutation;
-
 #endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Proof that the oracle can fail: the same test program, linked so that calls of
+ * the emitter (x86vm/translate/emit.h) come here first (ld --wrap), where the
+ * mutation chosen by INSN_MUTATION makes one kind of emission wrong. Each must
+ * be caught; mutants.sh runs them all.
+ */
+#include "x86vm/translate/emit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum mutation {
+    NONE, LEA_DISPLACEMENT, LEA_SCALE, FLAGS_NOT_RESTORED, MEM_LOSES_66, REG_LOSES_66, CROSSING_UNTESTED,
+    CROSSING_UNTESTED_FLAGS_LIVE, CROSSING_TEST_TOO_WEAK, NO_16_BIT_WRAP, XLAT_INDEX, CONDITION, EIP_STORED, IMMEDIATE_BYTES, BIT_OFFSET_UNSIGNED,
+    MEM_REGISTER, REG_REGISTERS, SEGMENT_BASE, LIVE_FLAGS_KILLED, MUTATION_COUNT
+};
+
+static enum mutation mutation;
+
+__attribute__((constructor)) static void choose(void)
+{
+    const char *text = getenv("INSN_MUTATION");
+    mutation = text ? (enum mutation)atoi(text) : NONE;
+    if (mutation >= MUTATION_COUNT)
+        exit(77); /* tells mutants.sh where to stop */
+}
+
+#define WRAP(result, name, parameters) \
+    result __real_##name parameters; \
+    result __wrap_##name parameters; \
+    result __wrap_##name parameters
+
+WRAP(void, emit_lea32, (struct emit *e, enum host_reg to, struct host_mem from))
+{
+    if (mutation == LEA_DISPLACEMENT && from.disp)
+        from.disp += 1;
+    if (mutation == LEA_SCALE && from.index != NO_REG && from.scale == 3)
+        from.scale = 2;
+    __real_emit_lea32(e, to, from);
+}
+
+WRAP(void, emit_popfq, (struct emit *e))
+{
+    if (mutation == FLAGS_NOT_RESTORED)
+        emit_lea64(e, RSP, mem_at(RSP, 8));
+    else
+        __real_emit_popfq(e);
+}
+
+WRAP(void, emit_op_mem, (struct emit *e, unsigned flags, const uint8_t *opcode, unsigned opcode_length, unsigned reg,
+                         struct host_mem mem))
+{
+    if (mutation == MEM_LOSES_66)
+        flags &= ~(unsigned)EMIT_66;
+    if (mutation == MEM_REGISTER && opcode_length == 2 && reg < 8)
+        reg ^= 1;
+    __real_emit_op_mem(e, flags, opcode, opcode_length, reg, mem);
+}
+
+WRAP(void, emit_op_reg, (struct emit *e, unsigned flags, const uint8_t *opcode, unsigned opcode_length, unsigned reg,
+                         unsigned rm))
+{
+    if (mutation == REG_LOSES_66)
+        flags &= ~(unsigned)EMIT_66;
+    if (mutation == REG_REGISTERS && opcode_length == 1 && reg < 8 && rm < 8) {
+        unsigned swap = reg;
+        reg = rm;
+        rm = swap;
+    }
+    __real_emit_op_reg(e, flags, opcode, opcode_length, reg, rm);
+}
+
+WRAP(void, emit_test8_imm, (struct emit *e, enum host_reg reg, uint8_t mask))
+{
+    if (mutation == CROSSING_UNTESTED)
+        mask = 0;
+    if (mutation == CROSSING_TEST_TOO_WEAK)
+        mask >>= 1;
+    __real_emit_test8_imm(e, reg, mask);
+}
+
+WRAP(void, emit_pext32, (struct emit *e, enum host_reg to, enum host_reg from, enum host_reg mask))
+{
+    if (mutation == CROSSING_UNTESTED_FLAGS_LIVE)
+        emit_mov_imm32(e, to, 0);
+    else
+        __real_emit_pext32(e, to, from, mask);
+}
+
+WRAP(void, emit_movzx16, (struct emit *e, enum host_reg to, enum host_reg from))
+{
+    if (mutation == NO_16_BIT_WRAP)
+        emit_mov32(e, to, from);
+    else
+        __real_emit_movzx16(e, to, from);
+}
+
+WRAP(void, emit_movzx8, (struct emit *e, enum host_reg to, enum host_reg from))
+{
+    if (mutation == XLAT_INDEX)
+        emit_movzx16(e, to, from);
+    else
+        __real_emit_movzx8(e, to, from);
+}
+
+WRAP(uint8_t *, emit_jcc_later, (struct emit *e, enum host_cc cc))
+{
+    if (mutation == CONDITION && (cc == CC_P || cc == CC_NP))
+        cc ^= 1;
+    return __real_emit_jcc_later(e, cc);
+}
+
+WRAP(void, emit_store32_imm, (struct emit *e, struct host_mem to, uint32_t value))
+{
+    __real_emit_store32_imm(e, to, mutation == EIP_STORED ? value + 1 : value);
+}
+
+WRAP(void, emit_bytes, (struct emit *e, const void *bytes, unsigned count))
+{
+    uint8_t changed[16];
+    if (mutation == IMMEDIATE_BYTES && count && count <= sizeof changed) {
+        memcpy(changed, bytes, count);
+        changed[count - 1] ^= 1;
+        bytes = changed;
+    }
+    __real_emit_bytes(e, bytes, count);
+}
+
+WRAP(void, emit_sarx32, (struct emit *e, enum host_reg to, enum host_reg from, enum host_reg count))
+{
+    if (mutation == BIT_OFFSET_UNSIGNED)
+        emit_shrx32(e, to, from, count);
+    else
+        __real_emit_sarx32(e, to, from, count);
+}
+
+WRAP(void, emit_load32, (struct emit *e, enum host_reg to, struct host_mem from))
+{
+    if (mutation == SEGMENT_BASE && to == R10)
+        emit_mov_imm32(e, R10, 0);
+    else
+        __real_emit_load32(e, to, from);
+}
+
+WRAP(uint8_t *, emit_jrcxz_later, (struct emit *e))
+{
+    if (mutation == LIVE_FLAGS_KILLED)
+        emit_test64(e, RCX, RCX);
+    return __real_emit_jrcxz_later(e);
+}
