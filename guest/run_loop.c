@@ -42,7 +42,8 @@ struct run_loop {
     uint64_t console_at;      /* when gathered output is to be written; PC_NEVER: none */
     uint64_t housekeeping_at;
     bool input_waits;         /* a client may have more than the UART took */
-    bool check_fds;           /* a descriptor may be ready */
+    bool check_nics;          /* a NIC's descriptor may be ready, */
+    bool check_others;        /* one of the others */
     bool watched;             /* the waker was armed, with the set below */
     struct pollfd watched_fds[FDS_MAX];
     unsigned watched_count;
@@ -84,16 +85,26 @@ static size_t stats(void *opaque, char *out, size_t size)
 
 /* --- descriptors --- */
 
-static unsigned collect_fds(struct run_loop *l, struct pollfd *fds)
+/* The descriptors of all, NICs first; `first_other` is where theirs end. */
+static unsigned collect_fds(struct run_loop *l, struct pollfd *fds, unsigned *first_other)
 {
     unsigned count = 0;
 
+    for (unsigned i = 0; i < l->parts.nic_count; i++)
+        count += guest_nic_poll(l->parts.nic[i], fds + count);
+    *first_other = count;
     fds[count++] = (struct pollfd){ .fd = l->parts.signals, .events = POLLIN };
     count += control_poll(l->control, fds + count);
     count += console_poll(l->parts.console, fds + count, pc_serial_room(l->parts.pc, 0) > 0);
-    for (unsigned i = 0; i < l->parts.nic_count; i++)
-        count += guest_nic_poll(l->parts.nic[i], fds + count);
     return count;
+}
+
+static bool any_ready(const struct pollfd *fds, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (fds[i].revents)
+            return true;
+    return false;
 }
 
 static void serve_console(struct run_loop *l)
@@ -116,13 +127,18 @@ static void serve_signals(struct run_loop *l)
         end(l, EXIT_POWER_OFF, "stopped by a signal");
 }
 
-static void serve_fds(struct run_loop *l, uint64_t now)
+static void serve_nics(struct run_loop *l, uint64_t now)
 {
-    l->check_fds = false;
-    serve_signals(l);
-    serve_console(l);
+    l->check_nics = false;
     for (unsigned i = 0; i < l->parts.nic_count; i++)
         guest_nic_service(l->parts.nic[i], now);
+}
+
+static void serve_others(struct run_loop *l)
+{
+    l->check_others = false;
+    serve_signals(l);
+    serve_console(l);
     switch (control_service(l->control)) {
     case CONTROL_STOP:
         end(l, EXIT_POWER_OFF, "stopped by request");
@@ -139,7 +155,7 @@ static void serve_fds(struct run_loop *l, uint64_t now)
 static bool watches_other_fds(struct run_loop *l)
 {
     struct pollfd fds[FDS_MAX];
-    unsigned count = collect_fds(l, fds);
+    unsigned first_other, count = collect_fds(l, fds, &first_other);
 
     if (count != l->watched_count)
         return true;
@@ -196,20 +212,22 @@ static void service(struct run_loop *l, uint64_t now)
 {
     take_event(l);
     pc_service(l->parts.pc, now);
-    exchange(l, now);
     if (l->watched && !waker_is_armed(l->waker)) {
         l->watched = false;
-        l->check_fds = true;
+        l->check_nics = l->check_others = true;
     }
     if (now >= l->housekeeping_at) {
         l->housekeeping_at = now + HOUSEKEEPING;
-        l->check_fds = true;
+        l->check_nics = l->check_others = true;
     }
-    if (l->check_fds || l->input_waits || now >= l->console_at) {
-        serve_fds(l, now);
+    if (l->check_nics)
+        serve_nics(l, now);
+    if (l->check_others || l->input_waits || now >= l->console_at) {
+        serve_others(l);
         if (l->watched && watches_other_fds(l))
             waker_disturb(l->waker);
     }
+    exchange(l, now);
     if (l->console_at == PC_NEVER && console_has_output(l->parts.console))
         l->console_at = now + CONSOLE_DELAY;
 }
@@ -252,8 +270,10 @@ static void prepare_run(struct run_loop *l, uint64_t now)
     } else if (now - l->running_since < WAKER_AFTER) {
         deadline = earlier(deadline, l->running_since + WAKER_AFTER);
     } else if (!l->watched) {
+        unsigned first_other;
+
         l->watched = true;
-        l->watched_count = collect_fds(l, l->watched_fds);
+        l->watched_count = collect_fds(l, l->watched_fds, &first_other);
         waker_arm(l->waker, l->watched_fds, l->watched_count);
         if (suppress_calls(l, false))
             run_loop_attention(l);
@@ -269,7 +289,7 @@ static void sleep_halted(struct run_loop *l)
     struct pollfd fds[FDS_MAX];
     uint64_t now = pc_now(l->parts.pc), deadline;
     struct timespec timeout = { 0, 0 };
-    unsigned count;
+    unsigned count, first_other;
 
     if (console_has_output(l->parts.console))
         serve_console(l);
@@ -280,10 +300,12 @@ static void sleep_halted(struct run_loop *l)
         timeout.tv_sec = (time_t)((deadline - now) / NS_PER_S);
         timeout.tv_nsec = (long)((deadline - now) % NS_PER_S);
     }
-    count = collect_fds(l, fds);
+    count = collect_fds(l, fds, &first_other);
     set_timer(l, PC_NEVER); /* its signal would come when the sleep ends anyway, and costs more than this call */
-    if (ppoll(fds, count, &timeout, NULL) > 0)
-        l->check_fds = true;
+    if (ppoll(fds, count, &timeout, NULL) > 0) {
+        l->check_nics |= any_ready(fds, first_other);
+        l->check_others |= any_ready(fds + first_other, count - first_other);
+    }
     l->running_since = pc_now(l->parts.pc);
 }
 
@@ -291,7 +313,7 @@ int run_loop_run(struct run_loop *l)
 {
     char line[600];
 
-    l->check_fds = true;
+    l->check_nics = l->check_others = true;
     l->running_since = pc_now(l->parts.pc);
     while (!l->ended) {
         uint64_t now = pc_now(l->parts.pc);
