@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Two guests on one switch, as a newcomer sees it first.
+
+.PHONY: demo demo-stop
+demo: ## two Debian guests through the switch, start to end (root); KEEP=1 leaves it running
+	@KEEP="$(KEEP)" BUILD="$(BUILD)" MAKE="$(MAKE)" sh tools/demo.sh
+demo-stop: ## ends a demonstration that was left running
+	@BUILD="$(BUILD)" sh tools/demo.sh stop
