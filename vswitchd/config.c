@@ -293,6 +293,18 @@ static void derive_mac(const char *guest, unsigned nic, uint8_t mac[6])
     memcpy(mac, (uint8_t[]) {0x52, 0x54, 0x00, (uint8_t)(hash >> 16), (uint8_t)(hash >> 8), (uint8_t)hash}, 6);
 }
 
+void config_nic_port_name(const char *guest, unsigned nic, char name[PORT_NAME_SIZE])
+{
+    char number[8] = "";
+    char text[PORT_NAME_SIZE];
+
+    if (nic > 0) {
+        snprintf(number, sizeof number, ".%u", nic % CONFIG_NICS_MAX);
+    }
+    snprintf(text, sizeof text, "%.*s%s", CONFIG_GUEST_NAME_SIZE - 1, guest, number);
+    memcpy(name, text, sizeof text);
+}
+
 static bool read_nic(const struct jv *value, unsigned index, struct config_guest *guest, struct json_mismatch *mismatch)
 {
     struct config_nic *nic = &guest->nics[index];
@@ -301,11 +313,7 @@ static bool read_nic(const struct jv *value, unsigned index, struct config_guest
     memset(nic, 0, sizeof *nic);
     switch_port_config_init(&nic->policy);
     copy_string(nic->model, sizeof nic->model, value, "model");
-    if (index == 0) {
-        snprintf(nic->port, sizeof nic->port, "%s", guest->name);
-    } else {
-        snprintf(nic->port, sizeof nic->port, "%s.%u", guest->name, index);
-    }
+    config_nic_port_name(guest->name, index, nic->port);
     copy_string(nic->port, sizeof nic->port, value, "port");
     if (mac) {
         (void)config_mac_parse(mac, nic->mac);

@@ -130,6 +130,9 @@ struct jv *config_vlan_to_json(const struct vlan_config *vlan);
 struct jv *config_reserved_to_json(uint16_t reserved);
 void config_policy_to_json(const struct switch_port_config *policy, struct jv *object);
 
+/* The name that a guest's port has unless it was given one: "bob", "bob.1". */
+void config_nic_port_name(const char *guest, unsigned nic, char name[PORT_NAME_SIZE]);
+
 /* "52:54:00:12:34:56"; false for anything else. Group addresses pass. */
 bool config_mac_parse(const char *text, uint8_t mac[6]);
 

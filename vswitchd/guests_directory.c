@@ -216,7 +216,7 @@ void guest_directory_read(int directories_fd, const char *name, struct config_gu
             break;
         }
         switch_port_config_init(&nic->policy);
-        snprintf(nic->port, sizeof nic->port, i ? "%s.%u" : "%s", name, i);
+        config_nic_port_name(name, i, nic->port);
         guest->nic_count = i + 1;
     }
 }
