@@ -250,6 +250,25 @@ static void cpuid(void)
     CU_ASSERT_EQUAL(cpu->regs[CPU_EAX], 0x121);
 }
 
+static void cpuid_tells_the_tsc_rate(void)
+{
+    cpu->tsc_khz = 2300123;
+    leaf(0, 0);
+    CU_ASSERT_EQUAL(cpu->regs[CPU_EAX], 0x15);
+    for (uint32_t i = 5; i < 0x15; i++) {
+        leaf(i, 0);
+        CU_ASSERT_EQUAL(cpu->regs[CPU_EAX] | cpu->regs[CPU_EBX] | cpu->regs[CPU_ECX] | cpu->regs[CPU_EDX], 0);
+    }
+    leaf(0x15, 0);
+    CU_ASSERT_EQUAL((uint64_t)cpu->regs[CPU_ECX] * cpu->regs[CPU_EBX] / cpu->regs[CPU_EAX], UINT64_C(2300123000));
+    leaf(0x16, 0); /* beyond: as the last leaf of the model */
+    CU_ASSERT_EQUAL(cpu->regs[CPU_EAX], 0x121);
+
+    const uint32_t once = protection_measure_tsc_khz(), again = protection_measure_tsc_khz();
+    CU_ASSERT(once > 100000 && again > 100000);
+    CU_ASSERT(once - again + once / 1000 < once / 500); /* within 0.1 % */
+}
+
 static uint32_t last_write;
 static uint32_t port_read(void *device, uint32_t offset, unsigned size)
 {
@@ -312,6 +331,7 @@ int main(void)
         { "EFER.NXE", no_execute },
         { "TSC", time_stamp_counter },
         { "CPUID", cpuid },
+        { "CPUID tells the TSC rate", cpuid_tells_the_tsc_rate },
         { "ports", ports },
     };
     return machine_run("control", tests, sizeof tests / sizeof tests[0]);

@@ -81,6 +81,7 @@ struct cpu {
     uint32_t seg_base[CPU_SEG_COUNT]; /* copy of seg[i].base, kept by cpu_set_segment() */
     uint32_t mxcsr_scratch;
     uint32_t resume;           /* translate/: how a stub goes on after a helper */
+    uint64_t group_addend[8];  /* translate/group.c: of the page that accesses off a register go to */
     uint64_t scratch[8];       /* translate/: temporaries of emitted sequences */
     uint8_t xmm[8][16] __attribute__((aligned(16))); /* guest XMM while C runs under a stub */
     uint8_t bounce[1024 + 64] __attribute__((aligned(64))); /* operand of a slow access */
@@ -95,6 +96,7 @@ struct cpu {
     uint32_t efer;             /* NXE alone exists */
     uint64_t msr_misc[8];      /* protection/msr.c: stored-only MSRs */
     uint64_t tsc_offset;       /* guest TSC = host TSC + tsc_offset */
+    uint32_t tsc_khz;          /* CPUID tells the guest; 0: it has to measure. Kept over a reset */
     uint8_t cpl;
     bool halted;               /* HLT executed with nothing pending */
     bool interrupt_shadow;     /* one instruction without interrupts (STI, MOV SS, POP SS) */

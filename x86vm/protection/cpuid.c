@@ -17,6 +17,7 @@
 
 #define SIGNATURE 0x000106cau /* as EDX after reset: cpu.c */
 #define LINE_SIZE 64u
+#define TSC_LEAF 0x15u /* newer than the model, and the way to tell the TSC's rate */
 
 struct feature {
     const char *name;
@@ -144,7 +145,7 @@ enum { BASIC_COUNT = sizeof basic / sizeof basic[0], EXTENDED_COUNT = sizeof ext
 static void leaf_vendor(uint32_t *out, uint32_t subleaf)
 {
     (void)subleaf;
-    out[EAX] = BASIC_COUNT - 1;
+    out[EAX] = BASIC_COUNT - 1; /* or TSC_LEAF: protection_cpuid() */
     memcpy(&out[EBX], "Genu", 4);
     memcpy(&out[EDX], "ineI", 4);
     memcpy(&out[ECX], "ntel", 4);
@@ -156,6 +157,14 @@ static void leaf_extended_maximum(uint32_t *out, uint32_t subleaf)
     out[EAX] = EXTENDED_BASE + EXTENDED_COUNT - 1;
 }
 
+/* TSC rate = ECX * EBX / EAX; a "crystal" of 1 kHz keeps every product small. */
+static void leaf_tsc(uint32_t *out, uint32_t khz)
+{
+    out[EAX] = 1;
+    out[EBX] = khz;
+    out[ECX] = 1000;
+}
+
 void protection_cpuid(struct cpu *cpu)
 {
     const uint32_t leaf = cpu->regs[CPU_EAX], subleaf = cpu->regs[CPU_ECX];
@@ -163,10 +172,16 @@ void protection_cpuid(struct cpu *cpu)
 
     if (leaf < BASIC_COUNT)
         basic[leaf](out, subleaf);
+    else if (cpu->tsc_khz && leaf == TSC_LEAF)
+        leaf_tsc(out, cpu->tsc_khz);
+    else if (cpu->tsc_khz && leaf < TSC_LEAF)
+        leaf_empty(out, subleaf);
     else if (leaf - EXTENDED_BASE < EXTENDED_COUNT)
         extended[leaf - EXTENDED_BASE](out, subleaf);
     else /* beyond either end a CPU of this maker answers with its last basic leaf */
         basic[BASIC_COUNT - 1](out, subleaf);
+    if (leaf == 0 && cpu->tsc_khz)
+        out[EAX] = TSC_LEAF;
     cpu->regs[CPU_EAX] = out[EAX];
     cpu->regs[CPU_EBX] = out[EBX];
     cpu->regs[CPU_ECX] = out[ECX];
