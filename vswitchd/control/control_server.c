@@ -42,6 +42,7 @@ struct client {
     struct control_input input;
     struct control_output output;
     uint64_t events_dropped;    /* Since the client was last told. */
+    uint64_t heard;             /* When it last sent something, ns. */
     bool ended;                 /* It sends no more. */
 };
 
@@ -222,6 +223,7 @@ static void client_ready(void *context, unsigned events)
             client_close(c);
             return;
         }
+        c->heard = event_loop_now(c->server->loop);
     }
     client_turn(c);
 }
@@ -285,6 +287,7 @@ static struct client *client_create(struct listener *l, int fd, const struct con
     c->listener = l;
     c->fd = fd;
     c->session = *session;
+    c->heard = event_loop_now(s->loop);
     control_input_init(&c->input, CONTROL_LINE_MAX);
     control_output_init(&c->output);
     c->watch = event_watch_create(s->loop, fd, EVENT_READ, client_ready, c);
@@ -320,6 +323,22 @@ static void refuse(struct listener *l, int fd, const struct control_session *ses
     }
 }
 
+/* Makes room for another client: the one that has been silent longest and waits for nothing goes. */
+static bool make_room(struct listener *l)
+{
+    struct client *silent = NULL;
+
+    for (struct client *c = l->server->clients; c; c = c->next) {
+        if (c->listener == l && c->session.topic_count == 0 && (!silent || c->heard < silent->heard)) {
+            silent = c;
+        }
+    }
+    if (silent) {
+        client_close(silent);
+    }
+    return silent != NULL;
+}
+
 static void listener_ready(void *context, unsigned events)
 {
     struct listener *l = context;
@@ -327,7 +346,7 @@ static void listener_ready(void *context, unsigned events)
     int fd;
 
     (void)events;
-    if (l->clients >= CONTROL_CLIENTS_MAX) {
+    if (l->clients >= CONTROL_CLIENTS_MAX && !make_room(l)) {
         event_watch_set(l->watch, 0);       /* The rest waits in the backlog until one leaves. */
         return;
     }
