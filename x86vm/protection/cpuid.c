@@ -17,7 +17,15 @@
 
 #define SIGNATURE 0x000106cau /* as EDX after reset: cpu.c */
 #define LINE_SIZE 64u
-#define TSC_LEAF 0x15u /* newer than the model, and the way to tell the TSC's rate */
+/* Newer than the model. They exist where the TSC's rate is known, and tell it;
+ * with "invariant" and TSC_ADJUST an operating system also trusts the TSC
+ * without checking it against the 8254, whose ticks come late on a busy host. */
+#define STRUCTURED_LEAF 7u
+#define TSC_LEAF 0x15u
+#define FREQUENCY_LEAF 0x16u
+#define POWER_LEAF 0x80000007u
+#define EBX_TSC_ADJUST (1u << 1)    /* of STRUCTURED_LEAF: the MSR */
+#define EDX_INVARIANT_TSC (1u << 8) /* of POWER_LEAF */
 
 struct feature {
     const char *name;
@@ -145,7 +153,7 @@ enum { BASIC_COUNT = sizeof basic / sizeof basic[0], EXTENDED_COUNT = sizeof ext
 static void leaf_vendor(uint32_t *out, uint32_t subleaf)
 {
     (void)subleaf;
-    out[EAX] = BASIC_COUNT - 1; /* or TSC_LEAF: protection_cpuid() */
+    out[EAX] = BASIC_COUNT - 1; /* or FREQUENCY_LEAF: protection_cpuid() */
     memcpy(&out[EBX], "Genu", 4);
     memcpy(&out[EDX], "ineI", 4);
     memcpy(&out[ECX], "ntel", 4);
@@ -157,12 +165,19 @@ static void leaf_extended_maximum(uint32_t *out, uint32_t subleaf)
     out[EAX] = EXTENDED_BASE + EXTENDED_COUNT - 1;
 }
 
-/* TSC rate = ECX * EBX / EAX; a "crystal" of 1 kHz keeps every product small. */
-static void leaf_tsc(uint32_t *out, uint32_t khz)
+/* The leaves between the model's own and the last, where the TSC's rate is known. */
+static void time_leaf(uint32_t *out, uint32_t leaf, uint32_t khz)
 {
-    out[EAX] = 1;
-    out[EBX] = khz;
-    out[ECX] = 1000;
+    if (leaf == STRUCTURED_LEAF) {
+        out[EBX] = EBX_TSC_ADJUST;
+    } else if (leaf == TSC_LEAF) { /* rate = ECX * EBX / EAX; a "crystal" of 1 kHz keeps every product small */
+        out[EAX] = 1;
+        out[EBX] = khz;
+        out[ECX] = 1000;
+    } else if (leaf == FREQUENCY_LEAF) { /* MHz: base, maximum, bus */
+        out[EAX] = out[EBX] = (khz + 500) / 1000;
+        out[ECX] = 100;
+    }
 }
 
 void protection_cpuid(struct cpu *cpu)
@@ -172,16 +187,16 @@ void protection_cpuid(struct cpu *cpu)
 
     if (leaf < BASIC_COUNT)
         basic[leaf](out, subleaf);
-    else if (cpu->tsc_khz && leaf == TSC_LEAF)
-        leaf_tsc(out, cpu->tsc_khz);
-    else if (cpu->tsc_khz && leaf < TSC_LEAF)
-        leaf_empty(out, subleaf);
+    else if (cpu->tsc_khz && leaf <= FREQUENCY_LEAF)
+        time_leaf(out, leaf, cpu->tsc_khz);
     else if (leaf - EXTENDED_BASE < EXTENDED_COUNT)
         extended[leaf - EXTENDED_BASE](out, subleaf);
     else /* beyond either end a CPU of this maker answers with its last basic leaf */
         basic[BASIC_COUNT - 1](out, subleaf);
-    if (leaf == 0 && cpu->tsc_khz)
-        out[EAX] = TSC_LEAF;
+    if (cpu->tsc_khz && leaf == 0)
+        out[EAX] = FREQUENCY_LEAF;
+    if (cpu->tsc_khz && leaf == POWER_LEAF)
+        out[EDX] = EDX_INVARIANT_TSC;
     cpu->regs[CPU_EAX] = out[EAX];
     cpu->regs[CPU_EBX] = out[EBX];
     cpu->regs[CPU_ECX] = out[ECX];

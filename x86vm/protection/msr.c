@@ -15,7 +15,9 @@
 /* The revision of a microcode update for this model, as CPUID leaves it in the high half. */
 #define MICROCODE_REVISION (UINT64_C(0x107) << 32)
 
-enum { MISC_ENABLE_CHANGED }; /* cpu->msr_misc: the writable bits, exclusive-or their reset state */
+/* cpu->msr_misc */
+enum { MISC_ENABLE_CHANGED, /* the writable bits, exclusive-or their reset state */
+       TSC_ADJUST };
 
 struct msr {
     uint32_t index;
@@ -32,7 +34,19 @@ static uint64_t read_tsc(struct cpu *cpu) { return host_tsc() + cpu->tsc_offset;
 
 static bool write_tsc(struct cpu *cpu, uint64_t value)
 {
-    cpu->tsc_offset = value - host_tsc();
+    const uint64_t change = value - read_tsc(cpu);
+    cpu->tsc_offset += change;
+    cpu->msr_misc[TSC_ADJUST] += change;
+    return true;
+}
+
+/* What software has added to the counter since reset; a write adds the difference. */
+static uint64_t read_tsc_adjust(struct cpu *cpu) { return cpu->msr_misc[TSC_ADJUST]; }
+
+static bool write_tsc_adjust(struct cpu *cpu, uint64_t value)
+{
+    cpu->tsc_offset += value - cpu->msr_misc[TSC_ADJUST];
+    cpu->msr_misc[TSC_ADJUST] = value;
     return true;
 }
 
@@ -93,6 +107,7 @@ STORED(sysenter_eip)
 static const struct msr msrs[] = {
     { 0x010, read_tsc, write_tsc },                   /* IA32_TIME_STAMP_COUNTER */
     { 0x017, read_zero, NULL },                       /* IA32_PLATFORM_ID: bits 52..50, processor flags */
+    { 0x03b, read_tsc_adjust, write_tsc_adjust },     /* IA32_TSC_ADJUST */
     { 0x08b, read_revision, write_ignored },          /* IA32_BIOS_SIGN_ID */
     { 0x174, read_sysenter_cs, write_sysenter_cs },   /* IA32_SYSENTER_CS */
     { 0x175, read_sysenter_esp, write_sysenter_esp }, /* IA32_SYSENTER_ESP */

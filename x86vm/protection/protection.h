@@ -110,7 +110,7 @@ uint32_t protection_in(struct cpu *cpu, uint16_t port, unsigned size);
 void protection_out(struct cpu *cpu, uint16_t port, unsigned size, uint32_t value);
 void protection_arpl(struct cpu *cpu, uint16_t *destination, uint16_t source); /* sets ZF in eflags */
 
-/* tsc_rate.c: for cpu->tsc_khz; takes 10 ms. */
+/* tsc_rate.c: for cpu->tsc_khz; takes 10 ms. 0 where the host's TSC has no fixed rate. */
 uint32_t protection_measure_tsc_khz(void);
 
 /* --- cpuid.c: the model that the guest sees --- */

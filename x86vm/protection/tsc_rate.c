@@ -8,6 +8,7 @@
 #include "x86vm/protection/control.h"
 #include "x86vm/protection/protection.h"
 
+#include <cpuid.h>
 #include <time.h>
 
 enum { WINDOW_NS = 10 * 1000 * 1000, TRIES = 16 };
@@ -33,11 +34,20 @@ static struct moment both_clocks(void)
     return best;
 }
 
+/* One rate in every power state, by the host's own word. */
+static bool host_is_invariant(void)
+{
+    unsigned eax, ebx, ecx, edx;
+    return __get_cpuid(0x80000007, &eax, &ebx, &ecx, &edx) && edx & 1u << 8;
+}
+
 uint32_t protection_measure_tsc_khz(void)
 {
     const struct timespec window = { .tv_nsec = WINDOW_NS };
-    const struct moment first = both_clocks();
 
+    if (!host_is_invariant())
+        return 0;
+    const struct moment first = both_clocks();
     nanosleep(&window, NULL);
     const struct moment second = both_clocks();
     const uint64_t ns = second.ns - first.ns;
