@@ -45,6 +45,7 @@ static bool build_machine(struct x86vm *vm, const struct x86vm_config *config)
     t->ram = phys_ram(t->phys);
     t->bmi2 = __builtin_cpu_supports("bmi2") && !getenv("X86VM_NO_BMI2");
     cpu_reset(cpu);
+    cpu->tsc_khz = protection_measure_tsc_khz();
     view_select(cpu);
     insn_init();
     translator_current = t;
@@ -222,18 +223,18 @@ static void run_block(struct translator *t)
     struct cpu *cpu = translator_cpu(t);
     bool trap = cpu->eflags & FLAG_TF;
     bool alone = t->single || trap || cpu->watch_code;
-    uint32_t mode = t->mode | (alone ? MODE_SINGLE : 0);
+    uint32_t mode = t->mode | (alone ? MODE_SINGLE : 0) | (t->ungrouped ? MODE_UNGROUPED : 0);
     const struct lookup_entry *entry = &t->area->lookup[cpu->eip & (LOOKUP_ENTRIES - 1)];
     enum exit_reason reason;
 
-    t->single = false;
+    t->single = t->ungrouped = false;
     if (cpu->watch_code)
         check_code_breakpoints(cpu);
-    if (!(mode & MODE_SINGLE) && entry->negated_key + (cpu->lookup_key & ~LOOKUP_POISON) + cpu->eip == 0) {
+    if (!(mode & (MODE_SINGLE | MODE_UNGROUPED)) && entry->negated_key + (cpu->lookup_key & ~LOOKUP_POISON) + cpu->eip == 0) {
         reason = enter(t, entry->code);
     } else {
         struct block *block = find_block(t, mode);
-        if (!(mode & MODE_SINGLE))
+        if (!(mode & (MODE_SINGLE | MODE_UNGROUPED)))
             blocks_remember(t, cpu->eip, block);
         reason = enter(t, block->entry);
     }

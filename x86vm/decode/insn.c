@@ -142,8 +142,21 @@ static void take_memory(struct insn *insn, const ZydisDecodedOperand *op)
     mem->write = op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
 }
 
+static void take_written(struct insn *insn, const ZydisDecodedOperand *op)
+{
+    ZydisRegister whole;
+
+    if (op->type != ZYDIS_OPERAND_TYPE_REGISTER || !(op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
+        return;
+    whole = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LEGACY_32, op->reg.value);
+    if (ZydisRegisterGetClass(whole) == ZYDIS_REGCLASS_GPR32)
+        insn->regs_written |= (uint8_t)(1u << ZydisRegisterGetId(whole));
+}
+
 static void take_operands(struct insn *insn, const ZydisDecodedInstruction *z, const ZydisDecodedOperand *ops)
 {
+    for (unsigned i = 0; i < z->operand_count; i++)
+        take_written(insn, &ops[i]);
     for (unsigned i = 0; i < z->operand_count_visible; i++) {
         const ZydisDecodedOperand *op = &ops[i];
         if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {

@@ -92,6 +92,7 @@ struct insn {
     uint32_t target;       /* near relative branches */
     uint8_t condition;     /* Jcc: low four opcode bits */
     uint32_t flags_read;   /* arithmetic flags */
+    uint8_t regs_written;  /* general registers written in whole or part, one bit each, implicit ones too */
     uint32_t flags_killed; /* arithmetic flags overwritten (or left undefined) on every path */
 };
 

@@ -11,7 +11,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define GUARD_SIZE (2u << 20) /* also keeps RAM aligned for huge pages */
+#define ALIGNMENT (2ull << 20) /* for huge pages */
+/* A guest address that translated code failed to wrap is off by 4 GiB: it must
+ * find nothing there (translate/group.c). */
+#define GUARD_SIZE ((4ull << 30) + ALIGNMENT)
 
 /* Marks of our own, beside enum phys_mark. */
 enum { PAGE_READONLY = 0x80, PAGE_HOLE = 0x40, PAGE_OWN = PAGE_READONLY | PAGE_HOLE };
@@ -38,14 +41,14 @@ struct phys *phys_new(uint64_t ram_size)
         return NULL;
     phys->a20 = true;
     phys->ram_size = ram_size;
-    phys->map_size = ram_size + 3 * (size_t)GUARD_SIZE;
+    phys->map_size = ram_size + 2 * GUARD_SIZE;
     phys->pages = calloc(ram_size >> PAGE_SHIFT, 1);
     if (!phys->pages)
         goto free_phys;
     phys->map = mmap(NULL, phys->map_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (phys->map == MAP_FAILED)
         goto free_pages;
-    uintptr_t start = ((uintptr_t)phys->map + 2 * GUARD_SIZE - 1) & ~(uintptr_t)(GUARD_SIZE - 1);
+    uintptr_t start = ((uintptr_t)phys->map + GUARD_SIZE - 1) & ~(uintptr_t)(ALIGNMENT - 1);
     phys->ram = (uint8_t *)start;
     if (mprotect(phys->ram, ram_size, PROT_READ | PROT_WRITE) < 0)
         goto unmap;

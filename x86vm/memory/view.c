@@ -213,6 +213,16 @@ uint64_t view_fill(struct cpu *cpu, uint32_t linear, enum view_access access, ui
     return fill(cpu, view_of(cpu, user), linear, access, &walk);
 }
 
+void view_fill_quietly(struct cpu *cpu, uint32_t linear)
+{
+    struct paging_result walk;
+    uint32_t error;
+    bool user = cpu->cpl == 3;
+    cpu->views->counters.walks++;
+    if (paging_walk(cpu, linear, VIEW_FOR_READ, user, true, &walk, &error))
+        fill(cpu, view_of(cpu, user), linear, VIEW_FOR_READ, &walk);
+}
+
 /* --- flushing --- */
 
 static void drop_page(struct view *view, uint32_t page)

@@ -58,6 +58,10 @@ bool view_probe(struct cpu *cpu, uint32_t linear, enum view_access access, bool 
  * *physical always gets the physical address of `linear`. */
 uint64_t view_fill(struct cpu *cpu, uint32_t linear, enum view_access access, uint32_t *physical);
 
+/* Fills what the current view may have of the page without a fault and without
+ * setting a dirty bit; the caller looks whether the entry is there now. */
+void view_fill_quietly(struct cpu *cpu, uint32_t linear);
+
 void view_flush_all(struct cpu *cpu);
 void view_flush_nonglobal(struct cpu *cpu);
 void view_flush_page(struct cpu *cpu, uint32_t linear); /* INVLPG: also global, all privileges */

@@ -49,7 +49,9 @@ static enum host_reg address_register(struct build *b, const struct insn_mem *me
 {
     struct host_mem ea = { NO_REG, NO_REG, mem->scale, disp };
 
-    if (mem->base != INSN_NO_REG && mem->index == INSN_NO_REG && disp == 0)
+    if (mem->base == CPU_ESP)
+        ea.disp += b->esp_delta;
+    if (mem->base != INSN_NO_REG && mem->index == INSN_NO_REG && ea.disp == 0)
         return host_of[mem->base];
     if (mem->base == INSN_NO_REG && mem->index == INSN_NO_REG) {
         emit_mov_imm32(b->hot, R9, (uint32_t)disp);
@@ -75,6 +77,11 @@ struct access access_address(struct build *b, const struct insn_mem *mem, int32_
     struct access a = { .seg = mem->seg, .checked = state == SEG_CHECKED, .size = mem->size,
                         .read = mem->read, .write = mem->write };
 
+    if (group_covers(b, b->memory_group[b->insn - b->insns])) {
+        a.grouped = true;
+        a.operand = group_operand(b, mem->base, disp);
+        return a;
+    }
     a.ea = address_register(b, mem, disp);
     if (b->insn->addrsize == 2) {
         emit_movzx16(b->hot, R9, a.ea);
@@ -221,6 +228,13 @@ static void cold_crossing(struct build *b, const struct access *a, const struct 
     }
 }
 
+/* C sees the guest's ESP, translated code what it has in R8. */
+static void move_esp(struct build *b, int32_t by)
+{
+    if (by)
+        emit_lea32(b->cold, R8, mem_at(R8, by));
+}
+
 static void cold_path(struct build *b, const struct access *a, const struct shape *s, access_operation *operation, const void *arg)
 {
     struct emit *e = b->cold;
@@ -230,28 +244,35 @@ static void cold_path(struct build *b, const struct access *a, const struct shap
     *site = (struct site){ .eip = b->insn->eip, .size = a->size, .read = a->read, .write = a->write, .seg = a->seg,
                            .checked = a->checked, .must_align = must_be_aligned(b->insn, a->size), .waits = waits(b->insn),
                            .may_not_write = a->write && b->insn->unit == INSN_UNIT_X87, .block = b->block, .hot = s->direct, .after = s->after };
-    blocks_map_cold(b->t, b->insn->eip);
+    blocks_map_cold(b->t, b->insn->eip, 0);
     if (s->rcx_in_r11)
         emit_mov64(e, RCX, R11);
     if (s->flags_on_stack)
         emit_popfq(e);
     if (a->ea != R9)
         emit_mov32(e, R9, a->ea);
+    move_esp(b, b->esp_delta);
     emit_mov_imm32(e, R11, number);
     emit_jmp(e, b->t->stubs.slow);
     if (a->checked) {
         site->hot = emit_pc(e);
         operation(e, mem_sum(R10, R9), arg);
+        move_esp(b, -b->esp_delta);
         emit_jmp(e, s->after);
+    } else if (b->esp_delta) {
+        site->hot = emit_pc(e);
+        move_esp(b, -b->esp_delta);
+        emit_jmp(e, s->direct);
     }
     site->bounce = emit_pc(e);
     operation(e, mem_sum(R10, R9), arg);
     if (a->write) {
         emit_mov_imm32(e, R11, number);
         emit_jmp(e, b->t->stubs.commit);
-    } else {
-        emit_jmp(e, s->after);
+        site->after = emit_pc(e);
     }
+    move_esp(b, -b->esp_delta);
+    emit_jmp(e, s->after);
 }
 
 void access_emit(struct build *b, const struct access *a, access_operation *operation, const void *arg)
@@ -261,6 +282,10 @@ void access_emit(struct build *b, const struct access *a, access_operation *oper
     uint64_t cold;
 
     access_island(b, false);
+    if (a->grouped) {
+        operation(e, a->operand, arg);
+        return;
+    }
     if (a->checked) {
         uint8_t *out = emit_jmp_later(e);
         s.after = emit_pc(e);

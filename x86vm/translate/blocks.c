@@ -138,6 +138,7 @@ void blocks_flush(struct translator *t)
     }
     memset(t->hash, 0, HASH_BUCKETS * sizeof *t->hash);
     blocks_clear_lookup(t);
+    memset(t->group_failures, 0, sizeof t->group_failures);
     t->links.count = t->sites.count = t->calls.count = t->hot_map.count = t->cold_map.count = 0;
     free_arena(t);
     rewind_cache(t);
@@ -222,7 +223,7 @@ static void forget(struct translator *t, const struct block *block)
         entry->negated_key = 1;
 }
 
-static void kill_block(struct translator *t, struct block *block)
+void blocks_kill(struct translator *t, struct block *block)
 {
     uint32_t first = block->physical >> PAGE_SHIFT;
 
@@ -261,7 +262,7 @@ static void code_written(void *opaque, uint32_t address, uint32_t size)
     for (struct block *b = t->page_blocks[page]; b; b = next) {
         next = *next_in(b, page);
         if (made_from(b, page, address, size))
-            kill_block(t, b);
+            blocks_kill(t, b);
     }
 }
 
@@ -320,19 +321,19 @@ uint32_t blocks_new_call(struct translator *t, struct call **out)
 
 /* --- host address -> guest EIP --- */
 
-void blocks_map_hot(struct translator *t, uint32_t eip)
+void blocks_map_hot(struct translator *t, uint32_t eip, int32_t esp_delta)
 {
-    struct code_map row = { (uint32_t)(t->hot.p - t->cache_rw), eip };
+    struct code_map row = { (uint32_t)(t->hot.p - t->cache_rw), eip, esp_delta };
     TABLE_ADD(t->hot_map, row);
 }
 
-void blocks_map_cold(struct translator *t, uint32_t eip)
+void blocks_map_cold(struct translator *t, uint32_t eip, int32_t esp_delta)
 {
-    struct code_map row = { (uint32_t)(t->cold.p - t->cache_rw), eip };
+    struct code_map row = { (uint32_t)(t->cold.p - t->cache_rw), eip, esp_delta };
     TABLE_ADD(t->cold_map, row);
 }
 
-static bool map_find(const struct code_map *rows, uint32_t count, uint32_t offset, uint32_t *eip)
+static const struct code_map *map_find(const struct code_map *rows, uint32_t count, uint32_t offset)
 {
     uint32_t low = 0, high = count;
 
@@ -343,20 +344,39 @@ static bool map_find(const struct code_map *rows, uint32_t count, uint32_t offse
         else
             high = middle;
     }
-    if (low == 0)
-        return false;
-    *eip = rows[low - 1].eip;
-    return true;
+    return low ? &rows[low - 1] : NULL;
 }
 
-bool blocks_guest_eip(const struct translator *t, uint64_t pc, uint32_t *eip)
+const struct code_map *blocks_locate(const struct translator *t, uint64_t pc)
 {
     const uint8_t *at = (const uint8_t *)(uintptr_t)pc - t->hot.to_exec;
     uint32_t offset = (uint32_t)(at - t->cache_rw);
 
     if (at >= t->hot_start && at < t->hot.p)
-        return map_find(t->hot_map.items, t->hot_map.count, offset, eip);
+        return map_find(t->hot_map.items, t->hot_map.count, offset);
     if (at >= t->cold_start && at < t->cold.p)
-        return map_find(t->cold_map.items, t->cold_map.count, offset, eip);
-    return false;
+        return map_find(t->cold_map.items, t->cold_map.count, offset);
+    return NULL;
+}
+
+/* --- groups that keep failing (device registers, stacks at a page's edge) --- */
+
+enum { GROUP_PATIENCE = 32 };
+
+static uint32_t group_slot(const struct translator *t, uint32_t physical)
+{
+    return (physical ^ physical >> 12) % sizeof t->group_failures;
+}
+
+bool blocks_group_failed(struct translator *t, uint32_t physical)
+{
+    uint8_t *failures = &t->group_failures[group_slot(t, physical)];
+    if (*failures < GROUP_PATIENCE)
+        (*failures)++;
+    return *failures == GROUP_PATIENCE;
+}
+
+bool blocks_groups_useless(const struct translator *t, uint32_t physical)
+{
+    return t->group_failures[group_slot(t, physical)] == GROUP_PATIENCE;
 }

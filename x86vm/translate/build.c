@@ -276,8 +276,9 @@ struct block *build_block(struct translator *t, uint32_t eip, uint32_t mode)
     find_live_flags(&b, &f);
     b.block->live_in = b.live_before[0] != 0;
     b.insn = &b.insns[0];
-    blocks_map_hot(t, eip);
-    blocks_map_cold(t, eip);
+    group_analyse(&b);
+    blocks_map_hot(t, eip, 0);
+    blocks_map_cold(t, eip, 0);
     emit_prologues(&b, linear, straddles, (uint32_t)addend, (uint32_t)second);
     emit_block(&b);
     if (t->hot.overflow || t->cold.overflow)

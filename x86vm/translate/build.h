@@ -13,6 +13,18 @@
 struct short_exit { uint8_t *place; uint64_t target; };
 enum { SHORT_EXITS_MAX = 32 };
 
+/* Accesses off one register that share a check: group.c. */
+struct group {
+    uint8_t reg;
+    uint8_t first;       /* instruction before which the check stands */
+    uint8_t count;
+    bool write;
+    bool ready;          /* the check was emitted */
+    int32_t low, high;   /* bytes from the register; ESP: from where it was when last unknown */
+    int32_t esp_moved;   /* ... and how far it had moved since, at `first` */
+};
+enum { GROUPS_MAX = 32 };
+
 struct build {
     struct translator *t;
     struct emit *hot, *cold;
@@ -27,6 +39,10 @@ struct build {
     bool flags_live;          /* live_before of it is not empty */
     struct short_exit exits[SHORT_EXITS_MAX];
     unsigned exit_count;
+    int32_t esp_delta;        /* guest ESP = R8 + esp_delta */
+    struct group groups[GROUPS_MAX];
+    unsigned group_count;
+    int8_t memory_group[BLOCK_MAX_INSNS], stack_group[BLOCK_MAX_INSNS]; /* -1: none */
 };
 
 /* Host register of a guest register. */
@@ -49,6 +65,8 @@ struct access {
     bool aligned;       /* known not to cross a page */
     bool constant;      /* the address is `address`, flat */
     uint32_t address;
+    bool grouped;       /* checked by its group: the operand is `operand` */
+    struct host_mem operand;
 };
 /* Emits the computation of the operand's address into a register; `esp_adjust`
  * is added when the base is ESP (POP). */
@@ -61,6 +79,16 @@ enum seg_state access_segment(const struct build *b, uint8_t seg, bool write);
 void access_emit(struct build *b, const struct access *a, access_operation *operation, const void *arg);
 /* Dumps pending short exits when the oldest is about to get out of reach (or always). */
 void access_island(struct build *b, bool at_end);
+
+/* Finds the groups of the decoded block. */
+void group_analyse(struct build *b);
+/* Emits the checks of the groups that begin at instruction i. */
+void group_open(struct build *b, unsigned i);
+bool group_covers(const struct build *b, int8_t group);
+/* Loads the addend; the operand [reg + disp] of an access in a checked group. */
+struct host_mem group_operand(struct build *b, uint8_t reg, int32_t disp);
+/* Whether instruction i only moves ESP by a constant, its flags being dead. */
+bool group_esp_adjust(const struct build *b, unsigned i, int32_t *by);
 
 /* Host code for instruction i. */
 void rewrite_insn(struct build *b, unsigned i);

@@ -12,7 +12,7 @@
 
 #include "x86vm/translate/translator.h"
 
-enum { TRAP_DE = 0, TRAP_GP = 13, TRAP_MF = 16, TRAP_AC = 17, TRAP_XM = 19 };
+enum { TRAP_DE = 0, TRAP_GP = 13, TRAP_PF = 14, TRAP_MF = 16, TRAP_AC = 17, TRAP_XM = 19 };
 
 /* The guest exception for a host trap; false: translated code never raises it. */
 static bool guest_exception(unsigned trap, int *vector, uint32_t *error)
@@ -28,18 +28,36 @@ static bool guest_exception(unsigned trap, int *vector, uint32_t *error)
     }
 }
 
+/* Leaves translated code before the instruction at `place`. */
+static void leave_at(struct translator *t, greg_t *regs, const struct code_map *place, uint64_t stub)
+{
+    translator_cpu(t)->eip = place->eip;
+    regs[REG_R8] = (uint32_t)((uint32_t)regs[REG_R8] + (uint32_t)place->esp_delta);
+    regs[REG_RIP] = (greg_t)stub;
+}
+
+/* In the 4 GiB below or above guest RAM, which are reserved and never mapped: an
+ * access of a group whose address wrapped around 4 GiB. */
+static bool beside_ram(const struct translator *t, uint64_t address)
+{
+    uint64_t ram = (uint64_t)(uintptr_t)t->ram;
+    return address - (ram - (1ull << 32)) < (2ull << 32) + phys_ram_size(t->phys);
+}
+
 static void on_signal(int number, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
     greg_t *regs = uc->uc_mcontext.gregs;
     struct translator *t = translator_current;
-    uint32_t eip;
+    const struct code_map *place = t ? blocks_locate(t, (uint64_t)regs[REG_RIP]) : NULL;
 
-    (void)info;
-    if (t && blocks_guest_eip(t, (uint64_t)regs[REG_RIP], &eip)
-        && guest_exception((unsigned)regs[REG_TRAPNO], &t->host_fault_vector, &t->host_fault_error)) {
-        translator_cpu(t)->eip = eip;
-        regs[REG_RIP] = (greg_t)t->stubs.fault;
+    if (place && guest_exception((unsigned)regs[REG_TRAPNO], &t->host_fault_vector, &t->host_fault_error)) {
+        leave_at(t, regs, place, t->stubs.fault);
+        return;
+    }
+    if (place && (unsigned)regs[REG_TRAPNO] == TRAP_PF && beside_ram(t, (uint64_t)(uintptr_t)info->si_addr)) {
+        t->ungrouped = true;
+        leave_at(t, regs, place, t->stubs.next);
         return;
     }
     signal(number, SIG_DFL); /* returns to the instruction, which raises it again */

@@ -150,7 +150,7 @@ static void rewrite_nop(struct build *b, const struct insn *insn)
 static void rewrite_lea(struct build *b, const struct insn *insn)
 {
     const struct insn_mem *mem = &insn->mem;
-    struct host_mem ea = { NO_REG, NO_REG, mem->scale, mem->disp };
+    struct host_mem ea = { NO_REG, NO_REG, mem->scale, mem->disp + (mem->base == CPU_ESP ? b->esp_delta : 0) };
     unsigned to = host_of[insn_reg(insn)];
 
     if (mem->base != INSN_NO_REG)
@@ -164,6 +164,8 @@ static void rewrite_lea(struct build *b, const struct insn *insn)
     } else {
         emit_op_mem(b->hot, insn->opsize == 2 ? EMIT_66 : 0, (const uint8_t[]){ 0x8d }, 1, to, ea);
     }
+    if (to == R8)
+        b->esp_delta = 0;
 }
 
 static void moffs_operation(struct emit *e, struct host_mem mem, const void *arg)
@@ -326,8 +328,16 @@ static void new_jump(struct build *b, uint8_t *place, uint32_t target)
     emit_jmp(e, b->t->stubs.link);
 }
 
+void rewrite_settle_esp(struct build *b)
+{
+    if (b->esp_delta)
+        emit_lea32(b->hot, R8, mem_at(R8, b->esp_delta));
+    b->esp_delta = 0;
+}
+
 void rewrite_jump(struct build *b, uint32_t target)
 {
+    rewrite_settle_esp(b);
     new_jump(b, emit_jmp_later(b->hot), target);
 }
 
@@ -366,6 +376,7 @@ static void rewrite_jmp(struct build *b, const struct insn *insn)
 static void rewrite_jcc(struct build *b, const struct insn *insn)
 {
     access_island(b, false);
+    rewrite_settle_esp(b);
     new_jump(b, emit_jcc_later(b->hot, insn->condition), insn->target);
 }
 
@@ -377,6 +388,7 @@ static void rewrite_loop(struct build *b, const struct insn *insn)
     uint8_t *zero, *not_taken = NULL;
 
     access_island(b, false);
+    rewrite_settle_esp(b);
     if (insn->addrsize == 2) {
         emit_lea32(e, R11, mem_at(RCX, jcxz ? 0 : -1));
         emit_op_reg(e, EMIT_66, (const uint8_t[]){ 0x8b }, 1, RCX, R11); /* MOV CX, R11W */
@@ -403,9 +415,19 @@ static void rewrite_loop(struct build *b, const struct insn *insn)
 
 /* --- the stack, flat and 32 bits wide --- */
 
-static struct access stack_access(enum host_reg ea, bool write)
+/* An access at [ESP + disp] of the flat stack. */
+static struct access stack_access(struct build *b, int32_t disp, bool write)
 {
-    return (struct access){ .ea = ea, .seg = CPU_SS, .size = 4, .read = !write, .write = write };
+    struct access a = { .ea = R8, .seg = CPU_SS, .size = 4, .read = !write, .write = write };
+
+    if (group_covers(b, b->stack_group[b->insn - b->insns])) {
+        a.grouped = true;
+        a.operand = group_operand(b, CPU_ESP, disp);
+    } else if (b->esp_delta + disp) {
+        a.ea = R9;
+        emit_lea32(b->hot, R9, mem_at(R8, b->esp_delta + disp));
+    }
+    return a;
 }
 
 static void store_register(struct emit *e, struct host_mem mem, const void *arg)
@@ -425,11 +447,10 @@ static void load_register(struct emit *e, struct host_mem mem, const void *arg)
 
 static void push(struct build *b, access_operation *operation, const void *arg)
 {
-    struct access a = stack_access(R9, true);
+    struct access a = stack_access(b, -4, true);
 
-    emit_lea32(b->hot, R9, mem_at(R8, -4));
     access_emit(b, &a, operation, arg);
-    emit_mov32(b->hot, R8, R9);
+    b->esp_delta -= 4;
 }
 
 void rewrite_push_register(struct build *b, enum host_reg from)
@@ -439,7 +460,7 @@ void rewrite_push_register(struct build *b, enum host_reg from)
 
 void rewrite_load_stack_top(struct build *b, enum host_reg to)
 {
-    struct access a = stack_access(R8, false);
+    struct access a = stack_access(b, 0, false);
     access_emit(b, &a, load_register, &to);
 }
 
@@ -463,12 +484,16 @@ static void rewrite_push(struct build *b, const struct insn *insn)
         push(b, store_immediate, &insn->imm);
         return;
     }
+    if (from == R8 && b->esp_delta) {
+        emit_lea32(b->hot, R13, mem_at(R8, b->esp_delta));
+        from = R13;
+    }
     push(b, store_register, &from);
 }
 
 static void rewrite_pop(struct build *b, const struct insn *insn)
 {
-    struct access from = stack_access(R8, false);
+    struct access from = stack_access(b, 0, false);
     enum host_reg to = insn->has_mem ? R13 : host_of[insn->has_modrm ? insn_rm(insn) : insn->opcode & 7];
     bool to_esp = to == R8;
 
@@ -481,19 +506,19 @@ static void rewrite_pop(struct build *b, const struct insn *insn)
     }
     if (to_esp)
         emit_mov32(b->hot, R8, R13);
-    else
-        emit_lea32(b->hot, R8, mem_at(R8, 4));
+    b->esp_delta = to_esp ? 0 : b->esp_delta + 4;
 }
 
 static void rewrite_leave(struct build *b, const struct insn *insn)
 {
-    struct access from = stack_access(RBP, false);
+    struct access from = { .ea = RBP, .seg = CPU_SS, .size = 4, .read = true };
     enum host_reg to = R13;
 
     (void)insn;
     access_emit(b, &from, load_register, &to);
     emit_lea32(b->hot, R8, mem_at(RBP, 4));
     emit_mov32(b->hot, RBP, R13);
+    b->esp_delta = 0;
 }
 
 static void rewrite_call(struct build *b, const struct insn *insn)
@@ -509,8 +534,9 @@ static void rewrite_jmp_indirect(struct build *b, const struct insn *insn)
     if (insn->has_mem)
         load_operand(b, insn, R13);
     else
-        emit_mov32(b->hot, R13, host_of[insn_rm(insn)]);
+        emit_lea32(b->hot, R13, mem_at(host_of[insn_rm(insn)], insn_rm(insn) == CPU_ESP ? b->esp_delta : 0));
     emit_mov32(b->hot, R9, R13);
+    rewrite_settle_esp(b);
     access_island(b, false);
     rewrite_dispatch(b);
 }
@@ -522,20 +548,22 @@ static void rewrite_call_indirect(struct build *b, const struct insn *insn)
     if (insn->has_mem)
         load_operand(b, insn, R13);
     else
-        emit_mov32(b->hot, R13, host_of[insn_rm(insn)]);
+        emit_lea32(b->hot, R13, mem_at(host_of[insn_rm(insn)], insn_rm(insn) == CPU_ESP ? b->esp_delta : 0));
     push(b, store_immediate, &return_eip);
     emit_mov32(b->hot, R9, R13);
+    rewrite_settle_esp(b);
     access_island(b, false);
     rewrite_dispatch(b);
 }
 
 static void rewrite_ret(struct build *b, const struct insn *insn)
 {
-    struct access from = stack_access(R8, false);
+    struct access from = stack_access(b, 0, false);
     enum host_reg to = R9;
 
     access_emit(b, &from, load_register, &to);
-    emit_lea32(b->hot, R8, mem_at(R8, 4 + (int32_t)(insn->imm & 0xffff)));
+    b->esp_delta += 4 + (int32_t)(insn->imm & 0xffff);
+    rewrite_settle_esp(b);
     access_island(b, false);
     rewrite_dispatch(b);
 }
@@ -549,6 +577,7 @@ static void rewrite_c_call(struct build *b, const struct insn *insn, call_functi
     uint32_t number = blocks_new_call(b->t, &call);
 
     access_island(b, false);
+    rewrite_settle_esp(b);
     emit_mov_imm32(e, R11, number);
     emit_jmp(e, b->t->stubs.call);
     *call = (struct call){ .insn = *insn, .function = function, .block = b->block, .resume = emit_pc(e) };
@@ -634,15 +663,40 @@ bool rewrite_is_call(const struct build *b, const struct insn *insn)
     }
 }
 
+/* Whether ESP is named as a register operand: then R8 must be it. */
+static bool names_esp(const struct insn *insn)
+{
+    switch (insn->kind) {
+    case INSN_PLAIN: case INSN_BIT_STRING: case INSN_MOV_FROM_SEG:
+        return (insn->reg_is_gpr && insn_reg(insn) == CPU_ESP)
+            || (insn->rm_is_gpr && insn_mod(insn) == 3 && insn_rm(insn) == CPU_ESP)
+            || (insn->opcode_is_gpr && (insn->opcode & 7) == CPU_ESP);
+    case INSN_LEA: /* a partial write */
+        return insn_reg(insn) == CPU_ESP && insn->opsize == 2;
+    case INSN_STI: case INSN_POPF:
+        return true;
+    default:
+        return false;
+    }
+}
+
 void rewrite_insn(struct build *b, unsigned i)
 {
     const struct insn *insn = &b->insns[i];
     call_function *fault;
+    int32_t by;
 
     b->insn = insn;
     b->flags_live = b->live_before[i] != 0;
     access_island(b, false);
-    blocks_map_hot(b->t, insn->eip);
+    group_open(b, i);
+    if (group_esp_adjust(b, i, &by)) {
+        b->esp_delta += by;
+        return;
+    }
+    if (names_esp(insn))
+        rewrite_settle_esp(b);
+    blocks_map_hot(b->t, insn->eip, b->esp_delta);
     fault = insn->kind == INSN_UNDEFINED ? raise_ud : unit_fault(b, insn);
     if (fault)
         rewrite_c_call(b, insn, fault);

@@ -16,6 +16,8 @@ void rewrite_system(struct build *b, const struct insn *insn);
 void rewrite_push_register(struct build *b, enum host_reg from);
 void rewrite_load_stack_top(struct build *b, enum host_reg to);
 /* A call into C placed in the cold part, which returns to the hot part's present end. */
+/* Makes R8 the guest's ESP. */
+void rewrite_settle_esp(struct build *b);
 void rewrite_cold_call(struct build *b, const struct insn *insn, call_function *function);
 
 #endif

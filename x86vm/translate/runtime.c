@@ -138,6 +138,40 @@ void runtime_commit(struct cpu *cpu, uint32_t number)
     cpu->scratch[GO_ON] = site->after;
 }
 
+/* Device memory and code pages: no check will ever pass. */
+static bool never_direct(struct cpu *cpu, uint32_t address, bool write)
+{
+    uint32_t physical;
+
+    if (!view_probe(cpu, address, write ? VIEW_FOR_WRITE : VIEW_FOR_READ, cpu->cpl == 3, &physical))
+        return false;
+    return !phys_is_ram(cpu->phys, physical) || (write && phys_marks(cpu->phys, physical >> PAGE_SHIFT) & PHYS_CODE);
+}
+
+/* A group's check found no entry, or its range in two pages. */
+void runtime_group(struct cpu *cpu, uint32_t number, uint32_t address)
+{
+    struct translator *t = translator_current;
+    const struct site *site = t->sites.items[number];
+    uint64_t *entry = cpu->tables + (site->write ? VIEW_WRITE / 8 : 0) + (address >> PAGE_SHIFT);
+
+    take_flags(cpu);
+    cpu->eip = site->eip;
+    t->counters.slow_accesses++;
+    if ((address & (PAGE_SIZE - 1)) + site->size <= PAGE_SIZE) {
+        if (!*entry)
+            view_fill_quietly(cpu, address);
+        if (*entry) {
+            cpu->scratch[GO_ON] = site->hot;
+            return;
+        }
+    }
+    if (never_direct(cpu, address, site->write) && blocks_group_failed(t, site->block->physical) && !site->block->dead)
+        blocks_kill(t, site->block); /* its next translation has no groups */
+    t->ungrouped = true;
+    cpu->scratch[GO_ON] = t->stubs.next;
+}
+
 int runtime_call(struct cpu *cpu, uint32_t number)
 {
     struct translator *t = translator_current;

@@ -149,6 +149,7 @@ void stubs_emit(struct translator *t)
     t->stubs.poll = emit_leave(e, EXIT_POLL);
     t->stubs.fault = emit_leave(e, EXIT_HOST_FAULT);
     t->stubs.slow = emit_memory(e, runtime_slow);
+    t->stubs.group = emit_memory(e, runtime_group);
     t->stubs.commit = emit_memory(e, commit);
     t->stubs.call = emit_call(e);
 }

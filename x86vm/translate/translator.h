@@ -5,6 +5,7 @@
  *
  *   build.c      guest bytes -> struct insn -> a block, with flag liveness
  *   rewrite.c    one instruction -> host code
+ *   group.c      one check for several accesses off the same register
  *   access.c     one memory operand -> the check and both copies of the access
  *   stubs.c      the code that every block shares: enter, leave, call C
  *   runtime.c    the C side of those stubs
@@ -43,6 +44,7 @@ enum mode_bit {
     MODE_TS = 1 << 2, MODE_EM = 1 << 3, MODE_MP = 1 << 4, MODE_OSFXSR = 1 << 5,
     MODE_SINGLE = 1 << 6, /* one instruction, then back to the dispatcher */
     MODE_CPL0 = 1 << 7,   /* protected mode, CPL 0: interrupt flag at will */
+    MODE_UNGROUPED = 1 << 20, /* no shared checks: a group's failed */
     MODE_SEG_SHIFT = 8,   /* two bits a segment register: enum seg_state */
 };
 enum seg_state {
@@ -124,8 +126,9 @@ struct call {
     uint64_t resume;
 };
 
-/* Host code offset -> guest EIP, for host faults; sorted by construction. */
-struct code_map { uint32_t offset; uint32_t eip; };
+/* Host code offset -> guest EIP and what R8 lacks to guest ESP there, for host
+ * faults; sorted by construction. */
+struct code_map { uint32_t offset; uint32_t eip; int32_t esp_delta; };
 
 /* A growable array whose members keep their number, not their address. */
 #define TABLE(type) struct { type *items; uint32_t count, capacity; }
@@ -140,6 +143,7 @@ struct stubs {
     uint64_t poll;     /* cpu->eip set */
     uint64_t slow;     /* R11 = site, R9 = address */
     uint64_t commit;   /* R11 = site */
+    uint64_t group;    /* R11 = site, R9 = lowest address */
     uint64_t call;     /* R11 = call */
     uint64_t fault;    /* host fault */
 };
@@ -172,6 +176,8 @@ struct translator {
     uint32_t key_epoch[2];       /* supervisor, user */
     volatile bool stop_request;
     bool single;                 /* run just one instruction next */
+    bool ungrouped;              /* find the next block without shared checks */
+    uint8_t group_failures[4096]; /* by hash of the block's physical address */
     bool own_code_written;       /* runtime.c: restart the instruction alone */
     int host_fault_vector;
     uint32_t host_fault_error;
@@ -190,6 +196,7 @@ void blocks_flush(struct translator *t);
 void *blocks_alloc(struct translator *t, size_t size);
 struct block *blocks_find(struct translator *t, uint32_t eip, uint32_t physical, uint32_t mode);
 void blocks_add(struct translator *t, struct block *block);
+void blocks_kill(struct translator *t, struct block *block);
 void blocks_link(struct translator *t, struct link *link, struct block *to);
 void blocks_remember(struct translator *t, uint32_t eip, const struct block *block);
 void blocks_clear_lookup(struct translator *t);
@@ -197,10 +204,13 @@ bool blocks_full(const struct translator *t); /* the next block might not fit */
 uint32_t blocks_new_link(struct translator *t, struct link **out);
 uint32_t blocks_new_site(struct translator *t, struct site **out);
 uint32_t blocks_new_call(struct translator *t, struct call **out);
-void blocks_map_hot(struct translator *t, uint32_t eip);  /* at t->hot.p */
-void blocks_map_cold(struct translator *t, uint32_t eip); /* at t->cold.p */
-/* Guest EIP of the instruction that the host was executing at `pc`; false when pc is not in a block. */
-bool blocks_guest_eip(const struct translator *t, uint64_t pc, uint32_t *eip);
+void blocks_map_hot(struct translator *t, uint32_t eip, int32_t esp_delta);  /* at t->hot.p */
+void blocks_map_cold(struct translator *t, uint32_t eip, int32_t esp_delta); /* at t->cold.p */
+/* The guest instruction that the host was executing at `pc`; NULL when pc is not in a block. */
+const struct code_map *blocks_locate(const struct translator *t, uint64_t pc);
+/* Whether groups of this block's code failed so often that it gets none any more; counting one more. */
+bool blocks_group_failed(struct translator *t, uint32_t physical);
+bool blocks_groups_useless(const struct translator *t, uint32_t physical);
 
 /* --- stubs.c --- */
 void stubs_emit(struct translator *t);
@@ -212,6 +222,7 @@ struct block *build_block(struct translator *t, uint32_t eip, uint32_t mode);
 /* --- runtime.c --- */
 void runtime_slow(struct cpu *cpu, uint32_t site, uint32_t address);
 void runtime_commit(struct cpu *cpu, uint32_t site);
+void runtime_group(struct cpu *cpu, uint32_t site, uint32_t address);
 int runtime_call(struct cpu *cpu, uint32_t call);
 
 /* --- calls_*.c --- */
