@@ -51,16 +51,24 @@ void dp8390_ring_moved(struct dp8390 *d)
     d->nic.host.receive_ready(d->nic.host.opaque);
 }
 
+/* The page where the receiver stops. Linux's lib8390 writes the page before the
+ * one it reads next without wrapping, PSTART - 1 for the first: a page that the
+ * walk never meets. It means the ring's last. */
+static uint8_t stop_page(const struct dp8390 *d)
+{
+    return d->bnry >= d->pstart && d->bnry < d->pstop ? d->bnry : (uint8_t)(d->pstop - 1);
+}
+
 enum room { ROOM, FULL, NEVER };
 
 static enum room look_for_room(const struct dp8390 *d, unsigned pages)
 {
-    uint8_t page = d->curr;
+    uint8_t page = d->curr, stop = stop_page(d);
     if (d->pstart >= d->pstop || pages >= (unsigned)(d->pstop - d->pstart))
         return NEVER;
     for (unsigned i = 0; i < pages; i++) {
         page = next_page(d, page);
-        if (page == d->bnry)
+        if (page == stop)
             return FULL;
     }
     return ROOM;
@@ -90,7 +98,7 @@ static void store(struct dp8390 *d, const uint8_t *frame, size_t size, unsigned 
     uint8_t tail[FCS] = { (uint8_t)fcs, (uint8_t)(fcs >> 8), (uint8_t)(fcs >> 16), (uint8_t)(fcs >> 24) };
     uint8_t next = d->curr, page = d->curr;
     unsigned offset = 0;
-    uint16_t count = (uint16_t)(size + FCS + HEADER);
+    uint16_t count = (uint16_t)(size + FCS); /* the chip does not count the header */
 
     for (unsigned i = 0; i < pages; i++)
         next = next_page(d, next);

@@ -269,14 +269,14 @@ static void receive_one(void)
     read_memory(0x4600, back, 308);
     CU_ASSERT_EQUAL(back[0], RSR_PRX);
     CU_ASSERT_EQUAL(back[1], 0x48);
-    CU_ASSERT_EQUAL(back[2] | back[3] << 8, 308);
+    CU_ASSERT_EQUAL(back[2] | back[3] << 8, 304); /* with the FCS, without the header */
     CU_ASSERT_EQUAL(memcmp(back + 4, make_frame(300), 300), 0);
     uint32_t fcs;
     memcpy(&fcs, back + 304, 4);
     CU_ASSERT_EQUAL(fcs, ethernet_fcs(make_frame(300), 300));
     CU_ASSERT_EQUAL(give(20), NIC_RX_TAKEN);
     read_memory(0x4800, back, 64);
-    CU_ASSERT_EQUAL(back[2], 68); /* padded to 60 */
+    CU_ASSERT_EQUAL(back[2], 64); /* padded to 60 */
 }
 
 /* Reads frames as lib8390 does and gives their pages back. */
@@ -291,10 +291,13 @@ static unsigned drain(unsigned most)
         if (page == now_page)
             break;
         read_memory((uint16_t)(page << 8), header, 4);
-        size_t size = (header[2] | (size_t)header[3] << 8) - 8;
+        size_t size = (header[2] | (size_t)header[3] << 8) - 4;
+        unsigned expected = page + 1u + (unsigned)((size + 4) >> 8); /* lib8390 also takes the page after it */
+        CU_ASSERT_TRUE(header[1] == expected || header[1] == expected + 1 || header[1] == expected - 0x3a ||
+                       header[1] == expected + 1 - 0x3a);
         read_memory((uint16_t)((page << 8) + 4), frame, (uint16_t)((size + 1) & ~1u));
         CU_ASSERT_EQUAL(memcmp(frame, make_frame(size), size), 0);
-        out(3, header[1] == 0x46 ? 0x7f : (uint8_t)(header[1] - 1));
+        out(3, (uint8_t)(header[1] - 1)); /* not wrapped: PSTART - 1 for the first page */
         count++;
     }
     return count;
@@ -316,6 +319,17 @@ static void ring_fills_and_drains(void)
     CU_ASSERT_TRUE(sent > 120);
     CU_ASSERT_EQUAL(got, sent);
     CU_ASSERT_EQUAL(in(7) & ISR_OVW, 0); /* nothing was lost, so nothing overflowed */
+}
+
+/* Every length, among them those that end with a page. */
+static void lengths_agree_with_lib8390(void)
+{
+    restart("ne2000");
+    open_card(0x04);
+    for (unsigned size = 60; size <= 1514; size++) {
+        CU_ASSERT_EQUAL(give(size), NIC_RX_TAKEN);
+        CU_ASSERT_EQUAL(drain(2), 1);
+    }
 }
 
 /* lib8390 acknowledges after draining: what came in between must not be forgotten. */
@@ -569,6 +583,7 @@ int main(void)
         { "the PROM is read-only", prom_is_read_only },
         { "a frame in the ring", receive_one },
         { "the ring fills and drains", ring_fills_and_drains },
+        { "every length", lengths_agree_with_lib8390 },
         { "acknowledged too early", acknowledged_too_early },
         { "address filter", filter },
         { "monitor mode and tallies", monitor_and_tallies },
