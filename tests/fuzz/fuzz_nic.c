@@ -19,6 +19,8 @@
 #define CALLS_MAX 300000u
 #define BYTES_MAX (64u << 20)
 
+#define STATE_BEGIN 108u /* of an image: behind its header of 28 bytes and the counters */
+
 static uint64_t state;
 
 static uint32_t draw(void)
@@ -74,7 +76,7 @@ static void change_memory(struct fake_nic_host *host, uint64_t address, size_t s
 }
 
 static const char *model;
-static uint64_t operation;
+static uint64_t operation, restores;
 
 static void check(bool good, const char *what)
 {
@@ -82,6 +84,38 @@ static void check(bool good, const char *what)
         return;
     fprintf(stderr, "fuzz_nic: %s: operation %" PRIu64 ": %s\n", model, operation, what);
     abort();
+}
+
+/* Save, restore, save: the same bytes. A bent image is refused with nothing
+ * changed, or is a state that the fuzzing goes on with. */
+static void save_and_restore(struct fake_nic_host *host)
+{
+    size_t size = nic_save(host->nic, host->now, NULL, 0), bent = size;
+    uint8_t *image = malloc(size), *again = malloc(size);
+    check(nic_save(host->nic, host->now, image, size) == size, "image of another size");
+    host->now += below(1000000);
+    check(nic_restore(host->nic, host->now, image, size) == 0, "an image of our own refused");
+    check(nic_save(host->nic, host->now, again, size) == size && memcmp(image, again, size) == 0,
+          "another image after restoring");
+    for (unsigned i = below(4); i < 4; i++) {
+        uint32_t first = below(8) ? STATE_BEGIN : 0;
+        uint32_t at = first + below(first == 0 ? 28 : below(2) ? (uint32_t)size - first : 600);
+        if (at < size)
+            image[at] = below(2) ? (uint8_t)draw() : image[at] ^ (uint8_t)(1u << below(8));
+    }
+    if (below(8) == 0)
+        bent = below((uint32_t)size);
+    uint8_t *exact = malloc(bent ? bent : 1); /* its own block: a sanitizer sees a step beyond */
+    memcpy(exact, image, bent);
+    int refused = nic_restore(host->nic, host->now, exact, bent);
+    if (refused)
+        check(nic_save(host->nic, host->now, image, size) == size && memcmp(image, again, size) == 0,
+              "changed by an image that was refused");
+    else
+        restores++;
+    free(exact);
+    free(image);
+    free(again);
 }
 
 static void receive(struct fake_nic_host *host)
@@ -93,7 +127,7 @@ static void receive(struct fake_nic_host *host)
                                    .csum_offset = (uint16_t)below(32) };
     for (size_t i = 0; i < size; i++)
         frame[i] = (uint8_t)draw();
-    if (size >= 34 && below(2)) {
+    if (size >= 34 && below(4)) {
         static const uint8_t ip[] = { 0x08, 0x00, 0x45, 0x00, 0x00, 0x28 };
         memcpy(frame, below(2) ? fake_mac : (const uint8_t *)"\xff\xff\xff\xff\xff\xff", 6);
         memcpy(frame + 12, ip, sizeof ip);
@@ -209,6 +243,10 @@ static void step(struct fake_nic_host *host, void (*poke)(struct fake_nic_host *
         if (below(500) == 0)
             nic_reset(host->nic, host->now);
         break;
+    case 7:
+        if (below(40) == 0)
+            save_and_restore(host);
+        break;
     case 6:
         put_descriptor(host->memory + 0x1000 + 16 * below(256));
         break;
@@ -225,6 +263,7 @@ static void run(const char *name, uint64_t operations, uint64_t seed)
     struct fake_nic_host host;
     bool e1000 = strcmp(name, "e1000") == 0;
     model = name;
+    restores = 0;
     state = seed * 0x9e3779b97f4a7c15u + 1;
     fake_nic_host_start(&host, name);
     host.before_dma_read = change_memory;
@@ -240,7 +279,8 @@ static void run(const char *name, uint64_t operations, uint64_t seed)
     struct nic_counters c;
     nic_get_counters(host.nic, &c);
     printf("%s: %" PRIu64 " operations, seed %" PRIu64 ": %" PRIu64 " frames sent, %" PRIu64 " received, %" PRIu64
-           " guest errors\n", name, operations, seed, c.tx_frames, c.rx_frames, c.guest_errors);
+           " guest errors, %" PRIu64 " bent states restored\n", name, operations, seed, c.tx_frames, c.rx_frames,
+           c.guest_errors, restores);
     check(c.tx_frames > 0 && c.rx_frames > 0, "nothing got through: the fuzzer tests nothing");
     fake_nic_host_stop(&host);
 }
