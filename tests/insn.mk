@@ -25,6 +25,21 @@ $(INSN_MUTANT): $(call objs,$(INSN_SRCS) tests/insn/mutate.c $(filter-out x86vm/
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) $(INSN_WRAPPED:%=-Wl,--wrap=%) -o $@ $^ $(LIBS_ZYDIS)
 
+# Unicorn as a second opinion, in a program of its own: libunicorn and the engine
+# both have a cpu_reset().
+INSN_UNICORN := $(BUILD)/tests/insn_unicorn
+INSN_UNICORN_SRCS := $(filter-out %/engine.c %/backends.c,$(INSN_SRCS)) tests/insn/unicorn.c
+$(BUILD)/obj/tests/insn/backends_unicorn.o: tests/insn/backends.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -DINSN_UNICORN -c -o $@ $<
+$(INSN_UNICORN): $(call objs,$(INSN_UNICORN_SRCS)) $(BUILD)/obj/tests/insn/backends_unicorn.o
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_ZYDIS) -lunicorn
+
+.PHONY: insn-unicorn
+insn-unicorn: $(INSN_UNICORN) $(INSN_NATIVE)
+	$(INSN_UNICORN) --helper $(INSN_NATIVE) --count 20000 --seed $(or $(SEED),1) --max-failures 20
+
 .PHONY: insn insn-long insn-mutants
 insn-mutants: $(INSN_MUTANT) $(INSN_NATIVE)
 	@sh tests/insn/mutants.sh $(INSN_MUTANT) $(INSN_NATIVE)

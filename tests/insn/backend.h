@@ -8,10 +8,12 @@
 
 #include "tests/insn/insn.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct backend {
     const char *name;
+    bool integer_only; /* runs no FPU, segments or privilege */
     /* `helper` is the path of the i386 program, for native. NULL on failure, with a reason. */
     void *(*open)(const char *helper, char *error, size_t error_size);
     /* The memory in `shared` (pattern, read-only page, code) is a new batch's. */

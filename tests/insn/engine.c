@@ -226,4 +226,4 @@ static void engine_close(void *self)
 }
 
 extern const struct backend engine_backend;
-const struct backend engine_backend = { "x86vm", engine_open, engine_load, engine_run, engine_close };
+const struct backend engine_backend = { "x86vm", false, engine_open, engine_load, engine_run, engine_close };

@@ -25,6 +25,7 @@ enum form_attribute {
     ALIGNED = 8,    /* memory operand must be 16-aligned */
     STACK = 16,     /* uses ESP implicitly */
     ENDS = 32,      /* always ends the sequence */
+    SYSTEM = 256,   /* meaning depends on segments or privilege */
     PIECEWISE = 128, /* at a fault, what it has stored by then differs between CPU models */
     INEXACT = 64,   /* result differs between CPU models and emulators */
 };

@@ -296,7 +296,7 @@ static void pick_operand(struct gen *g, struct operand *op, bool align)
             return;
         }
     } else if (r < 18) {
-        op->prefix[op->prefixes++] = (uint8_t[]){ 0x26, 0x36, 0x3e, 0x2e }[r == 17 ? 3 : below(g, 3)];
+        op->prefix[op->prefixes++] = (uint8_t[]){ 0x26, 0x36, 0x3e, 0x2e }[r == 17 && !g->options->integer_only ? 3 : below(g, 3)];
     }
     int base = pick_known(g, !g->in_subroutine), index = pick_known(g, false);
     r = below(g, 100);
@@ -538,6 +538,8 @@ static bool suits(const struct gen *g, const struct insn_form *form, bool in_bod
 {
     if (form->attributes & INEXACT && !g->options->inexact)
         return false;
+    if (g->options->integer_only && (form->attributes & SYSTEM || form->class != CLASS_INTEGER))
+        return false;
     return !in_body || !(form->attributes & (STACK | ENDS));
 }
 
@@ -546,7 +548,7 @@ static void emit_any(struct gen *g, bool in_body)
 {
     static const uint8_t weights[CLASS_COUNT] = { 50, 17, 10, 22, 1 };
     unsigned r = below(g, 100), class = 0;
-    while (r >= weights[class])
+    while (r >= weights[class] && !g->options->integer_only)
         r -= weights[class++];
     for (unsigned tries = 0; tries < 10000; tries++) {
         uint16_t which = (uint16_t)below(g, insn_form_count);
@@ -710,9 +712,9 @@ static void emit_item(struct gen *g)
         emit_subroutine(g);
     else if (r < 105)
         emit_indirect(g);
-    else if (r < 107)
+    else if (r < 107 && !g->options->integer_only)
         emit_truncating_jump(g);
-    else if (r < 109)
+    else if (r < 109 && !g->options->integer_only)
         emit_int(g);
     else
         emit_any(g, false);

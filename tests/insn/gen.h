@@ -36,7 +36,8 @@ struct gen_sequence {
 };
 
 struct gen_options {
-    bool inexact; /* also forms whose result is not the same on all CPUs */
+    bool inexact;      /* also forms whose result is not the same on all CPUs */
+    bool integer_only; /* no FPU, no segments, no privilege */
 };
 
 struct gen_rng { uint64_t state; };

@@ -244,7 +244,8 @@ static unsigned print_coverage(void)
         for (unsigned kind = 0; kind < KINDS; kind++) {
             bool possible = !((kind & 1) && !(f->attributes & O16)) &&
                             !((kind & 2) && f->rm != RM_ANY && f->rm != RM_MEM) && !(!(kind & 2) && f->rm == RM_MEM) &&
-                            !(f->attributes & INEXACT && !options.gen.inexact);
+                            !(f->attributes & INEXACT && !options.gen.inexact) &&
+                            !(options.gen.integer_only && (f->class != CLASS_INTEGER || f->attributes & SYSTEM));
             if (!possible)
                 continue;
             uint32_t n = progress->covered[form][kind];
@@ -303,6 +304,7 @@ int main(int argc, char **argv)
 {
     options.backend = backend_by_name(NULL);
     parse(argc, argv);
+    options.gen.integer_only = options.backend->integer_only;
     progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (progress == MAP_FAILED || insn_form_count > FORMS_MAX)
         return 2;
