@@ -238,6 +238,32 @@ static int guest_undefine(struct cli *cli)
     return cli_do(cli, "guest.undefine", cli_name_params(cli));
 }
 
+/* Asks until the guest is there: it may only just have been started. */
+static int guest_adopt(struct cli *cli)
+{
+    int64_t deadline = now_ms() + cli->timeout_ms;
+    struct rpc_error error;
+    struct jv *guest;
+    int status = cli_connect(cli);
+
+    while (status == RPC_DONE) {
+        if (rpc_call(cli->rpc, "guest.adopt", cli_name_params(cli), &guest, &error) == RPC_DONE) {
+            if (cli->json) {
+                cli_print_json(guest);
+            }
+            jv_unref(guest);
+            return RPC_DONE;
+        }
+        if (error.status != RPC_REFUSED || now_ms() >= deadline
+            || strcmp(jv_member_string(jv_get(error.answer, "data"), "reason", ""), "guest.not_running") != 0) {
+            return cli_fail(cli, &error);
+        }
+        rpc_error_free(&error);
+        usleep(50000);
+    }
+    return status;
+}
+
 /* ---- Console and counters: sockets of the guest's own process ---- */
 
 static int console_named(struct cli *cli, const char *name)
@@ -421,6 +447,7 @@ const struct command command_guest_table[] = {
     {"guest kill", "NAME", 1, 1, "", "end a guest at once", guest_kill},
     {"guest console", "NAME", 1, 1, "", "attach to the serial console; Ctrl-] leaves", guest_console},
     {"guest stats", "NAME", 1, 1, "", "counters of the guest's process", guest_stats},
+    {"guest adopt", "NAME", 1, 1, "", "connect a guest that something else has started", guest_adopt},
     {"guest undefine", "NAME", 1, 1, "", "forget a stopped guest", guest_undefine},
     {0},
 };

@@ -503,47 +503,55 @@ void guests_autostart(struct guests *guests)
 
 /* ---- Those of an earlier daemon ---- */
 
-static void adopt_one(void *context, const char *name)
+int guests_adopt_one(struct guests *guests, const char *name, struct config_apply_error *error)
 {
-    struct guests *guests = context;
     struct guest *g = find(guests, name);
-    struct config_apply_error error;
     struct config_guest found;
     pid_t pid;
     int pidfd;
 
     if (g && g->state != GUEST_STOPPED) {
-        return;
+        return 0;
     }
     if (!guest_directory_probe(guests->directory_fd, name, &pid, &pidfd)) {
-        log_info("guest %s: cleared away what an ended process left", name);
-        guest_directory_remove(guests->directory_fd, name);
-        return;
+        return fail(error, ESRCH, "guest %s: no process runs in its directory", name);
     }
     guest_directory_read(guests->directory_fd, name, &found);
     if (!g) {
         g = add(guests, &found);
         if (!g) {
             close(pidfd);
-            return;
+            return fail(error, ENOMEM, "out of memory");
         }
         g->transient = true;
     }
     g->running = found;
     if (!follow(g, pid, pidfd)) {
-        log_error("guest %s: out of memory", name);
-        return;
-    }
-    if (add_ports(g, &error) != 0) {
-        log_error("guest %s runs, but has no ports: %s", name, error.text);
-        g->running.nic_count = 0;
+        return fail(error, ENOMEM, "out of memory");
     }
     log_info("guest %s adopted, pid %d", name, (int)pid);
+    if (add_ports(g, error) != 0) {
+        g->running.nic_count = 0;
+        log_error("guest %s runs, but has no ports: %s", name, error->text);
+        return error->number;
+    }
+    return 0;
+}
+
+static void adopt_or_clear(void *context, const char *name)
+{
+    struct guests *guests = context;
+    struct config_apply_error error;
+
+    if (guests_adopt_one(guests, name, &error) == ESRCH) {
+        log_info("guest %s: cleared away what an ended process left", name);
+        guest_directory_remove(guests->directory_fd, name);
+    }
 }
 
 void guests_adopt(struct guests *guests)
 {
-    guest_directories_each(guests->directory_fd, adopt_one, guests);
+    guest_directories_each(guests->directory_fd, adopt_or_clear, guests);
 }
 
 struct guests *guests_create(const struct guests_config *config)

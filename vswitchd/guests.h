@@ -34,8 +34,10 @@ struct guests_config {
 struct guests *guests_create(const struct guests_config *config);       /* NULL: no memory or no directory */
 void guests_destroy(struct guests *guests);                             /* The processes go on. */
 
-/* Takes up guests that run already and are not known; clears away what dead ones left. */
+/* Takes up guests that run already and are not known, at the start; clears away what dead ones left. */
 void guests_adopt(struct guests *guests);
+/* The same for one that somebody else has started. ESRCH: nothing runs there, yet. */
+int guests_adopt_one(struct guests *guests, const char *name, struct config_apply_error *error);
 
 /* Guests of a configuration file: defines, changes and forgets them; those that run go on as they were started. */
 void guests_set_config(struct guests *guests, const struct config *config);

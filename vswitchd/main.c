@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <grp.h>
 #include <libgen.h>
 #include <signal.h>
 #include <stdio.h>
@@ -181,7 +182,6 @@ static int reload(void *context, struct config_error *error)
         result = config_apply_all(d->apply, &config, &wrong);
         if (result == 0) {
             guests_set_config(d->guests, &config);
-            guests_adopt(d->guests);
         } else {
             snprintf(error->text, sizeof error->text, "%s", wrong.text);
         }
@@ -380,6 +380,20 @@ static int make_guests(struct daemon *d)
     return 0;
 }
 
+/* What is made in these directories is for the group's members, too: consoles, captures. */
+static void share_directories(const struct daemon *d, const char *group)
+{
+    static const char *const names[] = {"guests", "captures"};
+    struct group *entry = group[0] ? getgrnam(group) : NULL;
+
+    for (size_t i = 0; entry && i < sizeof names / sizeof *names; i++) {
+        if (fchownat(d->run_dir_fd, names[i], (uid_t)-1, entry->gr_gid, 0) != 0
+            || fchmodat(d->run_dir_fd, names[i], 02750, 0) != 0) {
+            log_warning("cannot give %s/%s to the group %s: %s", d->run_dir, names[i], group, strerror(errno));
+        }
+    }
+}
+
 static int make_server(struct daemon *d, const struct config *config)
 {
     struct control_server_config sockets = {
@@ -387,6 +401,7 @@ static int make_server(struct daemon *d, const struct config *config)
     };
     char error[300];
 
+    share_directories(d, config->group);
     d->dispatch = (struct control_dispatch) {.tables = control_commands, .context = &d->context, .audit = audit};
     d->context = (struct control_context) {
         .loop = d->loop, .dp = d->dp, .apply = d->apply, .guests = d->guests, .captures = d->captures, .dispatch = &d->dispatch,
@@ -505,6 +520,7 @@ int main(int argc, char **argv)
     }
     log_open(daemon.options.log_level);
     signal(SIGPIPE, SIG_IGN);
+    umask(0022);                /* Modes are said where things are made. */
     status = open_config(&daemon);
     if (status != 0) {
         return status;

@@ -81,6 +81,22 @@ static struct jv *guest_start(void *context, struct control_session *session, co
     return result_of(c, name, guests_start(c->guests, name, &wrong), &wrong, error);
 }
 
+static const char *check_name(const char *text)
+{
+    return port_name_valid(text) && strlen(text) < CONFIG_GUEST_NAME_SIZE ? NULL : "that is no guest's name";
+}
+
+static struct jv *guest_adopt(void *context, struct control_session *session, const struct jv *params,
+                              struct control_error *error)
+{
+    struct control_context *c = context;
+    const char *name = jv_member_string(params, "name", "");
+    struct config_apply_error wrong;
+
+    (void)session;
+    return result_of(c, name, guests_adopt_one(c->guests, name, &wrong), &wrong, error);
+}
+
 static struct jv *guest_stop(void *context, struct control_session *session, const struct jv *params,
                              struct control_error *error)
 {
@@ -129,6 +145,10 @@ static const struct json_spec name_params[] = {
     {.name = "name", .kind = JSON_SPEC_STRING, .required = true},
     {0},
 };
+static const struct json_spec adopt_params[] = {
+    {.name = "name", .kind = JSON_SPEC_STRING, .required = true, .check = check_name},
+    {0},
+};
 static const struct json_spec stop_params[] = {
     {.name = "name", .kind = JSON_SPEC_STRING, .required = true},
     {.name = "timeout_s", .kind = JSON_SPEC_INT, .min = 0, .max = 3600, .help = "then it is killed; 10 unless given"},
@@ -141,6 +161,7 @@ const struct control_method control_guest_methods[] = {
     {"guest.define", CONTROL_ADMIN, config_guest_spec, guest_define, "defines a guest, or a stopped one anew"},
     {"guest.undefine", CONTROL_ADMIN, name_params, guest_undefine, "forgets a stopped guest"},
     {"guest.start", CONTROL_OPERATOR, name_params, guest_start, "starts a guest's process"},
+    {"guest.adopt", CONTROL_OPERATOR, adopt_params, guest_adopt, "takes up a guest that something else has started"},
     {"guest.stop", CONTROL_OPERATOR, stop_params, guest_stop, "asks a guest to end; guest.exited tells when it has"},
     {"guest.kill", CONTROL_OPERATOR, name_params, guest_kill, "ends a guest at once"},
     {"guest.console", CONTROL_OPERATOR, name_params, guest_console, "the socket of its serial console"},

@@ -383,7 +383,7 @@ static int listen_at(int directory_fd, const char *name, mode_t mode, gid_t grou
         error = errno;
     }
     umask(mask);
-    if (error == 0 && group != (gid_t)-1 && fchownat(directory_fd, name, (uid_t)-1, group, 0) != 0) {
+    if (error == 0 && group != (gid_t)-1 && group != getegid() && fchownat(directory_fd, name, (uid_t)-1, group, 0) != 0) {
         log_warning("control: cannot give %s to its group: %s", name, strerror(errno));
     }
     if (error) {
