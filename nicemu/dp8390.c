@@ -21,10 +21,10 @@ void dp8390_raise(struct dp8390 *d, uint8_t causes)
     update_irq(d);
 }
 
-/* Tallies stop at 192 and interrupt once their upper bit is set. */
+/* Tallies stop there and interrupt once their upper bit is set. */
 void dp8390_count(struct dp8390 *d, enum dp8390_tally tally)
 {
-    if (d->tally[tally] < 192)
+    if (d->tally[tally] < DP8390_TALLY_MAX)
         d->tally[tally]++;
     if (d->tally[tally] & 0x80)
         dp8390_raise(d, ISR_CNT);

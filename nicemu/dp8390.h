@@ -5,6 +5,7 @@
  *
  *   dp8390.c     registers, interrupt, reset     dp8390_dma.c  remote DMA (the data port)
  *   dp8390_rx.c  filter and receive ring         dp8390_tx.c   transmission and loopback
+ *   dp8390_state.c  saving and restoring
  *
  * The board's memory as the chip addresses it: the station address PROM at 0,
  * 16 KiB of RAM at 0x4000; bit 15 is not decoded.
@@ -18,6 +19,7 @@
 #define DP8390_RAM_BASE 0x4000u
 #define DP8390_RAM_SIZE 0x4000u
 #define DP8390_FIFO_SIZE 8u
+#define DP8390_TALLY_MAX 192u
 #define DP8390_TX_MAX 1518u /* without FCS: a full frame with a VLAN tag */
 
 #define CR_STP 0x01u
@@ -110,6 +112,9 @@ void dp8390_memory_write(struct dp8390 *d, uint16_t address, uint8_t value);
 void dp8390_ring_moved(struct dp8390 *d);
 bool dp8390_ring_has_frames(const struct dp8390 *d);
 bool dp8390_address_passes(const struct dp8390 *d, const uint8_t *mac);
+
+/* dp8390_state.c: the function of struct nic_ops, and the core's part for a board's own */
+void dp8390_state(struct nic *nic, struct nic_state *s);
 
 /* dp8390_tx.c */
 void dp8390_transmit(struct dp8390 *d);

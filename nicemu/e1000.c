@@ -17,11 +17,9 @@ static struct e1000 *from_nic(struct nic *nic)
     return (struct e1000 *)nic;
 }
 
-/* STATUS is recomputed when the link changes, and only read afterwards: it is
- * what drivers read to flush writes. */
-void e1000_update_link(struct e1000 *e)
+/* STATUS as CTRL and the PHY make it. */
+uint32_t e1000_status(const struct e1000 *e)
 {
-    uint32_t old = REG(e, STATUS);
     uint32_t status = STATUS_FD;
     if ((REG(e, CTRL) & CTRL_FRCDPX) && !(REG(e, CTRL) & CTRL_FD))
         status = 0;
@@ -32,6 +30,14 @@ void e1000_update_link(struct e1000 *e)
     status |= STATUS_ASDV_1000;
     if (e1000_phy_link(e) && (REG(e, CTRL) & CTRL_SLU))
         status |= STATUS_LU;
+    return status;
+}
+
+/* STATUS is recomputed when the link changes, and only read afterwards: it is
+ * what drivers read to flush writes. */
+void e1000_update_link(struct e1000 *e)
+{
+    uint32_t old = REG(e, STATUS), status = e1000_status(e);
     REG(e, STATUS) = status;
     if ((old ^ status) & STATUS_LU) {
         e1000_irq_raise(e, ICR_LSC);
@@ -159,4 +165,6 @@ const struct nic_ops e1000_ops = {
     .receive = receive,
     .timer = timer,
     .set_link = set_link,
+    .state = e1000_state,
+    .restored = e1000_restored,
 };

@@ -10,6 +10,7 @@
  *   e1000_rx.c     filter, and frames to descriptors
  *   e1000_phy.c    MDIC and the PHY           e1000_nvm.c  EECD, EERD and the EEPROM's contents
  *   e1000_irq.c    causes, masks, timers      e1000_stats.c  statistics
+ *   e1000_state.c  saving and restoring
  */
 #ifndef NICEMU_E1000_H
 #define NICEMU_E1000_H
@@ -113,6 +114,7 @@ struct e1000_descriptor {
 #define E1000_BATCH 32u      /* transmit descriptors fetched at once */
 #define E1000_PREFETCH 64u   /* receive descriptors held at once */
 #define E1000_TX_MAX 16288u  /* longest frame without segmentation, 3.3.1 */
+#define E1000_TX_SEGMENTS_MAX 4096u /* frames that one packet becomes */
 #define E1000_TX_FRAME_WORK 512u /* what sending a frame counts in a run's work */
 #define E1000_HEADER_MAX 255u
 #define E1000_VLAN_TAG 4u
@@ -197,12 +199,14 @@ struct e1000_register {
 };
 void e1000_regs_init(struct e1000 *e);
 void e1000_regs_reset(struct e1000 *e);
+void e1000_regs_state(struct e1000 *e, struct nic_state *s);
 uint32_t e1000_reg_read(struct e1000 *e, uint32_t offset);
 void e1000_reg_write(struct e1000 *e, uint32_t offset, uint32_t value);
 
 /* e1000.c */
 void e1000_device_reset(struct e1000 *e);
 void e1000_update_link(struct e1000 *e);
+uint32_t e1000_status(const struct e1000 *e);
 static inline bool e1000_link_is_up(const struct e1000 *e)
 {
     return REG(e, STATUS) & STATUS_LU;
@@ -214,6 +218,7 @@ void e1000_irq_update(struct e1000 *e);
 void e1000_timer_start(struct e1000 *e, enum e1000_timer timer, uint64_t deadline);
 void e1000_timer_stop(struct e1000 *e, enum e1000_timer timer);
 void e1000_timers_run(struct e1000 *e);
+void e1000_timers_rearm(struct e1000 *e);
 void e1000_irq_after_receive(struct e1000 *e, uint32_t causes);
 void e1000_irq_after_transmit(struct e1000 *e, uint32_t causes, bool delayed);
 uint32_t e1000_read_icr(struct e1000 *e, uint32_t index);
@@ -231,6 +236,7 @@ void e1000_tx_run(struct e1000 *e);
 /* e1000_segment.c: the end of a packet, or of a full segment of it */
 bool e1000_segment_begin(struct e1000 *e);
 void e1000_segment_send(struct e1000 *e, bool last);
+bool e1000_segment_chunk_is_valid(const struct e1000_tx *tx);
 static inline uint8_t *e1000_tx_frame(struct e1000 *e)
 {
     return e->tx.buffer + E1000_VLAN_TAG;
@@ -249,6 +255,7 @@ void e1000_phy_reset(struct e1000 *e);
 bool e1000_phy_link(const struct e1000 *e);
 bool e1000_phy_loopback(const struct e1000 *e);
 void e1000_phy_update(struct e1000 *e);
+void e1000_phy_state(struct e1000 *e, struct nic_state *s);
 void e1000_write_mdic(struct e1000 *e, uint32_t index, uint32_t value);
 
 /* e1000_nvm.c */
@@ -264,5 +271,9 @@ void e1000_count_seen(struct e1000 *e, size_t size);
 void e1000_count_received(struct e1000 *e, const uint8_t *frame, size_t size);
 void e1000_count_transmitted(struct e1000 *e, const uint8_t *frame, size_t size, uint32_t frames);
 uint32_t e1000_read_statistic(struct e1000 *e, uint32_t index);
+
+/* e1000_state.c: functions of struct nic_ops */
+void e1000_state(struct nic *nic, struct nic_state *s);
+void e1000_restored(struct nic *nic, uint64_t now);
 
 #endif

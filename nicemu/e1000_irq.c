@@ -46,6 +46,14 @@ static void arm_next(struct e1000 *e)
     }
 }
 
+/* After a restore: whatever the host's timer is set to is not ours. */
+void e1000_timers_rearm(struct e1000 *e)
+{
+    e->armed = 0;
+    e->nic.host.set_timer(e->nic.host.opaque, 0);
+    arm_next(e);
+}
+
 static void stop_receive_timers(struct e1000 *e)
 {
     e1000_timer_stop(e, E1000_TIMER_RX_PACKET);

@@ -144,3 +144,12 @@ void e1000_write_mdic(struct e1000 *e, uint32_t index, uint32_t value)
     if (value & MDIC_INTERRUPT)
         e1000_irq_raise(e, ICR_MDAC);
 }
+
+void e1000_phy_state(struct e1000 *e, struct nic_state *s)
+{
+    nic_state_bool(s, &e->phy.cable);
+    for (unsigned i = 0; i < 32; i++)
+        nic_state_u16(s, &e->phy.reg[i], 0xffff);
+    for (unsigned i = ID1; i <= ID2; i++)
+        nic_state_check(s, e->phy.reg[i] == phy_registers[i].reset);
+}

@@ -186,6 +186,30 @@ void e1000_regs_reset(struct e1000 *e)
     }
 }
 
+/* Bits that a register can have beside its reset value and what is stored. */
+static uint32_t reachable(const struct e1000_register *r)
+{
+    static const struct { uint32_t offset, bits; } more[] = {
+        { E1000_EERD, 0xffffff10 }, { E1000_MDIC, ALL }, { E1000_PBA, 0x007f007f }, { E1000_STATISTICS, ALL },
+        { E1000_RAL, ALL }, { E1000_RAH, 0x8000ffff },
+    };
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++)
+        if (more[i].offset == r->offset)
+            return r->reset | r->stored | more[i].bits;
+    return r->reset | r->stored;
+}
+
+void e1000_regs_state(struct e1000 *e, struct nic_state *s)
+{
+    for (unsigned row = 0; row < ROWS; row++) {
+        const struct e1000_register *r = &e1000_registers[row];
+        if (r->offset == E1000_STATUS || r->offset == E1000_ICS)
+            continue; /* made anew */
+        for (unsigned i = 0; i < r->count; i++)
+            nic_state_u32(s, &e->reg[(r->offset + i * r->stride) / 4], reachable(r));
+    }
+}
+
 static uint32_t resolve_alias(uint32_t offset)
 {
     for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++) {

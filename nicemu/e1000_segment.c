@@ -52,22 +52,39 @@ static bool is_plain_tcp(const struct e1000_tx *tx)
     return ip + 40 == tcp && get16(h + ip - 2) == 0x86dd && h[ip] >> 4 == 6 && h[ip + 6] == 6;
 }
 
+/* Payload of a super-frame: as many segments as one IP packet can name. */
+static uint32_t super_chunk(const struct e1000_tx *tx)
+{
+    uint32_t mss = tx->context.mss, longest = NIC_FRAME_MAX - E1000_VLAN_TAG;
+    if (longest > UINT16_MAX + (uint32_t)tx->context.ipcss)
+        longest = UINT16_MAX + (uint32_t)tx->context.ipcss; /* IP's total length has 16 bits */
+    return (longest - tx->context.hdrlen) / mss * mss;
+}
+
+/* Payload of a single frame, 0 where it would be too long for one. */
+static uint32_t single_chunk(const struct e1000_tx *tx)
+{
+    return tx->context.mss + (uint32_t)tx->context.hdrlen > E1000_TX_MAX ? 0 : tx->context.mss;
+}
+
+/* Whether a saved packet's chunk is one that e1000_segment_begin() would choose
+ * (whichever the loopback was then). */
+bool e1000_segment_chunk_is_valid(const struct e1000_tx *tx)
+{
+    if (tx->context.mss == 0 || tx->context.hdrlen < NIC_ETH_HEADER)
+        return false;
+    return tx->chunk && (tx->chunk == single_chunk(tx) || (is_plain_tcp(tx) && tx->chunk == super_chunk(tx)));
+}
+
 /* The header is complete: keeps it for the segments to come, and decides how
  * much payload each takes. False where no segment can be made. */
 bool e1000_segment_begin(struct e1000 *e)
 {
     struct e1000_tx *tx = &e->tx;
-    uint32_t mss = tx->context.mss, longest = NIC_FRAME_MAX - E1000_VLAN_TAG;
+    uint32_t mss = tx->context.mss;
 
     memcpy(tx->header, e1000_tx_frame(e), tx->context.hdrlen);
-    tx->chunk = mss;
-    if (is_plain_tcp(tx) && !e1000_is_looped_back(e)) {
-        if (longest > UINT16_MAX + (uint32_t)tx->context.ipcss)
-            longest = UINT16_MAX + (uint32_t)tx->context.ipcss; /* IP's total length has 16 bits */
-        tx->chunk = (longest - tx->context.hdrlen) / mss * mss;
-    } else if (mss + tx->context.hdrlen > E1000_TX_MAX) {
-        tx->chunk = 0;
-    }
+    tx->chunk = is_plain_tcp(tx) && !e1000_is_looped_back(e) ? super_chunk(tx) : single_chunk(tx);
     if (!tx->chunk) {
         nic_guest_error(&e->nic, "segments of %u bytes do not fit a frame", mss);
         return false;

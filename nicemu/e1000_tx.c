@@ -12,7 +12,6 @@
 #include <string.h>
 
 #define RUN_DESCRIPTORS 4096u
-#define SEGMENTS_MAX 4096u /* frames that one packet becomes */
 #define RUN_WORK (4u << 20) /* bytes fetched, and E1000_TX_FRAME_WORK for each frame sent */
 #define RUN_BREAK 50000u /* ns between two runs of one burst */
 
@@ -97,8 +96,8 @@ static void make_room(struct e1000 *e)
         tx->bad = true;
     } else if (!tx->chunk) {
         tx->bad = !e1000_segment_begin(e);
-    } else if (++tx->frames > SEGMENTS_MAX) {
-        nic_guest_error(&e->nic, "more than %u segments of %u bytes in a packet", SEGMENTS_MAX, tx->context.mss);
+    } else if (++tx->frames > E1000_TX_SEGMENTS_MAX) {
+        nic_guest_error(&e->nic, "more than %u segments of %u bytes in a packet", E1000_TX_SEGMENTS_MAX, tx->context.mss);
         tx->bad = true;
     } else {
         e1000_segment_send(e, false);

@@ -131,3 +131,20 @@ void eeprom93c46_set_pins(struct eeprom93c46 *eeprom, bool cs, bool sk, bool di)
     eeprom->cs = cs;
     eeprom->sk = sk;
 }
+
+void eeprom93c46_state(struct eeprom93c46 *eeprom, struct nic_state *s)
+{
+    static const uint8_t most[] = { [IDLE] = 16, [COMMAND] = 7, [READ] = 16, [DATA_IN] = 15 }; /* of count */
+    for (unsigned i = 0; i < EEPROM93C46_WORDS; i++)
+        nic_state_u16(s, &eeprom->words[i], 0xffff);
+    nic_state_u16(s, &eeprom->shift, 0xffff);
+    nic_state_u8(s, &eeprom->phase, 3);
+    nic_state_u8(s, &eeprom->count, 31);
+    nic_state_u8(s, &eeprom->command, 3);
+    nic_state_u8(s, &eeprom->address, EEPROM93C46_WORDS - 1);
+    nic_state_bool(s, &eeprom->write_enabled);
+    nic_state_bool(s, &eeprom->cs);
+    nic_state_bool(s, &eeprom->sk);
+    nic_state_bool(s, &eeprom->out);
+    nic_state_check(s, eeprom->count <= most[eeprom->phase & 3]);
+}

@@ -6,6 +6,8 @@
 #ifndef NICEMU_EEPROM93C46_H
 #define NICEMU_EEPROM93C46_H
 
+#include "nicemu/nic_state.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -27,6 +29,8 @@ void eeprom93c46_reset(struct eeprom93c46 *eeprom);
 
 /* The driver has put these levels on chip select, clock and data in. */
 void eeprom93c46_set_pins(struct eeprom93c46 *eeprom, bool cs, bool sk, bool di);
+
+void eeprom93c46_state(struct eeprom93c46 *eeprom, struct nic_state *s);
 
 /* Level of data out. */
 static inline bool eeprom93c46_out(const struct eeprom93c46 *eeprom)

@@ -52,4 +52,5 @@ const struct nic_ops ne2000_ops = {
     .receive = dp8390_receive,
     .timer = dp8390_timer,
     .set_link = dp8390_set_link,
+    .state = dp8390_state,
 };

@@ -61,6 +61,17 @@ bool nic_accepts_partial_checksum(const struct nic *nic);
 void nic_timer(struct nic *nic, uint64_t now);
 void nic_set_link(struct nic *nic, bool up, uint64_t now);
 
+/* The whole state, at any moment between two calls, as a byte image: the same on
+ * every host, its times relative to `now`. Returns the image's size, and fills
+ * `image` where `size` is enough; call it with NULL first to learn the size. */
+size_t nic_save(const struct nic *nic, uint64_t now, void *image, size_t size);
+
+/* Takes over a saved state, into a NIC of the same model. 0; EINVAL, and
+ * nothing changed, where the image is not one that this model could have saved;
+ * or ENOMEM. Tells the host the interrupt line's level and the timer anew, and
+ * receive_ready(). The station address comes with the state. */
+int nic_restore(struct nic *nic, uint64_t now, const void *image, size_t size);
+
 /* Counters that every model keeps, for the control plane. */
 struct nic_counters {
     uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;

@@ -9,6 +9,7 @@
 #define NICEMU_NIC_MODEL_H
 
 #include "nicemu/nic.h"
+#include "nicemu/nic_state.h"
 
 struct nic_ops {
     struct nic_identity identity;
@@ -22,6 +23,8 @@ struct nic_ops {
                                   const struct nic_offload *offload, uint64_t now);
     void (*timer)(struct nic *nic, uint64_t now);
     void (*set_link)(struct nic *nic, bool up, uint64_t now);
+    void (*state)(struct nic *nic, struct nic_state *s);  /* walks what struct nic does not hold: nic_state.h */
+    void (*restored)(struct nic *nic, uint64_t now);      /* tells the host's timer; may be NULL */
 };
 
 struct nic {

@@ -158,6 +158,16 @@ static void write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size,
     dp8390_port_write(&r->core, offset, size, value);
 }
 
+static void state(struct nic *nic, struct nic_state *s)
+{
+    struct rtl8029 *r = (struct rtl8029 *)nic;
+    dp8390_state(nic, s);
+    eeprom93c46_state(&r->eeprom, s);
+    nic_state_u8(s, &r->cr9346, EEM | EE_CS | EE_SK | EE_DI);
+    nic_state_u8(s, &r->config2, CONFIG2_STORED);
+    nic_state_u8(s, &r->config3, CONFIG3_STORED);
+}
+
 const struct nic_ops rtl8029_ops = {
     .identity = {
         .model = "rtl8029",
@@ -177,4 +187,5 @@ const struct nic_ops rtl8029_ops = {
     .receive = dp8390_receive,
     .timer = dp8390_timer,
     .set_link = dp8390_set_link,
+    .state = state,
 };

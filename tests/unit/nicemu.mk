@@ -2,13 +2,15 @@
 # NIC models: each test links the whole of nicemu/ (the registry names every
 # model) or the one helper it is about.
 NICEMU_FAKE := tests/fake/fake_nic_host.c
+NICEMU_STATE := nicemu/nic_state.c
 $(eval $(call unit_test,test_mac_filter,nicemu/mac_filter.c nicemu/ethernet_crc.c))
-$(eval $(call unit_test,test_eeprom,nicemu/eeprom93c46.c))
+$(eval $(call unit_test,test_eeprom,nicemu/eeprom93c46.c $(NICEMU_STATE)))
 $(eval $(call unit_test,test_inet_checksum,nicemu/inet_checksum.c))
 $(eval $(call unit_test,test_e1000,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
 $(eval $(call unit_test,test_e1000_tx,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
 $(eval $(call unit_test,test_e1000_rx,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
 $(eval $(call unit_test,test_e1000_irq,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
+$(eval $(call unit_test,test_nic_state,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
 $(eval $(call unit_test,test_dp8390,$(NICEMU_SRCS) $(NICEMU_FAKE)))
 
 # The random driver runs shortly with the unit tests; `make build/tests/fuzz_nic`
