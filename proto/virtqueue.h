@@ -107,7 +107,7 @@ struct virtq_device {
 /* One chain, descriptors already translated. `iov` is the caller's. */
 struct virtq_chain {
     struct iovec *iov; /* readable pieces, then writable ones */
-    unsigned capacity; /* of iov */
+    unsigned capacity; /* of iov, and of descriptors (those of no size count, too) */
     unsigned readable; /* pieces */
     unsigned writable;
     size_t readable_size; /* bytes */

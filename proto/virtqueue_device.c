@@ -114,9 +114,9 @@ static int add_indirect(struct virtq_device *queue, struct virtq_chain *chain, c
         return breach(queue, "indirect descriptor without the feature");
     if (table->flags & VIRTQ_DESC_NEXT)
         return breach(queue, "indirect descriptor with a next one");
-    if (count == 0 || table->length % sizeof(struct virtq_desc) || count > chain->capacity)
+    if (count == 0 || table->length % sizeof(struct virtq_desc) || count > VIRTQ_SIZE_MAX)
         return breach(queue, "indirect table of a wrong size");
-    for (unsigned steps = 0; steps < count; steps++) {
+    for (unsigned steps = 0; steps < count && steps < chain->capacity; steps++) {
         uint64_t size = sizeof(struct virtq_desc);
         const void *entry = virtq_memory_guest(queue->memory, table->address + index * size, &size);
         struct virtq_desc desc;
@@ -134,14 +134,15 @@ static int add_indirect(struct virtq_device *queue, struct virtq_chain *chain, c
             return breach(queue, "next descriptor outside the indirect table");
         index = desc.next;
     }
-    return breach(queue, "loop in an indirect table");
+    return breach(queue, "indirect table that loops or is too long");
 }
 
 static int add_chain(struct virtq_device *queue, struct virtq_chain *chain)
 {
+    unsigned limit = queue->size < chain->capacity ? queue->size : chain->capacity;
     unsigned index = chain->head;
 
-    for (unsigned steps = 0; steps < queue->size; steps++) {
+    for (unsigned steps = 0; steps < limit; steps++) {
         struct virtq_desc desc = copy_desc(&queue->desc[index]);
         int error;
 
@@ -154,7 +155,7 @@ static int add_chain(struct virtq_device *queue, struct virtq_chain *chain)
             return breach(queue, "next descriptor outside the queue");
         index = desc.next;
     }
-    return breach(queue, "loop in a descriptor chain");
+    return breach(queue, "descriptor chain that loops or is too long");
 }
 
 int virtq_device_take(struct virtq_device *queue, struct virtq_chain *chain)

@@ -183,6 +183,7 @@ int vhost_backend_flush(struct vhost_backend *backend)
     for (unsigned i = 0; i < VIRTIO_NET_QUEUES; i++) {
         if (!vhost_net_show(&backend->net, i) || backend->rings[i].call < 0)
             continue;
+        /* Non-blocking since it was received. A guest of ours cannot change that, by its sandbox; another peer could. */
         if (write(backend->rings[i].call, &one, sizeof(one)) < 0 && errno != EAGAIN && errno != EINTR)
             return fail(backend, errno, "call", strerror(errno));
     }

@@ -80,7 +80,7 @@ static bool accept_header(const struct vhost_net *net, const struct virtio_net_h
 int vhost_net_receive(struct vhost_net *net, struct frame *frame, enum drop_reason *reason)
 {
     struct virtq_device *queue = &net->queues[VIRTIO_NET_TX];
-    struct virtq_chain chain = { .iov = net->iov, .capacity = VHOST_NET_PIECES };
+    struct virtq_chain chain = { .iov = net->iov, .capacity = VHOST_NET_CHAIN };
     struct virtio_net_header header = { 0 };
     size_t header_size = virtio_net_header_size(net->features);
     struct cursor cursor;
@@ -137,10 +137,10 @@ static int gather(struct vhost_net *net, struct virtq_device *queue, size_t size
 
     *chains = *pieces = 0;
     while (room < size) {
-        struct virtq_chain chain = { .iov = net->iov + *pieces, .capacity = VHOST_NET_PIECES - *pieces };
+        struct virtq_chain chain = { .iov = net->iov + *pieces, .capacity = VHOST_NET_CHAIN };
         int error;
 
-        if (*chains == limit)
+        if (*chains == limit || *pieces > VHOST_NET_PIECES - VHOST_NET_CHAIN)
             return EMSGSIZE;
         error = take_buffer(queue, &chain);
         if (error)

@@ -15,8 +15,10 @@
 #include "vswitchd/core/counters.h"
 #include "vswitchd/core/frame.h"
 
-#define VHOST_NET_PIECES 1024u /* of all the chains that one frame takes */
-#define VHOST_NET_MERGE 256u   /* chains that one frame takes */
+/* Bounds of the work that one frame can cause, far above what drivers use. */
+#define VHOST_NET_PIECES 512u /* of all the chains that one frame takes */
+#define VHOST_NET_MERGE 64u   /* chains that one frame takes: 64 KiB in buffers of 1 KiB */
+#define VHOST_NET_CHAIN 128u  /* pieces of one chain */
 
 struct vhost_net {
     uint64_t features;                             /* as negotiated */

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * guest/port_link against a switch that lies: the test answers the handshake
+ * itself, maps the shared memory and writes what it likes into the queues.
+ */
+#include <CUnit/Basic.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "guest/port_link.h"
+#include "proto/unix_socket.h"
+#include "proto/vhost_user.h"
+#include "proto/virtio_net.h"
+#include "proto/virtqueue.h"
+
+#define RX 0
+#define TX 1
+
+static char directory[] = "/tmp/portlink-XXXXXX";
+static char path[64];
+static struct port_link *link_;
+static int fd = -1;
+static uint8_t *memory;
+static size_t memory_size;
+static struct vhost_user_ring_address queues[2];
+static struct vhost_user_receiver receiver;
+static unsigned frames;
+
+static const uint64_t all_features = VIRTIO_F_VERSION_1 | VIRTIO_NET_F_MRG_RXBUF | VIRTIO_NET_F_CSUM |
+                                     VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_TSO4 | VIRTIO_NET_F_HOST_TSO4;
+
+static void answer(uint32_t request, uint64_t number)
+{
+    struct vhost_user_message message;
+
+    vhost_user_message_init(&message, request, VHOST_USER_REPLY, 8);
+    message.payload.number = number;
+    CU_ASSERT_EQUAL(vhost_user_send(fd, &message), 0);
+}
+
+/* Plays the switch's part for what the front-end says; stops after `most` messages. */
+static void serve(uint64_t features, unsigned most)
+{
+    for (unsigned i = 0; i < most; i++) {
+        struct vhost_user_message *message = &receiver.message;
+
+        port_link_service(link_, 0);
+        if (vhost_user_receive(&receiver, fd))
+            return;
+        switch (message->header.request) {
+        case VHOST_USER_GET_FEATURES: answer(VHOST_USER_GET_FEATURES, features); break;
+        case VHOST_USER_SET_FEATURES:
+            /* Nothing that was not offered, and no TSO towards a NIC that does not take it. */
+            CU_ASSERT_EQUAL(message->payload.number & ~features, 0);
+            CU_ASSERT_EQUAL(message->payload.number & VIRTIO_NET_F_GUEST_TSO4, 0);
+            break;
+        case VHOST_USER_SET_VRING_ADDR: queues[message->payload.address.index] = message->payload.address; break;
+        case VHOST_USER_SET_MEM_TABLE:
+            memory_size = message->payload.memory.regions[0].size;
+            memory = mmap(NULL, memory_size, PROT_READ | PROT_WRITE, MAP_SHARED, message->fds[0], 0);
+            CU_ASSERT_EQUAL(fcntl(message->fds[0], F_GET_SEALS) & (F_SEAL_SHRINK | F_SEAL_GROW),
+                            F_SEAL_SHRINK | F_SEAL_GROW);
+            break;
+        default: break;
+        }
+    }
+}
+
+static void open_link(void)
+{
+    static const struct port_link_options options = { .accept_csum = true };
+
+    CU_ASSERT_EQUAL_FATAL(port_link_open(path, &options, &link_), 0);
+    CU_ASSERT_EQUAL_FATAL(unix_socket_connect(path, &fd), 0);
+    vhost_user_receiver_init(&receiver);
+    frames = 0;
+}
+
+static void open_up(void)
+{
+    open_link();
+    serve(all_features, 100);
+    port_link_service(link_, 0);
+    CU_ASSERT_TRUE_FATAL(port_link_connected(link_));
+}
+
+static void close_all(void)
+{
+    vhost_user_receiver_clear(&receiver);
+    close(fd);
+    if (memory)
+        munmap(memory, memory_size);
+    memory = NULL;
+    port_link_close(link_);
+}
+
+static enum port_link_answer on_frame(void *opaque, const void *frame, size_t size, const struct nic_offload *offload)
+{
+    (void)opaque;
+    (void)frame;
+    (void)offload;
+    CU_ASSERT(size >= 14 && size <= NIC_FRAME_MAX);
+    frames++;
+    return PORT_LINK_TAKEN;
+}
+
+static struct virtq_used *used_of(unsigned queue)
+{
+    return (struct virtq_used *)(memory + queues[queue].used);
+}
+
+/* Puts a frame's first buffer: the header, then whatever is there. */
+static void give(uint32_t id, uint32_t length, const struct virtio_net_header *header)
+{
+    struct virtq_used *used = used_of(RX);
+    const struct virtq_desc *desc = (const struct virtq_desc *)(memory + queues[RX].descriptor);
+
+    if (id < 256)
+        memcpy(memory + desc[id].address, header, sizeof(*header));
+    used->ring[used->index % 256] = (struct virtq_used_element){ id, length };
+    used->index++;
+}
+
+static void test_good_frames(void)
+{
+    static const struct virtio_net_header plain = { .num_buffers = 1 };
+
+    open_up();
+    give(3, 72, &plain);
+    give(200, 12 + 1514, &plain);
+    CU_ASSERT_EQUAL(port_link_receive(link_, on_frame, NULL, 64), 2);
+    CU_ASSERT_EQUAL(frames, 2);
+    CU_ASSERT_TRUE(port_link_connected(link_));
+    close_all();
+}
+
+static void test_bad_headers_are_dropped(void)
+{
+    static const struct virtio_net_header bad[] = {
+        { .num_buffers = 1, .flags = 1, .csum_start = 5000, .csum_offset = 6 },
+        { .num_buffers = 1, .flags = 1, .csum_start = 34, .csum_offset = 6, .gso_type = 1, .gso_size = 1448 },
+        { .num_buffers = 1, .gso_type = 3, .gso_size = 1448 },
+        { .num_buffers = 1, .gso_type = 0x55 },
+    };
+    static const struct virtio_net_header plain = { .num_buffers = 1 };
+
+    open_up();
+    for (unsigned i = 0; i < 4; i++)
+        give(i, 12 + 100, &bad[i]);
+    give(10, 12 + 13, &plain);
+    give(11, 12, &plain);
+    port_link_receive(link_, on_frame, NULL, 64);
+    CU_ASSERT_EQUAL(frames, 0);
+    CU_ASSERT_EQUAL(port_link_counters(link_)->received_drops, 6);
+    CU_ASSERT_TRUE(port_link_connected(link_));
+    close_all();
+}
+
+static void expect_disconnect(const char *what)
+{
+    port_link_receive(link_, on_frame, NULL, 64);
+    if (port_link_connected(link_))
+        fprintf(stderr, "accepted: %s\n", what);
+    CU_ASSERT_FALSE(port_link_connected(link_));
+    CU_ASSERT_STRING_NOT_EQUAL(port_link_error(link_), "");
+    close_all();
+}
+
+static void test_breaches(void)
+{
+    static const struct virtio_net_header none = { .num_buffers = 0 }, two = { .num_buffers = 2 },
+                                          many = { .num_buffers = 0xffff }, plain = { .num_buffers = 1 };
+    static const struct virtio_net_header all = { .num_buffers = 256 };
+
+    open_up();
+    give(0, 100, &none);
+    expect_disconnect("no buffers");
+    open_up();
+    give(0, 100, &many);
+    expect_disconnect("more buffers than there are");
+    open_up();
+    give(0, 100, &two);
+    expect_disconnect("a buffer missing");
+    open_up();
+    give(0, 11, &plain);
+    expect_disconnect("no header");
+    open_up();
+    give(0, 2049, &plain);
+    expect_disconnect("longer than the buffer");
+    open_up();
+    give(256, 100, &plain);
+    expect_disconnect("id too large");
+    open_up();
+    give(0xffffffffu, 100, &plain);
+    expect_disconnect("id far too large");
+    open_up();
+    used_of(RX)->index = 300;
+    expect_disconnect("index too far");
+    open_up();
+    for (unsigned i = 0; i < 256; i++)
+        give(i, 2048, &all);
+    expect_disconnect("a frame of half a MiB");
+    open_up();
+    used_of(TX)->index = 1;
+    CU_ASSERT_FALSE(port_link_send(link_, memory, 60, NULL));
+    expect_disconnect("a sent frame that was not sent");
+    open_up();
+    answer(VHOST_USER_GET_FEATURES, 0);
+    port_link_service(link_, 0);
+    expect_disconnect("message that nobody asked for");
+}
+
+static void test_bad_handshakes(void)
+{
+    open_link();
+    serve(all_features & ~VIRTIO_F_VERSION_1, 100);
+    port_link_service(link_, 0);
+    expect_disconnect("no virtio 1");
+    for (unsigned i = 0; i < 3; i++) {
+        struct vhost_user_message message;
+
+        open_link();
+        port_link_service(link_, 0);
+        vhost_user_message_init(&message, i == 0 ? VHOST_USER_SET_OWNER : VHOST_USER_GET_FEATURES,
+                                i == 1 ? 0 : VHOST_USER_REPLY, i == 2 ? 4 : 8);
+        CU_ASSERT_EQUAL(vhost_user_send(fd, &message), 0);
+        port_link_service(link_, 0);
+        expect_disconnect("malformed reply");
+    }
+    srand(7);
+    for (unsigned i = 0; i < 300; i++) {
+        uint8_t bytes[200];
+
+        open_link();
+        for (unsigned n = 0; n < sizeof(bytes); n++)
+            bytes[n] = (uint8_t)(rand() >> 5);
+        serve(all_features, (unsigned)rand() % 4);
+        CU_ASSERT_EQUAL(write(fd, bytes, sizeof(bytes)), sizeof(bytes));
+        port_link_service(link_, 0);
+        CU_ASSERT_FALSE(port_link_connected(link_));
+        close_all();
+    }
+}
+
+static void test_random_queues(void)
+{
+    unsigned total = 0;
+
+    srand(8);
+    for (unsigned session = 0; session < 500; session++) {
+        open_up();
+        for (unsigned i = 0; i < 40; i++) {
+            struct virtio_net_header header = {
+                .num_buffers = (uint16_t)(rand() % 32 ? 1 + (rand() % 16 == 0) : rand()),
+                .flags = (uint8_t)(rand() % 4),
+                .gso_type = (uint8_t)(rand() % 8 ? 0 : rand()),
+                .csum_start = (uint16_t)(rand() % 200),
+            };
+
+            give((uint32_t)rand() % (rand() % 16 ? 256 : 300), (uint32_t)rand() % (rand() % 32 ? 2048 : 4096), &header);
+            port_link_receive(link_, on_frame, NULL, 3);
+            port_link_send(link_, memory, 60 + (unsigned)rand() % 3000, NULL);
+            port_link_flush(link_);
+            if (rand() % 64 == 0)
+                used_of(TX)->index++;
+        }
+        total += frames;
+        close_all();
+    }
+    CU_ASSERT(total > 500); /* it got somewhere */
+}
+
+int main(void)
+{
+    CU_pSuite suite;
+    unsigned failures;
+
+    if (!mkdtemp(directory))
+        return 1;
+    snprintf(path, sizeof(path), "%s/port", directory);
+    CU_initialize_registry();
+    suite = CU_add_suite("port_link", NULL, NULL);
+    CU_add_test(suite, "good frames", test_good_frames);
+    CU_add_test(suite, "bad headers are dropped", test_bad_headers_are_dropped);
+    CU_add_test(suite, "breaches end the connection", test_breaches);
+    CU_add_test(suite, "bad handshakes", test_bad_handshakes);
+    CU_add_test(suite, "random queues", test_random_queues);
+    CU_basic_run_tests();
+    failures = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    unlink(path);
+    rmdir(directory);
+    return failures ? 1 : 0;
+}
