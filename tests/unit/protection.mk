@@ -16,3 +16,4 @@ $(BUILD)/tests/segment_oracle.stamp: tests/unit/segment_oracle.c tests/unit/segm
 	-$(CC) -m32 -static -no-pie -fno-pie -O1 -fno-stack-protector -fcf-protection=none -D_GNU_SOURCE -I. $(WARN) \
 		-o $(@D)/segment_oracle $<
 	@touch $@
+$(eval $(call unit_test,test_protection_random,$(PROTECTION_UNDER_TEST),))
