@@ -182,9 +182,10 @@ static void follow_link(struct translator *t)
     struct block *to;
 
     cpu->eip = link->target;
+    t->ungrouped = link->ungrouped;
     if (cpu->exit_request || cpu->mode_dirty)
         return;
-    to = find_block(t, t->mode);
+    to = find_block(t, t->mode | (link->ungrouped ? MODE_UNGROUPED : 0));
     if (t->counters.cache_flushes == flushes)
         blocks_link(t, link, to);
 }

@@ -16,7 +16,7 @@
 #include "x86vm/translate/build.h"
 #include "x86vm/translate/rewrite.h"
 
-enum { RANGE_MAX = 1024, DISP_MAX = 0x10000, WORTH_IT = 3, WORTH_IT_FLAGS = 2 };
+enum { RANGE_MAX = 256, DISP_MAX = 0x10000, WORTH_IT = 3, WORTH_IT_FLAGS = 2 };
 
 /* One access of an instruction: [reg + disp], with ESP as the instruction finds it. */
 struct touch { uint8_t reg; int32_t disp; uint16_t size; bool write, stack; };
@@ -188,18 +188,32 @@ static struct host_mem entry_by_r10(const struct group *g)
     return (struct host_mem){ R12, R10, 3, g->write ? VIEW_WRITE : 0 };
 }
 
-/* The cold side: C fills the entry and comes back to `again`, or leaves. */
-static void cold_check(struct build *b, const struct group *g, uint64_t again, bool rcx_in_r13)
+static void cold_settle(struct build *b, bool rcx_in_r13)
+{
+    blocks_map_cold(b->t, b->insn->eip, b->esp_delta);
+    if (rcx_in_r13)
+        emit_mov64(b->cold, RCX, R13);
+    if (b->esp_delta)
+        emit_lea32(b->cold, R8, mem_at(R8, b->esp_delta));
+}
+
+/* The range lies in two pages: goes on in a translation without groups, linked
+ * like any jump. */
+static void cold_crossing(struct build *b, uint8_t *from, bool rcx_in_r13)
+{
+    emit_patch32(from, b->hot->to_exec, emit_pc(b->cold));
+    cold_settle(b, rcx_in_r13);
+    rewrite_cold_jump(b, b->insn->eip);
+}
+
+/* No entry: C fills it and comes back to `again`, or leaves. */
+static void cold_missing(struct build *b, const struct group *g, uint64_t again, bool rcx_in_r13)
 {
     struct emit *e = b->cold;
     struct site *site;
     uint32_t number = blocks_new_site(b->t, &site);
 
-    blocks_map_cold(b->t, b->insn->eip, b->esp_delta);
-    if (rcx_in_r13)
-        emit_mov64(e, RCX, R13);
-    if (b->esp_delta)
-        emit_lea32(e, R8, mem_at(R8, b->esp_delta));
+    cold_settle(b, rcx_in_r13);
     emit_mov_imm32(e, R11, number);
     emit_jmp(e, b->t->stubs.group);
     *site = (struct site){ .eip = b->insn->eip, .size = (uint16_t)(g->high - g->low), .write = g->write, .block = b->block,
@@ -212,7 +226,7 @@ static void cold_check(struct build *b, const struct group *g, uint64_t again, b
 static void check_plainly(struct build *b, const struct group *g)
 {
     struct emit *e = b->hot;
-    uint64_t again = emit_pc(e), cold;
+    uint64_t again = emit_pc(e);
     uint8_t *crosses, *missing;
 
     emit_lea32(e, R9, range_end(b, g, g->low));
@@ -230,16 +244,15 @@ static void check_plainly(struct build *b, const struct group *g)
     emit_test64(e, R10, R10);
     missing = emit_jcc_later(e, CC_Z);
     emit_store64(e, slot_of(g), R10);
-    cold = emit_pc(b->cold);
-    emit_patch32(crosses, e->to_exec, cold);
-    emit_patch32(missing, e->to_exec, cold);
-    cold_check(b, g, again, false);
+    cold_crossing(b, crosses, false);
+    emit_patch32(missing, e->to_exec, emit_pc(b->cold));
+    cold_missing(b, g, again, false);
 }
 
 static void check_keeping_flags(struct build *b, const struct group *g)
 {
     struct emit *e = b->hot;
-    uint64_t again, cold;
+    uint64_t again;
     uint8_t *same, *crosses, *missing;
 
     access_island(b, false);
@@ -258,10 +271,9 @@ static void check_keeping_flags(struct build *b, const struct group *g)
     missing = emit_jrcxz_later(e);
     emit_store64(e, slot_of(g), RCX);
     emit_mov64(e, RCX, R13);
-    cold = emit_pc(b->cold);
-    emit_patch32(crosses, e->to_exec, cold);
-    b->exits[b->exit_count++] = (struct short_exit){ missing, cold };
-    cold_check(b, g, again, true);
+    cold_crossing(b, crosses, true);
+    b->exits[b->exit_count++] = (struct short_exit){ missing, emit_pc(b->cold) };
+    cold_missing(b, g, again, true);
     access_island(b, false);
 }
 

@@ -309,7 +309,7 @@ static void rewrite_bit_string(struct build *b, const struct insn *insn)
 
 /* --- leaving a block --- */
 
-static void new_jump(struct build *b, uint8_t *place, uint32_t target)
+static void new_jump(struct build *b, uint8_t *place, uint32_t target, bool ungrouped)
 {
     struct emit *e = b->cold;
     struct link *link;
@@ -323,7 +323,8 @@ static void new_jump(struct build *b, uint8_t *place, uint32_t target)
         return;
     }
     number = blocks_new_link(b->t, &link);
-    *link = (struct link){ .from = b->block, .place = place, .stub = stub, .target = target, .source = b->insn->eip };
+    *link = (struct link){ .from = b->block, .place = place, .stub = stub, .target = target, .source = b->insn->eip,
+                           .ungrouped = ungrouped };
     emit_mov_imm32(e, R11, number);
     emit_jmp(e, b->t->stubs.link);
 }
@@ -338,7 +339,12 @@ void rewrite_settle_esp(struct build *b)
 void rewrite_jump(struct build *b, uint32_t target)
 {
     rewrite_settle_esp(b);
-    new_jump(b, emit_jmp_later(b->hot), target);
+    new_jump(b, emit_jmp_later(b->hot), target, false);
+}
+
+void rewrite_cold_jump(struct build *b, uint32_t target)
+{
+    new_jump(b, emit_jmp_later(b->cold), target, true);
 }
 
 /* To the guest address in R9: looked up in the table, by a sum that is zero
@@ -377,7 +383,7 @@ static void rewrite_jcc(struct build *b, const struct insn *insn)
 {
     access_island(b, false);
     rewrite_settle_esp(b);
-    new_jump(b, emit_jcc_later(b->hot, insn->condition), insn->target);
+    new_jump(b, emit_jcc_later(b->hot, insn->condition), insn->target, false);
 }
 
 /* LOOP, LOOPE, LOOPNE, JCXZ, JECXZ: none changes flags. */

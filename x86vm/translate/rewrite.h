@@ -15,6 +15,8 @@ void rewrite_system(struct build *b, const struct insn *insn);
  * 32-bit stack; ESP of the load is not moved. */
 void rewrite_push_register(struct build *b, enum host_reg from);
 void rewrite_load_stack_top(struct build *b, enum host_reg to);
+/* A jump out of the block placed in the cold part, to a translation without groups. */
+void rewrite_cold_jump(struct build *b, uint32_t target);
 /* A call into C placed in the cold part, which returns to the hot part's present end. */
 /* Makes R8 the guest's ESP. */
 void rewrite_settle_esp(struct build *b);

@@ -94,6 +94,7 @@ struct link {
     uint64_t stub;           /* where it jumps while not linked */
     uint32_t target;         /* guest EIP */
     uint32_t source;         /* guest EIP of the branch */
+    bool ungrouped;          /* to a translation without groups */
     struct link *next_incoming;
     struct block *to;        /* NULL while not linked */
 };
