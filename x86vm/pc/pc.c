@@ -87,6 +87,7 @@ uint64_t pc_next_deadline(struct pc *pc)
 
 void pc_service(struct pc *pc, uint64_t now)
 {
+    pc->serviced_at = now;
     i8254_service(pc->pit, now, i8259_is_busy(pc->pic, IRQ_TIMER));
     rtc_service(pc->rtc, now);
     for (unsigned i = 0; i < pc->nic_count; i++)
@@ -319,6 +320,7 @@ struct pc *pc_new(const struct pc_config *config)
     if (!pc->config.clock)
         pc->config.clock = monotonic_clock;
     pc->announced = PC_NEVER;
+    pc->serviced_at = pc_now(pc);
     if (!create_devices(pc) || !map_ports(pc)) {
         pc_free(pc);
         return NULL;

@@ -38,6 +38,7 @@ struct pc {
     unsigned nic_count, isa_nic_count;
     uint8_t elcr[2];                 /* what the boot sets, bits of level-triggered inputs */
     uint8_t reset_control;           /* PIIX3 port 0xCF9 */
+    uint64_t serviced_at;            /* `now` of the last pc_service() */
     uint64_t announced;              /* the deadline that pc_next_deadline() last gave */
     enum pc_event event;
     uint8_t exit_code;

@@ -30,6 +30,7 @@ struct pc_nic {
     uint8_t isa_irq;
     bool irq_level;
     uint64_t deadline;        /* of the model's timer; 0: none */
+    bool needs_no_time;       /* only ports: a driver moves every word through them, and no model there has timers */
     unsigned errors;
     struct nic_bar_binding binding[PCI_BARS];
 };
@@ -118,18 +119,23 @@ __attribute__((format(printf, 2, 3))) static void guest_error(void *opaque, cons
 
 /* --- what the bus calls --- */
 
+static uint64_t access_time(const struct pc_nic *n)
+{
+    return n->needs_no_time ? n->pc->serviced_at : pc_now(n->pc);
+}
+
 static uint32_t bar_read(void *device, uint32_t offset, unsigned size)
 {
     const struct nic_bar_binding *b = device;
 
-    return nic_read(b->nic->model, b->bar, offset, size, pc_now(b->nic->pc));
+    return nic_read(b->nic->model, b->bar, offset, size, access_time(b->nic));
 }
 
 static void bar_write(void *device, uint32_t offset, unsigned size, uint32_t value)
 {
     const struct nic_bar_binding *b = device;
 
-    nic_write(b->nic->model, b->bar, offset, size, value, pc_now(b->nic->pc));
+    nic_write(b->nic->model, b->bar, offset, size, value, access_time(b->nic));
 }
 
 static const struct io_ops bar_ops = { bar_read, bar_write };
@@ -211,6 +217,9 @@ struct pc_nic *pc_add_nic(struct pc *pc, const char *model, const uint8_t mac[6]
         return NULL;
     }
     n->identity = nic_identity(n->model);
+    n->needs_no_time = true;
+    for (unsigned i = 0; i < PCI_BARS; i++)
+        n->needs_no_time &= n->identity->bar[i].kind != NIC_BAR_MEMORY;
     if (n->identity->bus == NIC_BUS_PCI ? !attach_pci(n) : !attach_isa(n)) {
         boot_error(error, error_size, "no slot left for the NIC \"%s\"", model);
         pc_nic_free(n);
