@@ -379,26 +379,53 @@ static bool run_setup(struct gen *g, unsigned setup, uint32_t *target)
     case SETUP_FAR_POINTER:
         set_memory(g, *target + 4, (uint32_t)gen_random(&g->rng) << 16 | INSN_SEL_DATA);
         return true;
-    case SETUP_FPU_STORE: return true;
+    case SETUP_FPU_STORE:
+    case SETUP_FPU_LOAD:
+        *target = INSN_DATA + below(g, 0x1d00) / 16 * 16; /* 512 bytes */
+        return true;
     default: return false;
     }
 }
 
-/* FNSTENV and FNSAVE store the host's instruction and data pointers: not compared. */
-static void blank_fpu_pointers(struct gen *g, uint32_t target, bool is16)
+static void clear_word(struct gen *g, uint32_t address)
 {
-    for (uint32_t at = is16 ? 6 : 12; at < (is16 ? 14u : 28u); at += 4) {
-        if (is16) {
-            uint8_t bytes[9] = { 0x66, 0xc7, 0x05 };
-            for (unsigned half = 0; half < 4; half += 2) {
-                uint32_t address = target + at + half;
-                memcpy(bytes + 3, &address, 4);
-                put(g, bytes, 9, GEN_GLUE, 0);
-            }
-        } else {
+    uint8_t bytes[9] = { 0x66, 0xc7, 0x05 };
+    memcpy(bytes + 3, &address, 4);
+    put(g, bytes, 9, GEN_GLUE, 0);
+}
+
+/* FNSTENV, FNSAVE and FXSAVE store the host's instruction and data pointers: not compared. */
+static void blank_fpu_pointers(struct gen *g, const struct insn_form *form, uint32_t target, bool is16)
+{
+    if (form->escape) {
+        clear_word(g, target + 6);
+        for (uint32_t at = 8; at < 32; at += at == 20 ? 8 : 4)
             set_memory(g, target + at, 0);
-        }
+    } else if (is16) {
+        for (uint32_t at = 6; at < 14; at += 2)
+            clear_word(g, target + at);
+    } else {
+        for (uint32_t at = 12; at < 28; at += 4)
+            set_memory(g, target + at, 0);
     }
+}
+
+/* What FLDENV, FRSTOR or FXRSTOR is going to load: saves it, and goes on with something else. */
+static void save_fpu(struct gen *g, const struct insn_form *load, uint32_t target, bool is16)
+{
+    uint8_t bytes[8], length = 0;
+    unsigned digit = load->escape ? 0 : 6;
+    if (is16)
+        bytes[length++] = 0x66;
+    if (load->escape)
+        bytes[length++] = load->escape;
+    bytes[length++] = load->opcode;
+    bytes[length++] = (uint8_t)(0x05 | digit << 3);
+    memcpy(bytes + length, &target, 4);
+    put(g, bytes, length + 4u, GEN_GLUE, 0);
+    blank_fpu_pointers(g, load, target, is16);
+    if (percent(g, 70))
+        put(g, (uint8_t[]){ 0xd9, 0xe8 }, 2, GEN_GLUE, 0); /* FLD1 */
 }
 
 /* --- plain forms --- */
@@ -490,6 +517,10 @@ static void emit_form(struct gen *g, uint16_t which)
     bool fixed_target = run_setup(g, form->setup, &target);
     if (form->setup == SETUP_BIT_OFFSET && memory)
         add_bit_offset_setup(g, form, &reg);
+    if (form->setup == SETUP_FPU_LOAD)
+        save_fpu(g, form, target, is16);
+    if (form->setup == SETUP_POP_SEGMENT)
+        put(g, (uint8_t[]){ 0x66, 0x6a, INSN_SEL_DATA } + !is16, 2u + is16, GEN_GLUE, 0);
     if (fixed_target)
         absolute(g, &op, target);
     else if (memory)
@@ -529,7 +560,7 @@ static void emit_form(struct gen *g, uint16_t which)
         return;
     put(g, b.at, b.length, which, (uint8_t)(is16 | (memory || fixed_target) << 1));
     if (form->setup == SETUP_FPU_STORE)
-        blank_fpu_pointers(g, target, is16);
+        blank_fpu_pointers(g, form, target, is16);
     if (form->setup == SETUP_PUSH_SEGMENT && !is16) /* CPUs differ in whether the upper half is written */
         put(g, (uint8_t[]){ 0x66, 0xc7, 0x44, 0x24, 0x02, 0, 0 }, 7, GEN_GLUE, 0);
 }
