@@ -251,12 +251,14 @@ static void emit_block(struct build *b)
     access_island(b, true);
 }
 
-struct block *build_block(struct translator *t, uint32_t eip, uint32_t mode)
+static struct block *try_block(struct translator *t, uint32_t eip, uint32_t mode)
 {
     struct cpu *cpu = translator_cpu(t);
     uint32_t linear = cpu->seg_base[CPU_CS] + eip, physical;
     uint64_t addend = view_fill(cpu, linear, VIEW_FOR_EXEC, &physical), second = 0;
-    struct build b = { .t = t, .hot = &t->hot, .cold = &t->cold, .mode = mode };
+    struct block draft = { .eip = eip, .physical = physical, .last_page = physical >> PAGE_SHIFT,
+                           .cs_base = cpu->seg_base[CPU_CS], .cs_limit = cpu->seg[CPU_CS].limit, .mode = mode };
+    struct build b = { .t = t, .hot = &t->hot, .cold = &t->cold, .mode = mode, .block = &draft };
     struct fetch f = { .page = (const uint8_t *)(uintptr_t)(addend + (linear & ~(PAGE_SIZE - 1))), .offset = linear & (PAGE_SIZE - 1),
                        .eip = eip, .limit = cpu->seg[CPU_CS].limit, .mode = mode & MODE_CODE32 ? INSN_MODE_32 : INSN_MODE_16 };
     bool straddles;
@@ -265,13 +267,12 @@ struct block *build_block(struct translator *t, uint32_t eip, uint32_t mode)
         cpu_fault(cpu, VEC_UD); /* code in device memory is not supported */
     if (blocks_full(t))
         return NULL;
-    b.block = blocks_alloc(t, sizeof *b.block);
-    *b.block = (struct block){ .eip = eip, .physical = physical, .last_page = physical >> PAGE_SHIFT,
-                               .cs_base = cpu->seg_base[CPU_CS], .cs_limit = cpu->seg[CPU_CS].limit, .mode = mode };
     decode_block(&b, &f);
-    straddles = f.offset + b.block->length > PAGE_SIZE;
+    straddles = f.offset + draft.length > PAGE_SIZE;
     if (straddles)
         second = view_fill(cpu, linear + PAGE_SIZE, VIEW_FOR_EXEC, &physical);
+    b.block = blocks_alloc(t, sizeof *b.block); /* no guest exception from here on: it would be lost */
+    *b.block = draft;
     b.block->mode_mask = mode_mask(&b);
     find_live_flags(&b, &f);
     b.block->live_in = b.live_before[0] != 0;
@@ -285,4 +286,25 @@ struct block *build_block(struct translator *t, uint32_t eip, uint32_t mode)
         return NULL;
     blocks_add(t, b.block);
     return b.block;
+}
+
+/* A short exit that does not reach its island overflows like a full cache; but
+ * a flush would not help. Without BMI2 there are no short exits. */
+struct block *build_block(struct translator *t, uint32_t eip, uint32_t mode)
+{
+    const struct emit hot = t->hot, cold = t->cold;
+    const uint32_t hot_rows = t->hot_map.count, cold_rows = t->cold_map.count;
+    const bool bmi2 = t->bmi2;
+    struct block *block = try_block(t, eip, mode);
+
+    if (block || !(t->hot.overflow || t->cold.overflow))
+        return block;
+    t->hot = hot;
+    t->cold = cold;
+    t->hot_map.count = hot_rows;
+    t->cold_map.count = cold_rows;
+    t->bmi2 = false;
+    block = try_block(t, eip, mode);
+    t->bmi2 = bmi2;
+    return block;
 }

@@ -13,7 +13,8 @@
 #include "x86vm/translate/operand.h"
 
 enum { FXSAVE_WRITTEN = 288, FXSAVE_XMM = 160, FXSAVE_MXCSR = 24, FXSAVE_MXCSR_MASK = 28,
-       STATE32 = 108, STATE16 = 94, ENVIRONMENT32 = 28, ENVIRONMENT16 = 14 };
+       STATE32 = 108, STATE16 = 94, ENVIRONMENT32 = 28, ENVIRONMENT16 = 14,
+       SUMMARY = 0x80 /* of the status word: an unmasked exception is pending */ };
 
 static void store(struct cpu *cpu, const struct insn *insn, const void *image, uint32_t size)
 {
@@ -85,10 +86,21 @@ enum call_result calls_fnsave(struct cpu *cpu, const struct insn *insn)
     return CALL_NEXT;
 }
 
+/* FRSTOR and FLDENV wait: here the exception would be the host's own. */
+static void wait_for_exception(struct cpu *cpu)
+{
+    uint16_t status;
+
+    __asm__ volatile("fnstsw %0" : "=a"(status));
+    if (status & SUMMARY)
+        cpu_fault(cpu, VEC_MF);
+}
+
 enum call_result calls_frstor(struct cpu *cpu, const struct insn *insn)
 {
     uint8_t image[STATE32];
 
+    wait_for_exception(cpu);
     load(cpu, insn, image, insn->opsize == 4 ? STATE32 : STATE16);
     if (insn->opsize == 4)
         __asm__ volatile("frstor %0" : : "m"(image) : "memory");
@@ -117,6 +129,7 @@ enum call_result calls_fldenv(struct cpu *cpu, const struct insn *insn)
 {
     uint8_t image[ENVIRONMENT32];
 
+    wait_for_exception(cpu);
     load(cpu, insn, image, insn->opsize == 4 ? ENVIRONMENT32 : ENVIRONMENT16);
     if (insn->opsize == 4)
         __asm__ volatile("fldenv %0" : : "m"(image) : "memory");
