@@ -86,7 +86,7 @@ start_daemon() {
     ip netns add "$NS" || return 1
     inside ip link set lo up
     write_config
-    inside setsid "$BUILD/vswitchd" --config "$RUN/vswitchd.json" --run-dir "$RUN" >"$LOG/vswitchd.log" 2>&1 </dev/null &
+    ip netns exec "$NS" setsid "$BUILD/vswitchd" --config "$RUN/vswitchd.json" --run-dir "$RUN" >"$LOG/vswitchd.log" 2>&1 </dev/null &
     n=0
     until rpc daemon.ping; do n=$((n + 1)); [ $n -lt 50 ] || return 1; sleep 0.1; done
     say "$($CTL --version)"
