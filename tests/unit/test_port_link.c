@@ -246,6 +246,30 @@ static void test_bad_handshakes(void)
     }
 }
 
+/* All frames but the oldest come back, time and again: room is then bounded by the record of what is out. */
+static void test_oldest_is_kept(void)
+{
+    uint8_t frame[60] = { 0 };
+    unsigned sent = 0;
+
+    open_up();
+    for (unsigned i = 0; i < 600; i++) {
+        const struct virtq_avail *avail = (const struct virtq_avail *)(memory + queues[TX].available);
+        struct virtq_used *used = used_of(TX);
+        bool done = port_link_send(link_, frame, sizeof(frame), NULL);
+
+        sent += done;
+        port_link_flush(link_);
+        if (done && i) {
+            used->ring[used->index % 256] = (struct virtq_used_element){ avail->ring[(avail->index - 1) % 256], 0 };
+            used->index++;
+        }
+    }
+    CU_ASSERT_EQUAL(sent, 256);
+    CU_ASSERT_TRUE(port_link_connected(link_));
+    close_all();
+}
+
 static void test_random_queues(void)
 {
     unsigned total = 0;
@@ -288,6 +312,7 @@ int main(void)
     CU_add_test(suite, "bad headers are dropped", test_bad_headers_are_dropped);
     CU_add_test(suite, "breaches end the connection", test_breaches);
     CU_add_test(suite, "bad handshakes", test_bad_handshakes);
+    CU_add_test(suite, "oldest frame kept", test_oldest_is_kept);
     CU_add_test(suite, "random queues", test_random_queues);
     CU_basic_run_tests();
     failures = CU_get_number_of_failures();

@@ -135,6 +135,20 @@ static void test_malformed_transport(void)
     CU_ASSERT_EQUAL(vhost_user_receive(&receiver, pair[1]), EPROTO);
     close_pair();
     CU_ASSERT_EQUAL(count_fds(), before);
+    /* Eight with the header, and two more with the payload. */
+    CU_ASSERT_EQUAL(open_pair(), 0);
+    header = (struct vhost_user_header){ VHOST_USER_SET_FEATURES, 1, 8 };
+    for (unsigned i = 0; i < 2; i++) {
+        for (unsigned n = 0; n < 8; n++)
+            memcpy(CMSG_DATA(c) + n * sizeof(int), &pair[0], sizeof(int));
+        c->cmsg_len = CMSG_LEN(sizeof(int) * (i ? 2 : 8));
+        msg.msg_controllen = CMSG_SPACE(sizeof(int) * (i ? 2 : 8));
+        CU_ASSERT(sendmsg(pair[0], &msg, 0) > 0);
+        iov.iov_len = 8;
+    }
+    CU_ASSERT_EQUAL(vhost_user_receive(&receiver, pair[1]), EPROTO);
+    close_pair();
+    CU_ASSERT_EQUAL(count_fds(), before);
 }
 
 static void test_request_forms(void)

@@ -160,6 +160,29 @@ static void test_two_regions(void)
     CU_ASSERT_PTR_EQUAL(iov[1].iov_base, ram.data);
 }
 
+/* Descriptors that each become two pieces must not overrun the caller's array either. */
+static void test_capacity(void)
+{
+    struct iovec pieces[9];
+    struct virtq_chain chain = { .iov = pieces, .capacity = 8 };
+
+    for (unsigned count = 4; count <= 5; count++) {
+        set_up(false);
+        memory.regions[1] = memory.regions[0];
+        memory.regions[0].size -= 4096;
+        memory.regions[1].guest_address += memory.regions[0].size;
+        memory.regions[1].size = 4096;
+        memory.regions[1].host = ram.data;
+        memory.count = 2;
+        memset(pieces, 0, sizeof(pieces));
+        for (unsigned i = 0; i < count; i++)
+            put(i, ram.data + 4000, 200, i + 1 < count ? VIRTQ_DESC_NEXT : 0, (uint16_t)(i + 1));
+        offer(0);
+        CU_ASSERT_EQUAL(virtq_device_take(&device, &chain), count == 4 ? 0 : EPROTO);
+        CU_ASSERT_PTR_NULL(pieces[8].iov_base);
+    }
+}
+
 /* Each breach must be answered with EPROTO and a reason. */
 static void expect_breach(const char *what)
 {
@@ -416,6 +439,7 @@ int main(void)
     CU_add_test(suite, "chain", test_chain);
     CU_add_test(suite, "indirect", test_indirect);
     CU_add_test(suite, "descriptor across regions", test_two_regions);
+    CU_add_test(suite, "capacity", test_capacity);
     CU_add_test(suite, "hostile driver", test_hostile_driver);
     CU_add_test(suite, "hostile device", test_hostile_device);
     CU_add_test(suite, "suppression", test_suppression);
