@@ -40,10 +40,11 @@ $(INSN_UNICORN): $(call objs,$(INSN_UNICORN_SRCS)) $(BUILD)/obj/tests/insn/backe
 insn-unicorn: $(INSN_UNICORN) $(INSN_NATIVE)
 	$(INSN_UNICORN) --helper $(INSN_NATIVE) --count 20000 --seed $(or $(SEED),1) --max-failures 20
 
-.PHONY: insn insn-long insn-mutants
+.PHONY: insn insn-long check-long insn-mutants
 insn-mutants: $(INSN_MUTANT) $(INSN_NATIVE)
 	@sh tests/insn/mutants.sh $(INSN_MUTANT) $(INSN_NATIVE)
 insn: $(INSN_TEST) $(INSN_NATIVE) insn-mutants
 	$(INSN_TEST) --helper $(INSN_NATIVE) --count 100000 --min-coverage 20 --seed $(or $(SEED),1)
+check-long: insn-long
 insn-long: $(INSN_TEST) $(INSN_NATIVE)
 	$(INSN_TEST) --helper $(INSN_NATIVE) --count 1000000 --min-coverage 20 --seed $(or $(SEED),$(shell date +%s))

@@ -192,6 +192,13 @@ static int work(void)
     return 0;
 }
 
+static int work_and_flush(void)
+{
+    int result = work();
+    fflush(stdout);
+    return result;
+}
+
 /* The backend killed the child: names the case, and goes on after it. */
 static void report_death(int status)
 {
@@ -215,9 +222,10 @@ static int run_children(void)
 {
     uint64_t end = options.first + options.count;
     while (progress->next < end && progress->different < options.max_failures) {
+        fflush(stdout);
         pid_t pid = fork();
         if (pid == 0)
-            _exit((fflush(stdout), work()) | (fflush(stdout), 0));
+            _exit(work_and_flush());
         int status;
         if (pid < 0 || waitpid(pid, &status, 0) != pid) {
             perror("insn_test: fork");
