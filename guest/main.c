@@ -269,7 +269,7 @@ static bool start(struct guest *g)
     g->parts.name = g->options.name;
     g->parts.log = log_line;
     g->parts.control_listener = g->kernel.fd = g->initrd.fd = -1;
-    if (!open_files(g) || !open_sockets(g) || !take_signals(g) || !make_machine(g) || !make_nics(g))
+    if (!take_signals(g) || !open_files(g) || !open_sockets(g) || !make_machine(g) || !make_nics(g))
         return false;
     prctl(PR_SET_TIMERSLACK, 1000);
     if (!g->options.no_sandbox)
