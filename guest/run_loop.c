@@ -24,7 +24,7 @@
 #define WAKER_AFTER (1 * MS)         /* run without a pause before the waker is worth its cost */
 #define CONSOLE_DELAY (2 * MS)       /* output is gathered that long */
 #define INPUT_RETRY (5 * MS)         /* the guest's UART was full */
-#define HOUSEKEEPING (1000ull * MS)  /* connections being made */
+#define HOUSEKEEPING (100u * MS)     /* connections being made; descriptors while nobody watches them */
 
 enum { FDS_MAX = CONSOLE_FDS + CONTROL_FDS + 1 + OPTIONS_NICS_MAX * PORT_LINK_FDS };
 
