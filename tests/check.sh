@@ -25,7 +25,11 @@ run_stage() {
     build) "$make" -s all && echo "ok   build" ;;
     unit) "$make" -s unit ;;
     # Address and undefined-behaviour sanitizers over the same programs.
-    sanitize) "$make" -s SANITIZE=address,undefined BUILD="$build/asan" unit | sed -u 's/^\(ok  \|FAIL\) /\1 asan /' ;;
+    sanitize)
+        "$make" -s SANITIZE=address,undefined BUILD="$build/asan" unit >"$logs/sanitize.raw" 2>&1
+        result=$?
+        sed 's/^\(ok  \|FAIL\) /\1 sanitized /' "$logs/sanitize.raw"
+        return $result ;;
     insn) if has_target insn; then "$make" -s insn; else echo "skip insn no comparison is built"; fi ;;
     engine) sh tests/guests/run.sh ;;
     integration) sh tests/integration/run.sh ;;
@@ -36,7 +40,7 @@ run_stage() {
 for stage in $stages; do
     began=$(date +%s)
     echo "--- $stage"
-    (set -o pipefail 2>/dev/null || true; run_stage "$stage") >"$logs/$stage.log" 2>&1 </dev/null &
+    (run_stage "$stage") >"$logs/$stage.log" 2>&1 </dev/null &
     worker=$!
     tail -n +1 -f --pid=$worker "$logs/$stage.log" &
     follower=$!

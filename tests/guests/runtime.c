@@ -273,12 +273,47 @@ static bool group_wanted(const char *line, const char *name)
     return !any;
 }
 
+/* end=triple, end=garbage and end=halt on the command line: ways for a guest to go wrong. */
+static bool line_says(const char *line, const char *word)
+{
+    for (; line && *line; line++) {
+        const char *p = word, *q = line;
+        while (*p && *p == *q)
+            p++, q++;
+        if (!*p)
+            return true;
+    }
+    return false;
+}
+
+static void go_wrong(const char *line)
+{
+    if (line_says(line, "end=triple")) {
+        struct {
+            uint16_t limit;
+            uint32_t base;
+        } __attribute__((packed)) none = { 0, 0 };
+        __asm__ volatile("lidt %0; int3" ::"m"(none));
+    }
+    if (line_says(line, "end=halt"))
+        __asm__ volatile("cli; hlt");
+    if (line_says(line, "end=garbage")) {
+        uint32_t state = 2463534242u, *words = (uint32_t *)SCRATCH;
+        for (uint32_t i = 0; i < SCRATCH_SIZE / 4; i++) {
+            state ^= state << 13, state ^= state >> 17, state ^= state << 5;
+            words[i] = state;
+        }
+        ((void (*)(void))SCRATCH)();
+    }
+}
+
 void guest_main(uint32_t magic, const uint32_t *info)
 {
     const char *line = magic == 0x2badb002 && (info[0] & 4) ? (const char *)info[4] : NULL;
 
     tables_load();
     print("guest: start\n");
+    go_wrong(line);
     for (unsigned i = 0; i < sizeof groups / sizeof groups[0]; i++)
         if (group_wanted(line, groups[i]->name))
             run_group(groups[i]);
