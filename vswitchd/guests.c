@@ -438,6 +438,18 @@ int guests_define(struct guests *guests, const struct config_guest *config, stru
     return add(guests, config) ? 0 : fail(error, ENOMEM, "out of memory");
 }
 
+void guests_restore(struct guests *guests, const struct config_guest *config)
+{
+    struct guest *g = find(guests, config->name);
+
+    if (!g) {
+        (void)add(guests, config);
+    } else if (g->transient) {
+        g->config = *config;
+        g->transient = false;
+    }
+}
+
 int guests_undefine(struct guests *guests, const char *name, struct config_apply_error *error)
 {
     struct guest *g = find(guests, name);
@@ -638,12 +650,14 @@ struct jv *guests_get(const struct guests *guests, const char *name)
     return g ? guest_to_json(g) : NULL;
 }
 
-struct jv *guests_config(const struct guests *guests)
+struct jv *guests_config(const struct guests *guests, bool requested_only)
 {
     struct jv *list = jv_new_array();
 
     for (const struct guest *g = guests->first; g; g = g->next) {
-        jv_append(list, config_guest_to_json(&g->config));
+        if (!requested_only || (!g->from_file && !g->transient)) {
+            jv_append(list, config_guest_to_json(&g->config));
+        }
     }
     return list;
 }

@@ -45,6 +45,8 @@ void guests_autostart(struct guests *guests);
 
 /* 0 or errno with *error. A definition replaces one of that name while the guest is stopped (EALREADY). */
 int guests_define(struct guests *guests, const struct config_guest *guest, struct config_apply_error *error);
+/* A definition from before a restart, where there is none by now. */
+void guests_restore(struct guests *guests, const struct config_guest *guest);
 int guests_undefine(struct guests *guests, const char *name, struct config_apply_error *error);
 int guests_start(struct guests *guests, const char *name, struct config_apply_error *error);
 /* Asks it to end, and kills it `timeout` ns later. */
@@ -56,7 +58,8 @@ void guests_stop_all(struct guests *guests, uint64_t timeout, void (*done)(void 
 unsigned guests_running(const struct guests *guests);
 struct jv *guests_list(const struct guests *guests);                    /* Array. */
 struct jv *guests_get(const struct guests *guests, const char *name);   /* NULL: no such guest. */
-struct jv *guests_config(const struct guests *guests);                  /* Their definitions, as a configuration has them. */
+/* Their definitions, as a configuration has them; all, or those alone that are not from the configuration file. */
+struct jv *guests_config(const struct guests *guests, bool requested_only);
 /* A port's policy was changed: remembered with the guest it belongs to, if any. */
 void guests_port_changed(struct guests *guests, const char *port, const struct switch_port_config *policy);
 

@@ -26,6 +26,7 @@
 #include "vswitchd/os/log.h"
 #include "vswitchd/os/sandbox.h"
 #include "vswitchd/os/sd_notify.h"
+#include "vswitchd/state.h"
 
 /* sysexits(3)'s numbers. */
 enum { EXIT_DATA = 65, EXIT_UNAVAILABLE = 69, EXIT_OS = 71, EXIT_CANT_CREATE = 73, EXIT_USAGE_ERROR = 64 };
@@ -55,6 +56,8 @@ struct daemon {
     struct guests_launcher *launcher;
     struct guests *guests;
     struct captures *captures;
+    struct state *state;
+    struct event_call *save;        /* The state, after a request. */
     struct control_server *server;
     struct control_context context;
     struct control_dispatch dispatch;
@@ -265,9 +268,19 @@ static void watchdog(void *context)
     event_timer_set(d->watchdog, event_loop_now(d->loop) + sd_notify_watchdog_period() / WATCHDOG_PARTS);
 }
 
+static void save_state(void *context)
+{
+    struct daemon *d = context;
+
+    if (!d->ending) {
+        state_save(d->state, d->apply, d->guests);
+    }
+}
+
 static void audit(void *context, const struct control_session *session, const char *method)
 {
-    (void)context;
+    /* The dispatcher's context is the handlers'; what was asked for is saved once the request is done. */
+    event_call_schedule(((struct daemon *)((struct control_context *)context)->daemon)->save);
     log_info("control: %s by uid %u, pid %u", method, session->uid, session->pid);
 }
 
@@ -377,6 +390,12 @@ static int make_guests(struct daemon *d)
         log_error("cannot make %s/captures: %s", d->run_dir, strerror(errno));
         return EXIT_CANT_CREATE;
     }
+    d->state = state_create(d->run_dir_fd);
+    d->save = event_call_create(d->loop, save_state, d);
+    if (!d->state || !d->save) {
+        log_error("out of memory");
+        return EXIT_OS;
+    }
     return 0;
 }
 
@@ -457,8 +476,10 @@ static int apply_config(struct daemon *d, const struct config *config)
         log_error("%s", error.text);
         return error.number == EPERM || error.number == EACCES ? 77 : EXIT_OS;
     }
+    state_restore_ports(d->state, d->apply);
     guests_adopt(d->guests);
     guests_set_config(d->guests, config);
+    state_restore_guests(d->state, d->guests);
     guests_autostart(d->guests);
     return 0;
 }
@@ -478,13 +499,18 @@ static int start(struct daemon *d, const struct config *config)
     return status;
 }
 
-static void finish(struct daemon *d)
+static void finish(struct daemon *d, bool orderly)
 {
     if (d->server) {
         control_server_flush(d->server);
     }
     control_server_destroy(d->server);
     d->server = NULL;
+    if (orderly && guests_running(d->guests) == 0) {
+        state_remove(d->state);
+    }
+    state_destroy(d->state);
+    event_call_destroy(d->save);
     event_timer_destroy(d->watchdog);
     for (size_t i = 0; i < sizeof d->signals / sizeof *d->signals; i++) {
         event_signal_destroy(d->signals[i]);
@@ -541,6 +567,6 @@ int main(int argc, char **argv)
         say_status(&daemon, true);
         status = event_loop_run(daemon.loop) == 0 ? 0 : EXIT_OS;
     }
-    finish(&daemon);
+    finish(&daemon, status == 0);
     return status;
 }

@@ -169,12 +169,17 @@ check "its VLAN is the new one" sh -c "'$BIN/vswitchctl' -s '$SOCKET' vlan list 
 # --- one daemon a run directory; what a dead one left is replaced
 check_says "a second daemon is refused" 'another vswitchd runs' "$BIN/vswitchd" --config "$W/vswitchd.json" --run-dir "$RUN"
 alive "a second one was refused"
+check "a port by request" ctl port add extra --vlan 33
+check "a guest by request" rpc guest.define '{"name":"carol","kernel":"/nowhere"}'
+sleep 0.2
 kill -9 "$DAEMON"; wait "$DAEMON" 2>/dev/null
 check "a killed daemon leaves its socket" test -S "$SOCKET"
 status_is "which nobody answers: exit status 3" 3 ctl ping
 daemon_start
 check "the next one replaces it" ctl ping
 check "taps and settings are back" sh -c "'$BIN/vswitchctl' -s '$SOCKET' vlan list | grep -q 'tap0 *access *9'"
+check "the port by request is back" sh -c "'$BIN/vswitchctl' -s '$SOCKET' vlan list | grep -q 'extra *access *33'"
+check "and the guest" ctl guest show carol
 check "capabilities are the two" sh -c "grep -q 'CapEff:.*0000000000003000' /proc/$DAEMON/status"
 check "system calls are filtered" sh -c "grep -q 'Seccomp:.*2' /proc/$DAEMON/status"
 

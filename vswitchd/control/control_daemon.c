@@ -104,7 +104,7 @@ static struct jv *config_get(void *context, struct control_session *session, con
         }
     }
     jv_set(o, "ports", ports);
-    jv_set(o, "guests", c->guests ? guests_config(c->guests) : jv_new_array());
+    jv_set(o, "guests", c->guests ? guests_config(c->guests, false) : jv_new_array());
     return o;
 }
 
