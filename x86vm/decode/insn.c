@@ -197,7 +197,7 @@ static void take_prefixes(struct insn *insn, const ZydisDecodedInstruction *z)
     for (unsigned i = 0; i < z->raw.prefix_count; i++) {
         uint8_t value = z->raw.prefixes[i].value;
         ZydisPrefixType type = z->raw.prefixes[i].type;
-        if (value == 0x66)
+        if (value == 0x66 && type_66 != ZYDIS_PREFIX_TYPE_MANDATORY) /* of several, Zydis names one mandatory */
             type_66 = type;
         else if (value == 0xf2 || value == 0xf3) {
             insn->rep = value;
