@@ -35,7 +35,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CASES = 100, RUNS_MAX = 30, CANARY_WORDS = 1 << 16, FAILURES_MAX = 10 };
+enum { CASES = 100, RUNS_MAX = 16, CANARY_WORDS = 1 << 16, FAILURES_MAX = 10 };
 #define LATE_NS 100000000ull       /* from the request to the return, CPU time */
 #define SILENT_SECONDS 20          /* a child that gets nowhere for so long hangs */
 #define RSS_MAX_MIB 320            /* RAM, full view tables, code cache and its records */
@@ -219,7 +219,7 @@ static void run_case(struct fuzzer *f)
     fuzz_guest_start(&f->random, f->cpu, f->phys, mode);
     load_code(f, style);
     do {
-        arm(f, 20000 + fuzz_below(&f->random, 400000));
+        arm(f, 20000 + fuzz_below(&f->random, 200000));
         exit = x86vm_run(f->vm);
         check_after(f, exit);
     } while (--runs && go_on(f, exit));
