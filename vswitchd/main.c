@@ -286,6 +286,36 @@ static void audit(void *context, const struct control_session *session, const ch
 
 /* ---- Start ---- */
 
+/* A lock on a file that its former owner has removed meanwhile would be worth nothing. */
+static bool lock_is_current(const struct daemon *d)
+{
+    struct stat ours, there;
+
+    return fstat(d->lock_fd, &ours) == 0 && fstatat(d->run_dir_fd, "vswitchd.lock", &there, AT_SYMLINK_NOFOLLOW) == 0
+           && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+}
+
+static int take_lock(struct daemon *d)
+{
+    for (;;) {
+        d->lock_fd = openat(d->run_dir_fd, "vswitchd.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+        if (d->lock_fd < 0) {
+            log_error("cannot write in the run directory %s: %s", d->run_dir, strerror(errno));
+            return EXIT_CANT_CREATE;
+        }
+        if (flock(d->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+            log_error("another vswitchd runs in %s; stop it, or use another --run-dir", d->run_dir);
+            close(d->lock_fd);
+            d->lock_fd = -1;
+            return EXIT_UNAVAILABLE;
+        }
+        if (lock_is_current(d)) {
+            return 0;
+        }
+        close(d->lock_fd);
+    }
+}
+
 /* Makes the run directory and takes its lock, so that there is one daemon in it. 0 or an exit status. */
 static int open_run_dir(struct daemon *d)
 {
@@ -298,16 +328,7 @@ static int open_run_dir(struct daemon *d)
         log_error("cannot open the run directory %s: %s", d->options.run_dir, strerror(errno));
         return EXIT_CANT_CREATE;
     }
-    d->lock_fd = openat(d->run_dir_fd, "vswitchd.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (d->lock_fd < 0) {
-        log_error("cannot write in the run directory %s: %s", d->run_dir, strerror(errno));
-        return EXIT_CANT_CREATE;
-    }
-    if (flock(d->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        log_error("another vswitchd runs in %s; stop it, or use another --run-dir", d->run_dir);
-        return EXIT_UNAVAILABLE;
-    }
-    return 0;
+    return take_lock(d);
 }
 
 static bool find_guest_program(const struct options *options, char *path, size_t size)

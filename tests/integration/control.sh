@@ -108,6 +108,36 @@ done
 check "remove it" ctl port remove tap1
 refuse "its interface has gone" ip link show tap1
 
+# --- captures: tap0 is here, its peer cap1 in a namespace of its own
+ip netns add peer
+ctl port add cap1
+ip link set cap1 netns peer
+ip -n peer addr add 10.9.0.2/24 dev cap1; ip -n peer link set cap1 up
+packets() { tcpdump -nr "$1" 2>/dev/null | wc -l; }
+ping -i 0.05 -c 100 10.9.0.2 >/dev/null & PING=$!
+wait_until 5 ping -c 1 -W 1 10.9.0.2
+check "capture of 6 packets to a file" ctl --timeout 10 capture tap0 -w "$W/a.pcap" -c 6 icmp
+check "tcpdump reads 6 in it" test "$(packets "$W/a.pcap")" -eq 6
+check "direction in" ctl capture cap1 -w "$W/in.pcap" -c 4 --direction in icmp
+check "shows replies only" test "$(tcpdump -nr "$W/in.pcap" 2>/dev/null | grep -c 'echo reply')" -eq 4
+check "snaplen" ctl capture tap0 -w "$W/snap.pcap" -c 3 --snaplen 40 icmp
+check "cuts the packets" test "$(stat -c %s "$W/snap.pcap")" -eq $((24 + 3 * (16 + 40)))
+check "capture into a file of the daemon" rpc capture.start "{\"port\":\"tap0\",\"file\":\"$RUN/d.pcap\",\"count\":3,\"filter\":\"icmp\"}"
+check_says "a second one of the port: conflict" 'captured already' ctl capture tap0 -w /dev/null
+check "the file fills up" wait_until 5 sh -c "[ \$(stat -c %s '$RUN/d.pcap') -eq $((24 + 3 * (16 + 98))) ]"
+check "and the port is free again" ctl capture tap0 -w /dev/null -c 1
+rm "$RUN/d.pcap"
+rpc capture.start '{"port":"tap0"}' >"$W/stream"
+python3 - "$(sed 's/.*"socket": "\([^"]*\)".*/\1/' "$W/stream" | tr -d '\n' | grep -o '/.*sock')" <<'END'
+import socket, sys
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.recv(10)
+END
+check "a capture ends with its reader" wait_until 5 sh -c "'$BIN/vswitchctl' -s '$SOCKET' -j captures | grep -q '\"state\":\"over\"'"
+(sleep 1; ctl port remove cap1) &
+check "a capture ends with its port" ctl --timeout 8 capture cap1 -w "$W/gone.pcap"
+kill $PING; wait $PING 2>/dev/null
+ip netns del peer
+
 # --- who may do what
 check "the read-only socket shows" "$BIN/vswitchctl" --socket "$RUN/control-ro.sock" port list
 check_says "the read-only socket changes nothing" 'needs the role operator' \

@@ -87,7 +87,7 @@ static const char *const allowed[] = {
     /* files and sockets */
     "read", "readv", "write", "writev", "pread64", "preadv2", "pwrite64", "lseek", "close", "fstat", "fstatfs",
     "newfstatat", "stat", "lstat", "statx", "open", "openat", "fcntl", "flock", "ftruncate", "fsync", "getdents64",
-    "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2", "fchmod", "fchmodat", "fchown", "fchownat", "faccessat",
+    "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2", "chmod", "fchmod", "fchmodat", "fchown", "fchownat", "faccessat",
     "faccessat2", "access", "readlink", "readlinkat", "umask", "dup", "dup3", "pipe2", "getcwd", "ioctl",
     "socket", "socketpair", "bind", "listen", "accept", "accept4", "connect", "shutdown", "getsockname", "getpeername",
     "getsockopt", "setsockopt", "sendto", "recvfrom", "sendmsg", "recvmsg", "sendmmsg", "recvmmsg",
