@@ -288,13 +288,13 @@ static bool line_says(const char *line, const char *word)
 
 static void go_wrong(const char *line)
 {
-    if (line_says(line, "end=triple")) {
-        struct {
-            uint16_t limit;
-            uint32_t base;
-        } __attribute__((packed)) none = { 0, 0 };
+    static const struct {
+        uint16_t limit;
+        uint32_t base;
+    } __attribute__((packed)) none = { 0, 0 };
+
+    if (line_says(line, "end=triple"))
         __asm__ volatile("lidt %0; int3" ::"m"(none));
-    }
     if (line_says(line, "end=halt"))
         __asm__ volatile("cli; hlt");
     if (line_says(line, "end=garbage")) {
@@ -303,6 +303,7 @@ static void go_wrong(const char *line)
             state ^= state << 13, state ^= state >> 17, state ^= state << 5;
             words[i] = state;
         }
+        __asm__ volatile("lidt %0" ::"m"(none));
         ((void (*)(void))SCRATCH)();
     }
 }

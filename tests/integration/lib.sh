@@ -34,6 +34,7 @@ cleanup() {
 }
 trap cleanup EXIT
 trap 'exit 1' INT TERM HUP
+unset http_proxy HTTP_PROXY
 ip link set lo up
 
 check() { # NAME COMMAND…: right when the command succeeds
