@@ -76,7 +76,7 @@ static void change_memory(struct fake_nic_host *host, uint64_t address, size_t s
 }
 
 static const char *model;
-static uint64_t operation, restores;
+static uint64_t operation, restores, trace_lines;
 
 static void check(bool good, const char *what)
 {
@@ -116,6 +116,14 @@ static void save_and_restore(struct fake_nic_host *host)
     free(exact);
     free(image);
     free(again);
+}
+
+/* The teacher looks on for a while: what it prints is bounded, and ends. */
+static void trace_line(void *opaque, const char *text)
+{
+    uint64_t *lines = opaque;
+    check(strlen(text) < 256, "a line of a trace too long");
+    ++*lines;
 }
 
 static void receive(struct fake_nic_host *host)
@@ -247,6 +255,10 @@ static void step(struct fake_nic_host *host, void (*poke)(struct fake_nic_host *
         if (below(40) == 0)
             save_and_restore(host);
         break;
+    case 8:
+        if (below(100) == 0)
+            nic_set_trace(host->nic, below(2) ? trace_line : NULL, &trace_lines, below(2));
+        break;
     case 6:
         put_descriptor(host->memory + 0x1000 + 16 * below(256));
         break;
@@ -263,7 +275,7 @@ static void run(const char *name, uint64_t operations, uint64_t seed)
     struct fake_nic_host host;
     bool e1000 = strcmp(name, "e1000") == 0;
     model = name;
-    restores = 0;
+    restores = trace_lines = 0;
     state = seed * 0x9e3779b97f4a7c15u + 1;
     fake_nic_host_start(&host, name);
     host.before_dma_read = change_memory;
@@ -279,7 +291,7 @@ static void run(const char *name, uint64_t operations, uint64_t seed)
     struct nic_counters c;
     nic_get_counters(host.nic, &c);
     printf("%s: %" PRIu64 " operations, seed %" PRIu64 ": %" PRIu64 " frames sent, %" PRIu64 " received, %" PRIu64
-           " guest errors, %" PRIu64 " bent states restored\n", name, operations, seed, c.tx_frames, c.rx_frames,
+           " guest errors, %" PRIu64 " bent states restored, %" PRIu64 " lines of trace\n", name, operations, seed, c.tx_frames, c.rx_frames,
            c.guest_errors, restores);
     check(c.tx_frames > 0 && c.rx_frames > 0, "nothing got through: the fuzzer tests nothing");
     fake_nic_host_stop(&host);

@@ -209,11 +209,71 @@ static void fail_to_boot(struct machine *m)
     check(m, error[0] != 0, "no reason given");
 }
 
+/* --- a driver that knows its card, so that frames flow --- */
+
+static void put32(struct machine *m, uint32_t address, uint32_t value)
+{
+    io_mmio_write(m->io, address, &value, sizeof value);
+}
+
+static void enable_device(struct machine *m, unsigned slot)
+{
+    io_port_write(m->io, 0xcf8, 4, 0x80000000u | slot << 11 | 4);
+    io_port_write(m->io, 0xcfc, 2, 7);
+}
+
+static void drive_e1000(struct machine *m)
+{
+    uint32_t base = window(m), count = 8u << fuzz_below(&m->random, 6);
+
+    for (unsigned slot = 2; slot < 6; slot++)
+        enable_device(m, slot);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t descriptor[4] = { fuzz_below(&m->random, RAM), 0, fuzz_below(&m->random, 3000) | (fuzz_draw(&m->random) & 0x6d) << 24 | 3u << 24, fuzz_below(&m->random, 256) << 8 };
+        if (fuzz_one_in(&m->random, 3))
+            descriptor[2] |= fuzz_one_in(&m->random, 2) ? 0x20100000 : 0x20000000;
+        phys_dma_write(m->phys, 0x100000 + i * 16, descriptor, sizeof descriptor);
+        descriptor[2] = 0;
+        phys_dma_write(m->phys, 0x110000 + i * 16, descriptor, sizeof descriptor);
+    }
+    put32(m, base + 0x3800, 0x100000);
+    put32(m, base + 0x3804, 0);
+    put32(m, base + 0x3808, count * 16);
+    put32(m, base + 0x2800, 0x110000);
+    put32(m, base + 0x2804, 0);
+    put32(m, base + 0x2808, count * 16);
+    put32(m, base + 0x2818, count - 1);
+    put32(m, base + 0x0100, 0x0000801au | (fuzz_one_in(&m->random, 2) ? 0x20 : 0));
+    put32(m, base + 0x00d0, fuzz_draw(&m->random));
+    put32(m, base + 0x0400, 0x0103f0fa);
+    put32(m, base + 0x3810, 0);
+    put32(m, base + 0x3818, fuzz_below(&m->random, count));
+}
+
+static void drive_ne2000(struct machine *m)
+{
+    static const uint8_t rows[][2] = { { 0, 0x21 }, { 0xe, 0x49 }, { 0xa, 0 }, { 0xb, 0 }, { 0xc, 0x1f }, { 0xd, 0 },
+                                       { 1, 0x46 }, { 2, 0x80 }, { 3, 0x46 }, { 4, 0x40 }, { 5, 0xea }, { 6, 5 }, { 7, 0xff },
+                                       { 0xf, 0x3f }, { 0, 0x61 }, { 7, 0x47 }, { 0, 0x22 }, { 0, 0x26 } };
+    uint16_t base = fuzz_one_in(&m->random, 2) ? 0x300 : (uint16_t)(0xc000 + 0x20 * fuzz_below(&m->random, 16));
+
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        io_port_write(m->io, (uint16_t)(base + rows[i][0]), 1, rows[i][1]);
+}
+
 static void rarely(struct machine *m)
 {
     uint8_t bytes[112], code;
 
-    switch (fuzz_below(&m->random, 6)) {
+    switch (fuzz_below(&m->random, 8)) {
+    case 6:
+        snprintf(m->what, sizeof m->what, "e1000 driver");
+        drive_e1000(m);
+        break;
+    case 7:
+        snprintf(m->what, sizeof m->what, "ne2000 driver");
+        drive_ne2000(m);
+        break;
     case 0:
         snprintf(m->what, sizeof m->what, "serial input");
         fuzz_bytes(&m->random, bytes, sizeof bytes);
