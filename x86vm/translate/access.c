@@ -106,8 +106,8 @@ void access_island(struct build *b, bool at_end)
 
     if (!b->exit_count)
         return;
-    /* What is emitted between two calls of this stays below 80 bytes. */
-    if (!at_end && e->p - b->exits[0].place + 80 + 5 * (ptrdiff_t)b->exit_count < 127 && b->exit_count < SHORT_EXITS_MAX)
+    /* What is emitted between two calls of this stays below 96 bytes. */
+    if (!at_end && e->p - b->exits[0].place + 96 + 5 * (ptrdiff_t)b->exit_count < 127 && b->exit_count < SHORT_EXITS_MAX)
         return;
     if (!at_end)
         over = emit_jmp8_later(e);
@@ -120,12 +120,19 @@ void access_island(struct build *b, bool at_end)
         emit_patch8(e, over);
 }
 
-/* Low address bits that must be zero for the access not to be able to cross. */
+/* Whether the access may reach into the next page. An SSE operand that must be
+ * aligned cannot: misaligned, the host raises the very #GP that the guest gets. */
+static bool may_cross(const struct build *b, const struct access *a)
+{
+    return a->size > 1 && !a->aligned && !must_be_aligned(b->insn, a->size);
+}
+
+/* Low address bits that are zero in most accesses, and then do not cross. Wide
+ * operands are so often misaligned (doubles on the stack, MOVUPS) that their
+ * test in the hot path is the exact one: 0. */
 static uint8_t alignment_mask(const struct access *a)
 {
-    if (a->size <= 1 || a->aligned)
-        return 0;
-    return a->size == 2 ? 1 : a->size <= 4 ? 3 : a->size <= 8 ? 7 : 15;
+    return a->size == 2 ? 1 : a->size <= 4 ? 3 : 0;
 }
 
 /* Places that the cold path needs: the hot path jumps out from `missing` (no
@@ -163,8 +170,14 @@ static void check_plainly(struct build *b, const struct access *a, struct shape 
 
     if (!a->constant)
         page_index(b, a, R10, a->ea);
-    if (mask) {
-        emit_test8_imm(e, a->ea, mask);
+    if (may_cross(b, a)) {
+        if (mask) {
+            emit_test8_imm(e, a->ea, mask);
+        } else {
+            emit_lea32(e, R11, mem_at(a->ea, a->size - 1));
+            emit_xor32(e, R11, a->ea);
+            emit_test32_imm(e, R11, ~(PAGE_SIZE - 1));
+        }
         s->misaligned = emit_jcc_later(e, CC_NZ);
         s->aligned = emit_pc(e);
     }
@@ -184,9 +197,16 @@ static void check_keeping_flags(struct build *b, const struct access *a, struct 
     emit_mov64(e, R11, RCX);
     s->rcx_in_r11 = true;
     s->ea = a->ea == RCX ? R11 : a->ea;
-    if (mask) {
-        emit_mov_imm32(e, RCX, mask);
+    if (may_cross(b, a) && !mask && !a->constant) {
+        emit_lea32(e, RCX, mem_at(s->ea, a->size - 1));
+        emit_shrx32(e, RCX, RCX, R14);
+        emit_not32(e, RCX);
+        emit_lea32(e, RCX, (struct host_mem){ R10, RCX, 0, 1 });
+    } else if (may_cross(b, a)) {
+        emit_mov_imm32(e, RCX, mask ? mask : 15u);
         emit_pext32(e, RCX, s->ea, RCX);
+    }
+    if (may_cross(b, a)) {
         ok = emit_jecxz_later(e);
         s->misaligned = emit_jmp_later(e);
         emit_patch8(e, ok);
@@ -208,6 +228,8 @@ static void cold_crossing(struct build *b, const struct access *a, const struct 
     if (!s->misaligned)
         return;
     emit_patch32(s->misaligned, b->hot->to_exec, emit_pc(e));
+    if (!alignment_mask(a))
+        return; /* the test was exact */
     if (s->rcx_in_r11) {
         if (a->constant)
             return; /* its crossing was known at translation */
