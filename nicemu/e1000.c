@@ -4,6 +4,7 @@
  * and access to its registers through the memory BAR and the I/O window.
  */
 #include "nicemu/e1000.h"
+#include "nicemu/trace.h"
 
 #include <string.h>
 
@@ -167,4 +168,5 @@ const struct nic_ops e1000_ops = {
     .set_link = set_link,
     .state = e1000_state,
     .restored = e1000_restored,
+    .decoder = &nic_trace_e1000,
 };

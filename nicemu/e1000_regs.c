@@ -233,6 +233,11 @@ static bool find_register(struct e1000 *e, uint32_t offset, uint32_t *index)
     return offset < E1000_REGISTERS_END;
 }
 
+const struct e1000_register *e1000_register_at(struct e1000 *e, uint32_t offset, uint32_t *index)
+{
+    return find_register(e, offset & ~3u, index) ? &e1000_registers[e->row[*index]] : NULL;
+}
+
 uint32_t e1000_reg_read(struct e1000 *e, uint32_t offset)
 {
     uint32_t index;

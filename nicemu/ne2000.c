@@ -3,6 +3,7 @@
  * The Novell NE2000 in a 16-bit ISA slot: a DP8390 (dp8390.c) behind 32 ports.
  */
 #include "nicemu/dp8390.h"
+#include "nicemu/trace.h"
 
 #define SIGNATURE 0x57 /* 'W', twice: a 16-bit card */
 
@@ -53,4 +54,5 @@ const struct nic_ops ne2000_ops = {
     .timer = dp8390_timer,
     .set_link = dp8390_set_link,
     .state = dp8390_state,
+    .decoder = &nic_trace_dp8390,
 };

@@ -4,6 +4,7 @@
  * Arguments from the machine are checked here, once for all models.
  */
 #include "nicemu/nic_model.h"
+#include "nicemu/trace.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,8 @@ struct nic *nic_new(const char *name, const uint8_t mac[6], const struct nic_hos
 
 void nic_free(struct nic *nic)
 {
+    if (nic)
+        nic_trace_off(nic);
     free(nic);
 }
 
@@ -41,6 +44,8 @@ const struct nic_identity *nic_identity(const struct nic *nic)
 
 void nic_reset(struct nic *nic, uint64_t now)
 {
+    if (nic->trace)
+        nic_trace_at(nic, now);
     nic->ops->reset(nic, now);
 }
 
@@ -57,6 +62,8 @@ uint32_t nic_read(struct nic *nic, unsigned bar, uint32_t offset, unsigned size,
     if (!access_is_valid(nic, bar, offset, size))
         return UINT32_MAX;
     nic->counters.register_accesses++;
+    if (nic->trace)
+        return nic_trace_read(nic, bar, offset, size, now);
     return nic->ops->read(nic, bar, offset, size, now);
 }
 
@@ -65,7 +72,10 @@ void nic_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, ui
     if (!access_is_valid(nic, bar, offset, size))
         return;
     nic->counters.register_accesses++;
-    nic->ops->write(nic, bar, offset, size, value, now);
+    if (nic->trace)
+        nic_trace_write(nic, bar, offset, size, value, now);
+    else
+        nic->ops->write(nic, bar, offset, size, value, now);
 }
 
 enum nic_rx_result nic_receive(struct nic *nic, const void *frame, size_t size,
@@ -75,7 +85,12 @@ enum nic_rx_result nic_receive(struct nic *nic, const void *frame, size_t size,
         nic->counters.rx_filtered++;
         return NIC_RX_TAKEN;
     }
-    return nic->ops->receive(nic, frame, size, offload, now);
+    if (!nic->trace)
+        return nic->ops->receive(nic, frame, size, offload, now);
+    nic_trace_at(nic, now);
+    enum nic_rx_result result = nic->ops->receive(nic, frame, size, offload, now);
+    nic_trace_receive(nic, frame, size, result);
+    return result;
 }
 
 bool nic_accepts_partial_checksum(const struct nic *nic)
@@ -85,11 +100,15 @@ bool nic_accepts_partial_checksum(const struct nic *nic)
 
 void nic_timer(struct nic *nic, uint64_t now)
 {
+    if (nic->trace)
+        nic_trace_at(nic, now);
     nic->ops->timer(nic, now);
 }
 
 void nic_set_link(struct nic *nic, bool up, uint64_t now)
 {
+    if (nic->trace)
+        nic_trace_at(nic, now);
     nic->ops->set_link(nic, up, now);
 }
 

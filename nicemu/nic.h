@@ -72,6 +72,13 @@ size_t nic_save(const struct nic *nic, uint64_t now, void *image, size_t size);
  * receive_ready(). The station address comes with the state. */
 int nic_restore(struct nic *nic, uint64_t now, const void *image, size_t size);
 
+/* The teacher: from now on `line` is given, a line at a time (no newline), each
+ * register access decoded to names and fields with its time, the interrupts and
+ * frames between them, and in strict mode every rule of the chip's manual that
+ * the driver breaks. NULL turns it off; then it costs nothing. 0 or ENOMEM. */
+typedef void nic_trace_line(void *opaque, const char *text);
+int nic_set_trace(struct nic *nic, nic_trace_line *line, void *opaque, bool strict);
+
 /* Counters that every model keeps, for the control plane. */
 struct nic_counters {
     uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;

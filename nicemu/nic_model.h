@@ -11,6 +11,9 @@
 #include "nicemu/nic.h"
 #include "nicemu/nic_state.h"
 
+struct nic_trace;
+struct nic_decoder;
+
 struct nic_ops {
     struct nic_identity identity;
     size_t size;                    /* of the model's struct */
@@ -25,6 +28,7 @@ struct nic_ops {
     void (*set_link)(struct nic *nic, bool up, uint64_t now);
     void (*state)(struct nic *nic, struct nic_state *s);  /* walks what struct nic does not hold: nic_state.h */
     void (*restored)(struct nic *nic, uint64_t now);      /* tells the host's timer; may be NULL */
+    const struct nic_decoder *decoder;  /* of the teacher: trace.h */
 };
 
 struct nic {
@@ -33,11 +37,14 @@ struct nic {
     struct nic_counters counters;
     uint8_t mac[6];              /* what the EEPROM or PROM holds */
     bool irq_level;              /* as last told to the host */
+    struct nic_trace *trace;     /* NULL: off */
 };
 
 extern const struct nic_ops e1000_ops;
 extern const struct nic_ops ne2000_ops;
 extern const struct nic_ops rtl8029_ops;
+
+void nic_trace_off(struct nic *nic); /* trace.c; also where there is none */
 
 #define NIC_ETH_HEADER 14u /* two addresses and the type */
 #define NIC_MIN_FRAME 60u  /* what a shorter frame is padded to on the wire, without FCS */

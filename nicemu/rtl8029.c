@@ -5,6 +5,7 @@
  */
 #include "nicemu/dp8390.h"
 #include "nicemu/eeprom93c46.h"
+#include "nicemu/trace.h"
 
 #include <stddef.h>
 
@@ -188,4 +189,5 @@ const struct nic_ops rtl8029_ops = {
     .timer = dp8390_timer,
     .set_link = dp8390_set_link,
     .state = state,
+    .decoder = &nic_trace_dp8390,
 };

@@ -292,7 +292,7 @@ static void run(const char *name, uint64_t operations, uint64_t seed)
     nic_get_counters(host.nic, &c);
     printf("%s: %" PRIu64 " operations, seed %" PRIu64 ": %" PRIu64 " frames sent, %" PRIu64 " received, %" PRIu64
            " guest errors, %" PRIu64 " bent states restored, %" PRIu64 " lines of trace\n", name, operations, seed, c.tx_frames, c.rx_frames,
-           c.guest_errors, restores);
+           c.guest_errors, restores, trace_lines);
     check(c.tx_frames > 0 && c.rx_frames > 0, "nothing got through: the fuzzer tests nothing");
     fake_nic_host_stop(&host);
 }
