@@ -57,10 +57,13 @@ static struct port_vhost_user *vhost_of(struct port *port)
 
 static void say(struct port_vhost_user *vhost, const char *what, const char *why)
 {
-    uint32_t suppressed;
+    uint32_t suppressed = 0;
 
-    if (log_limit_pass(&vhost->log_limit, event_loop_now(vhost->loop), &suppressed))
-        log_info("port %s: %s%s%s (%s)", vhost->port.name, what, *why ? ": " : "", why, vhost->path);
+    if (!log_limit_pass(&vhost->log_limit, event_loop_now(vhost->loop), &suppressed))
+        return;
+    if (suppressed)
+        log_info("port %s: %u further lines like the next were left out", vhost->port.name, suppressed);
+    log_info("port %s: %s%s%s (%s)", vhost->port.name, what, *why ? ": " : "", why, vhost->path);
 }
 
 static void schedule_retry(struct port_vhost_user *vhost)

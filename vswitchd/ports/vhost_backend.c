@@ -63,6 +63,10 @@ int vhost_backend_service(struct vhost_backend *backend)
             return 0;
         if (error == ECONNRESET)
             return fail(backend, error, "", "the peer closed the connection");
+        if (error == EMSGSIZE)
+            return fail(backend, error, "", "message is too large");
+        if (error == EPROTO)
+            return fail(backend, error, "", "message of another version, or with too many descriptors");
         if (error)
             return fail(backend, error, "message", strerror(error));
         refused = vhost_user_check_request(message);
