@@ -1,18 +1,26 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Random input: the engine's code, boot images, ports and PCI, NIC registers.
-# `make fuzz-smoke` is short and part of `make check`; `make fuzz` takes
-# FUZZ_SECONDS for each and starts from another seed every time.
+# Random input: code on the engine, boot images and command lines, ports and
+# PCI, NIC registers. `make check` runs each for seconds with the unit tests;
+# `make fuzz` for FUZZ_SECONDS each, from another seed every time, and again with
+# sanitizers (the engine's C code then, not what it emits).
 
-FUZZ_ENGINE := $(BUILD)/tests/fuzz_engine
-$(FUZZ_ENGINE): $(call objs,tests/fuzz/fuzz_engine.c tests/fuzz/fuzz_guest.c tests/fuzz/fuzz_code.c tests/insn/forms.c \
-                guest/sandbox.c $(filter-out x86vm/pc/%,$(X86VM_SRCS)))
-	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_ZYDIS) $(LIBS_SECCOMP)
+FUZZ_SECONDS ?= 600
+FUZZ_SEED    ?= $(shell date +%s)
+FUZZ_IMAGES   = $(addprefix --kernel ,$(wildcard $(or $(VSWITCH_CACHE),cache)/images/vmlinuz)) --multiboot $(GUEST_IMAGE)
+FUZZ_PLAIN    = $(BUILD)/tests/fuzz_engine $(BUILD)/tests/fuzz_ports $(BUILD)/tests/fuzz_boot $(BUILD)/tests/fuzz_nic
 
-FUZZ_PC_SRCS := $(call srcs,x86vm/pc) x86vm/cpu/cpu.c x86vm/memory/phys.c x86vm/memory/io_bus.c
-$(BUILD)/tests/fuzz_ports: $(call objs,tests/fuzz/fuzz_ports.c $(FUZZ_PC_SRCS) $(NICEMU_SRCS))
-	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_LZMA)
-$(BUILD)/tests/fuzz_boot: $(call objs,tests/fuzz/fuzz_boot.c $(FUZZ_PC_SRCS) $(NICEMU_SRCS))
-	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_LZMA)
+.PHONY: fuzz fuzz-smoke fuzz-programs fuzz-run
+fuzz-programs: $(FUZZ_PLAIN) $(GUEST_IMAGE)
+fuzz-smoke: fuzz-programs ## every fuzzer for a few seconds
+	@$(BUILD)/tests/fuzz_engine --seconds 8 --corpus $(GUEST_IMAGE)
+	@$(BUILD)/tests/fuzz_ports --operations 300000
+	@$(BUILD)/tests/fuzz_boot --cases 150 $(FUZZ_IMAGES)
+	@$(BUILD)/tests/fuzz_nic
+fuzz-run: fuzz-programs
+	@$(BUILD)/tests/fuzz_engine --seed $(FUZZ_SEED) --seconds $(FUZZ_SECONDS) --corpus $(GUEST_IMAGE)
+	@$(BUILD)/tests/fuzz_ports --seed $(FUZZ_SEED) --seconds $(FUZZ_SECONDS)
+	@$(BUILD)/tests/fuzz_boot --seed $(FUZZ_SEED) --seconds $(FUZZ_SECONDS) $(FUZZ_IMAGES)
+	@$(BUILD)/tests/fuzz_nic $(FUZZ_SECONDS)0000 $(FUZZ_SEED)
+fuzz: fuzz-programs ## every fuzzer for FUZZ_SECONDS (600) each, plain and with sanitizers
+	@$(MAKE) -s fuzz-run
+	@$(MAKE) -s SANITIZE=address,undefined BUILD=$(BUILD)/asan fuzz-run

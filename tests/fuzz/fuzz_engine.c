@@ -450,6 +450,7 @@ int main(int argc, char **argv)
 {
     struct options options;
     struct fuzzer f = { .options = &options };
+    int code;
 
     if (!parse(&options, &f, argc, argv))
         return 64;
@@ -457,8 +458,11 @@ int main(int argc, char **argv)
     if (f.board == MAP_FAILED)
         return 2;
     if (options.batch < 0)
-        return run_all(&f);
-    if (options.here)
-        return run_batch(&f, (uint64_t)options.batch);
-    return fork_batch(&f, (uint64_t)options.batch) ? 0 : 1;
+        code = run_all(&f);
+    else if (options.here)
+        code = run_batch(&f, (uint64_t)options.batch);
+    else
+        code = fork_batch(&f, (uint64_t)options.batch) ? 0 : 1;
+    free((void *)f.corpus.bytes);
+    return code;
 }
