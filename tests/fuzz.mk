@@ -6,18 +6,18 @@
 
 FUZZ_SECONDS ?= 600
 FUZZ_SEED    ?= $(shell date +%s)
-FUZZ_IMAGES   = $(addprefix --kernel ,$(wildcard $(or $(VSWITCH_CACHE),cache)/images/vmlinuz)) --multiboot $(GUEST_IMAGE)
+FUZZ_IMAGES   = $(addprefix --kernel ,$(wildcard $(or $(VSWITCH_CACHE),cache)/images/vmlinuz)) --multiboot $(BUILD)/tests/guest.elf
 FUZZ_PLAIN    = $(BUILD)/tests/fuzz_engine $(BUILD)/tests/fuzz_ports $(BUILD)/tests/fuzz_boot $(BUILD)/tests/fuzz_nic
 
 .PHONY: fuzz fuzz-smoke fuzz-programs fuzz-run
-fuzz-programs: $(FUZZ_PLAIN) $(GUEST_IMAGE)
+fuzz-programs: $(FUZZ_PLAIN) $(BUILD)/tests/guest.elf
 fuzz-smoke: fuzz-programs ## every fuzzer for a few seconds
-	@$(BUILD)/tests/fuzz_engine --seconds 8 --corpus $(GUEST_IMAGE)
+	@$(BUILD)/tests/fuzz_engine --seconds 8 --corpus $(BUILD)/tests/guest.elf
 	@$(BUILD)/tests/fuzz_ports --operations 300000
 	@$(BUILD)/tests/fuzz_boot --cases 150 $(FUZZ_IMAGES)
 	@$(BUILD)/tests/fuzz_nic
 fuzz-run: fuzz-programs
-	@$(BUILD)/tests/fuzz_engine --seed $(FUZZ_SEED) --seconds $(FUZZ_SECONDS) --corpus $(GUEST_IMAGE)
+	@$(BUILD)/tests/fuzz_engine --seed $(FUZZ_SEED) --seconds $(FUZZ_SECONDS) --corpus $(BUILD)/tests/guest.elf
 	@$(BUILD)/tests/fuzz_ports --seed $(FUZZ_SEED) --seconds $(FUZZ_SECONDS)
 	@$(BUILD)/tests/fuzz_boot --seed $(FUZZ_SEED) --seconds $(FUZZ_SECONDS) $(FUZZ_IMAGES)
 	@$(BUILD)/tests/fuzz_nic $(FUZZ_SECONDS)0000 $(FUZZ_SEED)
