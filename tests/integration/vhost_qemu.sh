@@ -42,7 +42,7 @@ check "QEMU that listens boots" qemu_ready q2 || exit 1
 check "its driver is virtio_net" grep -aq "eth0 virtio_net" "$W/q1.log"
 check "the host reaches the first" wait_until 10 ping -c 1 -W 1 10.9.0.11
 check "the host reaches the second" wait_until 10 ping -c 1 -W 1 10.9.0.12
-check "with frames of 1514 bytes" ping -c 2 -W 2 -s 1472 -M do 10.9.0.11
+check "with frames of 1514 bytes" ping -c 2 -W 2 -s 1472 -M "do" 10.9.0.11
 check "8 MiB from the first to the host" host_from 10.9.0.11
 check "8 MiB from the second to the host" host_from 10.9.0.12
 check "the first reaches the second" in_qemu q1 "ping -c 3 -W 2 10.9.0.12"

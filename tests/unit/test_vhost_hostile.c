@@ -194,9 +194,9 @@ static void test_memory(void)
     unsealed = make_memfd(MEMORY_SIZE, 0);
     before = count_fds();
     for (unsigned i = 0; i < 9; i++) {
-        static const char *const names[] = { "unsealed",   "too small",      "offset past the end", "size and offset wrap",
-                                             "empty",      "address wraps",  "a pipe",              "an eventfd",
-                                             "a disk file" };
+        static const char *const names[] = { "unsealed",      "too small", "offset past the end",
+                                             "offset wraps",  "empty",     "address wraps",
+                                             "a pipe",        "an eventfd", "a disk file" };
         int fds[] = { unsealed, small, small, small, small, small, pipes[0], events[0], file };
         static const uint64_t sizes[] = { MEMORY_SIZE, 4097, 1, UINT64_MAX, 0, UINT64_MAX - GUEST + 1, 1, 1, 1 };
         static const uint64_t offsets[] = { 0, 0, 4096, 2, 0, 0, 0, 0, 0 };
@@ -491,7 +491,10 @@ static void scribble(unsigned seed, unsigned count)
         index = (seed >> 20) % QUEUE_SIZE;
         switch ((seed >> 10) % 8) {
         case 0: ((struct virtq_avail *)(memory + AVAIL(queue)))->index += (seed >> 5) % 4; break;
-        case 1: ((struct virtq_avail *)(memory + AVAIL(queue)))->ring[index] = (seed >> 3) % (QUEUE_SIZE + (index == 9)); break;
+        case 1:
+            ((struct virtq_avail *)(memory + AVAIL(queue)))->ring[index] =
+                (uint16_t)((seed >> 3) % (QUEUE_SIZE + (index == 9)));
+            break;
         default:
             put(queue, index, GUEST + (seed >> 4) % (MEMORY_SIZE - (index ? 0x800 : 0)), (seed >> 6) % 0x800,
                 (uint16_t)((seed >> 2) % 8 & (seed % 5 ? 3 : 7)), (seed >> 1) % QUEUE_SIZE);

@@ -294,9 +294,9 @@ static void test_hostile_device(void)
         uint32_t id, length;
         int error;
     } cases[] = {
-        { 0, 0, 0, EAGAIN },      { SIZE + 1, 0, 0, EPROTO }, { 0xffff, 0, 0, EPROTO },     { 1, SIZE, 0, EPROTO },
-        { 1, 0xffffffffu, 0, EPROTO }, { 1, 5, 0, EPROTO },   { 1, 2, 65, EPROTO },         { 1, 2, 0xffffffffu, EPROTO },
-        { 1, 2, 64, 0 },
+        { 0, 0, 0, EAGAIN },      { SIZE + 1, 0, 0, EPROTO },    { 0xffff, 0, 0, EPROTO },
+        { 1, SIZE, 0, EPROTO },   { 1, 0xffffffffu, 0, EPROTO }, { 1, 5, 0, EPROTO },
+        { 1, 2, 65, EPROTO },     { 1, 2, 0xffffffffu, EPROTO }, { 1, 2, 64, 0 },
     };
     uint32_t written;
     uint16_t id;

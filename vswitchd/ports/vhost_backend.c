@@ -24,7 +24,8 @@ static int fail(struct vhost_backend *backend, int error, const char *where, con
     return error;
 }
 
-static int reply(struct vhost_backend *backend, uint32_t request, const union vhost_user_payload *payload, uint32_t size)
+static int reply(struct vhost_backend *backend, uint32_t request, const union vhost_user_payload *payload,
+                 uint32_t size)
 {
     struct vhost_user_message answer;
     int error;
@@ -187,7 +188,8 @@ int vhost_backend_flush(struct vhost_backend *backend)
     for (unsigned i = 0; i < VIRTIO_NET_QUEUES; i++) {
         if (!vhost_net_show(&backend->net, i) || backend->rings[i].call < 0)
             continue;
-        /* Non-blocking since it was received. A guest of ours cannot change that, by its sandbox; another peer could. */
+        /* Non-blocking since it was received. A guest of ours cannot change that, by its sandbox; another peer
+         * could, and make us wait. */
         if (write(backend->rings[i].call, &one, sizeof(one)) < 0 && errno != EAGAIN && errno != EINTR)
             return fail(backend, errno, "call", strerror(errno));
     }

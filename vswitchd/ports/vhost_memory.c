@@ -34,8 +34,8 @@ static void on_sigbus(int number, siginfo_t *info, void *context)
 
         if (!m->base || address - m->base >= m->size)
             continue;
-        if (mmap((void *)m->base, m->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
-                 -1, 0) == MAP_FAILED)
+        if (mmap((void *)m->base, m->size, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
             break;
         m->broken = 1;
         errno = saved;

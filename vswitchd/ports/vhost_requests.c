@@ -136,7 +136,8 @@ static const char *on_set_mem_table(struct vhost_backend *backend, struct vhost_
 
 static const char *on_add_mem_reg(struct vhost_backend *backend, struct vhost_user_message *message)
 {
-    return vhost_memory_add(&backend->memory, &message->payload.slot.region, message->fds[0], backend->options.unsealed);
+    return vhost_memory_add(&backend->memory, &message->payload.slot.region, message->fds[0],
+                            backend->options.unsealed);
 }
 
 static const char *on_rem_mem_reg(struct vhost_backend *backend, struct vhost_user_message *message)
