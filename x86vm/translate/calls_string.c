@@ -110,40 +110,61 @@ static void compare(struct cpu *cpu, uint32_t a, uint32_t b, unsigned size)
 }
 #undef COMPARE
 
-/* Elements one at a time on host memory, in either direction; returns how many
- * were done (a comparison may stop early, after its last element). */
+/* Elements one at a time on host memory, in either direction, for one element
+ * type; returns how many were done (a comparison may stop early, after its last
+ * element). The type gives the compiler single moves for the copies. */
+#define DEFINE_ELEMENTS(type) \
+    static inline type load_##type(const uint8_t *at) \
+    { \
+        type value; \
+        memcpy(&value, at, sizeof value); \
+        return value; \
+    } \
+    static uint32_t compare_##type(const struct string_state *s, const uint8_t *source, const uint8_t *destination, uint32_t count) \
+    { \
+        type a = (type)s->cpu->regs[CPU_EAX], b = 0; \
+        bool until_equal = s->rep == 0xf2; \
+        uint32_t i; \
+        for (i = 0; i < count; i++, source += s->step, destination += s->step) { \
+            if (s->op == OP_CMPS) \
+                a = load_##type(source); \
+            b = load_##type(destination); \
+            if (s->rep && (a == b) == until_equal) { \
+                i++; \
+                break; \
+            } \
+        } \
+        compare(s->cpu, a, b, sizeof(type)); \
+        return i; \
+    } \
+    static uint32_t elements_##type(const struct string_state *s, uint8_t *source, uint8_t *destination, uint32_t count) \
+    { \
+        type a = (type)s->cpu->regs[CPU_EAX]; \
+        if (s->op == OP_MOVS) { \
+            for (uint32_t i = 0; i < count; i++, source += s->step, destination += s->step) { \
+                a = load_##type(source); \
+                memcpy(destination, &a, sizeof a); \
+            } \
+        } else if (s->op == OP_STOS) { \
+            for (uint32_t i = 0; i < count; i++, destination += s->step) \
+                memcpy(destination, &a, sizeof a); \
+        } else if (s->op == OP_LODS) { \
+            operand_set_reg(s->cpu, CPU_EAX, sizeof a, load_##type(source + (int64_t)(count - 1) * s->step)); \
+        } else { \
+            return compare_##type(s, source, destination, count); \
+        } \
+        return count; \
+    }
+DEFINE_ELEMENTS(uint8_t)
+DEFINE_ELEMENTS(uint16_t)
+DEFINE_ELEMENTS(uint32_t)
+#undef DEFINE_ELEMENTS
+
 static uint32_t run_elements(const struct string_state *s, uint8_t *source, uint8_t *destination, uint32_t count)
 {
-    struct cpu *cpu = s->cpu;
-    uint32_t a = operand_reg(cpu, CPU_EAX, s->size), b = 0, i;
-
-    for (i = 0; i < count; i++, source += s->step, destination += s->step) {
-        switch (s->op) {
-        case OP_MOVS:
-            memcpy(&a, source, s->size);
-            memcpy(destination, &a, s->size);
-            break;
-        case OP_STOS:
-            memcpy(destination, &a, s->size);
-            break;
-        case OP_LODS:
-            memcpy(&a, source, s->size);
-            break;
-        default:
-            if (s->op == OP_CMPS)
-                memcpy(&a, source, s->size);
-            memcpy(&b, destination, s->size);
-            if (s->rep && (a == b) != (s->rep == 0xf3)) {
-                compare(cpu, a, b, s->size);
-                return i + 1;
-            }
-        }
-    }
-    if (s->op == OP_LODS)
-        operand_set_reg(cpu, CPU_EAX, s->size, a);
-    else if (s->compares)
-        compare(cpu, a, b, s->size);
-    return count;
+    if (s->size == 1)
+        return elements_uint8_t(s, source, destination, count);
+    return s->size == 2 ? elements_uint16_t(s, source, destination, count) : elements_uint32_t(s, source, destination, count);
 }
 
 static uint32_t run_direct(const struct string_state *s, uint8_t *source, uint8_t *destination, uint32_t count)
