@@ -18,11 +18,6 @@
 
 enum { PORTS_MAX = PORT_SET_MAX, GUESTS_MAX = 128, CONFIG_SIZE_MAX = 4 << 20 };
 
-static const struct { const char *name; uint16_t bits; } reserved_table[] = {
-    {"all", 0xffff}, {"stp", 1 << 0}, {"pause", 1 << 1}, {"lacp", 1 << 2}, {"eap", 1 << 3}, {"lldp", 1 << 14},
-};
-enum { RESERVED_COUNT = sizeof reserved_table / sizeof *reserved_table };
-
 static void copy_string(char *to, size_t size, const struct jv *object, const char *key)
 {
     const char *text = jv_as_string(jv_get(object, key));
@@ -58,26 +53,13 @@ static uint16_t read_reserved(const struct jv *list)
     uint16_t bits = 0;
 
     for (size_t i = 0; i < jv_length(list); i++) {
-        for (size_t k = 0; k < RESERVED_COUNT; k++) {
-            if (strcmp(jv_as_string(jv_at(list, i)), reserved_table[k].name) == 0) {
-                bits |= reserved_table[k].bits;
+        for (size_t k = 0; config_reserved_table[k].name; k++) {
+            if (strcmp(jv_as_string(jv_at(list, i)), config_reserved_table[k].name) == 0) {
+                bits |= config_reserved_table[k].bits;
             }
         }
     }
     return bits;
-}
-
-struct jv *config_reserved_to_json(uint16_t reserved)
-{
-    struct jv *list = jv_new_array();
-
-    for (size_t k = 0; k < RESERVED_COUNT; k++) {
-        if (reserved && (reserved & reserved_table[k].bits) == reserved_table[k].bits) {
-            jv_append(list, jv_new_string(reserved_table[k].name));
-            reserved &= (uint16_t)~reserved_table[k].bits;
-        }
-    }
-    return list;
 }
 
 /* ---- VLANs and the rest of a port's policy ---- */
@@ -137,23 +119,6 @@ bool config_vlan_read(const struct jv *value, struct vlan_config *vlan, struct j
     return true;
 }
 
-struct jv *config_vlan_to_json(const struct vlan_config *vlan)
-{
-    struct jv *o = jv_new_object();
-    char text[2048];
-
-    jv_set_string(o, "mode", vlan_mode_name(vlan->mode));
-    if (vlan->mode == VLAN_ACCESS) {
-        jv_set_int(o, "access", vlan->pvid);
-        return o;
-    }
-    (void)vlan_set_format(&vlan->allowed, text, sizeof text);
-    jv_set_string(o, "allowed", text);
-    jv_set_int(o, "native", vlan->pvid);
-    jv_set_bool(o, "native_tagged", vlan->native_tagged);
-    return o;
-}
-
 bool config_policy_read(const struct jv *value, struct switch_port_config *policy, struct json_mismatch *mismatch)
 {
     struct switch_port_config fresh = *policy;
@@ -177,16 +142,6 @@ bool config_policy_read(const struct jv *value, struct switch_port_config *polic
     }
     *policy = fresh;
     return true;
-}
-
-void config_policy_to_json(const struct switch_port_config *policy, struct jv *object)
-{
-    jv_set(object, "vlan", config_vlan_to_json(&policy->vlan));
-    jv_set_bool(object, "enabled", policy->enabled);
-    jv_set_bool(object, "learning", policy->learning);
-    jv_set_bool(object, "flood", policy->flood);
-    jv_set_int(object, "max_macs", policy->max_macs);
-    jv_set(object, "forward_reserved", config_reserved_to_json(policy->forward_reserved));
 }
 
 /* ---- Ports ---- */
@@ -246,37 +201,6 @@ bool config_port_read(const struct jv *value, struct config_port *port, struct j
         return false;
     }
     return true;
-}
-
-struct jv *config_port_to_json(const struct config_port *port)
-{
-    struct jv *o = jv_new_object();
-
-    jv_set_string(o, "name", port->name);
-    jv_set_string(o, "type", port->type == CONFIG_PORT_TAP ? "tap" : "vhost-user");
-    config_policy_to_json(&port->policy, o);
-    if (port->mtu) {
-        jv_set_int(o, "mtu", port->mtu);
-    }
-    jv_set_bool(o, "offload", port->offload);
-    if (port->type == CONFIG_PORT_VHOST_USER) {
-        jv_set_string(o, "path", port->path);
-        jv_set_string(o, "role", port->listen ? "server" : "client");
-        jv_set_bool(o, "unsealed", port->unsealed);
-        return o;
-    }
-    if (port->interface[0]) {
-        jv_set_string(o, "interface", port->interface);
-    }
-    if (port->address_count) {
-        struct jv *list = jv_new_array();
-
-        for (unsigned i = 0; i < port->address_count; i++) {
-            jv_append(list, jv_new_string(port->addresses[i]));
-        }
-        jv_set(o, "addresses", list);
-    }
-    return o;
 }
 
 /* ---- Guests ---- */
@@ -355,43 +279,6 @@ bool config_guest_read(const struct jv *value, struct config_guest *guest, struc
     return true;
 }
 
-static struct jv *nic_to_json(const struct config_nic *nic)
-{
-    struct jv *o = jv_new_object();
-    char mac[18];
-
-    snprintf(mac, sizeof mac, "%02x:%02x:%02x:%02x:%02x:%02x", nic->mac[0], nic->mac[1], nic->mac[2], nic->mac[3],
-             nic->mac[4], nic->mac[5]);
-    jv_set_string(o, "model", nic->model);
-    jv_set_string(o, "mac", mac);
-    jv_set_string(o, "port", nic->port);
-    config_policy_to_json(&nic->policy, o);
-    if (nic->mtu) {
-        jv_set_int(o, "mtu", nic->mtu);
-    }
-    return o;
-}
-
-struct jv *config_guest_to_json(const struct config_guest *guest)
-{
-    struct jv *o = jv_new_object();
-    struct jv *nics = jv_new_array();
-
-    jv_set_string(o, "name", guest->name);
-    jv_set_int(o, "memory_mib", guest->memory_mib);
-    jv_set_string(o, "kernel", guest->kernel);
-    if (guest->initrd[0]) {
-        jv_set_string(o, "initrd", guest->initrd);
-    }
-    jv_set_string(o, "cmdline", guest->cmdline);
-    for (unsigned i = 0; i < guest->nic_count; i++) {
-        jv_append(nics, nic_to_json(&guest->nics[i]));
-    }
-    jv_set(o, "nics", nics);
-    jv_set_bool(o, "autostart", guest->autostart);
-    return o;
-}
-
 /* ---- The switch ---- */
 
 void config_switch_init(struct config_switch *eth_switch)
@@ -411,17 +298,6 @@ void config_switch_read(const struct jv *value, struct config_switch *eth_switch
     if (jv_has(value, "forward_reserved")) {
         eth_switch->forward_reserved = read_reserved(jv_get(value, "forward_reserved"));
     }
-}
-
-struct jv *config_switch_to_json(const struct config_switch *eth_switch)
-{
-    struct jv *o = jv_new_object();
-
-    jv_set_int(o, "fdb_size", eth_switch->fdb_capacity);
-    jv_set_int(o, "ageing_s", (int64_t)(eth_switch->fdb_ageing / 1000000000u));
-    jv_set_int(o, "mtu", eth_switch->mtu);
-    jv_set(o, "forward_reserved", config_reserved_to_json(eth_switch->forward_reserved));
-    return o;
 }
 
 /* ---- The whole file ---- */
@@ -617,22 +493,4 @@ int config_load(int directory_fd, const char *name, const char *file_name, struc
         close(fd);
     }
     return result;
-}
-
-struct jv *config_to_json(const struct config *config)
-{
-    struct jv *o = jv_new_object(), *ports = jv_new_array(), *guests = jv_new_array(), *control = jv_new_object();
-
-    jv_set(o, "switch", config_switch_to_json(&config->eth_switch));
-    jv_set_string(control, "group", config->group);
-    jv_set(o, "control", control);
-    for (size_t i = 0; i < config->port_count; i++) {
-        jv_append(ports, config_port_to_json(&config->ports[i]));
-    }
-    for (size_t i = 0; i < config->guest_count; i++) {
-        jv_append(guests, config_guest_to_json(&config->guests[i]));
-    }
-    jv_set(o, "ports", ports);
-    jv_set(o, "guests", guests);
-    return o;
 }

@@ -90,6 +90,13 @@ extern const struct json_spec config_vlan_spec[];
 extern const struct json_spec config_guest_spec[];
 extern const struct json_spec config_switch_spec[];
 
+/* Names of protocols at 01:80:c2:00:00:0x, and the bits of x; ended by a NULL name. */
+struct config_reserved {
+    const char *name;
+    uint16_t bits;
+};
+extern const struct config_reserved config_reserved_table[];
+
 /* The members of "vlan", for tables that have them among others. */
 extern const char *const config_vlan_modes[];
 const char *config_check_vlan_set(const char *text);

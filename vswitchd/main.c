@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <grp.h>
 #include <libgen.h>
 #include <signal.h>
@@ -23,23 +22,15 @@
 #include "vswitchd/control/control_commands.h"
 #include "vswitchd/control/control_server.h"
 #include "vswitchd/guests.h"
+#include "vswitchd/options.h"
 #include "vswitchd/os/log.h"
 #include "vswitchd/os/sandbox.h"
 #include "vswitchd/os/sd_notify.h"
 #include "vswitchd/state.h"
 
 /* sysexits(3)'s numbers. */
-enum { EXIT_DATA = 65, EXIT_UNAVAILABLE = 69, EXIT_OS = 71, EXIT_CANT_CREATE = 73, EXIT_USAGE_ERROR = 64 };
+enum { EXIT_DATA = 65, EXIT_UNAVAILABLE = 69, EXIT_OS = 71, EXIT_CANT_CREATE = 73 };
 enum { GUESTS_END_TIMEOUT_S = 10, WATCHDOG_PARTS = 3 };
-
-struct options {
-    const char *config;             /* NULL: the usual file, if there is one. */
-    const char *run_dir;
-    const char *guest_program;      /* NULL: beside this program. */
-    enum log_level log_level;
-    bool check;                     /* Only check the configuration. */
-    bool sandbox;
-};
 
 struct daemon {
     struct options options;
@@ -65,63 +56,6 @@ struct daemon {
     struct event_timer *watchdog;
     bool ending;
 };
-
-/* ---- Options ---- */
-
-static void usage(FILE *out)
-{
-    fputs("usage: vswitchd [--config FILE] [--run-dir DIR] [--guest-program FILE]\n"
-          "                [--log-level LEVEL] [--check] [--no-sandbox]\n"
-          "\n"
-          "  -c, --config FILE         configuration (" CONTROL_CONFIG_FILE ")\n"
-          "  -r, --run-dir DIR         sockets and guests live here (" CONTROL_RUN_DIR ")\n"
-          "  -g, --guest-program FILE  vswitch-guest (beside this program)\n"
-          "  -l, --log-level LEVEL     error, warning, info or debug (info)\n"
-          "  -f, --foreground          do not detach; it never does\n"
-          "  -n, --check               check the configuration, then end\n"
-          "      --no-sandbox          keep capabilities and system calls, for debugging\n"
-          "  -V, --version\n"
-          "  -h, --help\n", out);
-}
-
-/* Answers -1 to go on, or the exit status. */
-static int read_options(int argc, char **argv, struct options *options)
-{
-    static const struct option longs[] = {
-        {"config", required_argument, NULL, 'c'}, {"run-dir", required_argument, NULL, 'r'},
-        {"guest-program", required_argument, NULL, 'g'}, {"log-level", required_argument, NULL, 'l'},
-        {"foreground", no_argument, NULL, 'f'}, {"check", no_argument, NULL, 'n'},
-        {"no-sandbox", no_argument, NULL, 'S'}, {"version", no_argument, NULL, 'V'}, {"help", no_argument, NULL, 'h'},
-        {0},
-    };
-    int option;
-
-    *options = (struct options) {.run_dir = CONTROL_RUN_DIR, .log_level = LOG_LEVEL_INFO, .sandbox = true};
-    while ((option = getopt_long(argc, argv, "c:r:g:l:fnVh", longs, NULL)) != -1) {
-        switch (option) {
-        case 'c': options->config = optarg; break;
-        case 'r': options->run_dir = optarg; break;
-        case 'g': options->guest_program = optarg; break;
-        case 'l':
-            if (!log_level_parse(optarg, &options->log_level)) {
-                fprintf(stderr, "vswitchd: --log-level is error, warning, info or debug, not \"%s\"\n", optarg);
-                return EXIT_USAGE_ERROR;
-            }
-            break;
-        case 'f': break;
-        case 'n': options->check = true; break;
-        case 'S': options->sandbox = false; break;
-        case 'V': puts("vswitchd " CONTROL_VERSION); return 0;
-        case 'h': usage(stdout); return 0;
-        default:  usage(stderr); return EXIT_USAGE_ERROR;
-        }
-    }
-    if (optind < argc) {
-        fprintf(stderr, "vswitchd: no arguments are expected, but there is \"%s\"\n", argv[optind]);
-        return EXIT_USAGE_ERROR;
-    }
-    return -1;
-}
 
 /* ---- Configuration ---- */
 
@@ -560,7 +494,7 @@ int main(int argc, char **argv)
     static struct daemon daemon = {.run_dir_fd = -1, .lock_fd = -1};
     struct config_error error;
     struct config config;
-    int status = read_options(argc, argv, &daemon.options);
+    int status = options_read(argc, argv, &daemon.options);
 
     if (status >= 0) {
         return status;

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,7 @@
 #include <unistd.h>
 
 #include "vswitchd/control/control_frame.h"
+#include "vswitchd/control/control_peer.h"
 #include "vswitchd/os/log.h"
 
 enum {
@@ -28,7 +28,6 @@ enum {
     OUTPUT_EVENTS = 512 << 10,
     READ_SIZE = 16384,
     LINES_A_TURN = 32,          /* Then the other clients and the data path. */
-    GROUPS_MAX = 64,
 };
 
 struct client {
@@ -228,52 +227,7 @@ static void client_ready(void *context, unsigned events)
     client_turn(c);
 }
 
-/* ---- Who is it? ---- */
-
-static bool in_group(const struct ucred *peer, int fd, gid_t group)
-{
-    gid_t groups[GROUPS_MAX];
-    socklen_t size = sizeof groups;
-
-    if (group == (gid_t)-1) {
-        return false;
-    }
-    if (peer->gid == group) {
-        return true;
-    }
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) != 0) {
-        return false;
-    }
-    for (size_t i = 0; i < size / sizeof *groups; i++) {
-        if (groups[i] == group) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* False: this client may not even ask. */
-static bool assign_role(struct listener *l, int fd, struct control_session *session)
-{
-    struct ucred peer;
-    socklen_t size = sizeof peer;
-
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
-        return false;
-    }
-    session->uid = peer.uid;
-    session->pid = (uint32_t)peer.pid;
-    if (l->read_only) {
-        session->role = CONTROL_VIEWER;
-    } else if (peer.uid == 0 || peer.uid == geteuid()) {
-        session->role = CONTROL_ADMIN;
-    } else if (in_group(&peer, fd, l->server->group)) {
-        session->role = CONTROL_OPERATOR;
-    } else {
-        return false;
-    }
-    return true;
-}
+/* ---- Coming ---- */
 
 static struct client *client_create(struct listener *l, int fd, const struct control_session *session)
 {
@@ -354,7 +308,7 @@ static void listener_ready(void *context, unsigned events)
     if (fd < 0) {
         return;
     }
-    if (!assign_role(l, fd, &session)) {
+    if (!control_peer_identify(fd, l->read_only, l->server->group, &session)) {
         refuse(l, fd, &session);
     } else if (!client_create(l, fd, &session)) {
         close(fd);
@@ -412,13 +366,6 @@ static int listener_open(struct control_server *s, struct listener *l, const cha
     return l->watch ? 0 : ENOMEM;
 }
 
-static gid_t find_group(const char *name)
-{
-    struct group *entry = name[0] ? getgrnam(name) : NULL;
-
-    return entry ? entry->gr_gid : (gid_t)-1;
-}
-
 int control_server_create(struct event_loop *loop, const struct control_server_config *config,
                           const struct control_dispatch *dispatch, struct control_server **server, char *error,
                           size_t error_size)
@@ -433,7 +380,7 @@ int control_server_create(struct event_loop *loop, const struct control_server_c
     s->loop = loop;
     s->dispatch = dispatch;
     s->run_dir_fd = config->run_dir_fd;
-    s->group = find_group(config->group);
+    s->group = control_peer_group(config->group);
     s->listeners[0].fd = s->listeners[1].fd = -1;
     for (int i = 0; i < 2; i++) {
         int result = listener_open(s, &s->listeners[i], names[i], i == 1);

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What guests.c and guests_list.c share; for nobody else.
+ */
+#ifndef VSWITCHD_GUESTS_PRIVATE_H
+#define VSWITCHD_GUESTS_PRIVATE_H
+
+#include "vswitchd/guests.h"
+
+enum { GUEST_WORDS_SIZE = 200 };
+
+struct guest {
+    struct guests *guests;
+    struct guest *next;
+    struct config_guest config;         /* For the next start. */
+    struct config_guest running;        /* What it was started with. */
+    bool from_file;                     /* Defined by the configuration file. */
+    bool transient;                     /* Not defined at all, found running: forgotten when it ends. */
+    enum guest_state state;
+    pid_t pid;
+    int pidfd;
+    struct event_watch *watch;          /* Of pidfd. */
+    struct event_timer *deadline;       /* Killed then. */
+    uint64_t started;
+    bool ended_before;                  /* The members below are filled in. */
+    int last_status;                    /* As wait() has it; -1: not known. */
+    char last_words[GUEST_WORDS_SIZE];        /* The log's last line. */
+};
+
+struct guests {
+    struct guests_config config;
+    int directory_fd;                   /* RUN_DIR/guests */
+    struct guest *first;
+    void (*all_done)(void *context);
+    void *all_done_context;
+};
+
+struct guest *guest_find(const struct guests *guests, const char *name);
+/* At the end of the list; NULL: no memory. */
+struct guest *guest_add(struct guests *guests, const struct config_guest *config);
+void guest_forget(struct guest *g);
+/* Members of "last_exit" and of guest.exited. */
+void guest_describe_exit(const struct guest *g, struct jv *o);
+/* Fills *error, answers `number`. */
+int guest_fail(struct config_apply_error *error, int number, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

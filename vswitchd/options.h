@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The command line of vswitchd(8).
+ */
+#ifndef VSWITCHD_OPTIONS_H
+#define VSWITCHD_OPTIONS_H
+
+#include <stdbool.h>
+
+#include "vswitchd/os/log.h"
+
+struct options {
+    const char *config;             /* NULL: the usual file, if there is one. */
+    const char *run_dir;
+    const char *guest_program;      /* NULL: beside this program. */
+    enum log_level log_level;
+    bool check;                     /* Only check the configuration. */
+    bool sandbox;
+};
+
+/* Answers -1 to go on, or the exit status. */
+int options_read(int argc, char **argv, struct options *options);
+
+#endif
