@@ -172,6 +172,27 @@ void runtime_group(struct cpu *cpu, uint32_t number, uint32_t address)
     cpu->scratch[GO_ON] = t->stubs.next;
 }
 
+/* After an instruction that went elsewhere (SYSENTER, IRET, MOV CR..): when
+ * nothing wants the run loop and the jump table knows the place, translated
+ * code goes on there at once. */
+static bool go_on(struct translator *t)
+{
+    struct cpu *cpu = translator_cpu(t);
+    const struct lookup_entry *entry = &t->area->lookup[cpu->eip & (LOOKUP_ENTRIES - 1)];
+
+    if (cpu->exit_request || cpu->halted || cpu->interrupt_shadow || cpu->watch_code || cpu->watch_hits
+        || cpu->eflags & FLAG_TF || cpu->nmi_pending || (cpu->intr && cpu->eflags & FLAG_IF))
+        return false;
+    if (cpu->mode_dirty)
+        mode_update(t);
+    else
+        mode_check_generation(t);
+    if (entry->negated_key + (cpu->lookup_key & ~LOOKUP_POISON) + cpu->eip != 0)
+        return false;
+    cpu->scratch[GO_ON] = entry->code;
+    return true;
+}
+
 int runtime_call(struct cpu *cpu, uint32_t number)
 {
     struct translator *t = translator_current;
@@ -188,5 +209,7 @@ int runtime_call(struct cpu *cpu, uint32_t number)
     }
     cpu->scratch[HOST_FLAGS] = (cpu->eflags & FLAGS_ARITH) | FLAG_ONE;
     cpu->scratch[GO_ON] = call->resume;
+    if (result == CALL_EXIT && !(call->block->mode & MODE_SINGLE) && go_on(t))
+        result = CALL_NEXT;
     return result;
 }
