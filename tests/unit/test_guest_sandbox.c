@@ -147,6 +147,9 @@ static void live(void)
 
 static void test_allowed(void)
 {
+#ifdef __SANITIZE_ADDRESS__
+    return; /* the sanitizer makes system calls of its own */
+#endif
     int status = in_child(live);
 
     CU_ASSERT_TRUE(WIFEXITED(status));
