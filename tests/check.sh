@@ -40,6 +40,7 @@ run_stage() {
 for stage in $stages; do
     began=$(date +%s)
     echo "--- $stage"
+    : >"$logs/$stage.log"
     (run_stage "$stage") >"$logs/$stage.log" 2>&1 </dev/null &
     worker=$!
     tail -n +1 -f --pid=$worker "$logs/$stage.log" &

@@ -25,7 +25,7 @@ report() { # report WHO FILE: turns the guest's lines into ours
 }
 
 if [ -x "$build/vswitch-guest" ]; then
-    timeout 120 "$build/vswitch-guest" --name check --memory 64 --kernel "$image" --debug-exit \
+    timeout 120 "$build/vswitch-guest" --name check --run-dir "$out/run" --memory 64 --kernel "$image" --debug-exit \
         --nic model=e1000 --console stdio >"$out/engine" 2>"$out/engine.err" </dev/null
     report engine "$out/engine" >"$out/engine.report"
     cat "$out/engine.report"
