@@ -327,7 +327,10 @@ void guests_autostart(struct guests *guests)
     struct config_apply_error error;
 
     for (struct guest *g = guests->first; g; g = g->next) {
-        if (g->config.autostart && g->state == GUEST_STOPPED && guests_start(guests, g->config.name, &error) != 0) {
+        bool due = g->fresh && g->config.autostart && g->state == GUEST_STOPPED;
+
+        g->fresh = false;
+        if (due && guests_start(guests, g->config.name, &error) != 0) {
             log_error("%s", error.text);
         }
     }

@@ -41,6 +41,7 @@ int guests_adopt_one(struct guests *guests, const char *name, struct config_appl
 
 /* Guests of a configuration file: defines, changes and forgets them; those that run go on as they were started. */
 void guests_set_config(struct guests *guests, const struct config *config);
+/* Starts those that are to start by themselves and have come since the last call. */
 void guests_autostart(struct guests *guests);
 
 /* 0 or errno with *error. A definition replaces one of that name while the guest is stopped (EALREADY). */

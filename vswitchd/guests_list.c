@@ -33,6 +33,7 @@ struct guest *guest_add(struct guests *guests, const struct config_guest *config
     g->guests = guests;
     g->config = *config;
     g->pidfd = -1;
+    g->fresh = true;
     while (*end) {
         end = &(*end)->next;
     }

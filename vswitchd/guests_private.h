@@ -15,6 +15,7 @@ struct guest {
     struct config_guest config;         /* For the next start. */
     struct config_guest running;        /* What it was started with. */
     bool from_file;                     /* Defined by the configuration file. */
+    bool fresh;                         /* Not seen by guests_autostart() yet. */
     bool transient;                     /* Not defined at all, found running: forgotten when it ends. */
     enum guest_state state;
     pid_t pid;

@@ -30,7 +30,7 @@
 
 /* sysexits(3)'s numbers. */
 enum { EXIT_DATA = 65, EXIT_UNAVAILABLE = 69, EXIT_OS = 71, EXIT_CANT_CREATE = 73 };
-enum { GUESTS_END_TIMEOUT_S = 10, WATCHDOG_PARTS = 3 };
+enum { GUESTS_END_TIMEOUT_S = 10, WATCHDOG_PARTS = 3, FDB_EVENTS_A_SECOND = 1000 };
 
 struct daemon {
     struct options options;
@@ -54,6 +54,7 @@ struct daemon {
     struct control_dispatch dispatch;
     struct event_signal *signals[3];
     struct event_timer *watchdog;
+    struct log_limit fdb_events;    /* Addresses come by the ten thousand; subscribers get so many a second. */
     bool ending;
 };
 
@@ -119,6 +120,7 @@ static int reload(void *context, struct config_error *error)
         result = config_apply_all(d->apply, &config, &wrong);
         if (result == 0) {
             guests_set_config(d->guests, &config);
+            guests_autostart(d->guests);
         } else {
             snprintf(error->text, sizeof error->text, "%s", wrong.text);
         }
@@ -143,14 +145,30 @@ static void reload_by_signal(void *context)
 
 /* ---- Events and the end ---- */
 
+static bool is_fdb_event(const struct datapath_event *event)
+{
+    return event->type == DATAPATH_FDB_LEARNED || event->type == DATAPATH_FDB_MOVED || event->type == DATAPATH_FDB_AGED;
+}
+
 static void datapath_event(void *context, const struct datapath_event *event)
 {
     struct daemon *d = context;
     const char *name = control_event_name(event);
+    uint32_t suppressed = 0;
 
-    if (d->server && control_server_wanted(d->server, name)) {
-        control_server_event(d->server, name, control_event_data(event));
+    if (!d->server || !control_server_wanted(d->server, name)) {
+        return;
     }
+    if (is_fdb_event(event) && !log_limit_pass(&d->fdb_events, event->time, &suppressed)) {
+        return;
+    }
+    if (suppressed) {
+        struct jv *data = jv_new_object();
+
+        jv_set_uint(data, "count", suppressed);
+        control_server_event(d->server, "fdb.suppressed", data);
+    }
+    control_server_event(d->server, name, control_event_data(event));
 }
 
 static void guest_event(void *context, const char *type, struct jv *data)
@@ -491,7 +509,10 @@ static void finish(struct daemon *d, bool orderly)
 
 int main(int argc, char **argv)
 {
-    static struct daemon daemon = {.run_dir_fd = -1, .lock_fd = -1};
+    static struct daemon daemon = {
+        .run_dir_fd = -1, .lock_fd = -1,
+        .fdb_events = {.period = EVENT_LOOP_SECOND, .burst = FDB_EVENTS_A_SECOND},
+    };
     struct config_error error;
     struct config config;
     int status = options_read(argc, argv, &daemon.options);

@@ -11,7 +11,7 @@
 
 #include "proto/json/json_read.h"
 
-enum { NAMES_MAX = 128, BATCH_ANSWER_MAX = 16 << 20 };
+enum { NAMES_MAX = 128, BATCH_ANSWER_MAX = 4 << 20 };
 
 static const struct json_spec no_params[] = {{0}};
 

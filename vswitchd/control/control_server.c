@@ -28,6 +28,8 @@ enum {
     OUTPUT_EVENTS = 512 << 10,
     READ_SIZE = 16384,
     LINES_A_TURN = 32,          /* Then the other clients and the data path. */
+    BUSY_TURN = 2000000,        /* ns; after a longer one the client waits BUSY_FACTOR times as long, */
+    BUSY_FACTOR = 4,            /* so that it has a fifth of the daemon's time at most. */
 };
 
 struct client {
@@ -36,7 +38,8 @@ struct client {
     struct client *next, **link;
     int fd;
     struct event_watch *watch;
-    struct event_call *resume;  /* More lines are buffered than one turn allows. */
+    struct event_timer *resume; /* Takes up lines that are buffered. */
+    uint64_t not_before;        /* Its next turn, ns: who keeps the daemon busy waits longer. */
     struct control_session session;
     struct control_input input;
     struct control_output output;
@@ -74,7 +77,7 @@ static void client_close(struct client *c)
     c->listener->clients--;
     event_watch_set(c->listener->watch, EVENT_READ);
     event_watch_destroy(c->watch);
-    event_call_destroy(c->resume);
+    event_timer_destroy(c->resume);
     close(c->fd);
     control_input_free(&c->input);
     control_output_free(&c->output);
@@ -87,7 +90,9 @@ static void client_watch(struct client *c)
     size_t pending = control_output_pending(&c->output);
     unsigned events = pending ? EVENT_WRITE : 0;
 
-    if (!c->ended && pending < OUTPUT_HOLD) {
+    if (c->not_before > event_loop_now(c->server->loop)) {
+        event_timer_set(c->resume, c->not_before);
+    } else if (!c->ended && pending < OUTPUT_HOLD) {
         events |= EVENT_READ;
     }
     event_watch_set(c->watch, events);
@@ -160,11 +165,7 @@ static bool client_lines(struct client *c)
     const char *line;
     size_t size;
 
-    for (unsigned turn = 0; control_output_pending(&c->output) < OUTPUT_HOLD; turn++) {
-        if (turn == LINES_A_TURN) {
-            event_call_schedule(c->resume);
-            return true;
-        }
+    for (unsigned turn = 0; turn < LINES_A_TURN && control_output_pending(&c->output) < OUTPUT_HOLD; turn++) {
         got = control_input_next(&c->input, c->ended, &line, &size);
         if (got == CONTROL_LINE_NONE) {
             break;
@@ -182,18 +183,35 @@ static bool client_lines(struct client *c)
         client_close(c);
         return false;
     }
+    if (got != CONTROL_LINE_NONE && c->not_before == 0) {
+        c->not_before = 1;      /* More is buffered: soon. */
+    }
     return true;
 }
 
 static void client_turn(struct client *c)
 {
-    /* After a write there may be room for the answers to lines that were held back. */
-    if (client_lines(c) && client_write(c) && (!c->ended || client_lines(c))) {
-        if (control_output_pending(&c->output) == 0 && c->input.size > c->input.start) {
-            event_call_schedule(c->resume);
-        }
+    uint64_t began = event_loop_now(c->server->loop), took;
+
+    if (began < c->not_before) {
         client_watch(c);
+        return;
     }
+    c->not_before = 0;
+    if (!client_lines(c) || !client_write(c)) {
+        return;
+    }
+    took = event_loop_now(c->server->loop) - began;
+    if (c->not_before || took > BUSY_TURN) {
+        c->not_before = began + took + BUSY_FACTOR * took;
+    }
+    if (c->ended && control_output_pending(&c->output) == 0) {
+        c->not_before = c->not_before ? c->not_before : began + 1;      /* Its end is seen there. */
+    }
+    if (c->not_before) {
+        event_timer_set(c->resume, c->not_before);
+    }
+    client_watch(c);
 }
 
 static void client_resume(void *context)
@@ -245,10 +263,10 @@ static struct client *client_create(struct listener *l, int fd, const struct con
     control_input_init(&c->input, CONTROL_LINE_MAX);
     control_output_init(&c->output);
     c->watch = event_watch_create(s->loop, fd, EVENT_READ, client_ready, c);
-    c->resume = event_call_create(s->loop, client_resume, c);
+    c->resume = event_timer_create(s->loop, client_resume, c);
     if (!c->watch || !c->resume) {
         event_watch_destroy(c->watch);
-        event_call_destroy(c->resume);
+        event_timer_destroy(c->resume);
         free(c);
         return NULL;
     }
