@@ -27,6 +27,12 @@ struct translator *translator_current;
 
 typedef enum exit_reason enter_function(struct cpu *cpu, uint64_t code);
 
+static void on_remapped(void *opaque)
+{
+    struct translator *t = opaque;
+    view_flush_all(translator_cpu(t));
+}
+
 static bool build_machine(struct x86vm *vm, const struct x86vm_config *config)
 {
     struct translator *t = &vm->t;
@@ -47,6 +53,7 @@ static bool build_machine(struct x86vm *vm, const struct x86vm_config *config)
     cpu_reset(cpu);
     cpu->tsc_khz = protection_measure_tsc_khz();
     view_select(cpu);
+    phys_on_remapped(t->phys, on_remapped, t);
     insn_init();
     translator_current = t;
     if (!blocks_init(t, config->code_cache_size ? config->code_cache_size : CODE_CACHE_SIZE))

@@ -28,6 +28,8 @@ struct phys {
     bool a20;
     void (*code_written)(void *opaque, uint32_t address, uint32_t size);
     void *opaque;
+    void (*remapped)(void *opaque);
+    void *remapped_opaque;
 };
 
 struct phys *phys_new(uint64_t ram_size)
@@ -83,6 +85,18 @@ uint8_t *phys_ram(struct phys *phys)
     return phys->ram;
 }
 
+void phys_on_remapped(struct phys *phys, void (*call)(void *opaque), void *opaque)
+{
+    phys->remapped = call;
+    phys->remapped_opaque = opaque;
+}
+
+static void tell_remapped(struct phys *phys)
+{
+    if (phys->remapped)
+        phys->remapped(phys->remapped_opaque);
+}
+
 /* Sets or clears one of our own marks on every page of RAM the range touches. */
 static void set_own_mark(struct phys *phys, uint32_t address, uint32_t size, uint8_t mark, bool on)
 {
@@ -96,11 +110,13 @@ static void set_own_mark(struct phys *phys, uint32_t address, uint32_t size, uin
 void phys_set_readonly(struct phys *phys, uint32_t address, uint32_t size, bool readonly)
 {
     set_own_mark(phys, address, size, PAGE_READONLY, readonly);
+    tell_remapped(phys);
 }
 
 void phys_set_hole(struct phys *phys, uint32_t address, uint32_t size, bool hole)
 {
     set_own_mark(phys, address, size, PAGE_HOLE, hole);
+    tell_remapped(phys);
 }
 
 bool phys_is_ram(const struct phys *phys, uint64_t address)
@@ -116,6 +132,7 @@ bool phys_is_writable(const struct phys *phys, uint64_t address)
 void phys_set_a20(struct phys *phys, bool enabled)
 {
     phys->a20 = enabled;
+    tell_remapped(phys);
 }
 
 bool phys_a20(const struct phys *phys)

@@ -52,6 +52,10 @@ void phys_unmark(struct phys *phys, uint32_t page, enum phys_mark mark);
 /* Called before bytes of a PHYS_CODE page change, with a range inside one page. */
 void phys_on_code_written(struct phys *phys, void (*call)(void *opaque, uint32_t address, uint32_t size), void *opaque);
 
+/* Called after A20, a hole or a read-only area changed: what was cached of
+ * physical memory (view.h) is stale. */
+void phys_on_remapped(struct phys *phys, void (*call)(void *opaque), void *opaque);
+
 /* Copies for devices and loaders. False, and nothing copied, when a byte of the
  * range is not RAM (write: not writable RAM). Tells the translator. */
 bool phys_dma_read(struct phys *phys, uint64_t address, void *buffer, size_t size);

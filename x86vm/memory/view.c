@@ -32,10 +32,21 @@ struct page_log {
     uint32_t count;
 };
 
+/* The last walks that led to device memory, which no table entry can stand for:
+ * a driver's registers are read and written over and over. */
+enum { DEVICE_PAGES = 32 };
+struct device_page {
+    uint32_t linear;   /* page number */
+    uint32_t physical; /* page number */
+    uint64_t stamp;    /* view_set.stamp when it was walked */
+    bool writable;
+};
+
 struct view {
     uint64_t *read, *write, *exec; /* the entry tables, `read` the start of the mapping */
     uint8_t *state;                /* LOGGED.. and FILLED.., one byte a page */
     struct page_log local, global;
+    struct device_page device[DEVICE_PAGES];
     uint64_t generation; /* of what code may be fetched from where */
     bool local_code;     /* an entry for fetches of a page that is not global was filled */
 };
@@ -50,6 +61,7 @@ struct view_set {
     void *map;
     struct view view[VIEW_COUNT];
     struct writers *writers; /* by physical page */
+    uint64_t stamp;          /* advances with every flush */
     struct view_counters counters;
 };
 
@@ -145,13 +157,33 @@ static void remember_writer(struct cpu *cpu, uint32_t page, uint32_t physical_pa
         writers->a = WRITERS_MANY;
 }
 
+static void remember_device(struct cpu *cpu, struct view *view, uint32_t linear, const struct paging_result *walk)
+{
+    uint32_t page = linear >> PAGE_SHIFT;
+    view->device[page % DEVICE_PAGES] = (struct device_page){ page, walk->physical >> PAGE_SHIFT, cpu->views->stamp + 1,
+                                                              walk->writable && walk->dirty };
+}
+
+/* Whether the access goes to a device page walked since the last flush. */
+static bool find_device(struct cpu *cpu, const struct view *view, uint32_t linear, enum view_access access, uint32_t *physical)
+{
+    const struct device_page *d = &view->device[(linear >> PAGE_SHIFT) % DEVICE_PAGES];
+    if (d->linear != linear >> PAGE_SHIFT || d->stamp != cpu->views->stamp + 1 || access == VIEW_FOR_EXEC
+        || (access == VIEW_FOR_WRITE && !d->writable))
+        return false;
+    *physical = d->physical << PAGE_SHIFT | (linear & (PAGE_SIZE - 1));
+    return true;
+}
+
 /* Fills what the walk allows: the entry asked for, and beside it those that
  * need no further bit set in the guest's tables. */
 static uint64_t fill(struct cpu *cpu, struct view *view, uint32_t linear, enum view_access access,
                      const struct paging_result *walk)
 {
-    if (!phys_is_ram(cpu->phys, walk->physical))
+    if (!phys_is_ram(cpu->phys, walk->physical)) {
+        remember_device(cpu, view, linear, walk);
         return 0;
+    }
     if (cpu->watch_data && access != VIEW_FOR_EXEC && watch_page(cpu, linear))
         return 0;
     uint32_t page = linear >> PAGE_SHIFT, physical_page = walk->physical >> PAGE_SHIFT;
@@ -208,6 +240,8 @@ uint64_t view_fill(struct cpu *cpu, uint32_t linear, enum view_access access, ui
 {
     struct paging_result walk;
     bool user = cpu->cpl == 3;
+    if (find_device(cpu, view_of(cpu, user), linear, access, physical))
+        return 0;
     walk_or_fault(cpu, linear, access, user, &walk);
     *physical = walk.physical;
     return fill(cpu, view_of(cpu, user), linear, access, &walk);
@@ -248,6 +282,7 @@ static void flush_log(struct view *view, struct page_log *log, uint8_t in)
 
 static void count_flush(struct view_set *set)
 {
+    set->stamp++;
     set->counters.flushes++;
 }
 
@@ -280,6 +315,7 @@ void view_flush_page(struct cpu *cpu, uint32_t linear)
         view->generation += (view->state[linear >> PAGE_SHIFT] & FILLED_EXEC) != 0;
         drop_page(view, linear >> PAGE_SHIFT);
     }
+    cpu->views->stamp++;
     cpu->views->counters.page_flushes++;
 }
 
@@ -340,7 +376,7 @@ static struct place find_place(struct cpu *cpu, uint32_t linear, enum view_acces
     struct view *view = view_of(cpu, user);
     uint64_t addend = (access == VIEW_FOR_WRITE ? view->write : view->read)[linear >> PAGE_SHIFT];
     struct place place = { NULL, 0 };
-    if (!addend) {
+    if (!addend && !find_device(cpu, view, linear, access, &place.physical)) {
         struct paging_result walk;
         walk_or_fault(cpu, linear, access, user, &walk);
         place.physical = walk.physical;

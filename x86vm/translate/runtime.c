@@ -82,7 +82,8 @@ static void guard_watched(struct translator *t, const struct site *site, uint32_
     longjmp(*cpu->fault_env, 2);
 }
 
-static void through_bounce(struct translator *t, const struct site *site, uint32_t linear, uint32_t address)
+/* `device`: known to lie in device memory, where there is no code and nothing left to check. */
+static void through_bounce(struct translator *t, const struct site *site, uint32_t linear, uint32_t address, bool device)
 {
     struct cpu *cpu = translator_cpu(t);
     uint8_t *buffer = cpu->bounce + (linear & 63); /* keeps the alignment that SSE checks */
@@ -90,7 +91,7 @@ static void through_bounce(struct translator *t, const struct site *site, uint32
 
     if (cpu->watch_data)
         guard_watched(t, site, linear);
-    if (site->write) {
+    if (site->write && !device) {
         view_check_write(cpu, linear, site->size, user);
         guard_own_code(t, site, linear, user);
     }
@@ -107,6 +108,7 @@ void runtime_slow(struct cpu *cpu, uint32_t number, uint32_t address)
     const struct site *site = t->sites.items[number];
     uint32_t linear, physical;
     uint64_t addend = 0;
+    bool device = false;
 
     take_flags(cpu);
     cpu->eip = site->eip;
@@ -118,13 +120,15 @@ void runtime_slow(struct cpu *cpu, uint32_t number, uint32_t address)
     linear = linear_address(cpu, site, address);
     if (site->must_align && linear & 15)
         cpu_fault_error(cpu, VEC_GP, 0);
-    if ((linear & (PAGE_SIZE - 1)) + site->size <= PAGE_SIZE)
+    if ((linear & (PAGE_SIZE - 1)) + site->size <= PAGE_SIZE) {
         addend = view_fill(cpu, linear, site->write ? VIEW_FOR_WRITE : VIEW_FOR_READ, &physical);
+        device = !addend && !phys_is_ram(cpu->phys, physical);
+    }
     if (addend) {
         cpu->scratch[ADDEND] = addend + linear - address;
         cpu->scratch[GO_ON] = site->hot;
     } else {
-        through_bounce(t, site, linear, address);
+        through_bounce(t, site, linear, address, device);
     }
 }
 
