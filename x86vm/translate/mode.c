@@ -38,28 +38,32 @@ static uint32_t derive(const struct cpu *cpu)
     return mode;
 }
 
-/* A small number for each mode seen; 0 when there are too many (then the table
- * is cleared and numbering starts again). */
-static uint32_t number_of(struct translator *t, uint32_t mode)
+/* A small number for each mode and code segment seen; 0 when there are too many
+ * (then the table is cleared and numbering starts again). */
+static uint32_t present_number(struct translator *t)
 {
+    const struct cpu_segment *cs = &translator_cpu(t)->seg[CPU_CS];
+
     for (uint32_t i = 0; i < t->mode_count; i++)
-        if (t->modes[i] == mode)
+        if (t->modes[i].mode == t->mode && t->modes[i].cs_base == cs->base && t->modes[i].cs_limit == cs->limit)
             return i;
     if (t->mode_count == sizeof t->modes / sizeof t->modes[0]) {
         blocks_clear_lookup(t);
         t->mode_count = 0;
     }
-    t->modes[t->mode_count] = mode;
+    t->modes[t->mode_count] = (struct code_mode){ t->mode, cs->base, cs->limit };
     return t->mode_count++;
 }
 
+/* The stores are ordered: another thread's request must not slip in between
+ * the new key and the look at exit_request and leave a key without poison. */
 static void renew_key(struct translator *t)
 {
     struct cpu *cpu = translator_cpu(t);
     bool user = cpu->cpl == 3;
-    uint64_t high = (uint64_t)number_of(t, t->mode) << 1 | user;
+    uint64_t high = (uint64_t)present_number(t) << 1 | user;
 
-    cpu->lookup_key = high << (32 + EPOCH_BITS) | (uint64_t)t->key_epoch[user] << 32;
+    __atomic_store_n(&cpu->lookup_key, high << (32 + EPOCH_BITS) | (uint64_t)t->key_epoch[user] << 32, __ATOMIC_SEQ_CST);
     if (cpu->exit_request)
         __atomic_or_fetch(&cpu->lookup_key, LOOKUP_POISON, __ATOMIC_SEQ_CST);
 }

@@ -54,6 +54,9 @@ enum seg_state {
 };
 static inline enum seg_state mode_seg(uint32_t mode, unsigned seg) { return mode >> (MODE_SEG_SHIFT + 2 * seg) & 3; }
 
+/* What the same EIP may mean different code under. */
+struct code_mode { uint32_t mode, cs_base, cs_limit; };
+
 /* One entry of the table that indirect jumps look their target up in. The key
  * is stored negated so that a match sums to zero (no flags needed). */
 struct lookup_entry {
@@ -172,7 +175,8 @@ struct translator {
     struct arena *arena;         /* memory of blocks, links, sites, calls; freed whole */
 
     uint32_t mode;               /* of the CPU's present state */
-    uint32_t modes[1024], mode_count; /* modes seen: their index is their number */
+    struct code_mode modes[1024]; /* seen so far: their index is their number */
+    uint32_t mode_count;
     uint64_t generation[2];      /* view_generation() of each privilege that its epoch stands for */
     uint32_t key_epoch[2];       /* supervisor, user */
     volatile bool stop_request;
