@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ * The whole engine on a few bytes of code: what random code found, and that the
+ * run loop comes back on request from every kind of endless loop.
+ */
+#include "x86vm/cpu/cpu.h"
+#include "x86vm/memory/phys.h"
+#include "x86vm/memory/view.h"
+#include "x86vm/x86vm.h"
+
+#include <CUnit/Basic.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+
+enum { RAM = 2 << 20, IDT = 0x1000, GDT = 0x2000, HANDLERS = 0x3000, CODE = 0x10000, DATA = 0x20000, STACK = 0x30000 };
+#define FLAT_LIMIT 0xffffffffu
+
+static struct x86vm *vm;
+static struct cpu *cpu;
+static struct phys *phys;
+
+static void poke(uint32_t at, const void *bytes, uint32_t size)
+{
+    CU_ASSERT_TRUE(phys_dma_write(phys, at, bytes, size));
+}
+
+static void poke32(uint32_t at, uint32_t value) { poke(at, &value, 4); }
+
+/* An engine in flat protected mode at ring 0; each exception ends in a HLT of its own. */
+static void start(uint32_t cache_size)
+{
+    const struct x86vm_config config = { .ram_size = RAM, .code_cache_size = cache_size };
+    const struct cpu_segment code = { .limit = FLAT_LIMIT, .selector = 8, .access = 0x9b | SEG_G | SEG_DB },
+                             data = { .limit = FLAT_LIMIT, .selector = 16, .access = 0x93 | SEG_G | SEG_DB };
+    char error[200] = "";
+
+    vm = x86vm_new(&config, error, sizeof error);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(vm);
+    cpu = x86vm_cpu(vm);
+    phys = x86vm_phys(vm);
+    for (unsigned i = 0; i < CPU_SEG_COUNT; i++)
+        cpu_set_segment(cpu, i, i == CPU_CS ? &code : &data);
+    cpu->cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_MP;
+    cpu->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT;
+    cpu->gdtr = (struct cpu_table){ GDT, 0x17 };
+    cpu->idtr = (struct cpu_table){ IDT, 0x7ff };
+    poke32(GDT + 8, 0xffff), poke32(GDT + 12, 0xcf9b00);
+    poke32(GDT + 16, 0xffff), poke32(GDT + 20, 0xcf9300);
+    for (uint32_t i = 0; i < 256; i++) {
+        poke32(IDT + i * 8, 8 << 16 | (HANDLERS + i * 4));
+        poke32(IDT + i * 8 + 4, 0x8e00);
+        poke(HANDLERS + i * 4, "\xf4", 1);
+    }
+    cpu->eip = CODE;
+    cpu->regs[CPU_ESP] = STACK;
+    cpu->mode_dirty = true;
+    view_select(cpu);
+}
+
+static void end(void)
+{
+    x86vm_free(vm);
+    vm = NULL;
+}
+
+/* The exception whose handler the CPU halted in; -1: not in a handler. */
+static int halted_in(void)
+{
+    uint32_t at = cpu->eip - 1 - HANDLERS;
+    return at < 1024 && at % 4 == 0 ? (int)(at / 4) : -1;
+}
+
+/* --- what the fuzzer found --- */
+
+static void test_same_offset_in_two_segments(void)
+{
+    start(0);
+    cpu_reset(cpu);
+    for (unsigned i = 0; i < CPU_SEG_COUNT; i++) {
+        const struct cpu_segment s = { .base = CODE, .limit = 0xffff, .selector = CODE >> 4, .access = i == CPU_CS ? 0x9b : 0x93 };
+        cpu_set_segment(cpu, i, &s);
+    }
+    cpu->eip = 0;
+    poke(CODE, "\x40\xea\x00\x00\x00\x20", 6); /* inc ax; jmp 2000:0000 */
+    poke(DATA, "\x41\xfa\xf4", 3);             /* inc cx; cli; hlt */
+    CU_ASSERT_EQUAL(x86vm_run(vm), X86VM_EXIT_DEAD);
+    CU_ASSERT_EQUAL(cpu->regs[CPU_EAX], 1);
+    CU_ASSERT_EQUAL(cpu->regs[CPU_ECX], 1);
+    end();
+}
+
+static void test_frstor_with_exception_pending(void)
+{
+    static const char *const loads[] = { "\xdd\x25", "\xd9\x25" }; /* frstor, fldenv [DATA] */
+
+    for (unsigned i = 0; i < 2; i++) {
+        start(0);
+        /* fldcw unmasks division by zero; fld1; fldz; fdivp */
+        poke(CODE, "\xd9\x2d\x00\x00\x02\x00\xd9\xe8\xd9\xee\xde\xf9", 12);
+        poke(CODE + 12, loads[i], 2);
+        poke32(CODE + 14, DATA);
+        poke32(DATA, 0x037b);
+        CU_ASSERT_EQUAL(x86vm_run(vm), X86VM_EXIT_DEAD);
+        CU_ASSERT_EQUAL(halted_in(), VEC_MF);
+        end();
+    }
+}
+
+static void test_operand_prefix_twice(void)
+{
+    uint8_t *xmm3;
+
+    start(0);
+    xmm3 = cpu->fpu + 160 + 3 * 16;
+    for (unsigned i = 0; i < 16; i++)
+        xmm3[i] = (uint8_t)i;
+    poke(CODE, "\x66\x66\x0f\x73\xdb\x04\xf4", 7); /* psrldq xmm3, 4; hlt */
+    CU_ASSERT_EQUAL(x86vm_run(vm), X86VM_EXIT_DEAD);
+    CU_ASSERT_EQUAL(cpu->eip, CODE + 7);
+    for (unsigned i = 0; i < 12; i++)
+        CU_ASSERT_EQUAL(xmm3[i], i + 4);
+    end();
+}
+
+/* Accesses with live flags leave by short jumps: whatever lies between them must not put their ends out of reach. */
+static void test_short_exits_reach(void)
+{
+    static const struct { const char *bytes; unsigned size; } parts[] = {
+        { "\x9c", 1 }, { "\x9d", 1 }, { "\x8b\x03", 2 }, { "\x11\x0b", 2 }, { "\xd7", 1 }, { "\x0f\xab\x03", 3 },
+        { "\x8b\x84\x33\x00\x01\x00\x00", 7 },
+    };
+    const unsigned kinds = sizeof parts / sizeof parts[0];
+
+    start(0);
+    for (unsigned n = 0; n < kinds * kinds * kinds * kinds; n++) {
+        uint32_t at = CODE + (n & 255) * 64;
+        unsigned rest = n;
+        cpu->eip = at;
+        cpu->regs[CPU_EBX] = cpu->regs[CPU_ESI] = DATA;
+        cpu->regs[CPU_EAX] = cpu->regs[CPU_ECX] = 1;
+        cpu->regs[CPU_ESP] = STACK;
+        cpu->eflags = FLAG_ONE;
+        cpu->halted = false;
+        poke32(STACK, 0x02), poke32(STACK + 4, 0x02), poke32(STACK + 8, 0x02), poke32(STACK + 12, 0x02);
+        poke32(DATA, 1), poke32(DATA * 2 + 0x100, 1);
+        for (unsigned i = 0; i < 4; i++, rest /= kinds) {
+            poke(at, parts[rest % kinds].bytes, parts[rest % kinds].size);
+            at += parts[rest % kinds].size;
+        }
+        poke(at, "\xeb\x00\xfa\xf4", 4); /* jmp, cli, hlt */
+        if (x86vm_run(vm) != X86VM_EXIT_DEAD || (cpu->eip != at + 4 && halted_in() != VEC_PF)) {
+            CU_FAIL("a sequence went wrong");
+            break;
+        }
+    }
+    end();
+}
+
+/* --- on request --- */
+
+static void on_alarm(int number)
+{
+    (void)number;
+    x86vm_request_exit(vm);
+}
+
+static uint64_t cpu_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void test_comes_back(void)
+{
+    static const struct { const char *bytes; unsigned size; } loops[] = {
+        { "\xeb\xfe", 2 },                                         /* jmp $ */
+        { "\xb8\x00\x00\x01\x00\xff\xe0", 7 },                     /* mov eax, CODE; jmp eax */
+        { "\x68\x00\x00\x01\x00\xc3", 6 },                         /* push CODE; ret */
+        { "\xe8\x00\x00\x00\x00\x58\xeb\xf8", 8 },                 /* call, pop, jmp */
+        { "\xea\x00\x00\x01\x00\x08\x00", 7 },                     /* jmp 8:CODE */
+        { "\x9c\x0e\x68\x00\x00\x01\x00\xcf", 8 },                 /* iret to here */
+        { "\x31\xc9\xe2\xfe\xeb\xfa", 6 },                         /* 2^32 times LOOP */
+        { "\x31\xc9\x49\x31\xf6\x31\xff\xf3\xac\xeb\xf5", 11 },    /* rep lodsb through all memory */
+        { "\x31\xc9\x49\xbf\x00\x00\x02\x00\xf3\x6c\xeb\xf4", 12 }, /* rep insb; overwrites nothing of use */
+        { "\xfb\x90\xfa\xeb\xfb", 5 },                             /* sti, nop, cli */
+        { "\x0f\x20\xd8\x0f\x22\xd8\xeb\xf8", 8 },                 /* mov cr3, cr3 */
+        { "\xc7\x05\x0a\x00\x01\x00\x90\x90\x90\x90\x90\x90\x90\x90\xeb\xf0", 16 }, /* writes its own code */
+    };
+
+    signal(SIGALRM, on_alarm);
+    for (unsigned i = 0; i < sizeof loops / sizeof loops[0]; i++) {
+        const struct itimerval soon = { .it_value.tv_usec = 5000 };
+        uint64_t began = cpu_ns();
+        start(1 << 20);
+        poke(CODE, loops[i].bytes, loops[i].size);
+        setitimer(ITIMER_REAL, &soon, NULL);
+        CU_ASSERT_EQUAL(x86vm_run(vm), X86VM_EXIT_REQUESTED);
+        CU_ASSERT(cpu_ns() - began < 200000000u);
+        x86vm_request_exit(vm); /* before it runs: at once */
+        CU_ASSERT_EQUAL(x86vm_run(vm), X86VM_EXIT_REQUESTED);
+        end();
+    }
+}
+
+/* An exception whose handler raises it again eats the stack and ends in a triple fault. */
+static void test_nested_to_the_end(void)
+{
+    char state[400] = "";
+
+    start(0);
+    poke(HANDLERS + VEC_UD * 4, "\x0f\x0b", 2);
+    poke(CODE, "\x0f\x0b", 2);
+    cpu->idtr.limit = 8 * 8 - 1; /* #UD has a gate, #GP and #DF have none */
+    for (unsigned i = 0; i < CPU_SEG_COUNT; i++) {
+        struct cpu_segment s = cpu->seg[i];
+        if (i == CPU_SS)
+            s.limit = 0x3ffff, cpu_set_segment(cpu, i, &s);
+    }
+    poke32(IDT + VEC_SS * 8 + 4, 0);
+    cpu->regs[CPU_ESP] = STACK - 2;
+    CU_ASSERT_EQUAL(x86vm_run(vm), X86VM_EXIT_SHUTDOWN);
+    x86vm_describe_state(vm, state, sizeof state);
+    CU_ASSERT_EQUAL(strncmp(state, "eip=0008:", 9), 0);
+    end();
+}
+
+int main(void)
+{
+    CU_pSuite suite;
+    unsigned failures;
+
+    if (CU_initialize_registry() != CUE_SUCCESS || !(suite = CU_add_suite("engine", NULL, NULL)))
+        return 1;
+    CU_add_test(suite, "the same offset in two code segments", test_same_offset_in_two_segments);
+    CU_add_test(suite, "FRSTOR and FLDENV with an exception pending", test_frstor_with_exception_pending);
+    CU_add_test(suite, "66 66 0F", test_operand_prefix_twice);
+    CU_add_test(suite, "short exits reach their islands", test_short_exits_reach);
+    CU_add_test(suite, "comes back from endless loops", test_comes_back);
+    CU_add_test(suite, "nested exceptions end in a shutdown", test_nested_to_the_end);
+    CU_basic_set_mode(CU_BRM_NORMAL);
+    CU_basic_run_tests();
+    failures = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    return failures ? 1 : 0;
+}
