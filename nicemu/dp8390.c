@@ -75,6 +75,8 @@ static void write_imr(struct dp8390 *d, uint8_t value)
 static void write_bnry(struct dp8390 *d, uint8_t value)
 {
     d->bnry = value;
+    if (!(d->cr & CR_STP))
+        d->isr &= (uint8_t)~ISR_RST; /* an overflow's: pages are given back */
     dp8390_ring_moved(d);
 }
 
@@ -234,8 +236,20 @@ void dp8390_write(struct dp8390 *d, unsigned number, uint8_t value)
 #define PORT_RESET 0x18u
 #define PORTS 0x20u
 
+/* An 8-bit slot: the bus makes a wide access into several of a byte, at ports
+ * one behind the other, all of which are the data port from 0x10 to 0x17. */
+static uint32_t read_bytes(struct dp8390 *d, uint32_t offset, unsigned size)
+{
+    uint32_t value = 0;
+    for (unsigned i = 0; i < size; i++)
+        value |= (dp8390_port_read(d, offset + i, 1) & 0xff) << 8 * i;
+    return value;
+}
+
 uint32_t dp8390_port_read(struct dp8390 *d, uint32_t offset, unsigned size)
 {
+    if (d->eight_bit && size > 1)
+        return read_bytes(d, offset, size);
     if (offset >= PORT_DATA && offset < PORT_RESET)
         return dp8390_data_read(d, size);
     if (offset >= PORTS)
@@ -253,6 +267,11 @@ uint32_t dp8390_port_read(struct dp8390 *d, uint32_t offset, unsigned size)
 
 void dp8390_port_write(struct dp8390 *d, uint32_t offset, unsigned size, uint32_t value)
 {
+    if (d->eight_bit && size > 1) {
+        for (unsigned i = 0; i < size; i++)
+            dp8390_port_write(d, offset + i, 1, value >> 8 * i & 0xff);
+        return;
+    }
     if (offset >= PORT_DATA && offset < PORT_RESET) {
         dp8390_data_write(d, size, value);
         return;
@@ -269,19 +288,20 @@ void dp8390_port_write(struct dp8390 *d, uint32_t offset, unsigned size, uint32_
 
 /* --- resets -------------------------------------------------------------- */
 
-void dp8390_init(struct dp8390 *d)
+void dp8390_init(struct dp8390 *d, uint16_t ram_size)
 {
     d->link = true;
+    d->ram_size = ram_size;
 }
 
-/* The PROM as a 16-bit board wires it: every byte twice. */
-void dp8390_fill_prom(struct dp8390 *d, const uint8_t mac[6], uint8_t signature)
+/* The PROM's sixteen bytes: a word board shows every one twice. */
+void dp8390_fill_prom(struct dp8390 *d, const uint8_t mac[6], uint8_t signature, bool doubled)
 {
     uint8_t bytes[16] = { 0 };
     memcpy(bytes, mac, 6);
     bytes[14] = bytes[15] = signature;
-    for (unsigned i = 0; i < 16; i++)
-        d->prom[2 * i] = d->prom[2 * i + 1] = bytes[i];
+    for (unsigned i = 0; i < DP8390_PROM_SIZE; i++)
+        d->prom[i] = bytes[doubled ? i / 2 : i % 16];
 }
 
 /* The reset pin (datasheet, "Reset"): the rest keeps its value. */
@@ -300,8 +320,8 @@ void dp8390_reset(struct dp8390 *d)
 void dp8390_power_on(struct dp8390 *d)
 {
     d->dcr = d->tcr = d->rcr = d->tsr = d->rsr = d->ncr = 0;
-    d->pstart = d->bnry = d->curr = DP8390_RAM_BASE >> 8;
-    d->pstop = (DP8390_RAM_BASE + DP8390_RAM_SIZE) >> 8;
+    d->pstart = d->bnry = d->curr = (uint8_t)(d->ram_size >> 8);
+    d->pstop = (uint8_t)(2 * d->ram_size >> 8);
     d->tpsr = 0;
     d->tbcr = d->rsar = d->rbcr = d->crda = d->clda = 0;
     d->fifo_read = 0;

@@ -8,7 +8,8 @@
  *   dp8390_state.c  saving and restoring
  *
  * The board's memory as the chip addresses it: the station address PROM at 0,
- * 16 KiB of RAM at 0x4000; bit 15 is not decoded.
+ * 16 KiB of RAM at 0x4000 or (NE1000) 8 KiB at 0x2000; the bits above are not
+ * decoded.
  */
 #ifndef NICEMU_DP8390_H
 #define NICEMU_DP8390_H
@@ -16,8 +17,7 @@
 #include "nicemu/nic_model.h"
 
 #define DP8390_PROM_SIZE 32u
-#define DP8390_RAM_BASE 0x4000u
-#define DP8390_RAM_SIZE 0x4000u
+#define DP8390_RAM_MAX 0x4000u
 #define DP8390_FIFO_SIZE 8u
 #define DP8390_TALLY_MAX 192u
 #define DP8390_TX_MAX 1518u /* without FCS: a full frame with a VLAN tag */
@@ -73,7 +73,9 @@ struct dp8390 {
     bool link;
     uint64_t now;
     uint8_t prom[DP8390_PROM_SIZE];
-    uint8_t ram[DP8390_RAM_SIZE];
+    uint8_t ram[DP8390_RAM_MAX];
+    uint16_t ram_size;        /* a power of two, and the address where it begins: fixed by the board */
+    bool eight_bit;           /* the board's bus: a wide access is several of a byte */
     uint8_t scratch[NIC_MIN_FRAME > DP8390_TX_MAX ? NIC_MIN_FRAME : DP8390_TX_MAX + 4];
 
     /* What the chip has beyond the DP8390: NULL, or the RTL8029's ID bytes and page 3. */
@@ -82,8 +84,8 @@ struct dp8390 {
 };
 
 /* dp8390.c */
-void dp8390_init(struct dp8390 *d);
-void dp8390_fill_prom(struct dp8390 *d, const uint8_t mac[6], uint8_t signature);
+void dp8390_init(struct dp8390 *d, uint16_t ram_size);
+void dp8390_fill_prom(struct dp8390 *d, const uint8_t mac[6], uint8_t signature, bool doubled);
 void dp8390_power_on(struct dp8390 *d);
 void dp8390_reset(struct dp8390 *d); /* the reset port */
 uint8_t dp8390_read(struct dp8390 *d, unsigned number);
@@ -98,6 +100,7 @@ void dp8390_port_write(struct dp8390 *d, uint32_t offset, unsigned size, uint32_
 /* The functions of struct nic_ops that boards share. */
 enum nic_rx_result dp8390_receive(struct nic *nic, const uint8_t *frame, size_t size,
                                   const struct nic_offload *offload, uint64_t now);
+void dp8390_lost(struct nic *nic, uint64_t now);
 void dp8390_timer(struct nic *nic, uint64_t now);
 void dp8390_set_link(struct nic *nic, bool up, uint64_t now);
 

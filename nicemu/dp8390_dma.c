@@ -9,22 +9,19 @@
 
 #include <string.h>
 
-#define ADDRESS_MASK 0x7fffu
 #define BYTES_PER_PAGE 256u
 
 uint8_t dp8390_memory_read(const struct dp8390 *d, uint16_t address)
 {
-    address &= ADDRESS_MASK;
-    if (address & DP8390_RAM_BASE)
-        return d->ram[address & (DP8390_RAM_SIZE - 1)];
+    if (address & d->ram_size)
+        return d->ram[address & (d->ram_size - 1u)];
     return d->prom[address % DP8390_PROM_SIZE];
 }
 
 void dp8390_memory_write(struct dp8390 *d, uint16_t address, uint8_t value)
 {
-    address &= ADDRESS_MASK;
-    if (address & DP8390_RAM_BASE)
-        d->ram[address & (DP8390_RAM_SIZE - 1)] = value;
+    if (address & d->ram_size)
+        d->ram[address & (d->ram_size - 1u)] = value;
 }
 
 /* Send packet: a remote read of the frame at BNRY, length from its header. */
@@ -71,11 +68,11 @@ static void advance(struct dp8390 *d, unsigned step)
 /* The next `size` bytes, where they are RAM without a break. */
 static uint8_t *contiguous(struct dp8390 *d, unsigned size)
 {
-    uint16_t address = d->crda & ADDRESS_MASK;
+    uint16_t address = d->crda;
     bool in_page = (address & (BYTES_PER_PAGE - 1)) + size < BYTES_PER_PAGE;
-    if (!(address & DP8390_RAM_BASE) || !in_page || d->remaining <= size)
+    if (!(address & d->ram_size) || !in_page || d->remaining <= size)
         return NULL;
-    return &d->ram[address & (DP8390_RAM_SIZE - 1)];
+    return &d->ram[address & (d->ram_size - 1u)];
 }
 
 static bool is_reading(const struct dp8390 *d)

@@ -84,8 +84,8 @@ static void put(struct dp8390 *d, uint8_t *page, unsigned *offset, const uint8_t
         }
         size_t part = PAGE - *offset < size ? PAGE - *offset : size;
         unsigned address = *page * PAGE + *offset;
-        if (address & DP8390_RAM_BASE)
-            memcpy(&d->ram[address & (DP8390_RAM_SIZE - 1)], bytes, part);
+        if (address & d->ram_size)
+            memcpy(&d->ram[address & (d->ram_size - 1u)], bytes, part);
         *offset += (unsigned)part;
         bytes += part;
         size -= part;
@@ -111,13 +111,27 @@ static void store(struct dp8390 *d, const uint8_t *frame, size_t size, unsigned 
     d->curr = next;
 }
 
-static enum nic_rx_result miss(struct dp8390 *d, uint8_t causes)
+/* The ring has overflowed: RST shows it too, until pages are given back or the
+ * driver's recovery starts the chip anew. */
+static void miss(struct dp8390 *d, uint8_t causes)
 {
     d->rsr = RSR_MPA;
     d->nic.counters.rx_dropped_full++;
     dp8390_count(d, DP8390_MISSED);
-    dp8390_raise(d, causes);
-    return NIC_RX_TAKEN;
+    dp8390_raise(d, causes | ISR_OVW | ISR_RST);
+}
+
+static bool is_receiving(const struct dp8390 *d)
+{
+    return !(d->cr & CR_STP) && (d->cr & CR_STA) && !dp8390_is_looped_back(d) && d->link;
+}
+
+void dp8390_lost(struct nic *nic, uint64_t now)
+{
+    struct dp8390 *d = (struct dp8390 *)nic;
+    d->now = now;
+    if (is_receiving(d))
+        miss(d, 0);
 }
 
 static enum nic_rx_result deliver(struct dp8390 *d, const uint8_t *frame, size_t size)
@@ -131,7 +145,8 @@ static enum nic_rx_result deliver(struct dp8390 *d, const uint8_t *frame, size_t
     unsigned pages = (unsigned)(size + HEADER + FCS + PAGE - 1) / PAGE;
     switch (look_for_room(d, pages)) {
     case NEVER:
-        return miss(d, ISR_OVW | ISR_RXE);
+        miss(d, ISR_RXE);
+        return NIC_RX_TAKEN;
     case FULL:
         d->waiting = true;
         return NIC_RX_FULL;
@@ -151,7 +166,7 @@ enum nic_rx_result dp8390_receive(struct nic *nic, const uint8_t *frame, size_t 
     struct dp8390 *d = (struct dp8390 *)nic;
     (void)offload;
     d->now = now;
-    if ((d->cr & CR_STP) || !(d->cr & CR_STA) || dp8390_is_looped_back(d) || !d->link)
+    if (!is_receiving(d))
         return NIC_RX_OFF;
     if (size > FRAME_MAX || !dp8390_address_passes(d, frame)) {
         nic->counters.rx_filtered++;

@@ -36,7 +36,7 @@ void dp8390_state(struct nic *nic, struct nic_state *s)
     nic_state_bool(s, &d->waiting);
     nic_state_bool(s, &d->link);
     nic_state_bytes(s, d->prom, sizeof d->prom);
-    nic_state_bytes(s, d->ram, sizeof d->ram);
+    nic_state_bytes(s, d->ram, d->ram_size);
     nic_state_check(s, nic->irq_level == ((d->isr & d->imr) != 0));
     if (s->restoring)
         d->now = s->now;

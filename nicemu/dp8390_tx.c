@@ -16,8 +16,8 @@
 static const uint8_t *gather(struct dp8390 *d, size_t size)
 {
     uint16_t start = (uint16_t)(d->tpsr << 8);
-    size_t offset = start & (DP8390_RAM_SIZE - 1);
-    if ((start & DP8390_RAM_BASE) && offset + size <= DP8390_RAM_SIZE)
+    size_t offset = start & (d->ram_size - 1u);
+    if ((start & d->ram_size) && offset + size <= d->ram_size)
         return &d->ram[offset];
     for (size_t i = 0; i < size; i++)
         d->scratch[i] = dp8390_memory_read(d, (uint16_t)(start + i));

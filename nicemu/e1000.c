@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The Intel 82540EM gigabit Ethernet controller: identity, reset, link state,
+ * The Intel 82540EM gigabit Ethernet controller, and the 82545EM, which is the
+ * same to a driver but for its identity: reset, link state,
  * and access to its registers through the memory BAR and the I/O window.
  */
 #include "nicemu/e1000.h"
@@ -21,14 +22,12 @@ static struct e1000 *from_nic(struct nic *nic)
 /* STATUS as CTRL and the PHY make it. */
 uint32_t e1000_status(const struct e1000 *e)
 {
-    uint32_t status = STATUS_FD;
-    if ((REG(e, CTRL) & CTRL_FRCDPX) && !(REG(e, CTRL) & CTRL_FD))
-        status = 0;
-    if (REG(e, CTRL) & CTRL_FRCSPD)
-        status |= (REG(e, CTRL) & CTRL_SPEED) >> 2;
-    else
-        status |= STATUS_SPEED_1000;
-    status |= STATUS_ASDV_1000;
+    uint32_t phy = e1000_phy_status(e), ctrl = REG(e, CTRL);
+    uint32_t status = ctrl & CTRL_FRCDPX ? ctrl & CTRL_FD : phy & STATUS_FD;
+    status |= ctrl & CTRL_FRCSPD ? (ctrl & CTRL_SPEED) >> 2 : phy & STATUS_SPEED;
+    status |= (phy & STATUS_SPEED) << 2; /* ASDV: what the MAC has found out itself */
+    if (e->tx.pause_until > e->now)
+        status |= STATUS_TXOFF;
     if (e1000_phy_link(e) && (REG(e, CTRL) & CTRL_SLU))
         status |= STATUS_LU;
     return status;
@@ -54,6 +53,7 @@ void e1000_device_reset(struct e1000 *e)
     e->throttle_until = 0;
     e1000_tx_reset(e);
     e1000_regs_reset(e);
+    e->rx.xoff_until = 0;
     e1000_rx_forget_prefetched(e);
     e1000_nvm_load(e);
     e1000_irq_update(e);
@@ -128,6 +128,13 @@ static enum nic_rx_result receive(struct nic *nic, const uint8_t *frame, size_t 
     return e1000_rx_frame(e, frame, size, offload);
 }
 
+static void lost(struct nic *nic, uint64_t now)
+{
+    struct e1000 *e = from_nic(nic);
+    e->now = now;
+    e1000_rx_missed(e);
+}
+
 static void timer(struct nic *nic, uint64_t now)
 {
     struct e1000 *e = from_nic(nic);
@@ -145,28 +152,21 @@ static void set_link(struct nic *nic, bool up, uint64_t now)
     e1000_rx_ring_moved(e);
 }
 
-const struct nic_ops e1000_ops = {
-    .identity = {
-        .model = "e1000",
-        .bus = NIC_BUS_PCI,
-        .vendor_id = 0x8086,
-        .device_id = 0x100e,
-        .subsystem_vendor_id = 0x8086,
-        .subsystem_id = 0x001e,
-        .revision = 3,
-        .class_code = 0x020000,
-        .bar = { [BAR_MEMORY] = { NIC_BAR_MEMORY, 0x20000 }, [BAR_IO] = { NIC_BAR_IO, 8 } },
-    },
-    .size = sizeof(struct e1000),
-    .accepts_partial_checksum = true,
-    .init = init,
-    .reset = reset,
-    .read = read,
-    .write = write,
-    .receive = receive,
-    .timer = timer,
-    .set_link = set_link,
-    .state = e1000_state,
-    .restored = e1000_restored,
-    .decoder = &nic_trace_e1000,
-};
+static struct eeprom93c46 *eeprom(struct nic *nic)
+{
+    return &from_nic(nic)->eeprom;
+}
+
+/* The variants differ in what they call themselves. */
+#define IDENTITY(name, device, subsystem, rev)                                                            \
+    .identity = { .model = name, .bus = NIC_BUS_PCI, .vendor_id = 0x8086, .device_id = device,           \
+                  .subsystem_vendor_id = 0x8086, .subsystem_id = subsystem, .revision = rev,             \
+                  .class_code = 0x020000,                                                                 \
+                  .bar = { [BAR_MEMORY] = { NIC_BAR_MEMORY, 0x20000 }, [BAR_IO] = { NIC_BAR_IO, 8 } } }
+#define CALLS                                                                                             \
+    .size = sizeof(struct e1000), .accepts_partial_checksum = true, .init = init, .reset = reset,        \
+    .read = read, .write = write, .receive = receive, .lost = lost, .timer = timer, .set_link = set_link,              \
+    .state = e1000_state, .restored = e1000_restored, .eeprom = eeprom, .decoder = &nic_trace_e1000
+
+const struct nic_ops e1000_ops = { IDENTITY("e1000", 0x100e, 0x001e, 3), CALLS };
+const struct nic_ops e1000_82545em_ops = { IDENTITY("82545em", 0x100f, 0x1001, 1), CALLS };

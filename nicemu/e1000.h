@@ -10,7 +10,7 @@
  *   e1000_rx.c     filter, and frames to descriptors
  *   e1000_phy.c    MDIC and the PHY           e1000_nvm.c  EECD, EERD and the EEPROM's contents
  *   e1000_irq.c    causes, masks, timers      e1000_stats.c  statistics
- *   e1000_state.c  saving and restoring
+ *   e1000_pause.c  flow control               e1000_state.c  saving and restoring
  */
 #ifndef NICEMU_E1000_H
 #define NICEMU_E1000_H
@@ -42,7 +42,7 @@ enum e1000_offset {
 /* Statistics, 13.7; the 64-bit ones have their upper half in the next word. */
 enum e1000_statistic {
     E1000_MPC = 0x4010, E1000_RLEC = 0x4040, E1000_XONRXC = 0x4048, E1000_XOFFRXC = 0x4050,
-    E1000_FCRUC = 0x4058, E1000_PRC64 = 0x405c, E1000_GPRC = 0x4074, E1000_BPRC = 0x4078,
+    E1000_XONTXC = 0x404c, E1000_XOFFTXC = 0x4054, E1000_FCRUC = 0x4058, E1000_PRC64 = 0x405c, E1000_GPRC = 0x4074, E1000_BPRC = 0x4078,
     E1000_MPRC = 0x407c, E1000_GPTC = 0x4080, E1000_GORCL = 0x4088, E1000_GOTCL = 0x4090,
     E1000_RNBC = 0x40a0, E1000_RUC = 0x40a4, E1000_ROC = 0x40ac, E1000_TORL = 0x40c0,
     E1000_TOTL = 0x40c8, E1000_TPR = 0x40d0, E1000_TPT = 0x40d4, E1000_PTC64 = 0x40d8,
@@ -57,13 +57,15 @@ enum e1000_statistic {
 #define CTRL_FRCDPX 0x00001000u
 #define CTRL_RST 0x04000000u
 #define CTRL_RFCE 0x08000000u
+#define CTRL_TFCE 0x10000000u
 #define CTRL_VME 0x40000000u
 #define CTRL_PHY_RST 0x80000000u
 #define CTRL_EXT_EE_RST 0x00002000u
 #define STATUS_FD 0x00000001u
 #define STATUS_LU 0x00000002u
+#define STATUS_TXOFF 0x00000010u
+#define STATUS_SPEED 0x000000c0u
 #define STATUS_SPEED_1000 0x00000080u
-#define STATUS_ASDV_1000 0x00000200u
 #define RCTL_EN 0x00000002u
 #define RCTL_UPE 0x00000008u
 #define RCTL_MPE 0x00000010u
@@ -78,6 +80,7 @@ enum e1000_statistic {
 #define RCTL_SECRC 0x04000000u
 #define TCTL_EN 0x00000002u
 #define TCTL_PSP 0x00000008u
+#define TCTL_SWXOFF 0x00400000u
 #define RXCSUM_IPOFLD 0x00000100u
 #define RXCSUM_TUOFLD 0x00000200u
 #define RAH_AV 0x80000000u
@@ -158,6 +161,7 @@ struct e1000_rx {
     struct e1000_descriptor cache[E1000_PREFETCH];
     uint32_t cache_first, cache_count; /* ring indices held in cache[] */
     bool waiting;                      /* NIC_RX_FULL was answered */
+    uint64_t xoff_until;               /* our XOFF holds the peer back */
     uint8_t scratch[E1000_VLAN_TAG + 16384 + 4];
 };
 
@@ -248,13 +252,22 @@ void e1000_rx_forget_prefetched(struct e1000 *e);
 void e1000_rx_ring_moved(struct e1000 *e);
 enum nic_rx_result e1000_rx_frame(struct e1000 *e, const uint8_t *frame, size_t size,
                                   const struct nic_offload *offload);
+void e1000_rx_missed(struct e1000 *e);
 void e1000_rx_loop_back(struct e1000 *e, const uint8_t *frame, size_t size);
 bool e1000_is_looped_back(const struct e1000 *e);
+
+/* e1000_pause.c */
+void e1000_pause_until(struct e1000 *e, uint64_t until);
+bool e1000_pause_receive(struct e1000 *e, const uint8_t *frame, size_t size); /* true: done with */
+void e1000_pause_ring_full(struct e1000 *e);
+void e1000_pause_ring_moved(struct e1000 *e);
+void e1000_pause_by_software(struct e1000 *e);
 
 /* e1000_phy.c */
 void e1000_phy_reset(struct e1000 *e);
 bool e1000_phy_link(const struct e1000 *e);
 bool e1000_phy_loopback(const struct e1000 *e);
+uint32_t e1000_phy_status(const struct e1000 *e); /* speed and duplex as STATUS has them */
 void e1000_phy_update(struct e1000 *e);
 void e1000_phy_state(struct e1000 *e, struct nic_state *s);
 void e1000_write_mdic(struct e1000 *e, uint32_t index, uint32_t value);
@@ -269,6 +282,7 @@ void e1000_write_eerd(struct e1000 *e, uint32_t index, uint32_t value);
 /* e1000_stats.c: sizes without the FCS, which is added here */
 void e1000_count(struct e1000 *e, enum e1000_statistic statistic, uint32_t amount);
 void e1000_count_seen(struct e1000 *e, size_t size);
+void e1000_count_sent(struct e1000 *e, size_t size, uint32_t frames);
 void e1000_count_received(struct e1000 *e, const uint8_t *frame, size_t size);
 void e1000_count_transmitted(struct e1000 *e, const uint8_t *frame, size_t size, uint32_t frames);
 uint32_t e1000_read_statistic(struct e1000 *e, uint32_t index);

@@ -79,8 +79,10 @@ void e1000_timers_run(struct e1000 *e)
         stop_transmit_timers(e);
     }
     expire(e, E1000_TIMER_THROTTLE); /* e1000_irq_raise() below sees to it */
-    if (expire(e, E1000_TIMER_TRANSMIT))
+    if (expire(e, E1000_TIMER_TRANSMIT)) {
+        e1000_pause_until(e, e->tx.pause_until);
         e1000_tx_run(e);
+    }
     e1000_irq_raise(e, causes);
     arm_next(e);
 }

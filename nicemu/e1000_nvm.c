@@ -22,6 +22,7 @@ void e1000_nvm_init(struct e1000 *e)
 {
     uint16_t *words = e->eeprom.words;
     const uint8_t *mac = e->nic.mac;
+    const struct nic_identity *id = &e->nic.ops->identity;
 
     for (unsigned i = 0; i < EEPROM93C46_WORDS; i++)
         words[i] = 0xffff;
@@ -31,10 +32,10 @@ void e1000_nvm_init(struct e1000 *e)
     words[0x08] = 0xa000; /* printed board number */
     words[0x09] = 0x0001;
     words[0x0a] = 0x640a; /* initialization control 1: load the IDs from here */
-    words[0x0b] = 0x001e; /* subsystem */
-    words[0x0c] = 0x8086;
-    words[0x0d] = 0x100e; /* device */
-    words[0x0e] = 0x8086;
+    words[0x0b] = id->subsystem_id;
+    words[0x0c] = id->subsystem_vendor_id;
+    words[0x0d] = id->device_id;
+    words[0x0e] = id->vendor_id;
     words[0x0f] = 0x3040; /* initialization control 2 */
     words[0x10] = 0x0008;
     words[0x20] = 0x0210; /* software defined pins */

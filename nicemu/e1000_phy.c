@@ -2,7 +2,7 @@
  *
  * The PHY inside the 82540EM (Marvell 88E1011 registers, IEEE 802.3 clause 22)
  * and MDIC, the register through which a driver reaches it. Negotiation takes
- * no time: whenever there is a cable, the link is up at 1000 Mbit/s.
+ * no time; its result is the best that the driver advertises.
  */
 #include "nicemu/e1000.h"
 
@@ -21,6 +21,20 @@ enum {
 #define BMCR_RESTART 0x0200u
 #define BMSR_LINK 0x0004u
 #define BMSR_NEGOTIATED 0x0020u
+#define BMCR_SPEED_100 0x2000u /* not together with the next */
+#define BMCR_SPEED_1000 0x0040u
+#define BMCR_NEGOTIATE 0x1000u
+#define BMCR_FULL 0x0100u
+#define SPEED_MASK 0xc000u /* SPECIFIC_STATUS */
+#define SPEED_1000 0x8000u
+#define SPEED_100 0x4000u
+#define SPEED_10 0x0000u
+#define FULL_DUPLEX 0x2000u
+#define RESOLVED 0x0800u
+#define LINK 0x0400u
+#define PAUSE_BOTH 0x000cu
+#define INTERRUPT_SPEED 0x4000u
+#define INTERRUPT_DUPLEX 0x2000u
 #define INTERRUPT_LINK 0x0400u
 #define INTERRUPT_NEGOTIATED 0x0800u
 
@@ -62,29 +76,73 @@ bool e1000_phy_link(const struct e1000 *e)
 {
     if (e->phy.reg[BMCR] & BMCR_POWER_DOWN)
         return false;
-    return e->phy.cable || e1000_phy_loopback(e);
+    return (e->phy.reg[SPECIFIC_STATUS] & LINK) || e1000_phy_loopback(e);
 }
 
-/* Recomputes the status registers after the cable or BMCR has changed. */
+/* What both ends can do, best first: bits of ANAR or GIGABIT_CONTROL, and what
+ * they make of SPECIFIC_STATUS. The peer is a gigabit switch that can do all. */
+static const struct { uint8_t reg; uint16_t advertised, result; } abilities[] = {
+    { GIGABIT_CONTROL, 0x0200, SPEED_1000 | FULL_DUPLEX }, { GIGABIT_CONTROL, 0x0100, SPEED_1000 },
+    { ANAR, 0x0100, SPEED_100 | FULL_DUPLEX }, { ANAR, 0x0080, SPEED_100 },
+    { ANAR, 0x0040, SPEED_10 | FULL_DUPLEX }, { ANAR, 0x0020, SPEED_10 },
+};
+#define NO_ABILITY 0xffffu
+
+static uint16_t resolve(const uint16_t *reg)
+{
+    if (!(reg[BMCR] & BMCR_NEGOTIATE)) {
+        uint16_t speed = reg[BMCR] & BMCR_SPEED_1000 ? SPEED_1000 : reg[BMCR] & BMCR_SPEED_100 ? SPEED_100 : SPEED_10;
+        return speed | (reg[BMCR] & BMCR_FULL ? FULL_DUPLEX : 0);
+    }
+    for (size_t i = 0; i < sizeof abilities / sizeof *abilities; i++)
+        if (reg[abilities[i].reg] & abilities[i].advertised)
+            return abilities[i].result;
+    return NO_ABILITY;
+}
+
+uint32_t e1000_phy_status(const struct e1000 *e)
+{
+    uint16_t result = e->phy.reg[SPECIFIC_STATUS];
+    if (!(result & LINK)) { /* loopback, or nothing to go by */
+        result = resolve(e->phy.reg);
+        if (result == NO_ABILITY)
+            result = SPEED_1000 | FULL_DUPLEX;
+    }
+    return (result & FULL_DUPLEX ? STATUS_FD : 0) | (uint32_t)(result >> 14) << 6;
+}
+
+/* Recomputes the status registers after the cable or BMCR has changed, and after
+ * a new negotiation: what is advertised counts only then. */
 void e1000_phy_update(struct e1000 *e)
 {
-    uint16_t *reg = e->phy.reg;
-    bool up = e->phy.cable && !(reg[BMCR] & BMCR_POWER_DOWN);
-    bool was_up = reg[SPECIFIC_STATUS] & 0x0400;
+    uint16_t *reg = e->phy.reg, result = resolve(reg);
+    bool up = e->phy.cable && !(reg[BMCR] & BMCR_POWER_DOWN) && result != NO_ABILITY;
+    bool negotiates = reg[BMCR] & BMCR_NEGOTIATE;
+    bool was_up = reg[SPECIFIC_STATUS] & LINK;
+    uint16_t before = reg[SPECIFIC_STATUS];
 
-    reg[BMSR] |= BMSR_NEGOTIATED;
+    reg[ANLPAR] = reg[GIGABIT_STATUS] = reg[SPECIFIC_STATUS] = 0;
+    reg[ANER] = 0x0004;
+    reg[BMSR] &= (uint16_t)~BMSR_NEGOTIATED;
     if (up) {
-        reg[ANLPAR] = 0x45e1;
-        reg[ANER] = 0x0007;
-        reg[GIGABIT_STATUS] = 0x7c00;
-        reg[SPECIFIC_STATUS] = 0xac00;
+        reg[SPECIFIC_STATUS] = result | RESOLVED | LINK;
+        if (negotiates) {
+            reg[BMSR] |= BMSR_NEGOTIATED;
+            reg[ANLPAR] = 0x45e1; /* acknowledged, PAUSE, 10 and 100 in both duplexes */
+            reg[ANER] = 0x0007;
+            reg[GIGABIT_STATUS] = 0x7c00;
+            if (reg[ANAR] & 0x0400)
+                reg[SPECIFIC_STATUS] |= PAUSE_BOTH;
+        }
     } else {
-        reg[BMSR] &= (uint16_t)~(BMSR_LINK | BMSR_NEGOTIATED); /* the link bit is latched low */
-        reg[ANLPAR] = reg[GIGABIT_STATUS] = reg[SPECIFIC_STATUS] = 0;
-        reg[ANER] = 0x0004;
+        reg[BMSR] &= (uint16_t)~BMSR_LINK; /* latched low until it is read */
     }
     if (up != was_up)
-        reg[INTERRUPT_STATUS] |= INTERRUPT_LINK | (up ? INTERRUPT_NEGOTIATED : 0);
+        reg[INTERRUPT_STATUS] |= INTERRUPT_LINK | (up && negotiates ? INTERRUPT_NEGOTIATED : 0);
+    if ((before ^ reg[SPECIFIC_STATUS]) & SPEED_MASK)
+        reg[INTERRUPT_STATUS] |= INTERRUPT_SPEED;
+    if ((before ^ reg[SPECIFIC_STATUS]) & FULL_DUPLEX)
+        reg[INTERRUPT_STATUS] |= INTERRUPT_DUPLEX;
 }
 
 void e1000_phy_reset(struct e1000 *e)
@@ -100,7 +158,7 @@ void e1000_phy_reset(struct e1000 *e)
 static uint16_t phy_read(struct e1000 *e, unsigned number)
 {
     uint16_t value = e->phy.reg[number];
-    if (number == BMSR && (e->phy.reg[SPECIFIC_STATUS] & 0x0400))
+    if (number == BMSR && (e->phy.reg[SPECIFIC_STATUS] & LINK))
         e->phy.reg[BMSR] |= BMSR_LINK;
     if (number == INTERRUPT_STATUS)
         e->phy.reg[number] = 0;

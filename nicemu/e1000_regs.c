@@ -42,7 +42,9 @@ static void write_rctl(struct e1000 *e, uint32_t index, uint32_t value)
 
 static void write_tctl(struct e1000 *e, uint32_t index, uint32_t value)
 {
-    e->reg[index] = value & 0x037ffffa;
+    e->reg[index] = value & 0x033ffffa;
+    if (value & TCTL_SWXOFF)
+        e1000_pause_by_software(e);
     e1000_tx_run(e);
 }
 
@@ -53,9 +55,14 @@ static void write_rx_ring(struct e1000 *e, uint32_t index, uint32_t value)
     e1000_rx_forget_prefetched(e);
 }
 
+/* Phar Lap ETS's driver moves the tail up to the head, which would leave the
+ * ring empty: it means all descriptors but one. */
 static void write_rdt(struct e1000 *e, uint32_t index, uint32_t value)
 {
-    e->reg[index] = value & 0xffff;
+    uint32_t tail = value & 0xffff, head = REG(e, RDH), count = REG(e, RDLEN) / 16;
+    if (tail == head && e->reg[index] != head && (REG(e, RCTL) & RCTL_EN) && count)
+        tail = (head ? head : count) - 1;
+    e->reg[index] = tail;
     e1000_rx_ring_moved(e);
 }
 
@@ -86,7 +93,6 @@ static void write_wus(struct e1000 *e, uint32_t index, uint32_t value)
 static const struct e1000_register e1000_registers[] = {
     /* offset, count, stride, name, reset, stored, read, write */
     { E1000_CTRL, 1, 4, "CTRL", 0x00140241, 0x58fc1be9, NULL, write_ctrl },
-    { 0x0004, 1, 4, "CTRL_DUP", 0, 0, NULL, NULL },
     { E1000_STATUS, 1, 4, "STATUS", 0, 0, NULL, NULL },
     { E1000_EECD, 1, 4, "EECD", 0x00000110, 0x0000007f, e1000_read_eecd, e1000_write_eecd },
     { E1000_EERD, 1, 4, "EERD", 0, 0x0000ff01, NULL, e1000_write_eerd },
@@ -106,7 +112,7 @@ static const struct e1000_register e1000_registers[] = {
     { E1000_FCTTV, 1, 4, "FCTTV", 0, 0xffff, NULL, NULL },
     { E1000_TXCW, 1, 4, "TXCW", 0, 0xc000ffff, NULL, NULL },
     { E1000_RXCW, 1, 4, "RXCW", 0, 0, NULL, NULL },
-    { E1000_TCTL, 1, 4, "TCTL", 0, 0x037ffffa, NULL, write_tctl },
+    { E1000_TCTL, 1, 4, "TCTL", 0, 0x033ffffa, NULL, write_tctl },
     { E1000_TIPG, 1, 4, "TIPG", 0x00602008, 0x3fffffff, NULL, NULL },
     { E1000_AIT, 1, 4, "AIT", 0, 0xffff, NULL, NULL },
     { E1000_LEDCTL, 1, 4, "LEDCTL", 0x07061302, 0xcfcfcfcf, NULL, NULL },
@@ -159,6 +165,7 @@ _Static_assert(ROWS < ROW_UNKNOWN, "row numbers fit a byte");
 
 /* Addresses of the 82542 that the later chips still answer at (table 13-2). */
 static const struct { uint16_t alias, count; uint32_t offset; } aliases[] = {
+    { 0x0004, 1, E1000_CTRL }, /* a second address: Linux resets later chips through it */
     { 0x0040, 32, E1000_RAL }, { 0x0108, 1, E1000_RDTR }, { 0x0110, 1, E1000_RDBAL },
     { 0x0114, 1, E1000_RDBAH }, { 0x0118, 1, E1000_RDLEN }, { 0x0120, 1, E1000_RDH },
     { 0x0128, 1, E1000_RDT }, { 0x0160, 1, E1000_FCRTL }, { 0x0168, 1, E1000_FCRTH },

@@ -82,24 +82,6 @@ static bool address_passes(const struct e1000 *e, const uint8_t *mac, bool *inex
     return e->reg[E1000_MTA / 4 + (bit >> 5)] >> (bit & 31) & 1;
 }
 
-/* A PAUSE frame (802.3 annex 31B) stops the transmitter for a while; true where
- * the frame is done with. */
-static bool take_pause(struct e1000 *e, const uint8_t *frame, size_t size)
-{
-    if (size < 18 || get16(frame + 12) != REG(e, FCT) || !mac_equals_pair(frame, REG(e, FCAL), REG(e, FCAH)))
-        return false;
-    if (get16(frame + 14) != 1) {
-        e1000_count(e, E1000_FCRUC, 1);
-    } else if (REG(e, CTRL) & CTRL_RFCE) {
-        uint32_t quanta = get16(frame + 16); /* of 512 bit times: 512 ns at 1000 Mbit/s */
-        e1000_count(e, quanta ? E1000_XOFFRXC : E1000_XONRXC, 1);
-        e->tx.pause_until = e->now + quanta * 512u;
-        if (!quanta)
-            e1000_tx_run(e);
-    }
-    return !(REG(e, RCTL) & RCTL_PMCF);
-}
-
 /* --- ring ---------------------------------------------------------------- */
 
 static uint32_t ring_size(const struct e1000 *e)
@@ -172,6 +154,7 @@ void e1000_rx_ring_moved(struct e1000 *e)
     if (on && REG(e, RDH) == REG(e, RDT))
         return;
     e->rx.waiting = false;
+    e1000_pause_ring_moved(e);
     e->nic.host.receive_ready(e->nic.host.opaque);
 }
 
@@ -337,15 +320,23 @@ static enum nic_rx_result refuse(struct e1000 *e)
 {
     e->rx.waiting = true;
     e1000_count(e, E1000_RNBC, 1);
+    e1000_pause_ring_full(e);
     return NIC_RX_FULL;
+}
+
+void e1000_rx_missed(struct e1000 *e)
+{
+    e->nic.counters.rx_dropped_full++;
+    if (!(REG(e, RCTL) & RCTL_EN))
+        return;
+    e1000_count(e, E1000_MPC, 1);
+    e1000_irq_raise(e, ICR_RXO);
 }
 
 static enum nic_rx_result miss(struct e1000 *e, size_t size)
 {
     e1000_count_seen(e, size);
-    e->nic.counters.rx_dropped_full++;
-    e1000_count(e, E1000_MPC, 1);
-    e1000_irq_raise(e, ICR_RXO);
+    e1000_rx_missed(e);
     return NIC_RX_TAKEN;
 }
 
@@ -393,7 +384,7 @@ enum nic_rx_result e1000_rx_frame(struct e1000 *e, const uint8_t *frame, size_t 
         e1000_count(e, E1000_ROC, 1);
         return filter_out(e, size);
     }
-    if (get16(frame + 12) == REG(e, FCT) && take_pause(e, frame, size))
+    if (get16(frame + 12) == REG(e, FCT) && e1000_pause_receive(e, frame, size))
         return NIC_RX_TAKEN;
     if (!address_passes(e, frame, &inexact) || !vlan_passes(e, frame, size))
         return filter_out(e, size);

@@ -82,6 +82,7 @@ static void receiver(struct nic_state *s, struct e1000 *e)
     nic_state_u32(s, &rx->cache_count, UINT32_MAX);
     nic_state_check(s, rx->cache_count <= E1000_PREFETCH);
     nic_state_bool(s, &rx->waiting);
+    nic_state_moment(s, &rx->xoff_until);
     if (!rx->cache_count || s->bad)
         return;
     nic_state_u32(s, &rx->cache_first, 0xffff);
@@ -117,6 +118,7 @@ void e1000_state(struct nic *nic, struct nic_state *s)
     for (size_t i = 0; i < sizeof e->packet_buffer / sizeof *e->packet_buffer; i++)
         nic_state_u32(s, &e->packet_buffer[i], UINT32_MAX);
     if (s->restoring) {
+        e->now = s->now;
         REG(e, ICS) = REG(e, ICR);
         REG(e, STATUS) = e1000_status(e);
     }

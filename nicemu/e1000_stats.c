@@ -39,6 +39,13 @@ void e1000_count_seen(struct e1000 *e, size_t size)
     count_octets(e, E1000_TORL, (size < NIC_MIN_FRAME ? NIC_MIN_FRAME : size) + 4);
 }
 
+/* The same in the other direction: PAUSE frames are no "good packets". */
+void e1000_count_sent(struct e1000 *e, size_t size, uint32_t frames)
+{
+    e1000_count(e, E1000_TPT, frames);
+    count_octets(e, E1000_TOTL, (uint64_t)((size < NIC_MIN_FRAME ? NIC_MIN_FRAME : size) + 4) * frames);
+}
+
 void e1000_count_received(struct e1000 *e, const uint8_t *frame, size_t size)
 {
     size_t wire = (size < NIC_MIN_FRAME ? NIC_MIN_FRAME : size) + 4;
@@ -57,9 +64,8 @@ void e1000_count_received(struct e1000 *e, const uint8_t *frame, size_t size)
 void e1000_count_transmitted(struct e1000 *e, const uint8_t *frame, size_t size, uint32_t frames)
 {
     size_t wire = (size < NIC_MIN_FRAME ? NIC_MIN_FRAME : size) + 4;
-    e1000_count(e, E1000_TPT, frames);
+    e1000_count_sent(e, size, frames);
     e1000_count(e, E1000_GPTC, frames);
-    count_octets(e, E1000_TOTL, (uint64_t)wire * frames);
     count_octets(e, E1000_GOTCL, (uint64_t)wire * frames);
     count_size(e, E1000_PTC64, wire, frames);
     if (mac_is_broadcast(frame))

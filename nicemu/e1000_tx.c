@@ -134,6 +134,7 @@ static void close_packet(struct e1000 *e)
         tx->bad = tx->size < tx->limit || !e1000_segment_begin(e);
     if (tx->bad) {
         e->nic.counters.tx_errors++;
+        e1000_count(e, E1000_TSCTFC, tx->segment);
         return;
     }
     e1000_segment_send(e, true);
@@ -219,11 +220,7 @@ static bool may_run(struct e1000 *e, uint32_t count)
                         REG(e, TDT));
         return false;
     }
-    if (e->tx.pause_until > e->now) {
-        e1000_timer_start(e, E1000_TIMER_TRANSMIT, e->tx.pause_until);
-        return false;
-    }
-    return true;
+    return e->tx.pause_until <= e->now; /* at its end the timer goes on with it */
 }
 
 static uint32_t end_of_run(struct e1000 *e, uint32_t before, uint32_t count, const struct run *run)

@@ -1,17 +1,36 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The Novell NE2000 in a 16-bit ISA slot: a DP8390 (dp8390.c) behind 32 ports.
+ * Novell's ISA boards, a DP8390 (dp8390.c) behind 32 ports each: the NE2000 in
+ * a 16-bit slot, the same in an 8-bit slot, and the NE1000 with half the memory.
  */
 #include "nicemu/dp8390.h"
 #include "nicemu/trace.h"
 
-#define SIGNATURE 0x57 /* 'W', twice: a 16-bit card */
+#define WORD_SIGNATURE 0x57 /* 'W': a word slot; also the NE1000's */
+#define BYTE_SIGNATURE 0x42 /* 'B': the other half of the PROM, which a byte slot selects */
+#define NE1000_RAM 0x2000u
 
-static void init(struct nic *nic)
+static void init_ne2000(struct nic *nic)
 {
     struct dp8390 *d = (struct dp8390 *)nic;
-    dp8390_init(d);
-    dp8390_fill_prom(d, nic->mac, SIGNATURE);
+    dp8390_init(d, DP8390_RAM_MAX);
+    dp8390_fill_prom(d, nic->mac, WORD_SIGNATURE, true);
+}
+
+static void init_ne2000_8bit(struct nic *nic)
+{
+    struct dp8390 *d = (struct dp8390 *)nic;
+    dp8390_init(d, DP8390_RAM_MAX);
+    dp8390_fill_prom(d, nic->mac, BYTE_SIGNATURE, true);
+    d->eight_bit = true;
+}
+
+static void init_ne1000(struct nic *nic)
+{
+    struct dp8390 *d = (struct dp8390 *)nic;
+    dp8390_init(d, NE1000_RAM);
+    dp8390_fill_prom(d, nic->mac, WORD_SIGNATURE, false);
+    d->eight_bit = true;
 }
 
 static void reset(struct nic *nic, uint64_t now)
@@ -37,22 +56,14 @@ static void write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size,
     dp8390_port_write(d, offset, size, value);
 }
 
-const struct nic_ops ne2000_ops = {
-    .identity = {
-        .model = "ne2000",
-        .bus = NIC_BUS_ISA,
-        .bar = { [0] = { NIC_BAR_IO, 0x20 } },
-        .isa_port = 0x300,
-        .isa_irq = 9,
-    },
-    .size = sizeof(struct dp8390),
-    .init = init,
-    .reset = reset,
-    .read = read,
-    .write = write,
-    .receive = dp8390_receive,
-    .timer = dp8390_timer,
-    .set_link = dp8390_set_link,
-    .state = dp8390_state,
-    .decoder = &nic_trace_dp8390,
-};
+#define IDENTITY(name, irq)                                                                               \
+    .identity = { .model = name, .bus = NIC_BUS_ISA, .bar = { [0] = { NIC_BAR_IO, 0x20 } },              \
+                  .isa_port = 0x300, .isa_irq = irq }
+#define CALLS                                                                                             \
+    .size = sizeof(struct dp8390), .reset = reset, .read = read, .write = write,                          \
+    .receive = dp8390_receive, .lost = dp8390_lost, .timer = dp8390_timer, .set_link = dp8390_set_link,   \
+    .state = dp8390_state, .decoder = &nic_trace_dp8390
+
+const struct nic_ops ne2000_ops = { IDENTITY("ne2000", 9), .init = init_ne2000, CALLS };
+const struct nic_ops ne2000_8bit_ops = { IDENTITY("ne2000-8bit", 3), .init = init_ne2000_8bit, CALLS };
+const struct nic_ops ne1000_ops = { IDENTITY("ne1000", 3), .init = init_ne1000, CALLS };

@@ -3,13 +3,15 @@
  * The list of NIC models, and the calls of nic.h handed on to the one chosen.
  * Arguments from the machine are checked here, once for all models.
  */
+#include "nicemu/eeprom93c46.h"
 #include "nicemu/nic_model.h"
 #include "nicemu/trace.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static const struct nic_ops *const models[] = { &e1000_ops, &rtl8029_ops, &ne2000_ops };
+static const struct nic_ops *const models[] = { &e1000_ops, &e1000_82545em_ops, &rtl8029_ops,
+                                               &ne2000_ops, &ne2000_8bit_ops, &ne1000_ops };
 
 struct nic *nic_new(const char *name, const uint8_t mac[6], const struct nic_host *host)
 {
@@ -93,6 +95,13 @@ enum nic_rx_result nic_receive(struct nic *nic, const void *frame, size_t size,
     return result;
 }
 
+void nic_receive_lost(struct nic *nic, uint64_t now)
+{
+    if (nic->trace)
+        nic_trace_at(nic, now);
+    nic->ops->lost(nic, now);
+}
+
 bool nic_accepts_partial_checksum(const struct nic *nic)
 {
     return nic->ops->accepts_partial_checksum;
@@ -115,4 +124,26 @@ void nic_set_link(struct nic *nic, bool up, uint64_t now)
 void nic_get_counters(const struct nic *nic, struct nic_counters *out)
 {
     *out = nic->counters;
+}
+
+size_t nic_get_eeprom(struct nic *nic, uint8_t image[NIC_EEPROM_SIZE])
+{
+    if (!nic->ops->eeprom)
+        return 0;
+    const struct eeprom93c46 *eeprom = nic->ops->eeprom(nic);
+    for (unsigned i = 0; i < EEPROM93C46_WORDS; i++) {
+        image[2 * i] = (uint8_t)eeprom->words[i];
+        image[2 * i + 1] = (uint8_t)(eeprom->words[i] >> 8);
+    }
+    return NIC_EEPROM_SIZE;
+}
+
+bool nic_set_eeprom(struct nic *nic, const uint8_t *image, size_t size)
+{
+    if (!nic->ops->eeprom || size != NIC_EEPROM_SIZE)
+        return false;
+    struct eeprom93c46 *eeprom = nic->ops->eeprom(nic);
+    for (unsigned i = 0; i < EEPROM93C46_WORDS; i++)
+        eeprom->words[i] = (uint16_t)(image[2 * i] | image[2 * i + 1] << 8);
+    return true;
 }

@@ -27,8 +27,8 @@ struct nic_identity {
     uint8_t isa_irq;        /* ISA: default interrupt line */
 };
 
-/* Creates the model `name` ("e1000", "rtl8029", "ne2000") with station address
- * `mac`. `host` is copied. NULL when the name is unknown or memory is short. */
+/* Creates the model `name` ("e1000", "82545em", "rtl8029", "rtl8019", "ne2000",
+ * "ne2000-8bit", "ne1000") with station address `mac`. `host` is copied. NULL when the name is unknown or memory is short. */
 struct nic *nic_new(const char *name, const uint8_t mac[6], const struct nic_host *host);
 void nic_free(struct nic *nic); /* accepts NULL */
 
@@ -54,6 +54,10 @@ enum nic_rx_result {
 enum nic_rx_result nic_receive(struct nic *nic, const void *frame, size_t size,
                                const struct nic_offload *offload, uint64_t now);
 
+/* A frame was lost before nic_receive() could offer it again, because the
+ * machine's own queue was full: the chip tells its driver (missed packets, OVW). */
+void nic_receive_lost(struct nic *nic, uint64_t now);
+
 /* Whether partially checksummed frames may be handed to nic_receive(): true
  * for models whose driver can be told "checksum good" (e1000 RXCSUM). */
 bool nic_accepts_partial_checksum(const struct nic *nic);
@@ -71,6 +75,13 @@ size_t nic_save(const struct nic *nic, uint64_t now, void *image, size_t size);
  * or ENOMEM. Tells the host the interrupt line's level and the timer anew, and
  * receive_ready(). The station address comes with the state. */
 int nic_restore(struct nic *nic, uint64_t now, const void *image, size_t size);
+
+/* The contents of the serial EEPROM, 128 bytes, which outlive the machine: to be
+ * taken before nic_free(), and given back after nic_new(); the nic_reset() that
+ * follows loads them, station address included. Models without one: 0, false. */
+#define NIC_EEPROM_SIZE 128u
+size_t nic_get_eeprom(struct nic *nic, uint8_t image[NIC_EEPROM_SIZE]);
+bool nic_set_eeprom(struct nic *nic, const uint8_t *image, size_t size);
 
 /* The teacher: from now on `line` is given, a line at a time (no newline), each
  * register access decoded to names and fields with its time, the interrupts and

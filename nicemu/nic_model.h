@@ -13,6 +13,7 @@
 
 struct nic_trace;
 struct nic_decoder;
+struct eeprom93c46;
 
 struct nic_ops {
     struct nic_identity identity;
@@ -24,10 +25,12 @@ struct nic_ops {
     void (*write)(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t value, uint64_t now);
     enum nic_rx_result (*receive)(struct nic *nic, const uint8_t *frame, size_t size,
                                   const struct nic_offload *offload, uint64_t now);
+    void (*lost)(struct nic *nic, uint64_t now);
     void (*timer)(struct nic *nic, uint64_t now);
     void (*set_link)(struct nic *nic, bool up, uint64_t now);
     void (*state)(struct nic *nic, struct nic_state *s);  /* walks what struct nic does not hold: nic_state.h */
     void (*restored)(struct nic *nic, uint64_t now);      /* tells the host's timer; may be NULL */
+    struct eeprom93c46 *(*eeprom)(struct nic *nic);       /* NULL: the board has none */
     const struct nic_decoder *decoder;  /* of the teacher: trace.h */
 };
 
@@ -41,7 +44,10 @@ struct nic {
 };
 
 extern const struct nic_ops e1000_ops;
+extern const struct nic_ops e1000_82545em_ops;
+extern const struct nic_ops ne1000_ops;
 extern const struct nic_ops ne2000_ops;
+extern const struct nic_ops ne2000_8bit_ops;
 extern const struct nic_ops rtl8029_ops;
 
 void nic_trace_off(struct nic *nic); /* trace.c; also where there is none */

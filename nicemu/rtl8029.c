@@ -62,7 +62,7 @@ static void load_eeprom(struct rtl8029 *r)
     }
     r->config2 = words[0] & CONFIG2_STORED;
     r->config3 = words[0] >> 8 & CONFIG3_STORED;
-    dp8390_fill_prom(&r->core, mac, SIGNATURE);
+    dp8390_fill_prom(&r->core, mac, SIGNATURE, true);
 }
 
 static bool extra_read(struct dp8390 *d, unsigned page, unsigned number, uint8_t *value)
@@ -127,7 +127,7 @@ static void extra_write(struct dp8390 *d, unsigned page, unsigned number, uint8_
 static void init(struct nic *nic)
 {
     struct rtl8029 *r = (struct rtl8029 *)nic;
-    dp8390_init(&r->core);
+    dp8390_init(&r->core, DP8390_RAM_MAX);
     r->core.extra_read = extra_read;
     r->core.extra_write = extra_write;
     fill_eeprom(r);
@@ -169,6 +169,11 @@ static void state(struct nic *nic, struct nic_state *s)
     nic_state_u8(s, &r->config3, CONFIG3_STORED);
 }
 
+static struct eeprom93c46 *eeprom(struct nic *nic)
+{
+    return &((struct rtl8029 *)nic)->eeprom;
+}
+
 const struct nic_ops rtl8029_ops = {
     .identity = {
         .model = "rtl8029",
@@ -186,8 +191,10 @@ const struct nic_ops rtl8029_ops = {
     .read = read,
     .write = write,
     .receive = dp8390_receive,
+    .lost = dp8390_lost,
     .timer = dp8390_timer,
     .set_link = dp8390_set_link,
     .state = state,
+    .eeprom = eeprom,
     .decoder = &nic_trace_dp8390,
 };

@@ -151,6 +151,10 @@ static void receive(struct fake_nic_host *host)
 /* A driver's own set-up, so that the random part starts from working rings. */
 static void start_e1000(struct fake_nic_host *host)
 {
+    nic_set_link(host->nic, below(8), host->now);
+    fake_write(host, 0x0000, 0x80000041); /* the PHY's registers have been poked, too */
+    fake_write(host, 0x5400, 0x12005452);
+    fake_write(host, 0x5404, 0x80005634);
     fake_write(host, 0x3800, 0x1000);
     fake_write(host, 0x3808, 0x80u << below(8));
     fake_write(host, 0x3810, 0);
@@ -192,7 +196,7 @@ static void poke_e1000(struct fake_nic_host *host)
         fake_write(host, 0x3818, below(64));
     if (below(8) == 0) /* a well-behaved driver gives its buffers back */
         fake_write(host, 0x2818, (fake_read(host, 0x2810) + 7) % 8);
-    if (below(30) == 0)
+    if (below(10) == 0)
         start_e1000(host);
     uint32_t ims = fake_read(host, 0x00d0), ics = fake_read(host, 0x00c8);
     check(!host->irq || (ims & ics), "line high without cause");
@@ -246,6 +250,8 @@ static void step(struct fake_nic_host *host, void (*poke)(struct fake_nic_host *
     case 4:
         if (below(50) == 0)
             nic_set_link(host->nic, below(4), host->now);
+        else if (below(50) == 0)
+            nic_receive_lost(host->nic, host->now);
         break;
     case 5:
         if (below(500) == 0)
@@ -304,5 +310,7 @@ int main(int argc, char **argv)
     run("e1000", operations, seed);
     run("rtl8029", operations, seed);
     run("ne2000", operations, seed);
+    run("ne2000-8bit", operations / 4, seed);
+    run("ne1000", operations / 4, seed);
     return 0;
 }

@@ -517,6 +517,93 @@ static void overrun_recovery(void)
     CU_ASSERT_EQUAL(drain(10), 1);
 }
 
+/* The machine lost a frame: OVW, RST and the tally, until pages are given back. */
+static void lost_frames(void)
+{
+    restart("ne2000");
+    open_card(0x04);
+    give(60);
+    nic_receive_lost(host.nic, host.now);
+    CU_ASSERT_EQUAL(in(7) & (ISR_OVW | ISR_RST | ISR_PRX), ISR_OVW | ISR_RST | ISR_PRX);
+    CU_ASSERT_EQUAL(in(0xc) & RSR_MPA, RSR_MPA);
+    CU_ASSERT_EQUAL(in(0xf), 1);
+    out(7, 0xff); /* RST is not acknowledged by writing */
+    CU_ASSERT_TRUE(in(7) & ISR_RST);
+    CU_ASSERT_EQUAL(drain(10), 1);
+    CU_ASSERT_FALSE(in(7) & ISR_RST);
+    out(CR, 0x21);
+    nic_receive_lost(host.nic, host.now); /* stopped: nobody misses it */
+    CU_ASSERT_EQUAL(in(0xf), 0);
+}
+
+/* --- 8-bit boards -------------------------------------------------------- */
+
+static void read_prom(uint8_t prom[32])
+{
+    out(0xe, 0x48);
+    dma(0x08, 0, 32);
+    for (int i = 0; i < 32; i++)
+        prom[i] = in(DATA);
+}
+
+/* As Linux's ne sees it: no byte twice, so 8 bits, and pages 20 to 3f. */
+static void ne1000(void)
+{
+    uint8_t prom[32], frame[64];
+    restart("ne1000");
+    common_probe();
+    read_prom(prom);
+    CU_ASSERT_NOT_EQUAL(prom[0], prom[1]);
+    CU_ASSERT_EQUAL(memcmp(prom, fake_mac, 6), 0);
+    CU_ASSERT_TRUE(prom[14] == 0x57 && prom[15] == 0x57);
+    open_card(0x04);
+    out(CR, 0x21);
+    out(0xe, 0x48);
+    out(1, 0x26);
+    out(2, 0x40);
+    out(3, 0x3f);
+    page1(7, 0x26);
+    out(CR, 0x22);
+    unsigned count = 0;
+    while (give(1000) == NIC_RX_TAKEN)
+        count++;
+    CU_ASSERT_EQUAL(count, 6); /* of four pages each in twenty-six */
+    dma(0x08, 0x2600, 64);
+    for (int i = 0; i < 64; i++)
+        frame[i] = in(DATA);
+    CU_ASSERT_EQUAL(memcmp(frame + 4, make_frame(1000), 60), 0);
+    dma(0x10, 0x2000, 64);
+    for (int i = 0; i < 64; i += 2) /* the bus makes two bytes of it */
+        nic_write(host.nic, 0, DATA, 2, make_frame(64)[i] | (uint32_t)make_frame(64)[i + 1] << 8, host.now);
+    CU_ASSERT_TRUE(in(7) & ISR_RDC);
+    out(4, 0x20);
+    out(5, 64);
+    out(6, 0);
+    out(CR, 0x26);
+    CU_ASSERT_EQUAL_FATAL(host.frame_count, 1);
+    CU_ASSERT_EQUAL(memcmp(host.frames[0].bytes, make_frame(64), 64), 0);
+    dma(0x08, 0x6000, 1); /* the upper bits are not decoded */
+    CU_ASSERT_EQUAL(in(DATA), make_frame(64)[0]);
+    restart("ne2000");
+}
+
+static void ne2000_in_a_byte_slot(void)
+{
+    uint8_t prom[32];
+    restart("ne2000-8bit");
+    common_probe();
+    read_prom(prom);
+    CU_ASSERT_EQUAL(prom[0], prom[1]);
+    CU_ASSERT_EQUAL(prom[28], 0x42);
+    CU_ASSERT_EQUAL(prom[30], 0x42);
+    dma(0x10, 0x4000, 4);
+    nic_write(host.nic, 0, DATA, 4, 0x44332211, host.now);
+    dma(0x08, 0x4000, 4);
+    CU_ASSERT_EQUAL(nic_read(host.nic, 0, DATA, 2, host.now), 0x2211);
+    CU_ASSERT_EQUAL(in(DATA), 0x33);
+    restart("ne2000");
+}
+
 /* --- hostile drivers ----------------------------------------------------- */
 
 /* A: page registers of every kind; the sanitizers watch memory. */
@@ -558,8 +645,9 @@ static void frame_larger_than_ring(void)
 /* F: every port at every width. */
 static void every_port(void)
 {
-    for (int which = 0; which < 2; which++) {
-        restart(which ? "rtl8029" : "ne2000");
+    static const char *const boards[] = { "ne2000", "ne2000-8bit", "ne1000", "rtl8029" };
+    for (size_t which = 0; which < sizeof boards / sizeof *boards; which++) {
+        restart(boards[which]);
         uint32_t limit = nic_identity(host.nic)->bar[0].size;
         for (uint32_t port = 0; port < limit + 4; port++)
             for (unsigned size = 1; size <= 4; size *= 2)
@@ -593,6 +681,9 @@ int main(void)
         { "loopback to the FIFO", loopback },
         { "send packet", send_packet_command },
         { "recovery from an overflow", overrun_recovery },
+        { "frames lost outside", lost_frames },
+        { "NE1000", ne1000 },
+        { "NE2000 in an 8-bit slot", ne2000_in_a_byte_slot },
         { "A: page registers", page_registers },
         { "E: a frame larger than the ring", frame_larger_than_ring },
         { "F: every port at every width", every_port },

@@ -46,9 +46,8 @@ static void pattern(uint32_t offset, uint32_t mask, uint32_t write)
 }
 
 /* The very list that ethtool's offline test goes through. */
-static void ethtool_registers(void)
+static void ethtool_list(void)
 {
-    e1000_fixture_restart();
     uint32_t status = rd(E1000_STATUS);
     wr(E1000_STATUS, ~status);
     CU_ASSERT_EQUAL(rd(E1000_STATUS), status);
@@ -82,6 +81,32 @@ static void ethtool_registers(void)
         pattern(E1000_RAH + 8 * i, 0x8003ffff, 0xffffffff);
     for (uint32_t i = 0; i < 128; i++)
         pattern(E1000_MTA + 4 * i, 0xffffffff, 0xffffffff);
+}
+
+static void restart_as(const char *model)
+{
+    fake_nic_host_stop(&host);
+    fake_nic_host_start(&host, model);
+}
+
+static void ethtool_registers(void)
+{
+    static const char *const variants[] = { "82545em", "e1000" };
+    for (unsigned i = 0; i < 2; i++) {
+        restart_as(variants[i]);
+        ethtool_list();
+    }
+}
+
+static void variant(void)
+{
+    restart_as("82545em");
+    CU_ASSERT_EQUAL(nic_identity(host.nic)->device_id, 0x100f);
+    CU_ASSERT_EQUAL(nic_identity(host.nic)->subsystem_id, 0x1001);
+    wr(E1000_EERD, 0x0d01);
+    CU_ASSERT_EQUAL(rd(E1000_EERD) >> 16, 0x100f);
+    CU_ASSERT_EQUAL(rd(E1000_RAL), 0x12005452);
+    restart_as("e1000");
 }
 
 static void odd_accesses(void)
@@ -195,6 +220,35 @@ static void eeprom(void)
     CU_ASSERT_EQUAL(rd(E1000_EERD) >> 16, 0xffff);
 }
 
+/* Written by the driver, and kept for another machine's life. */
+static void eeprom_outlives(void)
+{
+    uint8_t image[NIC_EEPROM_SIZE];
+    e1000_fixture_restart();
+    CU_ASSERT_EQUAL(nic_get_eeprom(host.nic, image), NIC_EEPROM_SIZE);
+    CU_ASSERT_EQUAL(memcmp(image, fake_mac, 6), 0);
+    image[5] = 0x99;
+    image[0x7e] ^= 0xff; /* the checksum is the driver's matter */
+    CU_ASSERT_FALSE(nic_set_eeprom(host.nic, image, 127));
+    CU_ASSERT_TRUE(nic_set_eeprom(host.nic, image, sizeof image));
+    nic_reset(host.nic, host.now);
+    CU_ASSERT_EQUAL(rd(E1000_RAH), 0x80009934);
+    CU_ASSERT_EQUAL(bit_bang(2), 0x9934);
+    restart_as("ne2000");
+    CU_ASSERT_EQUAL(nic_get_eeprom(host.nic, image), 0);
+    CU_ASSERT_FALSE(nic_set_eeprom(host.nic, image, sizeof image));
+    restart_as("rtl8029");
+    CU_ASSERT_TRUE(nic_get_eeprom(host.nic, image));
+    image[2] = 0x02;
+    CU_ASSERT_TRUE(nic_set_eeprom(host.nic, image, sizeof image));
+    nic_reset(host.nic, host.now);
+    static const uint8_t read[][2] = { { 0, 0x21 }, { 0xe, 0x48 }, { 0xa, 1 }, { 0xb, 0 }, { 8, 0 }, { 9, 0 }, { 0, 0xa } };
+    for (size_t i = 0; i < sizeof read / sizeof *read; i++)
+        fake_out(&host, read[i][0], read[i][1]);
+    CU_ASSERT_EQUAL(fake_in(&host, 0x10), 0x02);
+    restart_as("e1000");
+}
+
 /* --- PHY ----------------------------------------------------------------- */
 
 static uint16_t phy(unsigned number)
@@ -279,6 +333,8 @@ int main(void)
     CU_add_test(suite, "I/O window", io_window);
     CU_add_test(suite, "CTRL.RST through both BARs", reset_both_ways);
     CU_add_test(suite, "EEPROM by EECD and EERD", eeprom);
+    CU_add_test(suite, "82545EM", variant);
+    CU_add_test(suite, "the EEPROM outlives the machine", eeprom_outlives);
     CU_add_test(suite, "PHY by MDIC", phy_registers);
     CU_add_test(suite, "link changes", link_changes);
     CU_add_test(suite, "statistics", statistics);

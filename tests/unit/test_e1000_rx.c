@@ -303,8 +303,9 @@ static void never_fits(void)
 
 static void waiting_ends_with_reset(void)
 {
-    e1000_open(RCTL_EN);
-    rx_give(0);
+    e1000_open(0);
+    rx_give(0); /* none */
+    wr(E1000_RCTL, RCTL_EN);
     CU_ASSERT_EQUAL(give(make_frame(60), 60), NIC_RX_FULL);
     wr(E1000_CTRL, CTRL_RST);
     CU_ASSERT_EQUAL(host.ready, 1); /* so that the machine asks again, and drops */

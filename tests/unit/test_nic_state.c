@@ -45,8 +45,9 @@ static bool is_unchanged(size_t size)
 
 static void headers(void)
 {
-    static const char *const models[] = { "e1000", "rtl8029", "ne2000" };
-    for (unsigned i = 0; i < 3; i++) {
+    static const char *const models[] = { "e1000", "82545em", "rtl8029", "ne2000", "ne2000-8bit", "ne1000" };
+    const unsigned count = sizeof models / sizeof *models;
+    for (unsigned i = 0; i < count; i++) {
         model_start(models[i]);
         size_t size = nic_save(host.nic, host.now, NULL, 0);
         CU_ASSERT_EQUAL(nic_save(host.nic, host.now, again, size - 1), size); /* too little room: nothing written */
@@ -61,7 +62,7 @@ static void headers(void)
             image[at] ^= 0x40;
         }
         struct fake_nic_host other;
-        fake_nic_host_start(&other, models[(i + 1) % 3]);
+        fake_nic_host_start(&other, models[(i + 1) % count]);
         CU_ASSERT_EQUAL(nic_restore(other.nic, other.now, image, size), EINVAL);
         fake_nic_host_stop(&other);
     }
@@ -131,8 +132,9 @@ static void interrupt_line(void)
 static void waiting_frame(void)
 {
     struct fake_nic_host other;
-    e1000_open(RCTL_EN);
-    rx_give(0);
+    e1000_open(0);
+    rx_give(0); /* none */
+    fake_write(&host, E1000_RCTL, RCTL_EN);
     CU_ASSERT_EQUAL(nic_receive(host.nic, make_frame(60), 60, NULL, host.now), NIC_RX_FULL);
     move_to(&other, "e1000");
     unsigned ready = other.ready;

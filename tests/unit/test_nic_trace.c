@@ -297,7 +297,7 @@ static void rules_dp8390(void)
     };
     break_rules(cases, sizeof cases / sizeof *cases, open_board);
     CHECK_HAS("write CR     = 21 STP RD=4\n");
-    CHECK_HAS("read  ISR    = 14 RXE OVW\n");
+    CHECK_HAS("read  ISR    = 94 RXE OVW RST\n");
     e1000_fixture_restart();
 }
 
