@@ -287,7 +287,7 @@ static enum x86vm_exit loop(struct translator *t)
     for (;;) {
         if (cpu->exit_request)
             clear_request(t);
-        if (__atomic_exchange_n(&t->stop_request, false, __ATOMIC_SEQ_CST))
+        if (t->stop_request && __atomic_exchange_n(&t->stop_request, false, __ATOMIC_SEQ_CST))
             return X86VM_EXIT_REQUESTED;
         if (cpu->shutdown)
             return X86VM_EXIT_SHUTDOWN;
