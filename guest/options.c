@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MEMORY_LEAST = 4, MEMORY_MOST = 3072, NAME_MOST = 63 };
+enum { MEMORY_LEAST = 4, MEMORY_MOST = 3072, STOP_TIMEOUT = 10, STOP_TIMEOUT_MOST = 3600, NAME_MOST = 63 };
 
 const char *options_usage(void)
 {
@@ -27,6 +27,8 @@ const char *options_usage(void)
            "  --console stdio       the serial console also on standard input and output\n"
            "  --log FILE            messages of this program (default: standard error)\n"
            "  --debug-exit          port 0xf4 ends the run with the byte written as exit code\n"
+           "  --stop-timeout SECONDS  from the power button to the end of a guest that is stopped\n"
+           "                        (default 10; 0: no button, the guest ends at once)\n"
            "  --no-sandbox          for debugging only\n";
 }
 
@@ -112,19 +114,31 @@ static bool parse_nic(struct options *o, const char *text, char *error, size_t e
     return true;
 }
 
-static bool parse_memory(struct options *o, const char *text, char *error, size_t error_size)
+static bool parse_number(const char *text, unsigned least, unsigned most, unsigned *number)
 {
     char *end;
     unsigned long value = strtoul(text, &end, 10);
 
-    if (!isdigit((unsigned char)text[0]) || *end || value < MEMORY_LEAST || value > MEMORY_MOST)
-        return fail(error, error_size, "--memory \"%s\": a number of MiB from %d to %d", text, MEMORY_LEAST, MEMORY_MOST);
-    o->memory_mib = (unsigned)value;
+    if (!isdigit((unsigned char)text[0]) || *end || value < least || value > most)
+        return false;
+    *number = (unsigned)value;
     return true;
 }
 
+static bool parse_memory(struct options *o, const char *text, char *error, size_t error_size)
+{
+    return parse_number(text, MEMORY_LEAST, MEMORY_MOST, &o->memory_mib) ||
+           fail(error, error_size, "--memory \"%s\": a number of MiB from %d to %d", text, MEMORY_LEAST, MEMORY_MOST);
+}
+
+static bool parse_stop_timeout(struct options *o, const char *text, char *error, size_t error_size)
+{
+    return parse_number(text, 0, STOP_TIMEOUT_MOST, &o->stop_timeout_s) ||
+           fail(error, error_size, "--stop-timeout \"%s\": a number of seconds to %d", text, STOP_TIMEOUT_MOST);
+}
+
 enum { OPT_NAME = 256, OPT_RUN_DIR, OPT_MEMORY, OPT_KERNEL, OPT_INITRD, OPT_APPEND, OPT_UNPACK, OPT_NIC, OPT_CONSOLE,
-       OPT_LOG, OPT_NO_SANDBOX, OPT_DEBUG_EXIT, OPT_HELP };
+       OPT_LOG, OPT_STOP_TIMEOUT, OPT_NO_SANDBOX, OPT_DEBUG_EXIT, OPT_HELP };
 
 static bool take(struct options *o, int option, char *error, size_t error_size)
 {
@@ -142,6 +156,7 @@ static bool take(struct options *o, int option, char *error, size_t error_size)
         return o->console_stdio || !strcmp(optarg, "socket") ||
                fail(error, error_size, "--console \"%s\": stdio or socket", optarg);
     case OPT_LOG: o->log = optarg; return true;
+    case OPT_STOP_TIMEOUT: return parse_stop_timeout(o, optarg, error, error_size);
     case OPT_NO_SANDBOX: o->no_sandbox = true; return true;
     case OPT_DEBUG_EXIT: o->debug_exit = true; return true;
     case OPT_HELP: o->help = true; return true;
@@ -158,11 +173,12 @@ bool options_parse(struct options *o, int argc, char **argv, char *error, size_t
         { "unpack", no_argument, NULL, OPT_UNPACK },           { "nic", required_argument, NULL, OPT_NIC },
         { "console", required_argument, NULL, OPT_CONSOLE },   { "log", required_argument, NULL, OPT_LOG },
         { "no-sandbox", no_argument, NULL, OPT_NO_SANDBOX },   { "debug-exit", no_argument, NULL, OPT_DEBUG_EXIT },
+        { "stop-timeout", required_argument, NULL, OPT_STOP_TIMEOUT },
         { "help", no_argument, NULL, OPT_HELP },               { NULL, 0, NULL, 0 },
     };
     int option;
 
-    *o = (struct options){ .memory_mib = 128, .append = "" };
+    *o = (struct options){ .memory_mib = 128, .stop_timeout_s = STOP_TIMEOUT, .append = "" };
     optind = 0;
     opterr = 0;
     while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {

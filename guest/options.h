@@ -19,7 +19,7 @@ struct options_nic {
 
 struct options {
     const char *name, *run_dir, *kernel, *initrd, *append, *log;
-    unsigned memory_mib;
+    unsigned memory_mib, stop_timeout_s;
     struct options_nic nic[OPTIONS_NICS_MAX];
     unsigned nic_count;
     bool unpack, console_stdio, no_sandbox, debug_exit, help;

@@ -47,6 +47,8 @@ struct run_loop {
     bool watched;             /* the waker was armed, with the set below */
     struct pollfd watched_fds[FDS_MAX];
     unsigned watched_count;
+    uint64_t stop_at;         /* the guest was told to power off, and is ended by then; PC_NEVER: not told */
+    const char *stop_reason;
     bool ended;
     int exit_code;
 };
@@ -74,6 +76,22 @@ static void end(struct run_loop *l, int code, const char *why)
     l->exit_code = code;
     if (why)
         l->parts.log(why);
+}
+
+/* Somebody outside wants the guest to end: its power button, if it listens to it, and only then its plug. */
+static void stop(struct run_loop *l, const char *why)
+{
+    uint64_t patience = l->parts.stop_timeout_s * (uint64_t)NS_PER_S;
+
+    if (l->ended || l->stop_at != PC_NEVER)
+        return;
+    if (!patience || !pc_press_power_button(l->parts.pc)) {
+        end(l, EXIT_POWER_OFF, why);
+        return;
+    }
+    l->stop_at = pc_now(l->parts.pc) + patience;
+    l->stop_reason = why;
+    l->parts.log("pressed the guest's power button");
 }
 
 static size_t stats(void *opaque, char *out, size_t size)
@@ -124,7 +142,7 @@ static void serve_signals(struct run_loop *l)
     struct signalfd_siginfo info;
 
     if (read(l->parts.signals, &info, sizeof info) == (ssize_t)sizeof info)
-        end(l, EXIT_POWER_OFF, "stopped by a signal");
+        stop(l, "stopped by a signal");
 }
 
 static void serve_nics(struct run_loop *l, uint64_t now)
@@ -141,7 +159,7 @@ static void serve_others(struct run_loop *l)
     serve_console(l);
     switch (control_service(l->control)) {
     case CONTROL_STOP:
-        end(l, EXIT_POWER_OFF, "stopped by request");
+        stop(l, "stopped by request");
         break;
     case CONTROL_KILL:
         end(l, EXIT_KILLED, "killed by request");
@@ -203,6 +221,9 @@ static void take_event(struct run_loop *l)
         snprintf(line, sizeof line, "the guest ended the run with code %u", code);
         end(l, code, line);
         break;
+    case PC_EVENT_POWER_OFF:
+        end(l, EXIT_POWER_OFF, "the guest powered off");
+        break;
     default:
         break;
     }
@@ -216,6 +237,8 @@ static void service(struct run_loop *l, uint64_t now)
         l->watched = false;
         l->check_nics = l->check_others = true;
     }
+    if (now >= l->stop_at)
+        end(l, EXIT_POWER_OFF, l->stop_reason);
     if (now >= l->housekeeping_at) {
         l->housekeeping_at = now + HOUSEKEEPING;
         l->check_nics = l->check_others = true;
@@ -241,7 +264,7 @@ static uint64_t next_deadline(struct run_loop *l, uint64_t now)
 {
     uint64_t deadline = earlier(pc_next_deadline(l->parts.pc), l->console_at);
 
-    deadline = earlier(deadline, l->housekeeping_at);
+    deadline = earlier(earlier(deadline, l->housekeeping_at), l->stop_at);
     return l->input_waits ? earlier(deadline, now + INPUT_RETRY) : deadline;
 }
 
@@ -364,7 +387,7 @@ struct run_loop *run_loop_new(const struct run_loop_parts *parts, char *error, s
         return NULL;
     }
     l->parts = *parts;
-    l->timer_at = l->console_at = PC_NEVER;
+    l->timer_at = l->console_at = l->stop_at = PC_NEVER;
     l->started = pc_now(parts->pc);
     l->control = control_new(parts->control_listener, stats, l);
     if (!l->control || !make_timer(l) || waker_start(run_loop_attention, l, &l->waker)) {

@@ -29,6 +29,7 @@ struct run_loop_parts {
     unsigned nic_count;
     int control_listener;           /* taken over; -1: none */
     int signals;                    /* signalfd: readable when the process shall stop */
+    unsigned stop_timeout_s;        /* how long a guest may take to power off when told to; 0: it is not told */
     void (*log)(const char *line);
 };
 

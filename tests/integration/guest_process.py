@@ -149,6 +149,38 @@ def garbage():
     check("garbage never kills the process", codes <= {0, 3, 4}, codes)
 
 
+# Enables the power button's event (port 0x602), waits for it (0x600), and enters S5 (0x604); or never looks at it.
+BUTTON = image(bytes.fromhex("66ba0206" "66b80001" "66ef" "b200" "66ed" "f6c401" "74f9" "b204" "66b80020" "66ef" "ebfe"))
+DEAF = image(bytes.fromhex("66ba0206" "66b80001" "66ef" "ebfe"))
+
+
+def power_button():
+    """What a guest with ACPI says before it ends when stopped, and how long that takes."""
+    for name, code, ask_by, says, least, most in (
+            ("stop presses the button of a guest that listens", BUTTON, "stop", b"powered off", 0, 1.5),
+            ("SIGTERM presses it too", BUTTON, "term", b"powered off", 0, 1.5),
+            ("a guest that ignores the button ends when its time is over", DEAF, "stop", b"stopped by request", 1.9, 4)):
+        p = start(write("button", code), "--stop-timeout", "2")
+        time.sleep(0.2)
+        begin = time.monotonic()
+        if ask_by == "stop":
+            ask(b"stop\n")
+        else:
+            p.send_signal(signal.SIGTERM)
+        _, text = p.communicate(timeout=10)
+        took = time.monotonic() - begin
+        check(name, p.returncode == 0 and says in text and b"pressed" in text and least <= took <= most, f"{took} {text}")
+    p = start(write("button", DEAF), "--stop-timeout", "0")
+    time.sleep(0.2)
+    ask(b"stop\n")
+    check("without a time-out it is not asked", p.wait(timeout=1.5) == 0)
+    p = start(write("button", DEAF))
+    time.sleep(0.2)
+    ask(b"stop\n")
+    ask(b"kill\n")
+    check("kill does not wait for the button", p.wait(timeout=1.5) == 137)
+
+
 LOOP = image(bytes.fromhex("ebfe"))
 # Prints what is typed: reads LSR until a byte waits, then sends it back.
 ECHO = image(bytes.fromhex("66bafd03" "ec" "a801" "74fb" "b2f8" "ec" "ee" "b2fd" "ebf3"))
@@ -218,6 +250,7 @@ def main():
         ends()
         garbage()
         outside()
+        power_button()
     finally:
         shutil.rmtree(WORK, ignore_errors=True)
     if failed:

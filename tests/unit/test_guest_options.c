@@ -45,6 +45,9 @@ static void test_good(void)
     CU_ASSERT_TRUE(PARSE("--name", "a", "--kernel", "k"));
     CU_ASSERT_EQUAL(options.memory_mib, 128);
     CU_ASSERT_EQUAL(options.nic_count, 0);
+    CU_ASSERT_EQUAL(options.stop_timeout_s, 10);
+    CU_ASSERT_TRUE(PARSE("--name", "a", "--kernel", "k", "--stop-timeout", "0"));
+    CU_ASSERT_EQUAL(options.stop_timeout_s, 0);
     CU_ASSERT_TRUE(PARSE("--help"));
     CU_ASSERT_TRUE(options.help);
 }
@@ -57,6 +60,9 @@ static void test_bad(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(error, "--kernel"));
     CU_ASSERT_FALSE(PARSE("--name", "../x", "--kernel", "k"));
     CU_ASSERT_FALSE(PARSE("--name", "", "--kernel", "k"));
+    REFUSED("--stop-timeout", "--stop-timeout", "-1");
+    REFUSED("--stop-timeout", "--stop-timeout", "3601");
+    REFUSED("--stop-timeout", "--stop-timeout", "soon");
     REFUSED("--frobnicate", "--frobnicate");
     REFUSED("extra", "extra");
     REFUSED("--memory", "--memory", "3");

@@ -364,6 +364,37 @@ static void test_debug_exit(void)
     teardown();
 }
 
+/* ACPI: the SCI reaches the PIC where the FADT says, apart from an ISA card's input; S5 ends the machine. */
+static void test_acpi(void)
+{
+    uint8_t fadt[48], code;
+
+    for (unsigned isa = 0; isa < 2; isa++) {
+        setup(false);
+        if (isa)
+            CU_ASSERT_PTR_NOT_NULL(pc_add_nic(pc, "fake-isa", mac, &link_ops, error, sizeof error));
+        boot();
+        CU_ASSERT_TRUE(phys_dma_read(phys, 0xf0060, fadt, sizeof fadt));
+        CU_ASSERT_EQUAL(memcmp(fadt, "FACP", 4), 0);
+        CU_ASSERT_EQUAL(fadt[46], isa ? 10 : 9);
+        CU_ASSERT_FALSE(phys_is_writable(phys, 0xf0000));
+        init_pics();
+        out(0x4d1, 0x0e);
+        CU_ASSERT_FALSE(pc_press_power_button(pc));
+        CU_ASSERT_FALSE(intr);
+        io_port_write(io, 0x602, 2, 0x100);
+        CU_ASSERT_TRUE(pc_press_power_button(pc));
+        CU_ASSERT_TRUE(intr);
+        CU_ASSERT_EQUAL(pc_acknowledge(pc), 0x38 + fadt[46] - 8);
+        CU_ASSERT_EQUAL(pc_take_event(pc, &code), PC_EVENT_NONE);
+        io_port_write(io, 0x604, 2, 0x2000);
+        CU_ASSERT_EQUAL(pc_take_event(pc, &code), PC_EVENT_POWER_OFF);
+        now += 1000 * MS;
+        CU_ASSERT_EQUAL(io_port_read(io, 0x608, 4), 3579545);
+        teardown();
+    }
+}
+
 static void test_a20(void)
 {
     setup(false);
@@ -394,6 +425,7 @@ int main(void)
     CU_ADD_TEST(suite, test_isa_nics);
     CU_ADD_TEST(suite, test_reset_requests);
     CU_ADD_TEST(suite, test_debug_exit);
+    CU_ADD_TEST(suite, test_acpi);
     CU_ADD_TEST(suite, test_a20);
     CU_basic_run_tests();
     failures = CU_get_number_of_failures();

@@ -76,6 +76,9 @@ uint64_t pc_next_deadline(struct pc *pc)
 
     if (other < deadline)
         deadline = other;
+    other = acpi_pm_deadline(pc->pm);
+    if (other < deadline)
+        deadline = other;
     for (unsigned i = 0; i < pc->nic_count; i++) {
         other = pc_nic_deadline(pc->nic[i]);
         if (other < deadline)
@@ -90,6 +93,7 @@ void pc_service(struct pc *pc, uint64_t now)
     pc->serviced_at = now;
     i8254_service(pc->pit, now, i8259_is_busy(pc->pic, IRQ_TIMER));
     rtc_service(pc->rtc, now);
+    acpi_pm_service(pc->pm, now);
     for (unsigned i = 0; i < pc->nic_count; i++)
         pc_nic_service(pc->nic[i], now);
 }
@@ -127,6 +131,11 @@ static void on_a20(void *opaque, bool enabled)
 static void on_reset_line(void *opaque)
 {
     raise_event(opaque, PC_EVENT_RESET, 0);
+}
+
+static void on_power_off(void *opaque)
+{
+    raise_event(opaque, PC_EVENT_POWER_OFF, 0);
 }
 
 static void on_serial(void *opaque, uint8_t byte)
@@ -281,7 +290,7 @@ static bool map_ports(struct pc *pc)
         if (io_bus_map_ports(pc->config.io, byte_ports[i].first, byte_ports[i].count, &byte_ops, &pc->binding[i]))
             return false;
     }
-    return io_bus_map_ports(pc->config.io, PORT_CONFIG, PORT_CONFIG_COUNT, &pci_ops, pc) == 0;
+    return io_bus_map_ports(pc->config.io, PORT_CONFIG, PORT_CONFIG_COUNT, &pci_ops, pc) == 0 && pc_acpi_map_ports(pc);
 }
 
 /* --- creation --- */
@@ -307,7 +316,8 @@ static bool create_devices(struct pc *pc)
     }
     pc->pci = pci_bus_new(set_irq, pc);
     pc->chipset = pc->pci ? chipset_new(pc->pci) : NULL;
-    return pc->pit && pc->rtc && pc->kbc && pc->uart[0] && pc->uart[1] && pc->chipset;
+    pc->pm = acpi_pm_new(on_power_off, pc);
+    return pc->pit && pc->rtc && pc->kbc && pc->uart[0] && pc->uart[1] && pc->chipset && pc->pm;
 }
 
 struct pc *pc_new(const struct pc_config *config)
@@ -338,6 +348,7 @@ void pc_free(struct pc *pc)
         return;
     for (unsigned i = 0; i < pc->nic_count; i++)
         pc_nic_free(pc->nic[i]);
+    acpi_pm_free(pc->pm);
     chipset_free(pc->chipset);
     pci_bus_free(pc->pci);
     for (unsigned i = 0; i < PC_SERIAL_PORTS; i++)
@@ -354,6 +365,7 @@ void pc_free(struct pc *pc)
 /* Power-on, and then what firmware leaves behind for an operating system. */
 static bool power_on(struct pc *pc, char *error, size_t error_size)
 {
+    const struct irq_line to_pic = { set_irq, pc, 0 };
     uint64_t now = pc_now(pc);
 
     i8259_reset(pc->pic);
@@ -371,6 +383,10 @@ static bool power_on(struct pc *pc, char *error, size_t error_size)
     chipset_route(pc->chipset, pirq_routes);
     for (unsigned chip = 0; chip < 2; chip++)
         i8259_write_elcr(pc->pic, chip, pc->elcr[chip]);
+    if (!pc_acpi_power_on(pc, &to_pic, pirq_routes)) {
+        boot_error(error, error_size, "the guest has too little RAM");
+        return false;
+    }
     if (pci_bus_assign(pc->pci))
         return true;
     boot_error(error, error_size, "the PCI devices need more address space than there is");

@@ -55,9 +55,12 @@ uint64_t pc_now(const struct pc *pc);
 uint64_t pc_next_deadline(struct pc *pc);
 void pc_service(struct pc *pc, uint64_t now);
 
-enum pc_event { PC_EVENT_NONE, PC_EVENT_RESET, PC_EVENT_EXIT };
+enum pc_event { PC_EVENT_NONE, PC_EVENT_RESET, PC_EVENT_EXIT, PC_EVENT_POWER_OFF };
 /* What the guest asked for since the last call; `code` for PC_EVENT_EXIT. */
 enum pc_event pc_take_event(struct pc *pc, uint8_t *code);
+
+/* ACPI's button. False: the guest does not listen to it, and nothing happened. */
+bool pc_press_power_button(struct pc *pc);
 
 /* Bytes typed at serial port 0 or 1; returns how many were taken. */
 size_t pc_serial_input(struct pc *pc, unsigned port, const void *bytes, size_t size);

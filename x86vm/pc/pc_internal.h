@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What pc.c and pc_nic.c share; nobody else includes it.
+ * What pc.c, pc_acpi.c and pc_nic.c share; nobody else includes it.
  */
 #ifndef X86VM_PC_PC_INTERNAL_H
 #define X86VM_PC_PC_INTERNAL_H
 
+#include "x86vm/pc/acpi_pm.h"
 #include "x86vm/pc/chipset.h"
 #include "x86vm/pc/i8042.h"
 #include "x86vm/pc/i8254.h"
@@ -34,6 +35,7 @@ struct pc {
     struct pc_serial { struct pc *pc; unsigned port; } serial[PC_SERIAL_PORTS];
     struct pci_bus *pci;
     struct chipset *chipset;
+    struct acpi_pm *pm;
     struct pc_nic *nic[PC_NICS_MAX];
     unsigned nic_count, isa_nic_count;
     uint8_t elcr[2];                 /* what the boot sets, bits of level-triggered inputs */
@@ -52,5 +54,10 @@ uint64_t pc_nic_deadline(const struct pc_nic *nic);
 void pc_nic_service(struct pc_nic *nic, uint64_t now);
 void pc_nic_reset(struct pc_nic *nic, uint64_t now);
 void pc_nic_free(struct pc_nic *nic);
+unsigned pc_nic_isa_irq(const struct pc_nic *nic); /* 0: a PCI card */
+
+/* `to_pic`: a line to any of the 8259's inputs. False: no memory, no place for the tables. */
+bool pc_acpi_map_ports(struct pc *pc);
+bool pc_acpi_power_on(struct pc *pc, const struct irq_line *to_pic, const uint8_t pirq_irq[PCI_PIRQS]);
 
 #endif

@@ -237,6 +237,11 @@ void pc_nic_free(struct pc_nic *n)
 
 /* --- the machine's side --- */
 
+unsigned pc_nic_isa_irq(const struct pc_nic *n)
+{
+    return n->pci ? 0 : n->isa_irq;
+}
+
 uint64_t pc_nic_deadline(const struct pc_nic *n)
 {
     return n->deadline ? n->deadline : PC_NEVER;
