@@ -63,6 +63,7 @@ class Guest:
         return None
 
     def end(self):
+        self.log.write((self.process.stdout.read() or b"").decode("utf-8", "replace"))
         self.process.kill()
         self.process.wait()
         self.log.close()
