@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,11 +190,20 @@ static bool client_lines(struct client *c)
     return true;
 }
 
+/* Time that this thread has computed, ns: waiting for the kernel to make a tap is nobody's fault. */
+static uint64_t cpu_time(void)
+{
+    struct timespec used;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * EVENT_LOOP_SECOND + (uint64_t)used.tv_nsec;
+}
+
 static void client_turn(struct client *c)
 {
-    uint64_t began = event_loop_now(c->server->loop), took;
+    uint64_t now = event_loop_now(c->server->loop), took = cpu_time();
 
-    if (began < c->not_before) {
+    if (now < c->not_before) {
         client_watch(c);
         return;
     }
@@ -201,12 +211,13 @@ static void client_turn(struct client *c)
     if (!client_lines(c) || !client_write(c)) {
         return;
     }
-    took = event_loop_now(c->server->loop) - began;
+    now = event_loop_now(c->server->loop);
+    took = cpu_time() - took;
     if (c->not_before || took > BUSY_TURN) {
-        c->not_before = began + took + BUSY_FACTOR * took;
+        c->not_before = now + BUSY_FACTOR * took;
     }
     if (c->ended && control_output_pending(&c->output) == 0) {
-        c->not_before = c->not_before ? c->not_before : began + 1;      /* Its end is seen there. */
+        c->not_before = c->not_before ? c->not_before : now;    /* Its end is seen there. */
     }
     if (c->not_before) {
         event_timer_set(c->resume, c->not_before);
@@ -217,6 +228,14 @@ static void client_turn(struct client *c)
 static void client_resume(void *context)
 {
     client_turn(context);
+}
+
+/* Closed for good, not only its sending half. */
+static bool has_left(const struct client *c)
+{
+    struct pollfd fd = {.fd = c->fd};
+
+    return poll(&fd, 1, 0) == 1 && (fd.revents & (POLLHUP | POLLERR));
 }
 
 static void client_ready(void *context, unsigned events)
@@ -231,6 +250,10 @@ static void client_ready(void *context, unsigned events)
     if ((events & EVENT_READ) && !c->ended) {
         n = recv(c->fd, bytes, sizeof bytes, MSG_DONTWAIT);
         if (n < 0 && errno != EINTR && errno != EAGAIN) {
+            client_close(c);
+            return;
+        }
+        if (n == 0 && has_left(c)) {
             client_close(c);
             return;
         }
@@ -301,7 +324,7 @@ static bool make_room(struct listener *l)
     struct client *silent = NULL;
 
     for (struct client *c = l->server->clients; c; c = c->next) {
-        if (c->listener == l && c->session.topic_count == 0 && (!silent || c->heard < silent->heard)) {
+        if (c->listener == l && (c->session.topic_count == 0 || c->ended) && (!silent || c->heard < silent->heard)) {
             silent = c;
         }
     }
