@@ -59,6 +59,25 @@ static void start(uint32_t cache_size)
     view_select(cpu);
 }
 
+static void on_alarm(int number)
+{
+    (void)number;
+    x86vm_request_exit(vm);
+}
+
+/* Runs, for seconds at most. */
+static enum x86vm_exit run(void)
+{
+    const struct itimerval late = { .it_value.tv_sec = 3 }, never = { .it_value.tv_sec = 0 };
+    enum x86vm_exit exit;
+
+    signal(SIGALRM, on_alarm);
+    setitimer(ITIMER_REAL, &late, NULL);
+    exit = x86vm_run(vm);
+    setitimer(ITIMER_REAL, &never, NULL);
+    return exit;
+}
+
 static void end(void)
 {
     x86vm_free(vm);
@@ -85,7 +104,7 @@ static void test_same_offset_in_two_segments(void)
     cpu->eip = 0;
     poke(CODE, "\x40\xea\x00\x00\x00\x20", 6); /* inc ax; jmp 2000:0000 */
     poke(DATA, "\x41\xfa\xf4", 3);             /* inc cx; cli; hlt */
-    CU_ASSERT_EQUAL(x86vm_run(vm), X86VM_EXIT_DEAD);
+    CU_ASSERT_EQUAL(run(), X86VM_EXIT_DEAD);
     CU_ASSERT_EQUAL(cpu->regs[CPU_EAX], 1);
     CU_ASSERT_EQUAL(cpu->regs[CPU_ECX], 1);
     end();
@@ -102,7 +121,7 @@ static void test_frstor_with_exception_pending(void)
         poke(CODE + 12, loads[i], 2);
         poke32(CODE + 14, DATA);
         poke32(DATA, 0x037b);
-        CU_ASSERT_EQUAL(x86vm_run(vm), X86VM_EXIT_DEAD);
+        CU_ASSERT_EQUAL(run(), X86VM_EXIT_DEAD);
         CU_ASSERT_EQUAL(halted_in(), VEC_MF);
         end();
     }
@@ -117,7 +136,7 @@ static void test_operand_prefix_twice(void)
     for (unsigned i = 0; i < 16; i++)
         xmm3[i] = (uint8_t)i;
     poke(CODE, "\x66\x66\x0f\x73\xdb\x04\xf4", 7); /* psrldq xmm3, 4; hlt */
-    CU_ASSERT_EQUAL(x86vm_run(vm), X86VM_EXIT_DEAD);
+    CU_ASSERT_EQUAL(run(), X86VM_EXIT_DEAD);
     CU_ASSERT_EQUAL(cpu->eip, CODE + 7);
     for (unsigned i = 0; i < 12; i++)
         CU_ASSERT_EQUAL(xmm3[i], i + 4);
@@ -150,7 +169,7 @@ static void test_short_exits_reach(void)
             at += parts[rest % kinds].size;
         }
         poke(at, "\xeb\x00\xfa\xf4", 4); /* jmp, cli, hlt */
-        if (x86vm_run(vm) != X86VM_EXIT_DEAD || (cpu->eip != at + 4 && halted_in() != VEC_PF)) {
+        if (run() != X86VM_EXIT_DEAD || (cpu->eip != at + 4 && halted_in() != VEC_PF)) {
             CU_FAIL("a sequence went wrong");
             break;
         }
@@ -159,12 +178,6 @@ static void test_short_exits_reach(void)
 }
 
 /* --- on request --- */
-
-static void on_alarm(int number)
-{
-    (void)number;
-    x86vm_request_exit(vm);
-}
 
 static uint64_t cpu_ns(void)
 {
@@ -221,7 +234,7 @@ static void test_nested_to_the_end(void)
     }
     poke32(IDT + VEC_SS * 8 + 4, 0);
     cpu->regs[CPU_ESP] = STACK - 2;
-    CU_ASSERT_EQUAL(x86vm_run(vm), X86VM_EXIT_SHUTDOWN);
+    CU_ASSERT_EQUAL(run(), X86VM_EXIT_SHUTDOWN);
     x86vm_describe_state(vm, state, sizeof state);
     CU_ASSERT_EQUAL(strncmp(state, "eip=0008:", 9), 0);
     end();
