@@ -48,6 +48,8 @@ class Requests:
                 return f"{self.path}/{r.choice('pqr')}.pcap"
             if name in ("kernel", "initrd"):
                 return r.choice(["/dev/null", "/nowhere", "relative"])
+            if name == "mac":
+                return f"02:00:00:00:00:0{r.randint(0, 3)}" if r.random() < 0.9 else r.choice(TEXTS)
             return r.choice(TEXTS)
         if kind == "integer":
             low, high = spec.get("minimum", 0), spec.get("maximum", 5)
