@@ -156,7 +156,7 @@ void config_port_init(struct config_port *port)
 static bool refuse_other_type(const struct jv *value, enum config_port_type type, struct json_mismatch *mismatch)
 {
     static const char *const of_vhost[] = {"path", "role", "unsealed", NULL};
-    static const char *const of_tap[] = {"interface", "addresses", NULL};
+    static const char *const of_tap[] = {"interface", "mac", "addresses", NULL};
     const char *const *others = type == CONFIG_PORT_TAP ? of_vhost : of_tap;
 
     for (; *others; others++) {
@@ -183,6 +183,10 @@ bool config_port_read(const struct jv *value, struct config_port *port, struct j
     }
     port->mtu = (uint32_t)jv_member_int(value, "mtu", port->mtu);
     copy_string(port->interface, sizeof port->interface, value, "interface");
+    port->has_mac = jv_has(value, "mac");
+    if (port->has_mac) {
+        (void)config_mac_parse(jv_member_string(value, "mac", ""), port->mac);
+    }
     port->offload = jv_member_bool(value, "offload", port->offload);
     for (size_t i = 0; i < jv_length(addresses); i++) {
         snprintf(port->addresses[i], sizeof port->addresses[i], "%s", jv_as_string(jv_at(addresses, i)));

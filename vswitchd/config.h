@@ -34,6 +34,8 @@ struct config_port {
     uint32_t mtu;                                   /* 0: the switch's. */
     /* tap */
     char interface[CONFIG_INTERFACE_SIZE];          /* "": the port's name. */
+    bool has_mac;
+    uint8_t mac[6];                                 /* Of the interface; otherwise one derived from the name. */
     bool offload;
     unsigned address_count;
     char addresses[CONFIG_ADDRESSES_MAX][CONFIG_ADDRESS_SIZE];

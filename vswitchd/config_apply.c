@@ -20,6 +20,7 @@ struct config_apply {
     struct event_loop *loop;
     struct datapath *dp;
     struct netlink *netlink;
+    uint64_t identity;
     struct config_switch eth_switch;
     size_t count;
     struct config_apply_port *ports[PORT_SET_MAX];
@@ -40,7 +41,8 @@ const char *config_origin_name(enum config_origin origin)
     return names[origin];
 }
 
-struct config_apply *config_apply_create(struct event_loop *loop, struct datapath *dp, struct netlink *netlink)
+struct config_apply *config_apply_create(struct event_loop *loop, struct datapath *dp, struct netlink *netlink,
+                                         uint64_t identity)
 {
     struct config_apply *apply = calloc(1, sizeof *apply);
 
@@ -48,6 +50,7 @@ struct config_apply *config_apply_create(struct event_loop *loop, struct datapat
         apply->loop = loop;
         apply->dp = dp;
         apply->netlink = netlink;
+        apply->identity = identity;
         config_switch_init(&apply->eth_switch);
     }
     return apply;
@@ -122,18 +125,42 @@ fail(struct config_apply_error *error, int number, const char *format, ...)
 
 /* ---- Making a port, by its type ---- */
 
+/* The address survives a restart, so that guests need not ask for it anew: FNV-1a of identity and name. */
+static void derive_mac(uint64_t identity, const char *name, uint8_t mac[6])
+{
+    uint64_t hash = UINT64_C(14695981039346656037) ^ identity;
+
+    for (; *name; name++) {
+        hash = (hash ^ (uint8_t)*name) * UINT64_C(1099511628211);
+    }
+    hash ^= hash >> 32;
+    mac[0] = 0x02;
+    for (int i = 1; i < 6; i++) {
+        mac[i] = (uint8_t)(hash >> 8 * (i - 1));
+    }
+}
+
 static int create_tap(struct config_apply *apply, const struct config_port *config, uint32_t mtu, struct port **port,
                       char error[PORT_ERROR_SIZE])
 {
+    const char *interface = config->interface[0] ? config->interface : config->name;
     struct port_tap_config tap;
+    uint8_t mac[6];
+    int index;
 
     if (!apply->netlink) {
         snprintf(error, PORT_ERROR_SIZE, "no rtnetlink socket: taps cannot be made here");
         return EPERM;
     }
     port_tap_config_init(&tap, config->name);
-    tap.interface = config->interface[0] ? config->interface : NULL;
+    tap.interface = interface;
     tap.mtu = mtu;
+    derive_mac(apply->identity, config->name, mac);
+    if (config->has_mac) {
+        tap.mac = config->mac;
+    } else if (netlink_link_index(apply->netlink, interface, &index) != 0) {
+        tap.mac = mac;          /* One that was there before keeps its own. */
+    }
     tap.offload = config->offload;
     tap.address_count = config->address_count;
     for (unsigned i = 0; i < config->address_count; i++) {
@@ -259,6 +286,7 @@ static bool same_addresses(const struct config_port *a, const struct config_port
 static bool same_port(const struct config_port *a, const struct config_port *b)
 {
     return a->type == b->type && strcmp(a->interface, b->interface) == 0 && a->offload == b->offload
+           && a->has_mac == b->has_mac && memcmp(a->mac, b->mac, sizeof a->mac) == 0
            && same_addresses(a, b) && strcmp(a->path, b->path) == 0 && a->listen == b->listen
            && a->unsealed == b->unsealed;
 }

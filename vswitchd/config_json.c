@@ -50,6 +50,14 @@ void config_policy_to_json(const struct switch_port_config *policy, struct jv *o
     jv_set(object, "forward_reserved", config_reserved_to_json(policy->forward_reserved));
 }
 
+static void set_mac(struct jv *object, const uint8_t mac[6])
+{
+    char text[18];
+
+    snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+    jv_set_string(object, "mac", text);
+}
+
 struct jv *config_port_to_json(const struct config_port *port)
 {
     struct jv *o = jv_new_object();
@@ -70,6 +78,9 @@ struct jv *config_port_to_json(const struct config_port *port)
     if (port->interface[0]) {
         jv_set_string(o, "interface", port->interface);
     }
+    if (port->has_mac) {
+        set_mac(o, port->mac);
+    }
     if (port->address_count) {
         struct jv *list = jv_new_array();
 
@@ -84,12 +95,8 @@ struct jv *config_port_to_json(const struct config_port *port)
 static struct jv *nic_to_json(const struct config_nic *nic)
 {
     struct jv *o = jv_new_object();
-    char mac[18];
-
-    snprintf(mac, sizeof mac, "%02x:%02x:%02x:%02x:%02x:%02x", nic->mac[0], nic->mac[1], nic->mac[2], nic->mac[3],
-             nic->mac[4], nic->mac[5]);
     jv_set_string(o, "model", nic->model);
-    jv_set_string(o, "mac", mac);
+    set_mac(o, nic->mac);
     jv_set_string(o, "port", nic->port);
     config_policy_to_json(&nic->policy, o);
     if (nic->mtu) {

@@ -91,6 +91,7 @@ const struct json_spec config_port_spec[] = {
     {.name = "type", .kind = JSON_SPEC_ENUM, .required = true, .choices = port_types},
     POLICY_MEMBERS,
     {.name = "interface", .kind = JSON_SPEC_STRING, .check = check_interface, .help = "tap: the interface's name, if not the port's"},
+    {.name = "mac", .kind = JSON_SPEC_STRING, .check = check_mac, .help = "tap: the interface's MAC address"},
     {.name = "addresses", .kind = JSON_SPEC_ARRAY, .max = CONFIG_ADDRESSES_MAX, .members = address_element,
      .help = "tap: IP addresses of the host there, \"10.9.0.1/24\""},
     {.name = "offload", .kind = JSON_SPEC_BOOL, .help = "leave checksums and segmentation to who can do them (default)"},

@@ -322,6 +322,24 @@ static void start_launcher(struct daemon *d)
     }
 }
 
+/* The same at each start in this run directory of this machine. */
+static uint64_t identity(const struct daemon *d)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+    char text[sizeof d->run_dir + 64] = "";
+    FILE *file = fopen("/etc/machine-id", "re");
+
+    if (file) {
+        (void)!fgets(text, 64, file);
+        fclose(file);
+    }
+    strcat(text, d->run_dir);
+    for (const char *p = text; *p; p++) {
+        hash = (hash ^ (uint8_t)*p) * UINT64_C(1099511628211);
+    }
+    return hash;
+}
+
 static int make_datapath(struct daemon *d, const struct config *config)
 {
     struct switch_config sw;
@@ -337,7 +355,7 @@ static int make_datapath(struct daemon *d, const struct config *config)
     d->loop = event_loop_create();
     d->dp = d->loop ? datapath_create(d->loop, &sw) : NULL;
     d->netlink = netlink_open();
-    d->apply = d->dp ? config_apply_create(d->loop, d->dp, d->netlink) : NULL;
+    d->apply = d->dp ? config_apply_create(d->loop, d->dp, d->netlink, identity(d)) : NULL;
     if (!d->apply) {
         log_error("cannot start: out of memory or descriptors");
         return EXIT_OS;

@@ -199,6 +199,8 @@ check "its VLAN is the new one" sh -c "'$BIN/vswitchctl' -s '$SOCKET' vlan list 
 # --- one daemon a run directory; what a dead one left is replaced
 check_says "a second daemon is refused" 'another vswitchd runs' "$BIN/vswitchd" --config "$W/vswitchd.json" --run-dir "$RUN"
 alive "a second one was refused"
+mac_of() { ip -o link show "$1" | sed 's/.*ether \([^ ]*\).*/\1/'; }
+mac=$(mac_of tap0)
 check "a port by request" ctl port add extra --vlan 33
 check "a guest by request" rpc guest.define '{"name":"carol","kernel":"/nowhere"}'
 sleep 0.2
@@ -208,6 +210,7 @@ status_is "which nobody answers: exit status 3" 3 ctl ping
 daemon_start
 check "the next one replaces it" ctl ping
 check "taps and settings are back" sh -c "'$BIN/vswitchctl' -s '$SOCKET' vlan list | grep -q 'tap0 *access *9'"
+check "with the same MAC address" [ "$(mac_of tap0)" = "$mac" ]
 check "the port by request is back" sh -c "'$BIN/vswitchctl' -s '$SOCKET' vlan list | grep -q 'extra *access *33'"
 check "and the guest" ctl guest show carol
 check "capabilities are the two" sh -c "grep -q 'CapEff:.*0000000000003000' /proc/$DAEMON/status"

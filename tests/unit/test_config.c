@@ -56,7 +56,7 @@ static const char whole[] =
     "  \"switch\": {\"ageing_s\": 60, \"fdb_size\": 1024, \"mtu\": 9000, \"forward_reserved\": [\"lldp\", \"stp\"]},\n"
     "  \"control\": {\"group\": \"staff\"},\n"
     "  \"ports\": [\n"
-    "    {\"name\": \"tap0\", \"type\": \"tap\", \"addresses\": [\"10.9.0.1/24\", \"fd00::1/64\"], \"interface\": \"vs0\",\n"
+    "    {\"name\": \"tap0\", \"type\": \"tap\", \"addresses\": [\"10.9.0.1/24\", \"fd00::1/64\"], \"interface\": \"vs0\", \"mac\": \"02:00:00:00:00:07\",\n"
     "     \"vlan\": {\"mode\": \"trunk\", \"allowed\": \"10,20-29\", \"native\": 5}},\n"
     "    {\"name\": \"qemu\", \"type\": \"vhost-user\", \"path\": \"/run/q.sock\", \"role\": \"server\", \"unsealed\": true,\n"
     "     \"mtu\": 1500, \"vlan\": {\"access\": 20}, \"flood\": false, \"max_macs\": 4, \"offload\": false}\n"
@@ -80,6 +80,7 @@ static void test_whole(void)
     CU_ASSERT_EQUAL(tap->address_count, 2);
     CU_ASSERT_STRING_EQUAL(tap->addresses[1], "fd00::1/64");
     CU_ASSERT_STRING_EQUAL(tap->interface, "vs0");
+    CU_ASSERT_TRUE(tap->has_mac && tap->mac[5] == 7 && !vhost->has_mac);
     CU_ASSERT_EQUAL(tap->policy.mtu, 9000); /* From the switch. */
     CU_ASSERT_EQUAL(tap->policy.vlan.mode, VLAN_TRUNK);
     CU_ASSERT_EQUAL(tap->policy.vlan.pvid, 5);

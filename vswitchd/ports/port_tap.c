@@ -11,6 +11,7 @@
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,6 +242,12 @@ static int configure(struct port_tap *tap, const struct port_tap_config *config,
         result = netlink_link_set(tap->nl, tap->index, &(struct netlink_link_change){.mtu = mtu});
     if (result)
         return fail(error, result, "cannot set the MTU of tap %s", tap->interface);
+    if (config->mac) {
+        struct ifreq request = {.ifr_hwaddr.sa_family = ARPHRD_ETHER};
+        memcpy(request.ifr_hwaddr.sa_data, config->mac, 6);
+        if (ioctl(tap->fd, SIOCSIFHWADDR, &request) < 0)
+            return fail(error, errno, "cannot give a MAC address to tap %s", tap->interface);
+    }
     for (unsigned i = 0; i < config->address_count && i < PORT_TAP_ADDRESSES_MAX; i++) {
         result = netlink_address_add(tap->nl, tap->index, config->addresses[i]);
         if (result)

@@ -17,6 +17,7 @@ struct port_tap_config {
     const char *name;      /* of the port */
     const char *interface; /* of the interface; NULL: the port's name */
     uint32_t mtu;          /* 0: 1500 */
+    const uint8_t *mac;    /* of the interface, 6 bytes; NULL: the kernel's choice */
     bool offload;          /* exchange checksum and TSO work with the kernel; true is the useful value */
     unsigned address_count;
     const char *addresses[PORT_TAP_ADDRESSES_MAX]; /* "10.9.0.1/24" */
