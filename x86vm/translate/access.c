@@ -92,6 +92,7 @@ struct access access_address(struct build *b, const struct insn_mem *mem, int32_
         a.aligned = (a.address & (PAGE_SIZE - 1)) + a.size <= PAGE_SIZE;
     }
     if (state == SEG_BASED) {
+        b->r10_holds = -1;
         emit_load32(b->hot, R10, cpu_member(offsetof(struct cpu, seg_base) + 4 * mem->seg));
         emit_lea32(b->hot, R9, mem_sum(a.ea, R10));
         a.ea = R9;
@@ -308,6 +309,7 @@ void access_emit(struct build *b, const struct access *a, access_operation *oper
         operation(e, a->operand, arg);
         return;
     }
+    b->r10_holds = -1;
     if (a->checked) {
         uint8_t *out = emit_jmp_later(e);
         s.after = emit_pc(e);

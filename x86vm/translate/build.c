@@ -258,7 +258,7 @@ static struct block *try_block(struct translator *t, uint32_t eip, uint32_t mode
     uint64_t addend = view_fill(cpu, linear, VIEW_FOR_EXEC, &physical), second = 0;
     struct block draft = { .eip = eip, .physical = physical, .last_page = physical >> PAGE_SHIFT,
                            .cs_base = cpu->seg_base[CPU_CS], .cs_limit = cpu->seg[CPU_CS].limit, .mode = mode };
-    struct build b = { .t = t, .hot = &t->hot, .cold = &t->cold, .mode = mode, .block = &draft };
+    struct build b = { .t = t, .hot = &t->hot, .cold = &t->cold, .mode = mode, .block = &draft, .r10_holds = -1 };
     struct fetch f = { .page = (const uint8_t *)(uintptr_t)(addend + (linear & ~(PAGE_SIZE - 1))), .offset = linear & (PAGE_SIZE - 1),
                        .eip = eip, .limit = cpu->seg[CPU_CS].limit, .mode = mode & MODE_CODE32 ? INSN_MODE_32 : INSN_MODE_16 };
     bool straddles;

@@ -40,6 +40,7 @@ struct build {
     struct short_exit exits[SHORT_EXITS_MAX];
     unsigned exit_count;
     int32_t esp_delta;        /* guest ESP = R8 + esp_delta */
+    int8_t r10_holds;         /* the register whose group's addend is in R10 at this point, or -1 */
     struct group groups[GROUPS_MAX];
     unsigned group_count;
     int8_t memory_group[BLOCK_MAX_INSNS], stack_group[BLOCK_MAX_INSNS]; /* -1: none */

@@ -194,7 +194,11 @@ static enum cpu_seg pushed_segment(const struct insn *insn)
 
 enum call_result calls_push_segment(struct cpu *cpu, const struct insn *insn)
 {
-    protection_push(cpu, cpu->seg[pushed_segment(insn)].selector, insn->opsize);
+    uint32_t top = cpu->regs[CPU_ESP] - insn->opsize;
+
+    /* 16 bits are stored whatever the operand size (vol. 2, PUSH: the later CPUs). */
+    view_write(cpu, stack_linear(cpu, top, 2, true), &cpu->seg[pushed_segment(insn)].selector, 2, cpu->cpl == 3);
+    set_esp(cpu, top);
     return CALL_NEXT;
 }
 

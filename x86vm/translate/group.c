@@ -244,6 +244,7 @@ static void check_plainly(struct build *b, const struct group *g)
     emit_test64(e, R10, R10);
     missing = emit_jcc_later(e, CC_Z);
     emit_store64(e, slot_of(g), R10);
+    b->r10_holds = (int8_t)g->reg;
     cold_crossing(b, crosses, false);
     emit_patch32(missing, e->to_exec, emit_pc(b->cold));
     cold_missing(b, g, again, false);
@@ -270,7 +271,9 @@ static void check_keeping_flags(struct build *b, const struct group *g)
     emit_load64(e, RCX, entry_by_r10(g));
     missing = emit_jrcxz_later(e);
     emit_store64(e, slot_of(g), RCX);
+    emit_mov64(e, R10, RCX);
     emit_mov64(e, RCX, R13);
+    b->r10_holds = (int8_t)g->reg;
     cold_crossing(b, crosses, true);
     b->exits[b->exit_count++] = (struct short_exit){ missing, emit_pc(b->cold) };
     cold_missing(b, g, again, true);
@@ -300,6 +303,8 @@ bool group_covers(const struct build *b, int8_t group)
 
 struct host_mem group_operand(struct build *b, uint8_t reg, int32_t disp)
 {
-    emit_load64(b->hot, R10, cpu_member(offsetof(struct cpu, group_addend) + 8 * reg));
+    if (b->r10_holds != reg)
+        emit_load64(b->hot, R10, cpu_member(offsetof(struct cpu, group_addend) + 8 * reg));
+    b->r10_holds = (int8_t)reg;
     return (struct host_mem){ R10, (int8_t)host_of[reg], 0, disp + (reg == CPU_ESP ? b->esp_delta : 0) };
 }

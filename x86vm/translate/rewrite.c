@@ -210,6 +210,7 @@ static struct access access_at_r9(struct build *b, uint8_t seg, uint16_t size, b
     if (b->insn->addrsize == 2)
         emit_movzx16(b->hot, R9, R9);
     if (state == SEG_BASED) {
+        b->r10_holds = -1;
         emit_load32(b->hot, R10, cpu_member(offsetof(struct cpu, seg_base) + 4 * seg));
         emit_lea32(b->hot, R9, mem_sum(R9, R10));
     }
@@ -464,6 +465,20 @@ void rewrite_push_register(struct build *b, enum host_reg from)
     push(b, store_register, &from);
 }
 
+static void store_selector(struct emit *e, struct host_mem mem, const void *arg)
+{
+    emit_store16(e, mem, *(const enum host_reg *)arg);
+}
+
+void rewrite_push_selector(struct build *b, enum host_reg from)
+{
+    struct access a = stack_access(b, -4, true);
+
+    a.size = 2;
+    access_emit(b, &a, store_selector, &from);
+    b->esp_delta -= 4;
+}
+
 void rewrite_load_stack_top(struct build *b, enum host_reg to)
 {
     struct access a = stack_access(b, 0, false);
@@ -584,6 +599,7 @@ static void rewrite_c_call(struct build *b, const struct insn *insn, call_functi
 
     access_island(b, false);
     rewrite_settle_esp(b);
+    b->r10_holds = -1;
     emit_mov_imm32(e, R11, number);
     emit_jmp(e, b->t->stubs.call);
     *call = (struct call){ .insn = *insn, .function = function, .block = b->block, .resume = emit_pc(e) };

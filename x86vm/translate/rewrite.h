@@ -14,6 +14,8 @@ void rewrite_system(struct build *b, const struct insn *insn);
 /* rewrite.c: PUSH of a host register and a load of the stack's top on the flat
  * 32-bit stack; ESP of the load is not moved. */
 void rewrite_push_register(struct build *b, enum host_reg from);
+/* Moves ESP by 4 and stores 16 bits, as Intel's later CPUs push a segment register. */
+void rewrite_push_selector(struct build *b, enum host_reg from);
 void rewrite_load_stack_top(struct build *b, enum host_reg to);
 /* A jump out of the block placed in the cold part, to a translation without groups. */
 void rewrite_cold_jump(struct build *b, uint32_t target);

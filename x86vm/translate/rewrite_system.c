@@ -145,7 +145,7 @@ static void rewrite_push_seg(struct build *b, const struct insn *insn)
     unsigned seg = insn->opcode_length == 2 ? (insn->opcode >= 0xa8 ? CPU_GS : CPU_FS) : insn->opcode >> 3 & 3u;
 
     load_selector(b->hot, R13, seg);
-    rewrite_push_register(b, R13);
+    rewrite_push_selector(b, R13);
 }
 
 static void rewrite_mov_from_seg(struct build *b, const struct insn *insn)
@@ -162,6 +162,7 @@ static void rewrite_mov_from_seg(struct build *b, const struct insn *insn)
 
 void rewrite_system(struct build *b, const struct insn *insn)
 {
+    b->r10_holds = -1; /* most of them use R10 */
     switch (insn->kind) {
     case INSN_CLI: rewrite_cli(b, insn); break;
     case INSN_STI: rewrite_sti(b, insn); break;
