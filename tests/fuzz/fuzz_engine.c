@@ -35,7 +35,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CASES = 100, RUNS_MAX = 16, CANARY_WORDS = 1 << 16, FAILURES_MAX = 10 };
+enum { CASES = 100, RUNS_MAX = 40, CANARY_WORDS = 1 << 16, FAILURES_MAX = 10 };
 #define LATE_NS 100000000ull       /* from the request to the return, CPU time */
 #define SILENT_SECONDS 20          /* a child that gets nowhere for so long hangs */
 #define RSS_MAX_MIB 320            /* RAM, full view tables, code cache and its records */
@@ -52,6 +52,7 @@ struct board {
     volatile uint64_t number;  /* of the case running, in the batch */
     volatile uint64_t runs, worst_ns;
     volatile uint64_t exits[4];
+    struct x86vm_counters sum; /* over all batches that ended well */
     char what[160];            /* mode and style of the case */
     char message[1024];        /* why it failed */
 };
@@ -184,6 +185,20 @@ static void load_code(struct fuzzer *f, enum fuzz_style style)
     }
 }
 
+/* What runs may be a loop: goes on elsewhere in the code. */
+static void move(struct fuzzer *f)
+{
+    struct cpu *cpu = f->cpu;
+    bool narrow = !(cpu->seg[CPU_CS].access & SEG_DB);
+
+    cpu->eip = FUZZ_CODE + fuzz_below(&f->random, FUZZ_CODE_SIZE) - cpu->seg_base[CPU_CS];
+    if (narrow)
+        cpu->eip &= 0xffff;
+    if (fuzz_one_in(&f->random, 2))
+        cpu->regs[CPU_ESP] = fuzz_one_in(&f->random, 4) ? fuzz_guest_address(&f->random) : FUZZ_STACK - 0x1000;
+    cpu->regs[fuzz_below(&f->random, 8)] = fuzz_guest_address(&f->random);
+}
+
 /* Whether the case can go on after such an exit; brings in what it waits for. */
 static bool go_on(struct fuzzer *f, enum x86vm_exit exit)
 {
@@ -197,6 +212,8 @@ static bool go_on(struct fuzzer *f, enum x86vm_exit exit)
     case X86VM_EXIT_REQUESTED:
         if (fuzz_one_in(&f->random, 3))
             x86vm_set_intr(f->vm, true);
+        if (!fuzz_one_in(&f->random, 4))
+            move(f);
         return true;
     default:
         return false;
@@ -219,7 +236,7 @@ static void run_case(struct fuzzer *f)
     fuzz_guest_start(&f->random, f->cpu, f->phys, mode);
     load_code(f, style);
     do {
-        arm(f, 20000 + fuzz_below(&f->random, 200000));
+        arm(f, 10000 + fuzz_below(&f->random, 60000));
         exit = x86vm_run(f->vm);
         check_after(f, exit);
     } while (--runs && go_on(f, exit));
@@ -282,6 +299,19 @@ static bool close_door(struct fuzzer *f)
     return true;
 }
 
+static void count(struct fuzzer *f)
+{
+    struct x86vm_counters c, *sum = &f->board->sum;
+
+    x86vm_get_counters(f->vm, &c);
+    sum->blocks_translated += c.blocks_translated;
+    sum->cache_flushes += c.cache_flushes;
+    sum->invalidations += c.invalidations;
+    sum->slow_accesses += c.slow_accesses;
+    sum->exceptions += c.exceptions;
+    sum->interrupts += c.interrupts;
+}
+
 static int run_batch(struct fuzzer *f, uint64_t batch)
 {
     if (!make_engine(f, batch) || !make_timer(f) || !make_canary(f) || !close_door(f))
@@ -293,6 +323,7 @@ static int run_batch(struct fuzzer *f, uint64_t batch)
         f->random = fuzz_random_of(f->options->seed, batch * CASES + i);
         run_case(f);
     }
+    count(f);
     return 0;
 }
 
@@ -436,6 +467,7 @@ static int run_all(struct fuzzer *f)
     uint64_t start = clock_ns(CLOCK_MONOTONIC), done = 0;
     unsigned failures = 0;
     const volatile uint64_t *n = f->board->exits;
+    const struct x86vm_counters *sum = &f->board->sum;
 
     while (done < o->batches && clock_ns(CLOCK_MONOTONIC) - start < o->seconds * 1000 * MS && failures < FAILURES_MAX)
         failures += !fork_batch(f, o->first + done++);
@@ -443,6 +475,10 @@ static int run_all(struct fuzzer *f)
            "back after %.1f ms at most: %u failures\n", (unsigned long long)o->seed, (unsigned long long)done, CASES,
            (unsigned long long)f->board->runs, (unsigned long long)n[0], (unsigned long long)n[1], (unsigned long long)n[2],
            (unsigned long long)n[3], (double)f->board->worst_ns / 1e6, failures);
+    printf("  %llu blocks translated, %llu flushes of the cache, %llu invalidations, %llu slow accesses, %llu exceptions, "
+           "%llu interrupts\n", (unsigned long long)sum->blocks_translated, (unsigned long long)sum->cache_flushes,
+           (unsigned long long)sum->invalidations, (unsigned long long)sum->slow_accesses, (unsigned long long)sum->exceptions,
+           (unsigned long long)sum->interrupts);
     return failures ? 1 : 0;
 }
 

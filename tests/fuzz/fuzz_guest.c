@@ -103,18 +103,31 @@ static void make_gdt(struct fuzz_random *r, struct phys *phys)
     }
 }
 
+/* Where an exception leads: mostly to code that returns behind the byte that raised it. */
+static uint32_t exception_offset(struct fuzz_random *r, unsigned vector)
+{
+    const uint32_t with_error = 1u << VEC_DF | 1u << VEC_TS | 1u << VEC_NP | 1u << VEC_SS | 1u << VEC_GP | 1u << VEC_PF | 1u << VEC_AC;
+
+    if (fuzz_one_in(r, 8))
+        return handler_offset(r);
+    return vector < 32 && with_error >> vector & 1 ? FUZZ_SKIP + 16 : FUZZ_SKIP;
+}
+
 static void make_idt(struct fuzz_random *r, struct phys *phys)
 {
+    static const uint8_t skip[] = { 0xff, 0x04, 0x24, 0xcf }, skip_with_error[] = { 0x83, 0xc4, 0x04, 0xff, 0x04, 0x24, 0xcf };
     static const uint8_t kinds[] = { 0x8e, 0x8e, 0x8e, 0x8f, 0xee, 0xef, 0x86, 0x87, 0x85, 0x0e, 0xe6, 0x8c };
 
     for (unsigned i = 0; i < 256; i++) {
-        uint8_t access = kinds[fuzz_one_in(r, 4) ? fuzz_below(r, sizeof kinds) : fuzz_below(r, 5)];
+        uint8_t access = kinds[fuzz_one_in(r, 12) ? fuzz_below(r, sizeof kinds) : fuzz_below(r, 5)];
         bool task = (access & 0x1f) == 5, narrow = !task && !(access & 8);
-        uint16_t selector = task ? SEL_TSS_FREE << 3 : fuzz_one_in(r, 16) ? fuzz_guest_selector(r)
+        uint16_t selector = task ? SEL_TSS_FREE << 3 : fuzz_one_in(r, 40) ? fuzz_guest_selector(r)
                             : narrow ? SEL_CODE16 << 3 : SEL_CODE0 << 3;
-        put_gate(phys, FUZZ_IDT + i * 8, selector, narrow ? fuzz_below(r, 0x8000) : handler_offset(r), access, 0);
+        put_gate(phys, FUZZ_IDT + i * 8, selector, narrow ? fuzz_below(r, 0x8000) : exception_offset(r, i), access, 0);
         poke(phys, i * 4, (uint32_t)(FUZZ_CODE >> 4) << 16 | fuzz_below(r, FUZZ_CODE_SIZE)); /* real mode's */
     }
+    phys_dma_write(phys, FUZZ_SKIP, skip, sizeof skip);
+    phys_dma_write(phys, FUZZ_SKIP + 16, skip_with_error, sizeof skip_with_error);
 }
 
 static void make_tss(struct fuzz_random *r, struct phys *phys)

@@ -15,6 +15,7 @@ struct phys;
 enum {
     FUZZ_RAM = 16 << 20,
     FUZZ_GDT = 0x1000, FUZZ_IDT = 0x2000, FUZZ_LDT = 0x2800, FUZZ_TSS = 0x3000, /* four TSSs, 0x400 apart */
+    FUZZ_SKIP = 0x7000, /* handlers that go on a byte further */
     FUZZ_DIRECTORY = 0x8000, FUZZ_TABLES = 0x9000, FUZZ_PAE_ROOT = 0x1f000, FUZZ_PAE_TABLES = 0x20000,
     FUZZ_CODE = 0x30000, FUZZ_CODE_SIZE = 0x8000,
     FUZZ_DATA = 0x40000, FUZZ_DATA_SIZE = 0x10000, FUZZ_STACK = 0x5f000,

@@ -216,6 +216,16 @@ static void start_dp8390(struct fake_nic_host *host)
 static void poke_dp8390(struct fake_nic_host *host)
 {
     unsigned size = 1u << below(3);
+    uint8_t byte;
+    if (below(16) == 0) { /* ISA Plug and Play, past the key */
+        nic_pnp_write(host->nic, below(3) ? 0x279 : 0xa79, (uint8_t)(below(2) ? below(8) : value()), host->now);
+        nic_pnp_read(host->nic, 0x203, &byte, host->now);
+    }
+    if (below(500) == 0) {
+        uint8_t key = 0x6a;
+        for (unsigned i = 0; i < 32; i++, key = (uint8_t)(key >> 1 | ((key ^ key >> 1) & 1) << 7))
+            nic_pnp_write(host->nic, 0x279, key, host->now);
+    }
     uint32_t limit = nic_identity(host->nic)->bar[0].size;
     uint32_t port = below(3) == 0 ? 0 : below(4) == 0 ? 0x10 : below(limit == 0x20 || below(4) ? 0x20 : limit);
     if (port + size > limit)
@@ -310,6 +320,7 @@ int main(int argc, char **argv)
     run("e1000", operations, seed);
     run("rtl8029", operations, seed);
     run("ne2000", operations, seed);
+    run("rtl8019", operations, seed);
     run("ne2000-8bit", operations / 4, seed);
     run("ne1000", operations / 4, seed);
     return 0;
