@@ -46,7 +46,7 @@ trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' INT TERM HUP
 
 # Modules that a guest may load; what they depend on comes along.
-modules='e1000 ne2k-pci ne virtio_pci virtio_net 8021q'
+modules='e1000 ne2k-pci ne virtio_pci virtio_net 8021q button evdev'
 iperf_packages='iperf3 libiperf0 libsctp1 libssl3 libc6'
 
 # --- fetching ------------------------------------------------------------
@@ -139,6 +139,9 @@ make_root() { # ROOT BUSYBOX_DEB
     chmod 755 "$1/init"
     seq 1 20000 | head -c 65536 >"$1/etc/block"
     printf 'root:x:0:0:root:/:/bin/sh\n' >"$1/etc/passwd"
+    mkdir -p "$1/etc/acpi/PWRF"
+    printf '#!/bin/sh\npoweroff -f\n' >"$1/etc/acpi/PWRF/00000080"
+    chmod 755 "$1/etc/acpi/PWRF/00000080"
     echo 'while :; do setsid cttyhack sh; done' >"$1/etc/vs.d/shell"
     echo 'poweroff -f' >"$1/etc/vs.d/poweroff"
     echo 'reboot -f' >"$1/etc/vs.d/reboot"

@@ -93,9 +93,18 @@ serve_files() {
     httpd -h /www
 }
 
+# The power button ends the guest (/etc/acpi), where there is one.
+watch_power_button() {
+    [ -d /sys/firmware/acpi ] || return 0
+    modprobe evdev
+    modprobe button
+    acpid -l /dev/null -p /run/acpid.pid
+}
+
 [ -z "$vs_name" ] || hostname "$vs_name"
 load_drivers
 set_up_network
+watch_power_button
 serve_files
 read -r uptime _ </proc/uptime
 echo "vswitch-guest: ready uptime $uptime"
