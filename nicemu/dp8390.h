@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * The DP8390 network interface controller with the memory that the NE2000
- * family gives it: what ne2000.c (ISA) and rtl8029.c (PCI) are built around.
+ * family gives it: what ne2000.c, rtl8019.c (ISA) and rtl8029.c (PCI)
+ * are built around.
  *
  *   dp8390.c     registers, interrupt, reset     dp8390_dma.c  remote DMA (the data port)
  *   dp8390_rx.c  filter and receive ring         dp8390_tx.c   transmission and loopback
@@ -78,7 +79,7 @@ struct dp8390 {
     bool eight_bit;           /* the board's bus: a wide access is several of a byte */
     uint8_t scratch[NIC_MIN_FRAME > DP8390_TX_MAX ? NIC_MIN_FRAME : DP8390_TX_MAX + 4];
 
-    /* What the chip has beyond the DP8390: NULL, or the RTL8029's ID bytes and page 3. */
+    /* What the chip has beyond the DP8390: NULL, or Realtek's ID bytes and page 3. */
     bool (*extra_read)(struct dp8390 *d, unsigned page, unsigned number, uint8_t *value);
     void (*extra_write)(struct dp8390 *d, unsigned page, unsigned number, uint8_t value);
 };

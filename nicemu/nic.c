@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct nic_ops *const models[] = { &e1000_ops, &e1000_82545em_ops, &rtl8029_ops,
+static const struct nic_ops *const models[] = { &e1000_ops, &e1000_82545em_ops, &rtl8029_ops, &rtl8019_ops,
                                                &ne2000_ops, &ne2000_8bit_ops, &ne1000_ops };
 
 struct nic *nic_new(const char *name, const uint8_t mac[6], const struct nic_host *host)
@@ -146,4 +146,40 @@ bool nic_set_eeprom(struct nic *nic, const uint8_t *image, size_t size)
     for (unsigned i = 0; i < EEPROM93C46_WORDS; i++)
         eeprom->words[i] = (uint16_t)(image[2 * i] | image[2 * i + 1] << 8);
     return true;
+}
+
+void nic_isa_place(const struct nic *nic, struct nic_isa_place *place)
+{
+    const struct nic_identity *id = &nic->ops->identity;
+    *place = (struct nic_isa_place){ id->bus == NIC_BUS_ISA, id->isa_port, id->isa_irq };
+    if (nic->ops->pnp)
+        nic->ops->pnp->place(nic, place);
+}
+
+void nic_pnp_write(struct nic *nic, uint16_t port, uint8_t value, uint64_t now)
+{
+    if (!nic->ops->pnp)
+        return;
+    if (nic->trace) {
+        nic_trace_at(nic, now);
+        nic_trace_print(nic, "pnp", "write %02x to port %x", value, port);
+    }
+    nic->ops->pnp->write(nic, port, value);
+}
+
+bool nic_pnp_read(struct nic *nic, uint16_t port, uint8_t *value, uint64_t now)
+{
+    if (!nic->ops->pnp || !nic->ops->pnp->read(nic, port, value))
+        return false;
+    if (nic->trace) {
+        nic_trace_at(nic, now);
+        nic_trace_print(nic, "pnp", "read %02x from port %x", *value, port);
+    }
+    return true;
+}
+
+void nic_pnp_outvoted(struct nic *nic)
+{
+    if (nic->ops->pnp)
+        nic->ops->pnp->outvoted(nic);
 }

@@ -83,6 +83,23 @@ int nic_restore(struct nic *nic, uint64_t now, const void *image, size_t size);
 size_t nic_get_eeprom(struct nic *nic, uint8_t image[NIC_EEPROM_SIZE]);
 bool nic_set_eeprom(struct nic *nic, const uint8_t *image, size_t size);
 
+/* Where an ISA board answers. It changes when Plug and Play moves the board: ask
+ * again after nic_pnp_write(), nic_reset(), nic_write() and nic_restore(). */
+struct nic_isa_place {
+    bool active;    /* false: it decodes no port and drives no line */
+    uint16_t port;
+    uint8_t irq;
+};
+void nic_isa_place(const struct nic *nic, struct nic_isa_place *place);
+
+/* ISA Plug and Play (rtl8019). The machine hands every such board each byte
+ * written to ports 279 and a79, and each byte read from 203 to 3ff that no one
+ * else answers. Where one card has driven a read, those that left it alone must
+ * be told that they were outvoted. Boards without: no effect, false. */
+void nic_pnp_write(struct nic *nic, uint16_t port, uint8_t value, uint64_t now);
+bool nic_pnp_read(struct nic *nic, uint16_t port, uint8_t *value, uint64_t now);
+void nic_pnp_outvoted(struct nic *nic);
+
 /* The teacher: from now on `line` is given, a line at a time (no newline), each
  * register access decoded to names and fields with its time, the interrupts and
  * frames between them, and in strict mode every rule of the chip's manual that

@@ -15,6 +15,14 @@ struct nic_trace;
 struct nic_decoder;
 struct eeprom93c46;
 
+/* The calls of an ISA board with Plug and Play. */
+struct nic_pnp_ops {
+    void (*write)(struct nic *nic, uint16_t port, uint8_t value);
+    bool (*read)(struct nic *nic, uint16_t port, uint8_t *value);
+    void (*outvoted)(struct nic *nic);
+    void (*place)(const struct nic *nic, struct nic_isa_place *place);
+};
+
 struct nic_ops {
     struct nic_identity identity;
     size_t size;                    /* of the model's struct */
@@ -31,6 +39,7 @@ struct nic_ops {
     void (*state)(struct nic *nic, struct nic_state *s);  /* walks what struct nic does not hold: nic_state.h */
     void (*restored)(struct nic *nic, uint64_t now);      /* tells the host's timer; may be NULL */
     struct eeprom93c46 *(*eeprom)(struct nic *nic);       /* NULL: the board has none */
+    const struct nic_pnp_ops *pnp;                        /* NULL: none */
     const struct nic_decoder *decoder;  /* of the teacher: trace.h */
 };
 
@@ -48,6 +57,7 @@ extern const struct nic_ops e1000_82545em_ops;
 extern const struct nic_ops ne1000_ops;
 extern const struct nic_ops ne2000_ops;
 extern const struct nic_ops ne2000_8bit_ops;
+extern const struct nic_ops rtl8019_ops;
 extern const struct nic_ops rtl8029_ops;
 
 void nic_trace_off(struct nic *nic); /* trace.c; also where there is none */

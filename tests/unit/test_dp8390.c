@@ -645,7 +645,7 @@ static void frame_larger_than_ring(void)
 /* F: every port at every width. */
 static void every_port(void)
 {
-    static const char *const boards[] = { "ne2000", "ne2000-8bit", "ne1000", "rtl8029" };
+    static const char *const boards[] = { "ne2000", "ne2000-8bit", "ne1000", "rtl8019", "rtl8029" };
     for (size_t which = 0; which < sizeof boards / sizeof *boards; which++) {
         restart(boards[which]);
         uint32_t limit = nic_identity(host.nic)->bar[0].size;

@@ -45,7 +45,7 @@ static bool is_unchanged(size_t size)
 
 static void headers(void)
 {
-    static const char *const models[] = { "e1000", "82545em", "rtl8029", "ne2000", "ne2000-8bit", "ne1000" };
+    static const char *const models[] = { "e1000", "82545em", "rtl8029", "ne2000", "ne2000-8bit", "ne1000", "rtl8019" };
     const unsigned count = sizeof models / sizeof *models;
     for (unsigned i = 0; i < count; i++) {
         model_start(models[i]);

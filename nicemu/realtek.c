@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The common part of Realtek's boards: see realtek.h.
+ */
+#include "nicemu/realtek.h"
+
+#include <string.h>
+
+#define SIGNATURE 0x57
+#define EEM 0xc0u          /* 9346CR, mode: 00 normal, 40 auto-load, 80 program the EEPROM, c0 write CONFIG */
+#define EEM_LOAD 0x40u
+#define EEM_PROGRAM 0x80u
+#define EEM_CONFIG 0xc0u
+#define EE_CS 0x08u
+#define EE_SK 0x04u
+#define EE_DI 0x02u
+#define EE_DO 0x01u
+
+static struct realtek *from_core(struct dp8390 *d)
+{
+    return (struct realtek *)d;
+}
+
+void realtek_load_address(struct realtek *r, unsigned word)
+{
+    uint8_t mac[6];
+    for (unsigned i = 0; i < 6; i++)
+        mac[i] = (uint8_t)(r->eeprom.words[word + i / 2] >> 8 * (i % 2));
+    dp8390_fill_prom(&r->core, mac, SIGNATURE, true);
+}
+
+static bool extra_read(struct dp8390 *d, unsigned page, unsigned number, uint8_t *value)
+{
+    struct realtek *r = from_core(d);
+    if (page == 0 && (number == 0xa || number == 0xb)) {
+        *value = r->chip->id[number - 0xa];
+        return true;
+    }
+    if (page != 3)
+        return false;
+    *value = r->page3[number];
+    if (number == REALTEK_9346CR && eeprom93c46_out(&r->eeprom))
+        *value |= EE_DO;
+    if (r->chip->read)
+        *value |= r->chip->read(r, number);
+    return true;
+}
+
+static void write_9346cr(struct realtek *r, uint8_t value)
+{
+    r->page3[REALTEK_9346CR] = value & (EEM | EE_CS | EE_SK | EE_DI);
+    if ((value & EEM) == EEM_PROGRAM)
+        eeprom93c46_set_pins(&r->eeprom, value & EE_CS, value & EE_SK, value & EE_DI);
+    if ((value & EEM) == EEM_LOAD) {
+        r->chip->load(r);
+        r->page3[REALTEK_9346CR] = 0; /* the load is over at once */
+    }
+}
+
+static bool is_config(unsigned number)
+{
+    return (number >= REALTEK_CONFIG0 && number <= REALTEK_CONFIG3) || number == REALTEK_CONFIG4;
+}
+
+static void extra_write(struct dp8390 *d, unsigned page, unsigned number, uint8_t value)
+{
+    struct realtek *r = from_core(d);
+    uint8_t stored = r->chip->stored[number];
+    (void)page;
+    if (number == REALTEK_9346CR)
+        write_9346cr(r, value);
+    else if (is_config(number) && (r->page3[REALTEK_9346CR] & EEM) != EEM_CONFIG)
+        nic_guest_error(&d->nic, "write to page 3 register %x without configuration write enable", number);
+    else
+        r->page3[number] = (uint8_t)((r->page3[number] & ~stored) | (value & stored));
+}
+
+void realtek_init(struct nic *nic, const struct realtek_chip *chip)
+{
+    struct realtek *r = (struct realtek *)nic;
+    dp8390_init(&r->core, DP8390_RAM_MAX);
+    r->core.extra_read = extra_read;
+    r->core.extra_write = extra_write;
+    r->chip = chip;
+    for (unsigned i = 0; i < EEPROM93C46_WORDS; i++)
+        r->eeprom.words[i] = 0xffff;
+    chip->fill(r);
+}
+
+void realtek_reset(struct nic *nic, uint64_t now)
+{
+    struct realtek *r = (struct realtek *)nic;
+    r->core.now = now;
+    eeprom93c46_reset(&r->eeprom);
+    isa_pnp_reset(&r->pnp);
+    memset(r->page3, 0, sizeof r->page3);
+    r->chip->load(r);
+    dp8390_power_on(&r->core);
+}
+
+uint32_t realtek_read(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint64_t now)
+{
+    struct realtek *r = (struct realtek *)nic;
+    (void)bar;
+    r->core.now = now;
+    return dp8390_port_read(&r->core, offset, size);
+}
+
+void realtek_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t value, uint64_t now)
+{
+    struct realtek *r = (struct realtek *)nic;
+    (void)bar;
+    r->core.now = now;
+    dp8390_port_write(&r->core, offset, size, value);
+}
+
+void realtek_state(struct nic *nic, struct nic_state *s)
+{
+    struct realtek *r = (struct realtek *)nic;
+    dp8390_state(nic, s);
+    eeprom93c46_state(&r->eeprom, s);
+    nic_state_bytes(s, r->page3, sizeof r->page3);
+    nic_state_check(s, !(r->page3[REALTEK_9346CR] & ~(EEM | EE_CS | EE_SK | EE_DI)));
+    if (nic->ops->identity.bus == NIC_BUS_ISA)
+        isa_pnp_state(&r->pnp, s);
+}
+
+struct eeprom93c46 *realtek_eeprom(struct nic *nic)
+{
+    return &((struct realtek *)nic)->eeprom;
+}
