@@ -61,8 +61,20 @@ static void write_cr(struct dp8390 *d, uint8_t value)
 static void write_isr(struct dp8390 *d, uint8_t value)
 {
     d->isr &= (uint8_t)(~value | ISR_RST);
-    if ((value & ISR_PRX) && !(d->cr & CR_STP) && dp8390_ring_has_frames(d))
+    if (value & ISR_PRX)
+        d->prx_kept = !(d->cr & CR_STP) && dp8390_ring_has_frames(d);
+    if (d->prx_kept)
         d->isr |= ISR_PRX;
+    update_irq(d);
+}
+
+/* A driver that acknowledges first and drains then is not called again for it. */
+static void forget_kept_prx(struct dp8390 *d)
+{
+    if (!d->prx_kept || dp8390_ring_has_frames(d))
+        return;
+    d->prx_kept = false;
+    d->isr &= (uint8_t)~ISR_PRX;
     update_irq(d);
 }
 
@@ -77,6 +89,7 @@ static void write_bnry(struct dp8390 *d, uint8_t value)
     d->bnry = value;
     if (!(d->cr & CR_STP))
         d->isr &= (uint8_t)~ISR_RST; /* an overflow's: pages are given back */
+    forget_kept_prx(d);
     dp8390_ring_moved(d);
 }
 
@@ -309,6 +322,7 @@ void dp8390_reset(struct dp8390 *d)
 {
     d->cr = CR_STP | CR_RD_ABORT;
     d->isr = ISR_RST;
+    d->prx_kept = false;
     d->imr = 0;
     d->dcr &= (uint8_t)~(DCR_LS | 0x04u);
     d->dcr |= 0x04u;

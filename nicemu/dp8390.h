@@ -71,6 +71,7 @@ struct dp8390 {
     uint8_t fifo[DP8390_FIFO_SIZE];
     uint8_t fifo_read;        /* next location a read of the FIFO register gives */
     bool waiting;             /* NIC_RX_FULL was answered */
+    bool prx_kept;            /* ISR.PRX outlived its acknowledgement: write_isr() */
     bool link;
     uint64_t now;
     uint8_t prom[DP8390_PROM_SIZE];

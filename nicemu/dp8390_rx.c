@@ -156,6 +156,7 @@ static enum nic_rx_result deliver(struct dp8390 *d, const uint8_t *frame, size_t
     store(d, frame, size, pages);
     d->nic.counters.rx_frames++;
     d->nic.counters.rx_bytes += size;
+    d->prx_kept = false;
     dp8390_raise(d, ISR_PRX);
     return NIC_RX_TAKEN;
 }

@@ -87,12 +87,9 @@ enum nic_rx_result nic_receive(struct nic *nic, const void *frame, size_t size,
         nic->counters.rx_filtered++;
         return NIC_RX_TAKEN;
     }
-    if (!nic->trace)
-        return nic->ops->receive(nic, frame, size, offload, now);
-    nic_trace_at(nic, now);
-    enum nic_rx_result result = nic->ops->receive(nic, frame, size, offload, now);
-    nic_trace_receive(nic, frame, size, result);
-    return result;
+    if (nic->trace)
+        return nic_trace_receive(nic, frame, size, offload, now);
+    return nic->ops->receive(nic, frame, size, offload, now);
 }
 
 void nic_receive_lost(struct nic *nic, uint64_t now)

@@ -99,10 +99,13 @@ static void put(struct nic_trace *t, const char *line)
 static void end_repeats(struct nic_trace *t)
 {
     char line[64];
-    if (!t->repeats)
-        return;
-    snprintf(line, sizeof line, "      ... the same %u times more", t->repeats);
+    unsigned repeats = t->repeats;
     t->repeats = 0;
+    if (repeats == 1)
+        put(t, t->last);
+    if (repeats <= 1)
+        return;
+    snprintf(line, sizeof line, "      ... the same %u times more", repeats);
     put(t, line);
 }
 
@@ -275,19 +278,36 @@ static void describe(struct nic *nic, const struct nic_access *a)
     nic_trace_print(nic, a->is_write ? "write" : "read", "%s", text.bytes);
 }
 
+/* Lines are held back until what has caused them is printed. False in a call
+ * inside of another: then the outer one lets them go. */
+static bool hold(struct nic_trace *t)
+{
+    bool outer = !t->holding;
+    t->holding = true;
+    if (outer)
+        t->held_count = 0;
+    return outer;
+}
+
+static void release(struct nic_trace *t)
+{
+    for (unsigned i = 0; i < t->held_count; i++)
+        print(t, t->held[i].bytes);
+    t->held_count = 0;
+}
+
 uint32_t nic_trace_read(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint64_t now)
 {
     struct nic_trace *t = nic->trace;
     struct nic_access a = { .bar = bar, .size = size, .offset = offset };
     nic_trace_at(nic, now);
-    t->holding = true;
-    t->held_count = 0;
+    bool outer = hold(t);
     nic->ops->decoder->check(nic, &a);
     a.value = nic->ops->read(nic, bar, offset, size, now);
-    t->holding = false;
+    t->holding = !outer;
     describe(nic, &a);
-    for (unsigned i = 0; i < t->held_count; i++)
-        print(t, t->held[i].bytes);
+    if (outer)
+        release(t);
     return a.value;
 }
 
@@ -301,11 +321,22 @@ void nic_trace_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned si
     nic->ops->write(nic, bar, offset, size, value, now);
 }
 
-void nic_trace_receive(struct nic *nic, const uint8_t *frame, size_t size, enum nic_rx_result result)
+enum nic_rx_result nic_trace_receive(struct nic *nic, const uint8_t *frame, size_t size,
+                                     const struct nic_offload *offload, uint64_t now)
 {
     static const char *const results[] = { [NIC_RX_TAKEN] = "", [NIC_RX_FULL] = ": no room, it waits",
                                            [NIC_RX_OFF] = ": the receiver is off" };
+    struct nic_trace *t = nic->trace;
     struct nic_text text = { .length = 0 };
+    uint64_t filtered = nic->counters.rx_filtered;
+    nic_trace_at(nic, now);
+    bool outer = hold(t);
+    enum nic_rx_result result = nic->ops->receive(nic, frame, size, offload, now);
+    t->holding = !outer;
     add_frame(&text, frame, size);
-    nic_trace_print(nic, "frame", "%s%s", text.bytes, results[result]);
+    bool refused = nic->counters.rx_filtered != filtered;
+    nic_trace_print(nic, "frame", "%s%s", text.bytes, refused ? ": filtered out" : results[result]);
+    if (outer)
+        release(t);
+    return result;
 }

@@ -40,7 +40,7 @@ struct nic_decoder {
 };
 extern const struct nic_decoder nic_trace_e1000, nic_trace_dp8390;
 
-#define NIC_TRACE_HELD 8u
+#define NIC_TRACE_HELD 32u
 
 struct nic_trace {
     nic_trace_line *line;
@@ -71,6 +71,7 @@ void nic_trace_rule(struct nic *nic, const char *section, const char *format, ..
 void nic_trace_at(struct nic *nic, uint64_t now);
 uint32_t nic_trace_read(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint64_t now);
 void nic_trace_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t value, uint64_t now);
-void nic_trace_receive(struct nic *nic, const uint8_t *frame, size_t size, enum nic_rx_result result);
+enum nic_rx_result nic_trace_receive(struct nic *nic, const uint8_t *frame, size_t size,
+                                     const struct nic_offload *offload, uint64_t now);
 
 #endif

@@ -170,11 +170,12 @@ static void describe_descriptor(struct e1000 *e, uint32_t index, const struct e1
     bool extended = d->lower & 0x20000000, context = extended && !(d->lower & 0x00f00000);
     nic_text_add(&text, "TX[%u] ", index);
     if (context) {
-        nic_text_add(&text, "context IPCSS=%u IPCSO=%u IPCSE=%u TUCSS=%u TUCSO=%u TUCSE=%u HDRLEN=%u MSS=%u",
+        nic_text_add(&text, "context IPCSS=%u IPCSO=%u IPCSE=%u TUCSS=%u TUCSO=%u "
+                     "TUCSE=%u PAYLEN=%u HDRLEN=%u MSS=%u",
                      (unsigned)(d->address & 0xff), (unsigned)(d->address >> 8 & 0xff),
                      (unsigned)(d->address >> 16 & 0xffff), (unsigned)(d->address >> 32 & 0xff),
-                     (unsigned)(d->address >> 40 & 0xff), (unsigned)(d->address >> 48), d->upper >> 8 & 0xff,
-                     d->upper >> 16);
+                     (unsigned)(d->address >> 40 & 0xff), (unsigned)(d->address >> 48), d->lower & 0xfffff,
+                     d->upper >> 8 & 0xff, d->upper >> 16);
         nic_text_add_fields(&text, "TCP:24 IP:25 TSE:26 RS:27 DEXT:29 IDE:31", d->lower);
     } else if (extended) {
         nic_text_add(&text, "data %llx+%u", (unsigned long long)d->address, d->lower & 0xfffff);

@@ -13,6 +13,7 @@ $(eval $(call unit_test,test_e1000_irq,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/
 $(eval $(call unit_test,test_e1000_link,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
 $(eval $(call unit_test,test_nic_state,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
 $(eval $(call unit_test,test_nic_trace,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
+$(eval $(call unit_test,test_nic_docs,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
 $(eval $(call unit_test,test_isa_pnp,$(NICEMU_SRCS) $(NICEMU_FAKE)))
 $(eval $(call unit_test,test_dp8390,$(NICEMU_SRCS) $(NICEMU_FAKE)))
 

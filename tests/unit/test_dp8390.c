@@ -349,6 +349,28 @@ static void acknowledged_too_early(void)
     CU_ASSERT_FALSE(host.irq);
 }
 
+/* By the book: acknowledged, then drained; nothing of it is left. */
+static void acknowledged_first(void)
+{
+    restart("ne2000");
+    open_card(0x04);
+    give(100);
+    give(100);
+    out(7, ISR_PRX);
+    CU_ASSERT_EQUAL(drain(1), 1);
+    CU_ASSERT_TRUE(host.irq);
+    CU_ASSERT_EQUAL(drain(10), 1);
+    CU_ASSERT_EQUAL(in(7) & ISR_PRX, 0);
+    CU_ASSERT_FALSE(host.irq);
+    give(100);
+    out(7, ISR_PRX);
+    give(100); /* comes in after the acknowledgement: a cause of its own */
+    CU_ASSERT_EQUAL(drain(10), 2);
+    CU_ASSERT_TRUE(in(7) & ISR_PRX);
+    out(7, ISR_PRX);
+    CU_ASSERT_EQUAL(in(7) & ISR_PRX, 0);
+}
+
 static bool passes(const char *mac)
 {
     uint8_t frame[60], before = curr();
@@ -673,6 +695,7 @@ int main(void)
         { "the ring fills and drains", ring_fills_and_drains },
         { "every length", lengths_agree_with_lib8390 },
         { "acknowledged too early", acknowledged_too_early },
+        { "acknowledged first", acknowledged_first },
         { "address filter", filter },
         { "monitor mode and tallies", monitor_and_tallies },
         { "stopped, no link, loopback", stopped_receiver },
