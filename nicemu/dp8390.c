@@ -245,8 +245,6 @@ void dp8390_write(struct dp8390 *d, unsigned number, uint8_t value)
 
 /* --- ports of a board ---------------------------------------------------- */
 
-#define PORT_DATA 0x10u
-#define PORT_RESET 0x18u
 #define PORTS 0x20u
 
 /* An 8-bit slot: the bus makes a wide access into several of a byte, at ports

@@ -85,6 +85,10 @@ struct dp8390 {
     void (*extra_write)(struct dp8390 *d, unsigned page, unsigned number, uint8_t value);
 };
 
+/* Ports of a board behind the registers: data up to the reset port. */
+#define PORT_DATA 0x10u
+#define PORT_RESET 0x18u
+
 /* dp8390.c */
 void dp8390_init(struct dp8390 *d, uint16_t ram_size);
 void dp8390_fill_prom(struct dp8390 *d, const uint8_t mac[6], uint8_t signature, bool doubled);
@@ -110,6 +114,10 @@ void dp8390_set_link(struct nic *nic, bool up, uint64_t now);
 void dp8390_dma_start(struct dp8390 *d);
 uint32_t dp8390_data_read(struct dp8390 *d, unsigned size);
 void dp8390_data_write(struct dp8390 *d, unsigned size, uint32_t value);
+void dp8390_read_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count, uint8_t *to,
+                       uint64_t now);
+void dp8390_write_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count,
+                        const uint8_t *from, uint64_t now);
 uint8_t dp8390_memory_read(const struct dp8390 *d, uint16_t address);
 void dp8390_memory_write(struct dp8390 *d, uint16_t address, uint8_t value);
 

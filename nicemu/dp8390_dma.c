@@ -151,3 +151,69 @@ void dp8390_data_write(struct dp8390 *d, unsigned size, uint32_t value)
     for (unsigned i = 0; i < size; i += unit)
         write_unit(d, (uint16_t)(value >> 8 * i), size > 1);
 }
+
+/* --- blocks: a driver's string instruction --------------------------------- */
+
+/* How many of `count` accesses lie in one page of RAM and leave the count above zero. */
+static uint32_t run_length(const struct dp8390 *d, unsigned size, uint32_t count)
+{
+    unsigned unit = d->dcr & DCR_WTS ? 2 : 1;
+    uint32_t bytes = BYTES_PER_PAGE - 1 - (d->crda & (BYTES_PER_PAGE - 1));
+
+    if (size < unit || (d->crda & (unit - 1)) || !(d->crda & d->ram_size) || !d->remaining)
+        return 0;
+    if (d->remaining - 1u < bytes)
+        bytes = d->remaining - 1u;
+    return bytes / size < count ? bytes / size : count;
+}
+
+static bool is_data_port(const struct dp8390 *d, uint32_t offset, unsigned size)
+{
+    return offset >= PORT_DATA && offset < PORT_RESET && (size == 1 || !d->eight_bit);
+}
+
+void dp8390_read_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count, uint8_t *to,
+                       uint64_t now)
+{
+    struct dp8390 *d = (struct dp8390 *)nic;
+
+    while (count) {
+        uint32_t run = is_data_port(d, offset, size) && is_reading(d) ? run_length(d, size, count) : 0;
+        uint32_t bytes = (run ? run : 1) * size;
+
+        if (run) {
+            memcpy(to, &d->ram[d->crda & (d->ram_size - 1u)], bytes);
+            d->crda = (uint16_t)(d->crda + bytes);
+            d->remaining = (uint16_t)(d->remaining - bytes);
+        } else {
+            uint32_t value = nic->ops->read(nic, bar, offset, size, now);
+            for (unsigned i = 0; i < size; i++)
+                to[i] = (uint8_t)(value >> 8 * i);
+        }
+        count -= run ? run : 1;
+        to += bytes;
+    }
+}
+
+void dp8390_write_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count,
+                        const uint8_t *from, uint64_t now)
+{
+    struct dp8390 *d = (struct dp8390 *)nic;
+
+    while (count) {
+        uint32_t run = is_data_port(d, offset, size) && is_writing(d) ? run_length(d, size, count) : 0;
+        uint32_t bytes = (run ? run : 1) * size, value = 0;
+
+        if (run) {
+            memcpy(&d->ram[d->crda & (d->ram_size - 1u)], from, bytes);
+            d->crda = (uint16_t)(d->crda + bytes);
+            d->remaining = (uint16_t)(d->remaining - bytes);
+        } else {
+            for (unsigned i = 0; i < size; i++)
+                value |= (uint32_t)from[i] << 8 * i;
+            nic->ops->write(nic, bar, offset, size, value, now);
+        }
+        count -= run ? run : 1;
+        from += bytes;
+    }
+}

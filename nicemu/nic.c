@@ -80,6 +80,49 @@ void nic_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, ui
         nic->ops->write(nic, bar, offset, size, value, now);
 }
 
+static void read_one_by_one(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count,
+                            uint8_t *to, uint64_t now)
+{
+    for (; count; count--, to += size) {
+        uint32_t value = nic_read(nic, bar, offset, size, now);
+        for (unsigned i = 0; i < size; i++)
+            to[i] = (uint8_t)(value >> 8 * i);
+    }
+}
+
+static void write_one_by_one(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count,
+                             const uint8_t *from, uint64_t now)
+{
+    for (; count; count--, from += size) {
+        uint32_t value = 0;
+        for (unsigned i = 0; i < size; i++)
+            value |= (uint32_t)from[i] << 8 * i;
+        nic_write(nic, bar, offset, size, value, now);
+    }
+}
+
+void nic_read_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count, void *buffer,
+                    uint64_t now)
+{
+    if (!nic->ops->read_block || nic->trace || !access_is_valid(nic, bar, offset, size)) {
+        read_one_by_one(nic, bar, offset, size, count, buffer, now);
+        return;
+    }
+    nic->counters.register_accesses += count;
+    nic->ops->read_block(nic, bar, offset, size, count, buffer, now);
+}
+
+void nic_write_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count,
+                     const void *buffer, uint64_t now)
+{
+    if (!nic->ops->write_block || nic->trace || !access_is_valid(nic, bar, offset, size)) {
+        write_one_by_one(nic, bar, offset, size, count, buffer, now);
+        return;
+    }
+    nic->counters.register_accesses += count;
+    nic->ops->write_block(nic, bar, offset, size, count, buffer, now);
+}
+
 enum nic_rx_result nic_receive(struct nic *nic, const void *frame, size_t size,
                                const struct nic_offload *offload, uint64_t now)
 {

@@ -42,6 +42,13 @@ void nic_reset(struct nic *nic, uint64_t now);
 uint32_t nic_read(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint64_t now);
 void nic_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t value, uint64_t now);
 
+/* `count` accesses of `size` bytes to the one offset, elements little-endian in
+ * `buffer`: the same as so many calls of the above, and quicker at a data port. */
+void nic_read_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count, void *buffer,
+                    uint64_t now);
+void nic_write_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count,
+                     const void *buffer, uint64_t now);
+
 enum nic_rx_result {
     NIC_RX_TAKEN, /* delivered to the guest, queued in the model, or filtered out: done with */
     NIC_RX_FULL,  /* no room at all: keep the frame and offer it again after receive_ready() */

@@ -31,6 +31,11 @@ struct nic_ops {
     void (*reset)(struct nic *nic, uint64_t now);
     uint32_t (*read)(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint64_t now);
     void (*write)(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t value, uint64_t now);
+    /* As so many calls of the above; NULL: nic.c makes them. */
+    void (*read_block)(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count, uint8_t *to,
+                       uint64_t now);
+    void (*write_block)(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count,
+                        const uint8_t *from, uint64_t now);
     enum nic_rx_result (*receive)(struct nic *nic, const uint8_t *frame, size_t size,
                                   const struct nic_offload *offload, uint64_t now);
     void (*lost)(struct nic *nic, uint64_t now);

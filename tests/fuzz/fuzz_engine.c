@@ -138,7 +138,7 @@ static uint8_t acknowledge(void *opaque)
     return (uint8_t)fuzz_draw(&f->random);
 }
 
-static const struct io_ops device = { device_read, device_write };
+static const struct io_ops device = { .read = device_read, .write = device_write };
 
 /* --- one case --- */
 

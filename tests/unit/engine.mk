@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: BSD-2-Clause
 $(eval $(call unit_test,test_engine,$(filter-out x86vm/pc/%,$(X86VM_SRCS)),$(LIBS_ZYDIS)))
+$(eval $(call unit_test,test_port_string,$(filter-out x86vm/pc/%,$(X86VM_SRCS)),$(LIBS_ZYDIS)))

@@ -8,6 +8,7 @@
 #include "tests/fake/fake_nic_host.h"
 
 #include <CUnit/Basic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CR 0x00u
@@ -664,6 +665,64 @@ static void frame_larger_than_ring(void)
     CU_ASSERT_EQUAL(curr(), 0x46);
 }
 
+/* Blocks are as many single accesses: two boards, the same life but for that. */
+static void blocks(void)
+{
+    static const char *const boards[] = { "ne2000", "ne2000-8bit", "ne1000", "rtl8019", "rtl8029" };
+    static uint8_t block[4 * 700], single[4 * 700], image[2][65536];
+    struct fake_nic_host first = host;
+
+    srand(5);
+    for (size_t which = 0; which < sizeof boards / sizeof *boards; which++) {
+        restart(boards[which]);
+        fake_nic_host_start(&first, boards[which]);
+        for (unsigned round = 0; round < 1500; round++) {
+            struct fake_nic_host *const both[2] = { &host, &first };
+            uint8_t registers[] = { 0xe, rand() & 1, 1, 0x40 + rand() % 4, 2, 0x46 + rand() % 0x40, 8, rand() & 0xff, 9,
+                                    rand() & 0x7f, 0xa, rand() & 0xff, 0xb, rand() & 7, 0, rand() & 1 ? 0x0a : 0x12 };
+            unsigned size = 1u << rand() % 3, count = (unsigned)rand() % 700, port = rand() % 20 ? DATA : (unsigned)rand() % 0x20;
+            bool write = rand() & 1;
+
+            if (port + size > 0x20)
+                continue;
+            for (unsigned n = 0; n < 2; n++) {
+                fake_out(both[n], 0, 0x22);
+                for (unsigned i = 0; i < sizeof registers; i += 2)
+                    fake_out(both[n], registers[i], registers[i + 1]);
+            }
+            for (unsigned i = 0; i < sizeof block; i++)
+                block[i] = single[i] = (uint8_t)rand();
+            if (write)
+                nic_write_block(host.nic, 0, port, size, count, block, 0);
+            else
+                nic_read_block(host.nic, 0, port, size, count, block, 0);
+            for (unsigned i = 0; i < count; i++) {
+                uint32_t value = 0;
+                memcpy(&value, single + i * size, size);
+                if (write)
+                    nic_write(first.nic, 0, port, size, value, 0);
+                else
+                    value = nic_read(first.nic, 0, port, size, 0);
+                memcpy(single + i * size, &value, size);
+            }
+            if (memcmp(block, single, sizeof block) != 0) {
+                CU_FAIL("a block read something else");
+                break;
+            }
+            if (round % 16 == 0) {
+                size_t length = nic_save(host.nic, 0, image[0], sizeof image[0]);
+                CU_ASSERT_TRUE_FATAL(length <= sizeof image[0]);
+                CU_ASSERT_EQUAL(nic_save(first.nic, 0, image[1], sizeof image[1]), length);
+                CU_ASSERT_EQUAL(memcmp(image[0], image[1], length), 0);
+            }
+        }
+        fake_nic_host_stop(&first);
+    }
+    restart("ne2000");
+    nic_read_block(host.nic, 0, 0x1f, 4, 3, block, 0); /* beyond the window: all ones, as single ones are */
+    CU_ASSERT_EQUAL(block[0] & block[11], 0xff);
+}
+
 /* F: every port at every width. */
 static void every_port(void)
 {
@@ -709,6 +768,7 @@ int main(void)
         { "NE2000 in an 8-bit slot", ne2000_in_a_byte_slot },
         { "A: page registers", page_registers },
         { "E: a frame larger than the ring", frame_larger_than_ring },
+        { "blocks are as many single accesses", blocks },
         { "F: every port at every width", every_port },
         CU_TEST_INFO_NULL,
     };

@@ -36,7 +36,25 @@ static void record_write(void *device, uint32_t offset, unsigned size, uint32_t 
     r->value = value;
 }
 
-static const struct io_ops ops = { record_read, record_write };
+static const struct io_ops ops = { .read = record_read, .write = record_write };
+static void record_read_block(void *device, uint32_t offset, unsigned size, uint32_t count, void *buffer)
+{
+    struct recorder *r = device;
+    r->offset = offset;
+    r->size = size;
+    memset(buffer, r->id, (size_t)count * size);
+}
+
+static void record_write_block(void *device, uint32_t offset, unsigned size, uint32_t count, const void *buffer)
+{
+    struct recorder *r = device;
+    r->offset = offset;
+    r->size = size;
+    r->value = ((const uint8_t *)buffer)[count * size - 1];
+}
+
+static const struct io_ops block_ops = { .read = record_read, .write = record_write, .read_block = record_read_block,
+                                         .write_block = record_write_block };
 static struct io_bus *bus;
 static struct recorder a, b;
 
@@ -59,6 +77,29 @@ static void test_nobody(void)
     for (int i = 0; i < 7; i++)
         CU_ASSERT_EQUAL(bytes[i], 0xff);
     io_mmio_write(bus, 0xfffffffd, bytes, 7);
+}
+
+static void test_blocks(void)
+{
+    uint8_t bytes[8] = { 0 };
+    struct io_counters counters;
+
+    CU_ASSERT_EQUAL(io_bus_map_ports(bus, 0x300, 8, &block_ops, &a), 0);
+    CU_ASSERT_EQUAL(io_bus_map_ports(bus, 0x308, 8, &ops, &b), 0);
+    CU_ASSERT_TRUE(io_port_read_block(bus, 0x304, 2, 3, bytes));
+    CU_ASSERT_TRUE(bytes[0] == a.id && bytes[5] == a.id && bytes[6] == 0);
+    CU_ASSERT_TRUE(a.offset == 4 && a.size == 2);
+    bytes[3] = 0x77;
+    CU_ASSERT_TRUE(io_port_write_block(bus, 0x305, 1, 4, bytes));
+    CU_ASSERT_TRUE(a.offset == 5 && a.size == 1 && a.value == 0x77);
+    io_bus_get_counters(bus, &counters);
+    CU_ASSERT_EQUAL(counters.port_reads, 3);
+    CU_ASSERT_EQUAL(counters.port_writes, 4);
+    CU_ASSERT_FALSE(io_port_read_block(bus, 0x308, 1, 4, bytes)); /* takes none */
+    CU_ASSERT_FALSE(io_port_read_block(bus, 0x307, 2, 2, bytes)); /* across two devices */
+    CU_ASSERT_FALSE(io_port_write_block(bus, 0xffff, 4, 2, bytes));
+    CU_ASSERT_FALSE(io_port_write_block(bus, 0x99, 1, 2, bytes)); /* nobody there */
+    CU_ASSERT_EQUAL(b.reads + b.writes + a.reads + a.writes, 0);
 }
 
 static void test_ports(void)
@@ -175,6 +216,7 @@ int main(void)
     CU_initialize_registry();
     CU_pSuite suite = CU_add_suite_with_setup_and_teardown("io_bus", NULL, NULL, setup, teardown);
     CU_add_test(suite, "nobody there", test_nobody);
+    CU_add_test(suite, "blocks", test_blocks);
     CU_add_test(suite, "ports", test_ports);
     CU_add_test(suite, "ports replaced", test_ports_replaced);
     CU_add_test(suite, "slots are reused", test_slots_are_reused);

@@ -70,6 +70,19 @@ void nic_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, ui
     nic->reg = value;
 }
 
+void nic_read_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count, void *buffer,
+                    uint64_t at)
+{
+    nic_read(nic, bar, offset, size, at);
+    memset(buffer, (int)nic->reg, (size_t)count * size);
+}
+
+void nic_write_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count, const void *buffer,
+                     uint64_t at)
+{
+    nic_write(nic, bar, offset, size, ((const uint8_t *)buffer)[(size_t)count * size - 1], at);
+}
+
 enum nic_rx_result nic_receive(struct nic *nic, const void *frame, size_t size, const struct nic_offload *offload,
                                uint64_t now)
 {

@@ -301,7 +301,7 @@ static void port_write(void *device, uint32_t offset, unsigned size, uint32_t va
 
 static void ports(void)
 {
-    static const struct io_ops ops = { port_read, port_write };
+    static const struct io_ops ops = { .read = port_read, .write = port_write };
 
     CU_ASSERT_EQUAL(io_bus_map_ports(cpu->io, 0x3f8, 8, &ops, NULL), 0);
     CU_ASSERT_EQUAL(protection_in(cpu, 0x3fa, 2), 0x202);

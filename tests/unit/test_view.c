@@ -34,7 +34,7 @@ static void mmio_write(void *device, uint32_t offset, unsigned size, uint32_t va
     (void)size;
     mmio_value = value;
 }
-static const struct io_ops mmio = { mmio_read, mmio_write };
+static const struct io_ops mmio = { .read = mmio_read, .write = mmio_write };
 
 static void on_code(void *opaque, uint32_t address, uint32_t size)
 {

@@ -173,6 +173,28 @@ void io_port_write(struct io_bus *bus, uint16_t port, unsigned size, uint32_t va
     }
 }
 
+bool io_port_read_block(struct io_bus *bus, uint16_t port, unsigned size, uint32_t count, void *buffer)
+{
+    const struct port_slot *slot = &bus->slots[bus->port[port]];
+
+    if (!same_slot(bus, port, size) || !slot->ops || !slot->ops->read_block)
+        return false;
+    bus->counters.port_reads += count;
+    slot->ops->read_block(slot->device, port - slot->first, size, count, buffer);
+    return true;
+}
+
+bool io_port_write_block(struct io_bus *bus, uint16_t port, unsigned size, uint32_t count, const void *buffer)
+{
+    const struct port_slot *slot = &bus->slots[bus->port[port]];
+
+    if (!same_slot(bus, port, size) || !slot->ops || !slot->ops->write_block)
+        return false;
+    bus->counters.port_writes += count;
+    slot->ops->write_block(slot->device, port - slot->first, size, count, buffer);
+    return true;
+}
+
 /* --- memory-mapped --- */
 
 static bool in_range(const struct mmio_range *range, uint32_t address)

@@ -17,6 +17,9 @@ struct io_bus;
 struct io_ops {
     uint32_t (*read)(void *device, uint32_t offset, unsigned size);
     void (*write)(void *device, uint32_t offset, unsigned size, uint32_t value);
+    /* `count` accesses to the one offset (REP INS, REP OUTS), elements little-endian; may be NULL. */
+    void (*read_block)(void *device, uint32_t offset, unsigned size, uint32_t count, void *buffer);
+    void (*write_block)(void *device, uint32_t offset, unsigned size, uint32_t count, const void *buffer);
 };
 
 struct io_bus *io_bus_new(void);
@@ -31,6 +34,10 @@ void io_bus_unmap_mmio(struct io_bus *bus, uint32_t base);
 
 uint32_t io_port_read(struct io_bus *bus, uint16_t port, unsigned size);
 void io_port_write(struct io_bus *bus, uint16_t port, unsigned size, uint32_t value);
+
+/* False, and nothing was done: the device at `port` takes no blocks. */
+bool io_port_read_block(struct io_bus *bus, uint16_t port, unsigned size, uint32_t count, void *buffer);
+bool io_port_write_block(struct io_bus *bus, uint16_t port, unsigned size, uint32_t count, const void *buffer);
 
 /* Any size (wider than 4 is split); address and size may be unaligned. */
 void io_mmio_read(struct io_bus *bus, uint32_t address, void *buffer, uint32_t size);

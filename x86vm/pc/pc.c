@@ -281,8 +281,8 @@ static void write_pci(void *device, uint32_t offset, unsigned size, uint32_t val
 
 static bool map_ports(struct pc *pc)
 {
-    static const struct io_ops byte_ops = { read_bytes, write_bytes };
-    static const struct io_ops pci_ops = { read_pci, write_pci };
+    static const struct io_ops byte_ops = { .read = read_bytes, .write = write_bytes };
+    static const struct io_ops pci_ops = { .read = read_pci, .write = write_pci };
     unsigned count = PC_BYTE_DEVICES - (pc->config.debug_exit ? 0 : 1);
 
     for (unsigned i = 0; i < count; i++) {

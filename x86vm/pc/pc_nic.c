@@ -138,7 +138,22 @@ static void bar_write(void *device, uint32_t offset, unsigned size, uint32_t val
     nic_write(b->nic->model, b->bar, offset, size, value, access_time(b->nic));
 }
 
-static const struct io_ops bar_ops = { bar_read, bar_write };
+static void bar_read_block(void *device, uint32_t offset, unsigned size, uint32_t count, void *buffer)
+{
+    const struct nic_bar_binding *b = device;
+
+    nic_read_block(b->nic->model, b->bar, offset, size, count, buffer, access_time(b->nic));
+}
+
+static void bar_write_block(void *device, uint32_t offset, unsigned size, uint32_t count, const void *buffer)
+{
+    const struct nic_bar_binding *b = device;
+
+    nic_write_block(b->nic->model, b->bar, offset, size, count, buffer, access_time(b->nic));
+}
+
+static const struct io_ops bar_ops = { .read = bar_read, .write = bar_write, .read_block = bar_read_block,
+                                       .write_block = bar_write_block };
 
 static void map_bar(void *opaque, unsigned bar, bool mapped, uint32_t base)
 {

@@ -7,11 +7,13 @@
  */
 #include <string.h>
 
+#include "x86vm/memory/io_bus.h"
 #include "x86vm/protection/protection.h"
 #include "x86vm/translate/calls.h"
 #include "x86vm/translate/mode.h"
 #include "x86vm/translate/operand.h"
 
+enum { PORT_CHUNK = 512 }; /* elements */
 enum string_op { OP_MOVS = 0xa4, OP_CMPS = 0xa6, OP_STOS = 0xaa, OP_LODS = 0xac, OP_SCAS = 0xae };
 
 struct string_state {
@@ -281,23 +283,59 @@ static void out_element(struct string_state *s, uint16_t port)
     advance(cpu, CPU_ESI, s->mask, s->step);
 }
 
-static enum call_result port_string(struct cpu *cpu, const struct insn *insn, void (*element)(struct string_state *, uint16_t))
+static void port_element(struct string_state *s, uint16_t port, bool input)
+{
+    if (input)
+        in_element(s, port);
+    else
+        out_element(s, port);
+}
+
+/* Elements at once where memory is direct, the privilege is beyond doubt and the
+ * device takes blocks; returns how many were done, 0: go element by element. The
+ * bound keeps an interrupt that the device raises in time. */
+static uint32_t port_chunk(const struct string_state *s, uint16_t port, bool input)
+{
+    struct cpu *cpu = s->cpu;
+    enum cpu_seg seg = input ? CPU_ES : s->source_seg;
+    enum cpu_reg reg = input ? CPU_EDI : CPU_ESI;
+    uint32_t linear = cpu->seg_base[seg] + (cpu->regs[reg] & s->mask), most = cpu->regs[CPU_ECX] & s->mask;
+    uint8_t *memory;
+
+    if (most < 2 || s->step < 0 || mode_seg(translator_current->mode, seg) == SEG_CHECKED ||
+        (cpu_protected(cpu) && (cpu->cpl > cpu_iopl(cpu) || cpu_v8086(cpu))))
+        return 0;
+    most = most < PORT_CHUNK ? most : PORT_CHUNK;
+    most = in_page(s, linear) < most ? in_page(s, linear) : most;
+    most = before_wrap(s, reg) < most ? before_wrap(s, reg) : most;
+    memory = most ? direct(cpu, linear, input ? VIEW_FOR_WRITE : VIEW_FOR_READ) : NULL;
+    if (!memory || !(input ? io_port_read_block(cpu->io, port, s->size, most, memory)
+                           : io_port_write_block(cpu->io, port, s->size, most, memory)))
+        return 0;
+    advance(cpu, reg, s->mask, (int32_t)most * s->step);
+    return most;
+}
+
+static enum call_result port_string(struct cpu *cpu, const struct insn *insn, bool input)
 {
     struct string_state s = begin(cpu, insn);
     uint16_t port = cpu->regs[CPU_EDX] & 0xffff;
 
     if (!s.rep) {
-        element(&s, port);
+        port_element(&s, port, input);
         return CALL_NEXT;
     }
     for (unsigned i = 1; cpu->regs[CPU_ECX] & s.mask; i++) {
-        element(&s, port);
-        advance(cpu, CPU_ECX, s.mask, -1);
-        if (cpu->exit_request && i % 64 == 0 && cpu->regs[CPU_ECX] & s.mask)
+        uint32_t done = port_chunk(&s, port, input);
+
+        if (done == 0)
+            port_element(&s, port, input);
+        advance(cpu, CPU_ECX, s.mask, done ? -(int32_t)done : -1);
+        if (cpu->exit_request && (done || i % 64 == 0) && cpu->regs[CPU_ECX] & s.mask)
             return CALL_EXIT;
     }
     return CALL_NEXT;
 }
 
-enum call_result calls_ins(struct cpu *cpu, const struct insn *insn) { return port_string(cpu, insn, in_element); }
-enum call_result calls_outs(struct cpu *cpu, const struct insn *insn) { return port_string(cpu, insn, out_element); }
+enum call_result calls_ins(struct cpu *cpu, const struct insn *insn) { return port_string(cpu, insn, true); }
+enum call_result calls_outs(struct cpu *cpu, const struct insn *insn) { return port_string(cpu, insn, false); }
