@@ -33,6 +33,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 enum { CASES = 100, RUNS_MAX = 40, CANARY_WORDS = 1 << 16, FAILURES_MAX = 10 };
@@ -70,6 +71,7 @@ struct fuzzer {
     struct cpu before;         /* its pointers must stay */
 };
 
+enum { WAITING_MAX = 8 };
 static struct x86vm *signal_vm;
 static volatile uint64_t requested_at;
 
@@ -80,11 +82,20 @@ static uint64_t clock_ns(clockid_t which)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static void on_timer(int number)
+static uint64_t waiting_at[WAITING_MAX]; /* host addresses where it was since, relative to main() */
+static volatile unsigned waiting;
+
+int main(int argc, char **argv);
+
+static void on_timer(int number, siginfo_t *info, void *context)
 {
-    (void)number;
+    const ucontext_t *uc = context;
+    (void)number, (void)info;
+
     if (!requested_at)
         requested_at = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    else if (waiting < WAITING_MAX)
+        waiting_at[waiting++] = (uint64_t)uc->uc_mcontext.gregs[REG_RIP] - (uint64_t)(uintptr_t)main;
     x86vm_request_exit(signal_vm);
 }
 
@@ -144,9 +155,20 @@ static const struct io_ops device = { .read = device_read, .write = device_write
 
 static void arm(struct fuzzer *f, uint64_t ns)
 {
-    const struct itimerspec at = { .it_value = { 0, (long)ns } };
+    const struct itimerspec at = { .it_value = { 0, (long)ns }, .it_interval = { 0, (long)LATE_NS / 10 } };
     requested_at = 0;
+    waiting = 0;
     timer_settime(f->timer, 0, &at, NULL);
+}
+
+_Noreturn static void failed_late(struct fuzzer *f, uint64_t took)
+{
+    char why[400];
+    int at = snprintf(why, sizeof why, "came back after %llu ms; was at main", (unsigned long long)(took / MS));
+
+    for (unsigned i = 0; i < waiting; i++)
+        at += snprintf(why + at, sizeof why - (size_t)at, " %+lld", (long long)waiting_at[i]);
+    failed(f, why);
 }
 
 static void check_after(struct fuzzer *f, enum x86vm_exit exit)
@@ -161,7 +183,7 @@ static void check_after(struct fuzzer *f, enum x86vm_exit exit)
     if (took > f->board->worst_ns)
         f->board->worst_ns = took;
     if (took > LATE_NS)
-        failed(f, "came back late");
+        failed_late(f, took);
     x86vm_describe_state(f->vm, state, sizeof state);
     if (strncmp(state, "eip=", 4) != 0)
         failed(f, "state is not described");
@@ -272,7 +294,7 @@ static bool make_engine(struct fuzzer *f, uint64_t batch)
 static bool make_timer(struct fuzzer *f)
 {
     struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN };
-    struct sigaction action = { .sa_handler = on_timer, .sa_flags = SA_RESTART };
+    struct sigaction action = { .sa_sigaction = on_timer, .sa_flags = SA_RESTART | SA_SIGINFO };
 
     return sigaction(SIGRTMIN, &action, NULL) == 0 && timer_create(CLOCK_MONOTONIC, &event, &f->timer) == 0;
 }
