@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MEMORY_LEAST = 4, MEMORY_MOST = 3072, STOP_TIMEOUT = 10, STOP_TIMEOUT_MOST = 3600, NAME_MOST = 63 };
+enum { MEMORY_LEAST = 4, MEMORY_MOST = 3072, STOP_TIMEOUT = 8, /* vswitchd kills after 10 */ STOP_TIMEOUT_MOST = 3600, NAME_MOST = 63 };
 
 const char *options_usage(void)
 {
@@ -28,7 +28,7 @@ const char *options_usage(void)
            "  --log FILE            messages of this program (default: standard error)\n"
            "  --debug-exit          port 0xf4 ends the run with the byte written as exit code\n"
            "  --stop-timeout SECONDS  from the power button to the end of a guest that is stopped\n"
-           "                        (default 10; 0: no button, the guest ends at once)\n"
+           "                        (default 8; 0: no button, the guest ends at once)\n"
            "  --no-sandbox          for debugging only\n";
 }
 

@@ -45,7 +45,7 @@ static void test_good(void)
     CU_ASSERT_TRUE(PARSE("--name", "a", "--kernel", "k"));
     CU_ASSERT_EQUAL(options.memory_mib, 128);
     CU_ASSERT_EQUAL(options.nic_count, 0);
-    CU_ASSERT_EQUAL(options.stop_timeout_s, 10);
+    CU_ASSERT_EQUAL(options.stop_timeout_s, 8);
     CU_ASSERT_TRUE(PARSE("--name", "a", "--kernel", "k", "--stop-timeout", "0"));
     CU_ASSERT_EQUAL(options.stop_timeout_s, 0);
     CU_ASSERT_TRUE(PARSE("--help"));
