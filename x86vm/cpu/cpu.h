@@ -81,7 +81,7 @@ struct cpu {
     uint32_t seg_base[CPU_SEG_COUNT]; /* copy of seg[i].base, kept by cpu_set_segment() */
     uint32_t mxcsr_scratch;
     uint32_t resume;           /* translate/: how a stub goes on after a helper */
-    uint64_t group_addend[8];  /* translate/group.c: of the page that accesses off a register go to */
+    uint64_t group_addend[16]; /* translate/group.c: of the page that a group of accesses goes to */
     uint64_t scratch[8];       /* translate/: temporaries of emitted sequences */
     uint8_t xmm[8][16] __attribute__((aligned(16))); /* guest XMM while C runs under a stub */
     uint8_t bounce[1024 + 64] __attribute__((aligned(64))); /* operand of a slow access */

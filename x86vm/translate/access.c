@@ -79,7 +79,7 @@ struct access access_address(struct build *b, const struct insn_mem *mem, int32_
 
     if (group_covers(b, b->memory_group[b->insn - b->insns])) {
         a.grouped = true;
-        a.operand = group_operand(b, mem->base, disp);
+        a.operand = group_operand(b, b->memory_group[b->insn - b->insns], disp);
         return a;
     }
     a.ea = address_register(b, mem, disp);

@@ -17,13 +17,14 @@ enum { SHORT_EXITS_MAX = 32 };
 struct group {
     uint8_t reg;
     uint8_t first;       /* instruction before which the check stands */
+    uint16_t alone;      /* host instructions of its accesses' own checks */
     uint8_t count;
     bool write;
     bool ready;          /* the check was emitted */
     int32_t low, high;   /* bytes from the register; ESP: from where it was when last unknown */
     int32_t esp_moved;   /* ... and how far it had moved since, at `first` */
 };
-enum { GROUPS_MAX = 32 };
+enum { GROUPS_MAX = 16 }; /* cpu->group_addend */
 
 struct build {
     struct translator *t;
@@ -40,7 +41,7 @@ struct build {
     struct short_exit exits[SHORT_EXITS_MAX];
     unsigned exit_count;
     int32_t esp_delta;        /* guest ESP = R8 + esp_delta */
-    int8_t r10_holds;         /* the register whose group's addend is in R10 at this point, or -1 */
+    int8_t r10_holds;         /* the group whose addend is in R10 at this point, or -1 */
     struct group groups[GROUPS_MAX];
     unsigned group_count;
     int8_t memory_group[BLOCK_MAX_INSNS], stack_group[BLOCK_MAX_INSNS]; /* -1: none */
@@ -86,8 +87,8 @@ void group_analyse(struct build *b);
 /* Emits the checks of the groups that begin at instruction i. */
 void group_open(struct build *b, unsigned i);
 bool group_covers(const struct build *b, int8_t group);
-/* Loads the addend; the operand [reg + disp] of an access in a checked group. */
-struct host_mem group_operand(struct build *b, uint8_t reg, int32_t disp);
+/* Loads the addend; the operand [register + disp] of an access in a checked group. */
+struct host_mem group_operand(struct build *b, int8_t group, int32_t disp);
 /* Whether instruction i only moves ESP by a constant, its flags being dead. */
 bool group_esp_adjust(const struct build *b, unsigned i, int32_t *by);
 

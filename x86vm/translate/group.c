@@ -2,7 +2,7 @@
  *
  * Groups: accesses off the same unchanged base register, close together, get
  * one check for all of them, which leaves the page's addend in
- * cpu->group_addend[register]; each access is then a load of that addend and
+ * cpu->group_addend[]; each access is then a load of that addend and
  * the operation. ESP counts as unchanged while its motion is known (PUSH, POP,
  * ADD ESP, constant): within a block it is moved at translation time only,
  * b->esp_delta being what R8 lacks.
@@ -16,7 +16,11 @@
 #include "x86vm/translate/build.h"
 #include "x86vm/translate/rewrite.h"
 
-enum { RANGE_MAX = 256, DISP_MAX = 0x10000, WORTH_IT = 3, WORTH_IT_FLAGS = 2 };
+enum { RANGE_MAX = 256, DISP_MAX = 0x10000 };
+
+/* Host instructions: an access's own check, and a group's, with flags dead and
+ * live; what each access of a group still needs. */
+enum { ALONE_PLAIN = 6, ALONE_FLAGS = 12, GROUP_PLAIN = 9, GROUP_FLAGS = 14, GROUP_ACCESS = 1 };
 
 /* One access of an instruction: [reg + disp], with ESP as the instruction finds it. */
 struct touch { uint8_t reg; int32_t disp; uint16_t size; bool write, stack; };
@@ -25,6 +29,8 @@ struct analysis {
     struct build *b;
     int8_t open[8];       /* group being collected for each register, -1: none */
     int32_t esp_moved;    /* since ESP was last unknown */
+    int32_t esp_at[BLOCK_MAX_INSNS];    /* the same before each instruction */
+    uint8_t changed[BLOCK_MAX_INSNS];   /* registers unknown behind each instruction; all behind a call into C */
 };
 
 bool group_esp_adjust(const struct build *b, unsigned i, int32_t *by)
@@ -111,14 +117,16 @@ static void collect(struct analysis *a, unsigned i, const struct touch *touch)
     g->high = high > g->high ? high : g->high;
     g->write |= touch->write;
     g->count++;
+    g->alone = (uint16_t)(g->alone + (b->live_before[i] ? ALONE_FLAGS : ALONE_PLAIN));
     if (touch->stack)
         b->stack_group[i] = *open;
     else
         b->memory_group[i] = *open;
 }
 
-static void forget(struct analysis *a, uint8_t registers)
+static void forget(struct analysis *a, unsigned i, uint8_t registers)
 {
+    a->changed[i] = registers;
     for (unsigned reg = 0; reg < 8; reg++)
         if (registers >> reg & 1)
             a->open[reg] = -1;
@@ -136,8 +144,9 @@ static void analyse_insn(struct analysis *a, unsigned i)
     bool stack = stack_touch(insn, &touch, &moves), pop_memory = insn->kind == INSN_POP && insn->has_mem;
     struct touch explicit;
 
+    a->esp_at[i] = a->esp_moved;
     if (rewrite_is_call(b, insn) || insn->kind == INSN_UNDEFINED) {
-        forget(a, 0xff);
+        forget(a, i, 0xff);
         return;
     }
     if (!pop_memory && explicit_touch(b, insn, &explicit))
@@ -155,7 +164,28 @@ static void analyse_insn(struct analysis *a, unsigned i)
     } else if (stack && !(insn->kind == INSN_POP && !insn->has_mem && insn->opcode_is_gpr && (insn->opcode & 7) == CPU_ESP)) {
         written &= (uint8_t)~(1u << CPU_ESP);
     }
-    forget(a, written);
+    forget(a, i, written);
+}
+
+/* The check has no effect of its own: where flags are live at the first access
+ * it is made earlier, at the last instruction where they are dead and the
+ * register is the same already. */
+static void hoist(const struct analysis *a, struct group *g)
+{
+    const struct build *b = a->b;
+    unsigned i = g->first;
+
+    while (b->live_before[i] && i > 0 && !(a->changed[i - 1] >> g->reg & 1))
+        i--;
+    if (b->live_before[i])
+        return;
+    g->first = (uint8_t)i;
+    g->esp_moved = a->esp_at[i];
+}
+
+static bool worth_it(const struct build *b, const struct group *g)
+{
+    return g->alone > (b->flags_live ? GROUP_FLAGS : GROUP_PLAIN) + GROUP_ACCESS * g->count;
 }
 
 void group_analyse(struct build *b)
@@ -168,13 +198,17 @@ void group_analyse(struct build *b)
         return;
     for (unsigned i = 0; i < b->count; i++)
         analyse_insn(&a, i);
+    for (unsigned k = 0; k < b->group_count; k++)
+        hoist(&a, &b->groups[k]);
 }
 
 /* --- checking --- */
 
-static struct host_mem slot_of(const struct group *g)
+_Static_assert(sizeof(((struct cpu *)0)->group_addend) / 8 == GROUPS_MAX, "one for each group of a block");
+
+static struct host_mem slot_of(const struct build *b, const struct group *g)
 {
-    return cpu_member(offsetof(struct cpu, group_addend) + 8 * g->reg);
+    return cpu_member(offsetof(struct cpu, group_addend) + 8 * (size_t)(g - b->groups));
 }
 
 static struct host_mem range_end(const struct build *b, const struct group *g, int32_t offset)
@@ -243,8 +277,8 @@ static void check_plainly(struct build *b, const struct group *g)
     crosses = emit_jcc_later(e, CC_NZ);
     emit_test64(e, R10, R10);
     missing = emit_jcc_later(e, CC_Z);
-    emit_store64(e, slot_of(g), R10);
-    b->r10_holds = (int8_t)g->reg;
+    emit_store64(e, slot_of(b, g), R10);
+    b->r10_holds = (int8_t)(g - b->groups);
     cold_crossing(b, crosses, false);
     emit_patch32(missing, e->to_exec, emit_pc(b->cold));
     cold_missing(b, g, again, false);
@@ -270,10 +304,10 @@ static void check_keeping_flags(struct build *b, const struct group *g)
     emit_patch8(e, same);
     emit_load64(e, RCX, entry_by_r10(g));
     missing = emit_jrcxz_later(e);
-    emit_store64(e, slot_of(g), RCX);
+    emit_store64(e, slot_of(b, g), RCX);
     emit_mov64(e, R10, RCX);
     emit_mov64(e, RCX, R13);
-    b->r10_holds = (int8_t)g->reg;
+    b->r10_holds = (int8_t)(g - b->groups);
     cold_crossing(b, crosses, true);
     b->exits[b->exit_count++] = (struct short_exit){ missing, emit_pc(b->cold) };
     cold_missing(b, g, again, true);
@@ -284,9 +318,7 @@ void group_open(struct build *b, unsigned i)
 {
     for (unsigned k = 0; k < b->group_count; k++) {
         struct group *g = &b->groups[k];
-        if (g->first != i || g->count < (b->flags_live ? WORTH_IT_FLAGS : WORTH_IT))
-            continue;
-        if (b->flags_live && !b->t->bmi2)
+        if (g->first != i || !worth_it(b, g) || (b->flags_live && !b->t->bmi2))
             continue;
         if (b->flags_live)
             check_keeping_flags(b, g);
@@ -301,10 +333,12 @@ bool group_covers(const struct build *b, int8_t group)
     return group >= 0 && b->groups[group].ready;
 }
 
-struct host_mem group_operand(struct build *b, uint8_t reg, int32_t disp)
+struct host_mem group_operand(struct build *b, int8_t group, int32_t disp)
 {
-    if (b->r10_holds != reg)
-        emit_load64(b->hot, R10, cpu_member(offsetof(struct cpu, group_addend) + 8 * reg));
-    b->r10_holds = (int8_t)reg;
-    return (struct host_mem){ R10, (int8_t)host_of[reg], 0, disp + (reg == CPU_ESP ? b->esp_delta : 0) };
+    const struct group *g = &b->groups[group];
+
+    if (b->r10_holds != group)
+        emit_load64(b->hot, R10, slot_of(b, g));
+    b->r10_holds = group;
+    return (struct host_mem){ R10, (int8_t)host_of[g->reg], 0, disp + (g->reg == CPU_ESP ? b->esp_delta : 0) };
 }

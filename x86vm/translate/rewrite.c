@@ -429,7 +429,7 @@ static struct access stack_access(struct build *b, int32_t disp, bool write)
 
     if (group_covers(b, b->stack_group[b->insn - b->insns])) {
         a.grouped = true;
-        a.operand = group_operand(b, CPU_ESP, disp);
+        a.operand = group_operand(b, b->stack_group[b->insn - b->insns], disp);
     } else if (b->esp_delta + disp) {
         a.ea = R9;
         emit_lea32(b->hot, R9, mem_at(R8, b->esp_delta + disp));
