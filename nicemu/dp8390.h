@@ -41,6 +41,7 @@
 #define ISR_RDC 0x40u
 #define ISR_RST 0x80u
 #define DCR_WTS 0x01u
+#define DCR_BOS 0x02u
 #define DCR_LS 0x08u
 #define DCR_AR 0x10u
 #define TCR_CRC 0x01u
@@ -55,6 +56,8 @@
 #define RSR_PHY 0x20u
 #define RSR_DIS 0x40u
 #define TSR_PTX 0x01u
+#define TSR_CRS 0x10u
+#define TSR_CDH 0x40u
 
 enum dp8390_tally { DP8390_ALIGNMENT, DP8390_CRC, DP8390_MISSED, DP8390_TALLIES };
 

@@ -24,25 +24,57 @@ static const uint8_t *gather(struct dp8390 *d, size_t size)
     return d->scratch;
 }
 
+/* Loopback moves bytes only: in word mode one of each pair (DCR.BOS says which),
+ * and TBCR counts both. */
+static size_t take_one_lane(struct dp8390 *d, const uint8_t *frame, size_t size)
+{
+    for (size_t i = 0; i < size / 2; i++)
+        d->scratch[i] = frame[2 * i + (d->dcr & DCR_BOS ? 0 : 1)];
+    return size / 2;
+}
+
 /* The FIFO is a ring of eight bytes: frame and FCS run through it, and behind
  * them the receiver puts the count: low byte, high byte twice. */
-static void loop_back(struct dp8390 *d, const uint8_t *frame, size_t size)
+static void fill_fifo(struct dp8390 *d, const uint8_t *frame, size_t size, bool appended)
 {
     uint32_t fcs = ethernet_fcs(frame, size);
-    bool appended = !(d->tcr & TCR_CRC);
     size_t total = size + (appended ? FCS : 0);
-
     for (size_t i = total > DP8390_FIFO_SIZE ? total - DP8390_FIFO_SIZE : 0; i < total; i++)
         d->fifo[i % DP8390_FIFO_SIZE] = i < size ? frame[i] : (uint8_t)(fcs >> 8 * (i - size));
     d->fifo[total % DP8390_FIFO_SIZE] = (uint8_t)total;
     d->fifo[(total + 1) % DP8390_FIFO_SIZE] = (uint8_t)(total >> 8);
     d->fifo[(total + 2) % DP8390_FIFO_SIZE] = (uint8_t)(total >> 8);
     d->fifo_read = 0;
-    if (size >= NIC_ETH_HEADER && dp8390_address_passes(d, frame)) {
-        /* One CRC unit serves both ways: with it sending, what comes back looks wrong. */
-        d->rsr = appended ? RSR_CRC : RSR_PRX;
-        dp8390_raise(d, appended ? ISR_RXE : ISR_PRX);
+}
+
+/* Whether the frame ends with its own FCS, made by the driver. */
+static bool has_fcs(const uint8_t *frame, size_t size)
+{
+    uint32_t fcs = ethernet_fcs(frame, size - FCS);
+    for (unsigned i = 0; i < FCS; i++)
+        if (frame[size - FCS + i] != (uint8_t)(fcs >> 8 * i))
+            return false;
+    return true;
+}
+
+/* Results as AN-937 tabulates them: carrier and heartbeat are missing in mode 1,
+ * the heartbeat in mode 2; PRX is never set, since no status goes to memory. */
+static void loop_back(struct dp8390 *d, const uint8_t *frame, size_t size)
+{
+    static const uint8_t missing[4] = { 0, TSR_CRS | TSR_CDH, TSR_CDH, 0 };
+    bool appended = !(d->tcr & TCR_CRC), good = true;
+    d->tsr |= missing[(d->tcr & TCR_LB) >> 1];
+    if (d->dcr & DCR_WTS) {
+        size = take_one_lane(d, frame, size);
+        frame = d->scratch;
     }
+    fill_fifo(d, frame, size, appended);
+    /* One CRC unit serves both ways: with it sending, what comes back looks wrong. */
+    if (size >= NIC_ETH_HEADER && dp8390_address_passes(d, frame))
+        good = !appended && has_fcs(frame, size);
+    d->rsr = good ? RSR_PRX : RSR_CRC;
+    if (!good)
+        dp8390_raise(d, ISR_RXE);
 }
 
 static void send(struct dp8390 *d, const uint8_t *frame, size_t size)

@@ -484,23 +484,86 @@ static void strange_transmissions(void)
     CU_ASSERT_EQUAL(host.frames[1].bytes[0], fake_mac[0]);
 }
 
+/* The tables of AN-937, by mode: a matching address, another, a CRC of our own. */
 static void loopback(void)
 {
+    static const uint8_t tsr[4] = { 0, 0x51, 0x41, 0x01 };
+    for (uint8_t mode = 1; mode < 4; mode++) {
+        restart("ne2000");
+        open_card(0x00);
+        out(0xe, 0x40);
+        write_memory(0x4000, make_frame(60), 60);
+        out(0xd, (uint8_t)(mode << 1));
+        out(7, 0xff);
+        transmit(0x40, 60);
+        CU_ASSERT_EQUAL(host.frame_count, 0);
+        CU_ASSERT_EQUAL(curr(), 0x46); /* the FIFO, not the ring */
+        CU_ASSERT_EQUAL(in(4), tsr[mode]);
+        CU_ASSERT_EQUAL(in(0xc), RSR_CRC);
+        CU_ASSERT_EQUAL(in(7), ISR_PTX | ISR_RXE);
+        uint32_t fcs = ethernet_fcs(make_frame(60), 60);
+        CU_ASSERT_EQUAL(in(6), 64);
+        CU_ASSERT_EQUAL(in(6), 0);
+        CU_ASSERT_EQUAL(in(6), 0);
+        CU_ASSERT_EQUAL(in(6), make_frame(60)[59]);
+        for (int i = 0; i < 4; i++)
+            CU_ASSERT_EQUAL(in(6), (fcs >> 8 * i) & 0xff);
+        page1(1, 0x99); /* no longer our address */
+        out(7, 0xff);
+        transmit(0x40, 60);
+        CU_ASSERT_EQUAL(in(4), tsr[mode]);
+        CU_ASSERT_EQUAL(in(0xc), RSR_PRX);
+        CU_ASSERT_EQUAL(in(7), ISR_PTX);
+    }
+}
+
+static void loopback_without_crc(void)
+{
+    uint8_t frame[64];
     restart("ne2000");
-    open_card(0x04);
-    write_memory(0x4000, make_frame(60), 60);
-    out(0xd, 0x02);
-    out(7, 0xff);
-    transmit(0x40, 60);
-    CU_ASSERT_EQUAL(host.frame_count, 0);
-    CU_ASSERT_EQUAL(curr(), 0x46); /* the FIFO, not the ring */
-    uint32_t fcs = ethernet_fcs(make_frame(60), 60);
-    CU_ASSERT_EQUAL(in(6), 64);
-    CU_ASSERT_EQUAL(in(6), 0);
-    CU_ASSERT_EQUAL(in(6), 0);
-    CU_ASSERT_EQUAL(in(6), make_frame(60)[59]);
+    open_card(0x00);
+    out(0xe, 0x40);
+    memcpy(frame, make_frame(60), 60);
+    uint32_t fcs = ethernet_fcs(frame, 60);
     for (int i = 0; i < 4; i++)
-        CU_ASSERT_EQUAL(in(6), (fcs >> 8 * i) & 0xff);
+        frame[60 + i] = (uint8_t)(fcs >> 8 * i);
+    write_memory(0x4000, frame, 64);
+    out(0xd, 0x03); /* inhibited: the receiver checks ours */
+    out(7, 0xff);
+    transmit(0x40, 64);
+    CU_ASSERT_EQUAL(in(0xc), RSR_PRX);
+    CU_ASSERT_EQUAL(in(7), ISR_PTX);
+    frame[63] ^= 1;
+    write_memory(0x4000, frame, 64);
+    out(7, 0xff);
+    transmit(0x40, 64);
+    CU_ASSERT_EQUAL(in(0xc), RSR_CRC);
+    CU_ASSERT_EQUAL(in(7), ISR_PTX | ISR_RXE);
+    transmit(0x40, 14); /* shorter than an FCS and an address: no harm */
+}
+
+/* Word mode: half of the bytes, the upper ones or (BOS) the lower ones. */
+static void loopback_of_words(void)
+{
+    uint8_t frame[120];
+    restart("ne2000");
+    open_card(0x00);
+    for (int lane = 0; lane < 2; lane++) {
+        for (unsigned i = 0; i < 120; i++)
+            frame[i] = i % 2 == (unsigned)lane ? make_frame(60)[i / 2] : 0xee;
+        out(0xe, 0x49);
+        out(0xd, 0x00);
+        write_memory(0x4000, frame, 120);
+        out(0xe, lane ? 0x41 : 0x43);
+        out(0xd, 0x02);
+        out(7, 0xff);
+        transmit(0x40, 120);
+        CU_ASSERT_EQUAL(in(0xc), RSR_CRC); /* the address matched */
+        CU_ASSERT_EQUAL(in(6), 64);
+        in(6);
+        in(6);
+        CU_ASSERT_EQUAL(in(6), make_frame(60)[59]);
+    }
 }
 
 static void send_packet_command(void)
@@ -761,6 +824,8 @@ int main(void)
         { "transmission", send_frame },
         { "strange transmissions", strange_transmissions },
         { "loopback to the FIFO", loopback },
+        { "loopback with the driver's FCS", loopback_without_crc },
+        { "loopback of words", loopback_of_words },
         { "send packet", send_packet_command },
         { "recovery from an overflow", overrun_recovery },
         { "frames lost outside", lost_frames },
