@@ -181,13 +181,16 @@ static void test_mmio(void)
     CU_ASSERT_EQUAL(io_bus_map_mmio(bus, 0xfebc0000, 4, &ops, &b), 0);
     io_mmio_read(bus, 0xfebc0000, &value, 4);
     CU_ASSERT_EQUAL(value, 0x80808080);
-    io_bus_unmap_mmio(bus, 0xfebc0000); /* the later one */
+    io_bus_unmap_mmio(bus, 0xfebc0000, &bus); /* nobody's */
+    io_mmio_read(bus, 0xfebc0000, &value, 4);
+    CU_ASSERT_EQUAL(value, 0x80808080);
+    io_bus_unmap_mmio(bus, 0xfebc0000, &b);
     io_mmio_read(bus, 0xfebc0000, &value, 4);
     CU_ASSERT_EQUAL(value, 0x10101010);
-    io_bus_unmap_mmio(bus, 0xfebc0000);
+    io_bus_unmap_mmio(bus, 0xfebc0000, &a);
     io_mmio_read(bus, 0xfebc0000, &value, 4);
     CU_ASSERT_EQUAL(value, 0xffffffff);
-    io_bus_unmap_mmio(bus, 0xfebc0000);
+    io_bus_unmap_mmio(bus, 0xfebc0000, &a);
 
     CU_ASSERT_EQUAL(io_bus_map_mmio(bus, 0xfffff000, 0x1001, &ops, &b), EINVAL);
     CU_ASSERT_EQUAL(io_bus_map_mmio(bus, 0xfffff000, 0x1000, &ops, &b), 0);

@@ -116,10 +116,10 @@ int io_bus_map_mmio(struct io_bus *bus, uint32_t base, uint32_t size, const stru
     return 0;
 }
 
-void io_bus_unmap_mmio(struct io_bus *bus, uint32_t base)
+void io_bus_unmap_mmio(struct io_bus *bus, uint32_t base, const void *device)
 {
     for (uint32_t i = bus->range_count; i-- > 0;) {
-        if (bus->ranges[i].base != base)
+        if (bus->ranges[i].base != base || bus->ranges[i].device != device)
             continue;
         memmove(bus->ranges + i, bus->ranges + i + 1, (bus->range_count - i - 1) * sizeof *bus->ranges);
         bus->range_count--;

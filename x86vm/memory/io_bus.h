@@ -30,7 +30,8 @@ void io_bus_free(struct io_bus *bus);
 int io_bus_map_ports(struct io_bus *bus, uint16_t first, uint32_t count, const struct io_ops *ops, void *device);
 void io_bus_unmap_ports(struct io_bus *bus, uint16_t first, uint32_t count);
 int io_bus_map_mmio(struct io_bus *bus, uint32_t base, uint32_t size, const struct io_ops *ops, void *device);
-void io_bus_unmap_mmio(struct io_bus *bus, uint32_t base);
+/* Only `device`'s own range: a guest may have put two devices at one address. */
+void io_bus_unmap_mmio(struct io_bus *bus, uint32_t base, const void *device);
 
 uint32_t io_port_read(struct io_bus *bus, uint16_t port, unsigned size);
 void io_port_write(struct io_bus *bus, uint16_t port, unsigned size, uint32_t value);

@@ -163,7 +163,7 @@ static void map_bar(void *opaque, unsigned bar, bool mapped, uint32_t base)
     bool is_io = n->identity->bar[bar].kind == NIC_BAR_IO;
 
     if (!mapped)
-        is_io ? io_bus_unmap_ports(io, (uint16_t)base, size) : io_bus_unmap_mmio(io, base);
+        is_io ? io_bus_unmap_ports(io, (uint16_t)base, size) : io_bus_unmap_mmio(io, base, &n->binding[bar]);
     else if (is_io)
         io_bus_map_ports(io, (uint16_t)base, size, &bar_ops, &n->binding[bar]);
     else /* refused where the guest moved it onto RAM or another device: then nobody answers there */
