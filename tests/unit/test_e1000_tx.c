@@ -450,6 +450,24 @@ static void loopback_of_tso_is_segmented(void)
     }
 }
 
+/* E, G: a frame shorter than Ethernet's, not padded by the transmitter, in loopback. */
+static void loopback_of_a_short_frame(void)
+{
+    for (uint32_t size = 14; size < 64; size++) {
+        e1000_open(RCTL_EN | 0xc0 | RCTL_VFE);
+        wr(E1000_TCTL, TCTL_EN); /* no PSP */
+        put_data(make_frame(size), size);
+        host.memory[TX_DATA + 12] = 0x81; /* a VLAN tag that may lie beyond its end */
+        host.memory[TX_DATA + 13] = 0x00;
+        wr(E1000_VFTA, 0xffffffff);
+        wr(E1000_CTRL, rd(E1000_CTRL) | CTRL_VME);
+        tx_put(TX_DATA, size | CMD_EOP | CMD_RS, 0);
+        tx_ring();
+        CU_ASSERT_TRUE(tx_done(0));
+        CU_ASSERT_TRUE(rx_get(0).size == 0 || rx_get(0).size >= 60);
+    }
+}
+
 /* H: rings and buffers that are not memory. */
 static void dma_to_nowhere(void)
 {
@@ -556,6 +574,7 @@ int main(void)
         { "E: sizes", sizes },
         { "G: loopback", loopback_modes },
         { "G: loopback of segments", loopback_of_tso_is_segmented },
+        { "E, G: loopback of a short frame", loopback_of_a_short_frame },
         { "H: DMA to nowhere", dma_to_nowhere },
         { "I: strange descriptor types", strange_types },
         { "long runs are cut", long_runs_are_cut },
