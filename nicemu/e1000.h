@@ -75,6 +75,7 @@ enum e1000_statistic {
 #define RCTL_VFE 0x00040000u
 #define RCTL_CFIEN 0x00080000u
 #define RCTL_CFI 0x00100000u
+#define RCTL_DPF 0x00400000u
 #define RCTL_PMCF 0x00800000u
 #define RCTL_BSEX 0x02000000u
 #define RCTL_SECRC 0x04000000u

@@ -40,14 +40,24 @@ void e1000_pause_until(struct e1000 *e, uint64_t until)
     }
 }
 
+/* Control frames come to the address of FCAL and FCAH, or to the station's own. */
+static bool is_control_frame(const struct e1000 *e, const uint8_t *frame, size_t size)
+{
+    return size >= 18 && get16(frame + 12) == REG(e, FCT) &&
+           (mac_equals_pair(frame, REG(e, FCAL), REG(e, FCAH)) || mac_equals_pair(frame, REG(e, RAL), REG(e, RAH)));
+}
+
+/* RCTL.DPF keeps PAUSE frames from the driver, PMCF lets other control frames
+ * through to it; what is not kept back goes to the address filter as any frame. */
 bool e1000_pause_receive(struct e1000 *e, const uint8_t *frame, size_t size)
 {
-    if (size < 18 || get16(frame + 12) != REG(e, FCT) || !mac_equals_pair(frame, REG(e, FCAL), REG(e, FCAH)))
+    if (!is_control_frame(e, frame, size))
         return false;
-    bool consumed = !(REG(e, RCTL) & RCTL_PMCF);
+    bool is_pause = get16(frame + 14) == PAUSE_OPCODE;
+    bool consumed = is_pause ? REG(e, RCTL) & RCTL_DPF : !(REG(e, RCTL) & RCTL_PMCF);
     if (consumed)
         e1000_count_seen(e, size);
-    if (get16(frame + 14) != PAUSE_OPCODE) {
+    if (!is_pause) {
         e1000_count(e, E1000_FCRUC, 1);
     } else if (REG(e, CTRL) & CTRL_RFCE) {
         uint32_t quanta = get16(frame + 16);

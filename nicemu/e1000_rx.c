@@ -382,6 +382,7 @@ enum nic_rx_result e1000_rx_frame(struct e1000 *e, const uint8_t *frame, size_t 
         return NIC_RX_OFF;
     if (size + 4 > (REG(e, RCTL) & RCTL_LPE ? FRAME_LONG_MAX : FRAME_SHORT_MAX)) {
         e1000_count(e, E1000_ROC, 1);
+        e1000_count(e, E1000_RLEC, 1);
         return filter_out(e, size);
     }
     if (get16(frame + 12) == REG(e, FCT) && e1000_pause_receive(e, frame, size))

@@ -32,6 +32,11 @@ struct nic *nic_new(const char *name, const uint8_t mac[6], const struct nic_hos
     return NULL;
 }
 
+const char *nic_model_name(unsigned index)
+{
+    return index < sizeof models / sizeof *models ? models[index]->identity.model : NULL;
+}
+
 void nic_free(struct nic *nic)
 {
     if (nic)

@@ -32,6 +32,9 @@ struct nic_identity {
 struct nic *nic_new(const char *name, const uint8_t mac[6], const struct nic_host *host);
 void nic_free(struct nic *nic); /* accepts NULL */
 
+/* The names that nic_new() knows, one after the other; NULL behind the last. */
+const char *nic_model_name(unsigned index);
+
 const struct nic_identity *nic_identity(const struct nic *nic);
 
 /* Power-on reset; the bus adapter calls it on a PCI or system reset. */

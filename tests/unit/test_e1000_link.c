@@ -184,6 +184,7 @@ static void paused(void)
 {
     uint8_t frame[60] = { 0x01, 0x80, 0xc2, 0, 0, 1, 2, 0, 0, 0, 0, 1, 0x88, 0x08, 0, 1, 0x00, 0x64 };
     open_flow_control(0);
+    wr(E1000_RCTL, RCTL_EN | RCTL_DPF);
     phy_set(0, 0x2100); /* 100 Mbit/s: 5.12 us a quantum */
     nic_receive(host.nic, frame, 60, NULL, host.now);
     CU_ASSERT_TRUE(rd(E1000_STATUS) & STATUS_TXOFF);
@@ -200,6 +201,31 @@ static void paused(void)
     CU_ASSERT_EQUAL(rd(E1000_FCRUC), 1);
     CU_ASSERT_EQUAL(rd(E1000_TPR), 2);
     CU_ASSERT_EQUAL(rd(E1000_GPRC), 0);
+}
+
+/* RCTL.DPF and PMCF: which control frames the driver sees. */
+static void control_frames(void)
+{
+    uint8_t frame[60] = { 0x01, 0x80, 0xc2, 0, 0, 1, 2, 0, 0, 0, 0, 1, 0x88, 0x08, 0, 1, 0, 1 };
+    static const struct { uint32_t rctl; uint8_t opcode; bool seen; } cases[] = {
+        { RCTL_MPE, 1, true }, { RCTL_MPE | RCTL_DPF, 1, false }, { 0, 1, false }, { RCTL_MPE, 2, false },
+        { RCTL_MPE | RCTL_PMCF, 2, true }, { RCTL_PMCF, 2, false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        open_flow_control(0);
+        wr(E1000_RCTL, RCTL_EN | cases[i].rctl);
+        frame[15] = cases[i].opcode;
+        nic_receive(host.nic, frame, 60, NULL, host.now);
+        CU_ASSERT_EQUAL(rd(E1000_RDH), cases[i].seen);
+        CU_ASSERT_EQUAL(rd(E1000_XOFFRXC), cases[i].opcode == 1);
+        CU_ASSERT_EQUAL(rd(E1000_FCRUC), cases[i].opcode == 2);
+        CU_ASSERT_EQUAL(rd(E1000_TPR), 1); /* once, seen or not */
+    }
+    open_flow_control(0);
+    memcpy(frame, fake_mac, 6); /* to the station itself */
+    frame[15] = 1;
+    nic_receive(host.nic, frame, 60, NULL, host.now);
+    CU_ASSERT_EQUAL(rd(E1000_XOFFRXC), 1);
 }
 
 static void frames_lost_outside(void)
@@ -323,6 +349,7 @@ int main(void)
         { "no XOFF", no_xoff },
         { "XOFF by the driver", software_xoff },
         { "paused", paused },
+        { "control frames", control_frames },
         { "frames lost outside", frames_lost_outside },
         { "quirk: Mac OS X", quirk_mac_os },
         { "quirk: Phar Lap ETS", quirk_phar_lap },

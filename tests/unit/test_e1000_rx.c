@@ -98,6 +98,7 @@ static void length_limits(void)
     CU_ASSERT_EQUAL(give(make_frame(1519), 1519), NIC_RX_TAKEN);
     CU_ASSERT_EQUAL(rd(E1000_RDH), 1);
     CU_ASSERT_EQUAL(rd(E1000_ROC), 1);
+    CU_ASSERT_EQUAL(rd(E1000_RLEC), 1);
     wr(E1000_RCTL, RCTL_EN | RCTL_LPE);
     give(make_frame(16380), 16380);
     give(make_frame(16381), 16381);
@@ -377,7 +378,7 @@ static void bad_rings(void)
 static void pause_frames(void)
 {
     uint8_t frame[60] = { 0x01, 0x80, 0xc2, 0, 0, 1, 2, 0, 0, 0, 0, 1, 0x88, 0x08, 0, 1, 0x10, 0 };
-    e1000_open(RCTL_EN | RCTL_MPE);
+    e1000_open(RCTL_EN | RCTL_MPE | RCTL_DPF);
     wr(E1000_CTRL, rd(E1000_CTRL) | CTRL_RFCE);
     give(frame, 60);
     CU_ASSERT_EQUAL(rd(E1000_RDH), 0);
