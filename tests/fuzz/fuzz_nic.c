@@ -213,6 +213,18 @@ static void start_dp8390(struct fake_nic_host *host)
         fake_out(host, set_up[i][0], set_up[i][1]);
 }
 
+/* A string instruction; its buffer has just the size that it needs. */
+static void block(struct fake_nic_host *host, uint32_t port, unsigned size)
+{
+    uint32_t count = below(800);
+    uint8_t *buffer = calloc(count ? count : 1, size);
+    if (below(2))
+        nic_read_block(host->nic, 0, port, size, count, buffer, host->now);
+    else
+        nic_write_block(host->nic, 0, port, size, count, buffer, host->now);
+    free(buffer);
+}
+
 static void poke_dp8390(struct fake_nic_host *host)
 {
     unsigned size = 1u << below(3);
@@ -232,7 +244,9 @@ static void poke_dp8390(struct fake_nic_host *host)
         size = 1;
     if (port >= 0x18 && below(8))
         port = 7;
-    if (below(2))
+    if (below(8) == 0)
+        block(host, port, size);
+    else if (below(2))
         nic_read(host->nic, 0, port, size, host->now);
     else
         nic_write(host->nic, 0, port, size, value(), host->now);
