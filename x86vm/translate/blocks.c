@@ -292,8 +292,11 @@ void blocks_link(struct translator *t, struct link *link, struct block *to)
 void blocks_remember(struct translator *t, uint32_t eip, const struct block *block)
 {
     struct lookup_entry *entry = &t->area->lookup[eip & (LOOKUP_ENTRIES - 1)];
-    uint64_t key = translator_cpu(t)->lookup_key & ~LOOKUP_POISON;
+    const struct cpu *cpu = translator_cpu(t);
+    uint64_t key = cpu->lookup_key & ~LOOKUP_POISON;
 
+    if (block->mode_mask & MODE_GS && cpu->cpl < 3)
+        return; /* the key does not tell GS apart there */
     entry->negated_key = -(key + eip);
     entry->code = block->entry;
 }

@@ -236,7 +236,7 @@ static bool uses_gs(const struct build *b)
 /* A kernel runs with whatever GS its user left: its blocks must not depend on it. */
 static uint32_t mode_mask(const struct build *b)
 {
-    return translator_cpu(b->t)->cpl < 3 && !uses_gs(b) ? ~(3u << (MODE_SEG_SHIFT + 2 * CPU_GS)) : ~0u;
+    return translator_cpu(b->t)->cpl < 3 && !uses_gs(b) ? ~MODE_GS : ~0u;
 }
 
 static void emit_block(struct build *b)

@@ -147,6 +147,9 @@ static void compare(struct cpu *cpu, uint32_t a, uint32_t b, unsigned size)
                 a = load_##type(source); \
                 memcpy(destination, &a, sizeof a); \
             } \
+        } else if (s->op == OP_STOS && s->step > 0) { \
+            for (uint32_t i = 0; i < count; i++) /* the compiler makes wide stores of it */ \
+                memcpy(destination + i * sizeof a, &a, sizeof a); \
         } else if (s->op == OP_STOS) { \
             for (uint32_t i = 0; i < count; i++, destination += s->step) \
                 memcpy(destination, &a, sizeof a); \

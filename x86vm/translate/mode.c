@@ -39,19 +39,21 @@ static uint32_t derive(const struct cpu *cpu)
 }
 
 /* A small number for each mode and code segment seen; 0 when there are too many
- * (then the table is cleared and numbering starts again). */
+ * (then the table is cleared and numbering starts again). A kernel's leaves out
+ * GS, which is whatever its user had: see blocks_remember(). */
 static uint32_t present_number(struct translator *t)
 {
     const struct cpu_segment *cs = &translator_cpu(t)->seg[CPU_CS];
+    uint32_t mode = translator_cpu(t)->cpl == 3 ? t->mode : t->mode & ~MODE_GS;
 
     for (uint32_t i = 0; i < t->mode_count; i++)
-        if (t->modes[i].mode == t->mode && t->modes[i].cs_base == cs->base && t->modes[i].cs_limit == cs->limit)
+        if (t->modes[i].mode == mode && t->modes[i].cs_base == cs->base && t->modes[i].cs_limit == cs->limit)
             return i;
     if (t->mode_count == sizeof t->modes / sizeof t->modes[0]) {
         blocks_clear_lookup(t);
         t->mode_count = 0;
     }
-    t->modes[t->mode_count] = (struct code_mode){ t->mode, cs->base, cs->limit };
+    t->modes[t->mode_count] = (struct code_mode){ mode, cs->base, cs->limit };
     return t->mode_count++;
 }
 

@@ -52,6 +52,7 @@ enum seg_state {
     SEG_BASED,   /* the same with a base: one addition */
     SEG_CHECKED, /* anything else: every access goes through C */
 };
+#define MODE_GS (3u << (MODE_SEG_SHIFT + 2 * CPU_GS))
 static inline enum seg_state mode_seg(uint32_t mode, unsigned seg) { return mode >> (MODE_SEG_SHIFT + 2 * seg) & 3; }
 
 /* What the same EIP may mean different code under. */
