@@ -51,16 +51,14 @@ iperf_packages='iperf3 libiperf0 libsctp1 libssl3 libc6'
 
 # --- fetching ------------------------------------------------------------
 
-# The archives this machine uses for Debian itself, else the public one.
+# The archives this machine uses for Debian 12 itself: by their origin, or, as long
+# as their lists were never read, by the suite's name.
 write_sources() {
-    list=$(apt-get indextargets --format '$(ORIGIN)|deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 2>/dev/null |
-        sed -n 's/^Debian|//p' | sort -u || true)
-    case $list in
-    *bookworm*) echo "$list" ;;
-    *) for suite in 'debian bookworm' 'debian bookworm-updates' 'debian-security bookworm-security'; do
-            echo "deb $mirror/$suite main"
-        done ;;
-    esac >"$apt/sources.list"
+    targets=$(apt-get indextargets --format '$(ORIGIN)|$(RELEASE)|deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 2>/dev/null || true)
+    list=$(echo "$targets" | sed -n 's/^Debian|bookworm[^|]*|//p' | sort -u)
+    [ -n "$list" ] || list=$(echo "$targets" | sed -nE 's/^[^|]*\|bookworm(-updates|-security)?\|//p' | sort -u)
+    [ -n "$list" ] || fail "apt on this machine knows no Debian 12 (bookworm) archive: add it to its sources, then 'apt-get update'"
+    echo "$list" >"$apt/sources.list"
 }
 
 private_apt() {
