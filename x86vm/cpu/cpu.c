@@ -8,9 +8,13 @@
 
 void cpu_set_segment(struct cpu *cpu, enum cpu_seg which, const struct cpu_segment *value)
 {
+    const struct cpu_segment *old = &cpu->seg[which];
+
+    /* A kernel's entry loads DS and ES with what they hold already. */
+    if (old->base != value->base || old->limit != value->limit || old->access != value->access)
+        cpu->mode_dirty = true;
     cpu->seg[which] = *value;
     cpu->seg_base[which] = value->base;
-    cpu->mode_dirty = true;
 }
 
 static void reset_fpu_image(uint8_t *image)

@@ -129,7 +129,7 @@ struct cpu {
 void cpu_reset(struct cpu *cpu);
 
 /* Writes a segment register with its hidden part, no checks; keeps seg_base,
- * sets mode_dirty. */
+ * sets mode_dirty when the hidden part changes. */
 void cpu_set_segment(struct cpu *cpu, enum cpu_seg which, const struct cpu_segment *value);
 
 /* Raises a guest exception: records it and jumps to cpu->fault_env. cpu->eip

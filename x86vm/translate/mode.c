@@ -64,8 +64,11 @@ static void renew_key(struct translator *t)
     struct cpu *cpu = translator_cpu(t);
     bool user = cpu->cpl == 3;
     uint64_t high = (uint64_t)present_number(t) << 1 | user;
+    uint64_t key = high << (32 + EPOCH_BITS) | (uint64_t)t->key_epoch[user] << 32;
 
-    __atomic_store_n(&cpu->lookup_key, high << (32 + EPOCH_BITS) | (uint64_t)t->key_epoch[user] << 32, __ATOMIC_SEQ_CST);
+    if (cpu->lookup_key == key)
+        return; /* nor is it poisoned */
+    __atomic_store_n(&cpu->lookup_key, key, __ATOMIC_SEQ_CST);
     if (cpu->exit_request)
         __atomic_or_fetch(&cpu->lookup_key, LOOKUP_POISON, __ATOMIC_SEQ_CST);
 }
