@@ -179,6 +179,8 @@ def measure_guest_tcp(maker, kind, nic, seconds=4):
                 "-netdev", "tap,id=n,ifname=t0,script=no,downscript=no",
                 "-device", f"{QEMU_NICS[nic]},netdev=n,mac={mac}"])
         sh("ip addr add 10.2.0.1/24 dev t0; ip link set t0 up")
+        # What TCP remembers of the last guest at this address would start the next one with its window.
+        sh("ip tcp_metrics flush all")
         if not guest.wait(r"vswitch-guest: ready", 120) or not guest.wait(r"Server listening", 60):
             raise RuntimeError(f"{kind} {nic}: not ready; last: {guest.text[-400:]!r}")
         return {"rx": iperf([], "10.2.0.2", seconds),
