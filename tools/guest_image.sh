@@ -7,6 +7,7 @@
 #   CACHE/images/vmlinuz, initrd.gz      the kernel of linux-image-686 and an initramfs
 #   CACHE/images/vmlinuz-pae, -pae.gz    the same with linux-image-686-pae (--pae)
 #   CACHE/images/iperf.gz                iperf3 as a further initramfs part (--iperf)
+#   CACHE/images/nictools.gz             ethtool, iproute2, pktgen and uio likewise (--nictools)
 #   CACHE/images/8m.sha256               checksum of the file that each guest serves
 #   CACHE/images/versions.txt            which packages they are made of
 #
@@ -14,17 +15,18 @@
 # architectures stay as they are, and needs no root. A second run finds
 # everything in the cache and needs no network; --refresh asks the archive again.
 #
-# usage: tools/guest_image.sh [--pae] [--iperf] [--refresh] [CACHE]
+# usage: tools/guest_image.sh [--pae] [--iperf] [--nictools] [--refresh] [CACHE]
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-pae= iperf= refresh=
+pae= iperf= nictools= refresh=
 while [ $# -gt 0 ]; do
     case $1 in
     --pae) pae=1 ;;
     --iperf) iperf=1 ;;
+    --nictools) nictools=1 ;;
     --refresh) refresh=1 ;;
-    -*) sed -n '3,18s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    -*) sed -n '3,19s/^# \{0,1\}//p' "$0"; exit 2 ;;
     *) break ;;
     esac
     shift
@@ -190,8 +192,48 @@ build_iperf() {
     pack "$root" "$images/iperf.gz"
 }
 
+# Programs with the libraries that they name, and modules that no guest loads by itself.
+nictools_packages='ethtool iproute2 libmnl0 libbpf1 libelf1 zlib1g libcap2 libbsd0 libmd0 libc6'
+copy_libraries() { # ALL ROOT FILE
+    for so in $(readelf -d "$3" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'); do
+        [ ! -e "$2/lib/$so" ] || continue
+        file=$(find "$1" -name "$so" ! -path '*/debug/*' | head -n 1)
+        [ -n "$file" ] || fail "$so, which $(basename "$3") needs, is in none of: $nictools_packages"
+        cp -L "$file" "$2/lib/$so"
+        copy_libraries "$1" "$2" "$file"
+    done
+}
+build_nictools() {
+    kernel=$(kernel_of linux-image-686)
+    stamp="$kernel $(sed -n '/^nictools_packages/,/^# end of nictools/p' "$0" | sha256sum | cut -c1-16)"
+    if [ -s "$images/nictools.gz" ] && [ "$(cat "$images/nictools.gz.stamp" 2>/dev/null)" = "$stamp" ] && [ -z "$refresh" ]; then
+        return 0
+    fi
+    say "assembling nictools.gz"
+    all=$scratch/nictools-all root=$scratch/nictools
+    mkdir -p "$root/lib" "$root/nictools" "$all"
+    for p in $nictools_packages; do
+        deb=$(deb_of "$p")
+        dpkg-deb -x "$deb" "$all"
+    done
+    for program in sbin/ethtool bin/ip; do
+        strip -o "$root/nictools/$(basename "$program")" "$all/$program"
+        copy_libraries "$all" "$root" "$all/$program"
+    done
+    cp -L "$(find "$all" -name ld-linux.so.2 ! -path '*/debug/*' | head -n 1)" "$root/lib/ld-linux.so.2"
+    kernel_deb=$(deb_of "$kernel")
+    dpkg-deb --fsys-tarfile "$kernel_deb" | tar -x -C "$all" --wildcards '*/pktgen.ko' '*/uio.ko' '*/uio_pci_generic.ko'
+    for module in pktgen uio uio_pci_generic; do
+        strip --strip-debug -o "$root/nictools/$module.ko" "$(find "$all/lib/modules" -name "$module.ko")"
+    done
+    pack "$root" "$images/nictools.gz"
+    echo "$stamp" >"$images/nictools.gz.stamp"
+}
+# end of nictools
+
 build linux-image-686 vmlinuz initrd.gz
 [ -z "$pae" ] || build linux-image-686-pae vmlinuz-pae initrd-pae.gz
 [ -z "$iperf" ] || build_iperf
+[ -z "$nictools" ] || build_nictools
 (cd "$debs" && for f in *.deb; do echo "${f%.deb}"; done) >"$images/versions.txt"
 say "ready: $images ($(tr '\n' ' ' <"$images/versions.txt"))"

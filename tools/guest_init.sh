@@ -40,7 +40,7 @@ done
 
 # Drivers, by the identity of each PCI device: pattern, then modules in order.
 drivers='
-v00008086d0000100E* e1000
+v00008086d0000100[EF]* e1000
 v000010ECd00008029* ne2k-pci
 v00001AF4d00001000* virtio_pci virtio_net
 v00001AF4d00001041* virtio_pci virtio_net
