@@ -4,7 +4,7 @@
 .PHONY: check layers engine-check integration
 check: ## all checks: layers, unit tests (also sanitized), engine against the CPU, integration (root)
 	@sh tools/deps.sh
-	@sh tools/guest_image.sh --nictools
+	@sh tools/guest_image.sh --nictools --pae
 	@MAKE="$(MAKE)" BUILD="$(BUILD)" sh tests/check.sh $(STAGES)
 layers: ## no include crosses the layers
 	@sh tests/check_layers.sh
