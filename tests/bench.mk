@@ -6,17 +6,25 @@ KERNEL_CFLAGS := -m32 -march=i686 -mtune=generic -std=gnu11 -O2 -static -fno-pie
                  -Wall -Wextra -Werror -Wshadow -I. -D_GNU_SOURCE
 BENCH_CFLAGS  := -std=gnu11 -O2 -Wall -Wextra -Werror -Wshadow -I. -D_GNU_SOURCE
 
-$(BENCH_DIR)/kernels: tests/bench/kernels.c tests/bench/kernels_compute.c tests/bench/kernels_os.c tests/bench/kernels.h
+$(BENCH_DIR)/kernels: $(addprefix tests/bench/,kernels.c kernels_compute.c kernels_algorithms.c kernels_os.c kernels.h)
 	@mkdir -p $(@D)
 	$(CC) $(KERNEL_CFLAGS) -o $@ $(filter %.c,$^)
+$(BENCH_DIR)/programs: tests/bench/programs.c
+	@mkdir -p $(@D)
+	$(CC) $(KERNEL_CFLAGS) -o $@ $<
 $(BENCH_DIR)/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_CFLAGS) -o $@ $<
 
-.PHONY: bench bench-programs
-bench-programs: $(addprefix $(BENCH_DIR)/,kernels relay frames)
+.PHONY: bench bench-engine bench-programs
+bench-programs: $(addprefix $(BENCH_DIR)/,kernels programs relay frames)
+bench_run = unshare -nmpf --mount-proc --kill-child python3 tests/bench/$(1) --rounds $(or $(ROUNDS),5) $(BUILD) \
+            $(or $(VSWITCH_CACHE),cache)/images $(ROWS)
 bench: all bench-programs ## measures ours beside QEMU TCG, the kernel bridge, VDE and a bare relay (root); ROWS="boot compute" for some
 	@sh tools/deps.sh run bench
-	@sh tools/guest_image.sh --iperf
-	@unshare -nmpf --mount-proc --kill-child python3 tests/bench/bench.py --rounds $(or $(ROUNDS),5) $(BUILD) \
-	    $(or $(VSWITCH_CACHE),cache)/images $(ROWS)
+	@sh tools/guest_image.sh --iperf --programs
+	@$(call bench_run,bench.py)
+bench-engine: all bench-programs ## measures the engine beside the host's CPU and QEMU TCG (root); ROUNDS=1, ROWS="compute os.fork" for some
+	@sh tools/deps.sh run check bench
+	@sh tools/guest_image.sh --iperf --programs
+	@$(call bench_run,bench_engine.py)

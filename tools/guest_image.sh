@@ -8,6 +8,7 @@
 #   CACHE/images/vmlinuz-pae, -pae.gz    the same with linux-image-686-pae (--pae)
 #   CACHE/images/iperf.gz                iperf3 as a further initramfs part (--iperf)
 #   CACHE/images/nictools.gz             ethtool, iproute2, pktgen and uio likewise (--nictools)
+#   CACHE/images/programs.gz             gzip, sort, openssl … for a chroot at /programs, likewise (--programs)
 #   CACHE/images/8m.sha256               checksum of the file that each guest serves
 #   CACHE/images/versions.txt            which packages they are made of
 #
@@ -15,18 +16,19 @@
 # architectures stay as they are, and needs no root. A second run finds
 # everything in the cache and needs no network; --refresh asks the archive again.
 #
-# usage: tools/guest_image.sh [--pae] [--iperf] [--nictools] [--refresh] [CACHE]
+# usage: tools/guest_image.sh [--pae] [--iperf] [--nictools] [--programs] [--refresh] [CACHE]
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-pae= iperf= nictools= refresh=
+pae= iperf= nictools= programs= refresh=
 while [ $# -gt 0 ]; do
     case $1 in
     --pae) pae=1 ;;
     --iperf) iperf=1 ;;
     --nictools) nictools=1 ;;
+    --programs) programs=1 ;;
     --refresh) refresh=1 ;;
-    -*) sed -n '3,19s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    -*) sed -n '3,20s/^# \{0,1\}//p' "$0"; exit 2 ;;
     *) break ;;
     esac
     shift
@@ -49,7 +51,11 @@ trap 'exit 1' INT TERM HUP
 
 # Modules that a guest may load; what they depend on comes along.
 modules='e1000 ne2k-pci ne virtio_pci virtio_net 8021q button evdev'
+# Programs that go into parts of their own, with their libraries: packages, files.
 iperf_packages='iperf3 libiperf0 libsctp1 libssl3 libc6'
+iperf_files='usr/bin/iperf3'
+programs_packages='busybox-static gzip grep mawk coreutils openssl 7zip libssl3 libpcre2-8-0 libstdc++6 libgcc-s1 libc6'
+programs_files='bin/busybox bin/gzip bin/grep usr/bin/mawk usr/bin/sort usr/bin/openssl usr/bin/7zz'
 
 # --- fetching ------------------------------------------------------------
 
@@ -173,36 +179,42 @@ build() {
     echo "$stamp" >"$images/$3.stamp"
 }
 
-# iperf3 with its libraries, as a part to append to an initramfs.
-build_iperf() {
-    [ ! -s "$images/iperf.gz" ] || [ -n "$refresh" ] || return 0
-    say "assembling iperf.gz"
-    for p in $iperf_packages; do
-        deb=$(deb_of "$p")
-        dpkg-deb -x "$deb" "$scratch/iperf-all"
-    done
-    root=$scratch/iperf lib=$scratch/iperf-all
-    mkdir -p "$root/lib" "$root/usr/bin"
-    cp "$lib/usr/bin/iperf3" "$root/usr/bin/"
-    for so in libiperf.so.0 libsctp.so.1 libssl.so.3 libcrypto.so.3 libc.so.6 libm.so.6 ld-linux.so.2; do
-        file=$(find "$lib" -name "$so" ! -path '*/debug/*' | head -n 1)
-        [ -n "$file" ] || fail "iperf3's library $so is in none of: $iperf_packages"
-        cp -L "$file" "$root/lib/$so"
-    done
-    pack "$root" "$images/iperf.gz"
-}
-
-# Programs with the libraries that they name, and modules that no guest loads by itself.
-nictools_packages='ethtool iproute2 libmnl0 libbpf1 libelf1 zlib1g libcap2 libbsd0 libmd0 libc6'
+# Copies the libraries that a program names, and those that they name.
 copy_libraries() { # ALL ROOT FILE
     for so in $(readelf -d "$3" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'); do
         [ ! -e "$2/lib/$so" ] || continue
         file=$(find "$1" -name "$so" ! -path '*/debug/*' | head -n 1)
-        [ -n "$file" ] || fail "$so, which $(basename "$3") needs, is in none of: $nictools_packages"
+        [ -n "$file" ] || fail "$so, which $(basename "$3") needs, is in none of the packages"
         cp -L "$file" "$2/lib/$so"
         copy_libraries "$1" "$2" "$file"
     done
 }
+
+# Programs with their libraries, as a part to append to an initramfs, under PLACE in it.
+build_part() { # NAME PLACE PACKAGES FILES
+    stamp="$3 $4"
+    if [ -s "$images/$1.gz" ] && [ -z "$refresh" ] && [ "$(cat "$images/$1.gz.stamp" 2>/dev/null)" = "$stamp" ]; then
+        return 0
+    fi
+    say "assembling $1.gz"
+    all=$scratch/$1-all root=$scratch/$1
+    for p in $3; do
+        deb=$(deb_of "$p")
+        dpkg-deb -x "$deb" "$all"
+    done
+    mkdir -p "$root/$2/lib" "$root/$2/tmp"
+    for f in $4; do
+        mkdir -p "$root/$2/$(dirname "$f")"
+        cp "$all/$f" "$root/$2/$f"
+        copy_libraries "$all" "$root/$2" "$all/$f"
+    done
+    cp -L "$(find "$all" -name ld-linux.so.2 ! -path '*/debug/*' | head -n 1)" "$root/$2/lib/ld-linux.so.2"
+    pack "$root" "$images/$1.gz"
+    echo "$stamp" >"$images/$1.gz.stamp"
+}
+
+# Programs with the libraries that they name, and modules that no guest loads by itself.
+nictools_packages='ethtool iproute2 libmnl0 libbpf1 libelf1 zlib1g libcap2 libbsd0 libmd0 libc6'
 build_nictools() {
     kernel=$(kernel_of linux-image-686)
     stamp="$kernel $(sed -n '/^nictools_packages/,/^# end of nictools/p' "$0" | sha256sum | cut -c1-16)"
@@ -233,7 +245,8 @@ build_nictools() {
 
 build linux-image-686 vmlinuz initrd.gz
 [ -z "$pae" ] || build linux-image-686-pae vmlinuz-pae initrd-pae.gz
-[ -z "$iperf" ] || build_iperf
+[ -z "$iperf" ] || build_part iperf . "$iperf_packages" "$iperf_files"
 [ -z "$nictools" ] || build_nictools
+[ -z "$programs" ] || build_part programs programs "$programs_packages" "$programs_files"
 (cd "$debs" && for f in *.deb; do echo "${f%.deb}"; done) >"$images/versions.txt"
 say "ready: $images ($(tr '\n' ' ' <"$images/versions.txt"))"

@@ -4,80 +4,27 @@
 
 usage: bench.py BUILD IMAGES [--rounds N] [PREFIX…]      only rows that start with a PREFIX
 
-A row: {name, unit, better, ours, peer, theirs, ratio, n, spread}. Values are medians
-of n rounds, in which ours and the peer take turns; ratio is ours ÷ theirs, spread is
-(largest − smallest) ÷ median of ours.
+bench_table.py says what a row is.
 """
-import argparse
-import json
-import math
-import os
-import shutil
-import statistics
-import subprocess
 import sys
-import tempfile
-import traceback
 
+import bench_compute
 import bench_guest
 import bench_net
-
-TCG = "QEMU TCG"
-
-
-class Table:
-    def __init__(self):
-        self.rows = []
-
-    def add(self, name, unit, better, ours, peer, theirs):
-        """`ours` and `theirs` are lists of measured values (theirs may be empty)."""
-        middle = statistics.median(ours)
-        other = statistics.median(theirs) if theirs else None
-        row = {"name": name, "unit": unit, "better": better, "ours": round(middle, 4), "peer": peer,
-               "theirs": round(other, 4) if other is not None else None,
-               "ratio": round(middle / other, 4) if other else None, "n": len(ours),
-               "spread": round((max(ours) - min(ours)) / middle, 3) if middle else 0}
-        self.rows.append(row)
-        self.show(row)
-
-    @staticmethod
-    def show(row):
-        value = lambda v: "-" if v is None else f"{v:.4g}" if v < 10000 else f"{v:.0f}"
-        print(f"{row['name']:28} {value(row['ours']):>9} {row['unit']:8} {row['peer'] or '-':12} "
-              f"{value(row['theirs']):>9}  ratio {value(row['ratio']):>7}  "
-              f"({row['better']} is better, n {row['n']}, spread {100 * row['spread']:.0f} %)", flush=True)
-
-
-def geomean(values):
-    return math.exp(statistics.fmean(math.log(v) for v in values))
-
-
-def bench_boot(table, maker, rounds):
-    ours, unpacked, theirs = [], [], []
-    for _ in range(rounds):
-        ours.append(bench_guest.measure_boot(maker, "ours"))
-        unpacked.append(bench_guest.measure_boot(maker, "ours", unpack=True))
-        theirs.append(bench_guest.measure_boot(maker, "qemu"))
-    table.add("boot", "s", "lower", ours, TCG, theirs)
-    table.add("boot.unpacked", "s", "lower", unpacked, TCG, theirs)
+import bench_table
+from bench_table import NATIVE, TCG
 
 
 def bench_kernels(table, maker, rounds):
-    ours, theirs, native = {}, {}, {}
-    for _ in range(rounds):  # taking turns: what else the machine does meets all alike
-        for kind, into in (("ours", ours), ("qemu", theirs)):
-            for key, values in bench_guest.measure_kernels(maker, kind, 2).items():
-                into.setdefault(key, []).extend(values)
-        for key, values in bench_guest.measure_native(maker.build, 2).items():
-            native.setdefault(key, []).extend(values)
-    for peer, other, prefix in ((TCG, theirs, ""), ("native", native, "native.")):
-        for (group, name), values in ours.items():
-            scaled = [v / 1e6 for v in values]
-            table.add(f"{prefix}{group}.{name}", "ms", "lower", scaled, peer, [v / 1e6 for v in other[(group, name)]])
-        # One geometric mean a run; the ratio of two is the geometric mean of the kernels' ratios.
-        mean = lambda data: [geomean(run) for run in zip(*([ns / 1e6 for ns in values] for (group, _), values
-                                                           in data.items() if group == "compute"))]
-        table.add(f"{prefix}compute.geomean", "ms", "lower", mean(ours), peer, mean(other))
+    """The kernels alone; `make bench-engine` has Debian's programs, too."""
+    groups = [g for g in ("compute", "os") if table.wants(f"{g}.") or table.wants(f"native.{g}.")]
+    results = bench_compute.measure(maker, groups, [], rounds, 2, programs=False)
+    for peer, kind, prefix in ((TCG, "qemu", ""), (NATIVE, "native", "native.")):
+        for (group, name), values in results["ours"].items():
+            table.add(f"{prefix}{group}.{name}", "ms", "lower", values, peer, results[kind][(group, name)])
+        if "compute" in groups:
+            means = [bench_compute.mean_of_runs(bench_compute.of_group(results, k, "compute")) for k in ("ours", kind)]
+            table.add(f"{prefix}compute.geomean", "ms", "lower", means[0], peer, means[1])
 
 
 def bench_taps(table, maker, rounds):
@@ -119,7 +66,7 @@ def bench_guest_tcp(nic):
 
 # What each part measures, by the rows it gives.
 PARTS = (
-    (("boot", "boot.unpacked"), bench_boot),
+    (("boot", "boot.unpacked"), bench_guest.bench_boot),
     (("compute.", "os.", "native."), bench_kernels),
     (("tap.frame.",), bench_taps),
     (("tap.tcp",), bench_tap_tcp),
@@ -128,33 +75,5 @@ PARTS = (
 )
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("build")
-    parser.add_argument("images")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("prefixes", nargs="*")
-    options = parser.parse_args()
-    scratch = tempfile.mkdtemp(prefix="vswitch-bench.")
-    table = Table()
-    maker = bench_guest.Maker(os.path.abspath(options.build), os.path.abspath(options.images), scratch)
-    failed = []
-    subprocess.run("ip link set lo up", shell=True, check=True)
-    for names, part in PARTS:
-        if options.prefixes and not any(n.startswith(p) or p.startswith(n) for n in names for p in options.prefixes):
-            continue
-        try:
-            part(table, maker, options.rounds)
-        except Exception as error:  # one part that fails leaves the others their rows
-            failed.append(names[0])
-            print(f"{names[0]}: FAILED: {error}", file=sys.stderr)
-            traceback.print_exc(limit=3)
-    with open(f"{options.build}/bench.json", "w") as f:
-        f.write("[\n" + ",\n".join(json.dumps(row) for row in table.rows) + "\n]\n")
-    print(f"{len(table.rows)} rows in {options.build}/bench.json" + (f"; failed: {' '.join(failed)}" if failed else ""))
-    shutil.rmtree(scratch, ignore_errors=True)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(bench_table.run(PARTS, "bench.json", __doc__))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Guests for `make bench`: the same kernel and initramfs on our engine and under QEMU TCG."""
+"""Guests for the measurements: the same kernel and initramfs on our engine and under QEMU TCG."""
 import os
 import re
 import subprocess
@@ -76,15 +76,15 @@ class Maker:
         self.build, self.images, self.scratch = build, images, scratch
         self.count = 0
 
-    def start(self, kind, initrd=None, append="", unpack=False, extra=()):
+    def start(self, kind, initrd=None, append="", unpack=False, memory=128, extra=()):
         self.count += 1
         kernel, initrd = f"{self.images}/vmlinuz", initrd or f"{self.images}/initrd.gz"
         if kind == "ours":
             argv = [f"{self.build}/vswitch-guest", "--name", f"bench{self.count}", "--run-dir",
-                    f"{self.scratch}/bench{self.count}", "--memory", "128", "--kernel", kernel, "--initrd", initrd,
+                    f"{self.scratch}/bench{self.count}", "--memory", str(memory), "--kernel", kernel, "--initrd", initrd,
                     "--append", f"{CMDLINE} {append}", "--console", "stdio", *(["--unpack"] if unpack else []), *extra]
         else:
-            argv = ["qemu-system-i386", "-accel", "tcg", "-m", "128", "-display", "none", "-serial", "stdio",
+            argv = ["qemu-system-i386", "-accel", "tcg", "-m", str(memory), "-display", "none", "-serial", "stdio",
                     "-no-reboot", "-kernel", kernel, "-initrd", initrd, "-append", f"{CMDLINE} {append}",
                     *(extra or ["-nic", "none"])]
         return Guest(argv, f"{self.scratch}/{kind}{self.count}.log")
@@ -101,36 +101,11 @@ def measure_boot(maker, kind, unpack=False):
         guest.end()
 
 
-def parse_kernels(text):
-    """{(group, name): [ns of each run]}"""
-    result = {}
-    for group, name, value in re.findall(r"^kernel (\w+) (\w+) (\d+|WRONG)", text, re.M):
-        if value == "WRONG":
-            raise RuntimeError(f"kernel {name}: wrong result")
-        result.setdefault((group, name), []).append(int(value))
-    return result
-
-
-def measure_kernels(maker, kind, runs):
-    """The kernels in a guest; each run is one execution of the program."""
-    script = f"i=0; while [ $i -lt {runs} ]; do /bench/kernels all 1; i=$((i+1)); done; echo bench-end; poweroff -f\n"
-    with open(f"{maker.build}/bench/kernels", "rb") as f:
-        program = f.read()
-    initrd = f"{maker.scratch}/kernels.gz"
-    pack([f"{maker.images}/initrd.gz", {"bench/kernels": (0o755, program),
-                                        "etc/vs.d/kernels": (0o644, script.encode())}], initrd)
-    guest = maker.start(kind, initrd, "vs.mode=kernels")
-    try:
-        if not guest.wait(r"bench-end\n", 120 + 60 * runs):
-            raise RuntimeError(f"{kind}: the kernels do not end; last: {guest.text[-300:]!r}")
-        return parse_kernels(guest.text)
-    finally:
-        guest.end()
-
-
-def measure_native(build, runs):
-    text = ""
-    for _ in range(runs):
-        text += subprocess.run(["taskset", "-c", "1", f"{build}/bench/kernels", "all", "1"], capture_output=True,
-                               text=True, check=True).stdout
-    return parse_kernels(text)
+def bench_boot(table, maker, rounds):
+    ours, unpacked, theirs = [], [], []
+    for _ in range(rounds):  # taking turns: what else the machine does meets all alike
+        ours.append(measure_boot(maker, "ours"))
+        unpacked.append(measure_boot(maker, "ours", unpack=True))
+        theirs.append(measure_boot(maker, "qemu"))
+    table.add("boot", "s", "lower", ours, "QEMU TCG", theirs)
+    table.add("boot.unpacked", "s", "lower", unpacked, "QEMU TCG", theirs)

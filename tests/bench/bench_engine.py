@@ -1,0 +1,24 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""`make bench-engine`: the engine beside the host's CPU and QEMU TCG; build/bench-engine.json.
+
+usage: bench_engine.py BUILD IMAGES [--rounds N] [PREFIX…]      only rows that start with a PREFIX
+
+bench_table.py says what a row is. compute.NAME.native and .tcg are one program each,
+compute.native and compute.tcg their geometric means, compute.worst the program that
+is furthest from native.
+"""
+import sys
+
+import bench_compute
+import bench_guest
+import bench_table
+
+# What each part measures, by the rows it gives.
+PARTS = (
+    (("compute.", "os."), bench_compute.bench),
+    (("boot", "boot.unpacked"), bench_guest.bench_boot),
+)
+
+if __name__ == "__main__":
+    sys.exit(bench_table.run(PARTS, "bench-engine.json", __doc__))
