@@ -169,7 +169,8 @@ static void pc_log(void *opaque, const char *line)
 
 static bool make_machine(struct guest *g)
 {
-    const struct x86vm_config config = { .ram_size = (uint64_t)g->options.memory_mib << 20 };
+    const struct x86vm_config config = { .ram_size = (uint64_t)g->options.memory_mib << 20,
+                                         .exact_flags = g->options.exact_flags };
     struct pc_config pc_config = {
         .wall_seconds = time(NULL), .debug_exit = g->options.debug_exit, .opaque = g, .set_intr = set_intr,
         .attention = attention, .serial_output = serial_output, .log = pc_log,

@@ -26,6 +26,7 @@ const char *options_usage(void)
            "  --nic model=e1000|rtl8029|ne2000,mac=02:00:00:00:00:01[,socket=nic0.sock]\n"
            "  --console stdio       the serial console also on standard input and output\n"
            "  --log FILE            messages of this program (default: standard error)\n"
+           "  --exact-flags         arithmetic flags exact in every exception frame, at some cost in speed\n"
            "  --debug-exit          port 0xf4 ends the run with the byte written as exit code\n"
            "  --stop-timeout SECONDS  from the power button to the end of a guest that is stopped\n"
            "                        (default 8; 0: no button, the guest ends at once)\n"
@@ -138,7 +139,7 @@ static bool parse_stop_timeout(struct options *o, const char *text, char *error,
 }
 
 enum { OPT_NAME = 256, OPT_RUN_DIR, OPT_MEMORY, OPT_KERNEL, OPT_INITRD, OPT_APPEND, OPT_UNPACK, OPT_NIC, OPT_CONSOLE,
-       OPT_LOG, OPT_STOP_TIMEOUT, OPT_NO_SANDBOX, OPT_DEBUG_EXIT, OPT_HELP };
+       OPT_LOG, OPT_STOP_TIMEOUT, OPT_NO_SANDBOX, OPT_DEBUG_EXIT, OPT_EXACT_FLAGS, OPT_HELP };
 
 static bool take(struct options *o, int option, char *error, size_t error_size)
 {
@@ -159,6 +160,7 @@ static bool take(struct options *o, int option, char *error, size_t error_size)
     case OPT_STOP_TIMEOUT: return parse_stop_timeout(o, optarg, error, error_size);
     case OPT_NO_SANDBOX: o->no_sandbox = true; return true;
     case OPT_DEBUG_EXIT: o->debug_exit = true; return true;
+    case OPT_EXACT_FLAGS: o->exact_flags = true; return true;
     case OPT_HELP: o->help = true; return true;
     default: return fail(error, error_size, "unknown option");
     }
@@ -174,6 +176,7 @@ bool options_parse(struct options *o, int argc, char **argv, char *error, size_t
         { "console", required_argument, NULL, OPT_CONSOLE },   { "log", required_argument, NULL, OPT_LOG },
         { "no-sandbox", no_argument, NULL, OPT_NO_SANDBOX },   { "debug-exit", no_argument, NULL, OPT_DEBUG_EXIT },
         { "stop-timeout", required_argument, NULL, OPT_STOP_TIMEOUT },
+        { "exact-flags", no_argument, NULL, OPT_EXACT_FLAGS },
         { "help", no_argument, NULL, OPT_HELP },               { NULL, 0, NULL, 0 },
     };
     int option;

@@ -44,7 +44,7 @@ insn-unicorn: $(INSN_UNICORN) $(INSN_NATIVE)
 insn-mutants: $(INSN_MUTANT) $(INSN_NATIVE)
 	@sh tests/insn/mutants.sh $(INSN_MUTANT) $(INSN_NATIVE)
 insn: $(INSN_TEST) $(INSN_NATIVE) insn-mutants
-	$(INSN_TEST) --helper $(INSN_NATIVE) --count 100000 --min-coverage 20 --seed $(or $(SEED),1)
+	@sh tests/insn/run.sh $(INSN_TEST) $(INSN_NATIVE) 100000 $(or $(SEED),1)
 check-long: insn-long
 insn-long: $(INSN_TEST) $(INSN_NATIVE)
-	$(INSN_TEST) --helper $(INSN_NATIVE) --count 1000000 --min-coverage 20 --seed $(or $(SEED),$(shell date +%s))
+	@sh tests/insn/run.sh $(INSN_TEST) $(INSN_NATIVE) 1000000 $(or $(SEED),$(shell date +%s))

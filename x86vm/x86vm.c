@@ -50,6 +50,7 @@ static bool build_machine(struct x86vm *vm, const struct x86vm_config *config)
         return false;
     t->ram = phys_ram(t->phys);
     t->bmi2 = __builtin_cpu_supports("bmi2") && !getenv("X86VM_NO_BMI2");
+    t->exact_flags = config->exact_flags;
     cpu_reset(cpu);
     cpu->tsc_khz = protection_measure_tsc_khz();
     view_select(cpu);

@@ -14,8 +14,8 @@
 struct backend {
     const char *name;
     bool integer_only; /* runs no FPU, segments or privilege */
-    /* `helper` is the path of the i386 program, for native. NULL on failure, with a reason. */
-    void *(*open)(const char *helper, char *error, size_t error_size);
+    /* `exact_flags`: with every flag in every frame. NULL on failure, with a reason. */
+    void *(*open)(bool exact_flags, char *error, size_t error_size);
     /* The memory in `shared` (pattern, read-only page, code) is a new batch's. */
     void (*load)(void *self, const struct insn_shared *shared);
     /* Runs shared->input[slot]. */

@@ -123,11 +123,10 @@ static void on_alarm(int number)
     x86vm_request_exit(alarm_vm);
 }
 
-static void *engine_open(const char *helper, char *error, size_t error_size)
+static void *engine_open(bool exact_flags, char *error, size_t error_size)
 {
-    (void)helper;
     struct engine *e = calloc(1, sizeof *e);
-    const struct x86vm_config config = { .ram_size = RAM_SIZE };
+    const struct x86vm_config config = { .ram_size = RAM_SIZE, .exact_flags = exact_flags };
     if (!e || !(e->vm = x86vm_new(&config, error, error_size))) {
         free(e);
         return NULL;

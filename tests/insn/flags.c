@@ -116,7 +116,7 @@ static uint32_t dead_from(const struct gen_sequence *sequence, unsigned index)
 }
 
 /*
- * At a fault, flags that the code would overwrite before anything reads them
+ * Unless it was told to keep them (exact_flags): at a fault, flags that the code would overwrite before anything reads them
  * are of no use to anybody who restarts it, and the engine does not keep them
  * (its address checks may use the host's flags then). Every other flag must be
  * there: one that the faulting instruction or a later one reads, and one that
@@ -130,6 +130,6 @@ uint32_t gen_ignored_flags(const struct gen_sequence *sequence, unsigned index, 
         return ARITHMETIC;
     uint32_t ignored = sequence->part[index].undefined_before;
     if (vector != VECTOR_BP && vector != VECTOR_OF)
-        ignored |= dead_from(sequence, index) | sequence->part[index].lost;
+        ignored |= (sequence->exact_flags ? 0 : dead_from(sequence, index)) | sequence->part[index].lost;
     return ignored;
 }

@@ -868,6 +868,7 @@ void gen_case(uint64_t seed, uint64_t number, unsigned slot, const struct gen_op
 {
     struct gen g = { .out = out, .options = options, .rng = { seed * UINT64_C(0xd1342543de82ef95) + number * UINT64_C(0x9e3779b1) } };
     memset(out, 0, sizeof *out);
+    out->exact_flags = options->exact_flags;
     ZydisDecoderInit(&g.decoder, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
     /* The last quarter of a 1 KiB slot on: every fourth case lies across a page boundary. */
     out->base = INSN_CODE + slot * INSN_SLOT + INSN_SLOT - 64 + below(&g, 64);

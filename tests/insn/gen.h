@@ -33,11 +33,13 @@ struct gen_sequence {
     unsigned count;
     struct gen_part part[GEN_PARTS_MAX]; /* the last one is the final INT3 */
     struct insn_state input;
+    bool exact_flags; /* of the options */
 };
 
 struct gen_options {
     bool inexact;      /* also forms whose result is not the same on all CPUs */
     bool integer_only; /* no FPU, no segments, no privilege */
+    bool exact_flags;  /* the backend keeps every flag at a fault */
 };
 
 struct gen_rng { uint64_t state; };

@@ -133,6 +133,11 @@ static void find_live_flags(struct build *b, const struct fetch *f)
 {
     uint32_t live = live_at_end(b, f);
 
+    if (b->t->exact_flags) { /* whoever gets an exception's frame may read them all */
+        for (unsigned i = 0; i < b->count; i++)
+            b->live_before[i] = b->live_after[i] = FLAGS_ARITH;
+        return;
+    }
     for (unsigned i = b->count; i-- > 0;) {
         const struct insn *insn = &b->insns[i];
         if (insn->kind == INSN_JCC)

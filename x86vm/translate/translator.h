@@ -165,6 +165,7 @@ struct translator {
     uint8_t *hot_start, *cold_start;
     struct stubs stubs;
     bool bmi2;
+    bool exact_flags;            /* all flags count as live everywhere */
 
     struct block **hash;         /* HASH_BUCKETS */
     struct block **page_blocks;  /* one list a page of RAM */

@@ -1,0 +1,28 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# The instruction comparison in each of the ways that the engine can be built to
+# run: one line a way, its output where it fails.
+# usage: run.sh INSN_TEST INSN_NATIVE COUNT SEED
+test=$1 native=$2 count=$3 seed=$4 failed=0
+short=$((count / 5))
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
+
+run() { # run NAME [VARIABLE=VALUE] ARGUMENT…
+    name=$1
+    shift
+    case $1 in *=*) setting=$1; shift ;; *) setting=INSN=1 ;; esac
+    if env "$setting" "$test" --helper "$native" --seed "$seed" "$@" >"$out" 2>&1; then
+        echo "ok   insn $name: $(grep '^coverage' "$out"); $(tail -n 1 "$out")"
+    else
+        cat "$out"
+        echo "FAIL insn $name"
+        failed=1
+    fi
+}
+
+run flags_in_use --count "$count" --min-coverage 20
+run exact_flags --exact-flags --count "$short"
+run without_bmi2 X86VM_NO_BMI2=1 --count "$short"
+run without_bmi2_exact_flags X86VM_NO_BMI2=1 --exact-flags --count "$short"
+exit $failed
