@@ -346,7 +346,7 @@ int run_loop_run(struct run_loop *l)
             break;
         prepare_run(l, now);
         switch (x86vm_run(l->parts.vm)) {
-        case X86VM_EXIT_REQUESTED:
+        case X86VM_EXIT_REQUESTED: case X86VM_EXIT_POSITION:
             break;
         case X86VM_EXIT_HALTED:
             sleep_halted(l);

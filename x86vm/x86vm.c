@@ -14,6 +14,7 @@
 #include "x86vm/memory/io_bus.h"
 #include "x86vm/memory/watch.h"
 #include "x86vm/protection/protection.h"
+#include "x86vm/translate/count.h"
 #include "x86vm/translate/mode.h"
 
 enum { CODE_CACHE_SIZE = 64 << 20, FXSAVE_XMM = 160 };
@@ -175,7 +176,9 @@ static enum exit_reason enter(struct translator *t, uint64_t code)
 
     cpu->scratch[7] = (cpu->eflags & FLAGS_ARITH) | FLAG_ONE;
     t->counters.dispatches++;
+    t->inside = true;
     reason = function(cpu, code);
+    t->inside = false;
     if (reason != EXIT_CALL)
         cpu->eflags = (cpu->eflags & ~(uint32_t)FLAGS_ARITH) | (cpu->scratch[7] & FLAGS_ARITH);
     return reason;
@@ -207,7 +210,16 @@ static void handle_exit(struct translator *t, enum exit_reason reason)
     case EXIT_INDIRECT:
         t->counters.indirect_misses++;
         break;
+    case EXIT_NEXT:
+        if (t->counting && t->ungrouped) /* a group's check failed: its instruction starts again */
+            count_leave_running(t);
+        break;
+    case EXIT_COUNT:
+        t->partial = (uint8_t)translator_cpu(t)->count_left;
+        break;
     case EXIT_HOST_FAULT:
+        if (t->counting)
+            count_leave_running(t);
         if (t->host_fault_vector == VEC_GP || t->host_fault_vector == VEC_AC)
             cpu_fault_error(translator_cpu(t), t->host_fault_vector, t->host_fault_error);
         cpu_fault(translator_cpu(t), t->host_fault_vector);
@@ -232,18 +244,20 @@ static void run_block(struct translator *t)
     struct cpu *cpu = translator_cpu(t);
     bool trap = cpu->eflags & FLAG_TF;
     bool alone = t->single || trap || cpu->watch_code;
-    uint32_t mode = t->mode | (alone ? MODE_SINGLE : 0) | (t->ungrouped ? MODE_UNGROUPED : 0);
+    uint32_t rare = (alone ? MODE_SINGLE : 0) | (t->ungrouped ? MODE_UNGROUPED : 0) | (uint32_t)t->partial << MODE_PARTIAL_SHIFT;
+    uint32_t mode = t->mode | rare;
     const struct lookup_entry *entry = &t->area->lookup[cpu->eip & (LOOKUP_ENTRIES - 1)];
     enum exit_reason reason;
 
     t->single = t->ungrouped = false;
+    t->partial = 0;
     if (cpu->watch_code)
         check_code_breakpoints(cpu);
-    if (!(mode & (MODE_SINGLE | MODE_UNGROUPED)) && entry->negated_key + (cpu->lookup_key & ~LOOKUP_POISON) + cpu->eip == 0) {
+    if (!rare && entry->negated_key + (cpu->lookup_key & ~LOOKUP_POISON) + cpu->eip == 0) {
         reason = enter(t, entry->code);
     } else {
         struct block *block = find_block(t, mode);
-        if (!(mode & (MODE_SINGLE | MODE_UNGROUPED)))
+        if (!rare)
             blocks_remember(t, cpu->eip, block);
         reason = enter(t, block->entry);
     }
@@ -302,6 +316,8 @@ static enum x86vm_exit loop(struct translator *t)
         }
         if (cpu->halted)
             return cpu->eflags & FLAG_IF ? X86VM_EXIT_HALTED : X86VM_EXIT_DEAD;
+        if (t->counting && !count_go_on(t))
+            return X86VM_EXIT_POSITION;
         if (cpu->mode_dirty)
             mode_update(t);
         else
@@ -329,16 +345,30 @@ static void save_guest_fpu(struct x86vm *vm)
 
 enum { FROM_FAULT = 1, FROM_RESTART = 2 };
 
+/* An exception, or an instruction to be run again, came by longjmp: out of a block, or before one was entered. */
+static void count_interrupted(struct translator *t, int from)
+{
+    if (t->inside)
+        count_leave_running(t);
+    t->inside = false;
+    if (from == FROM_FAULT)
+        count_step(t);
+}
+
 enum x86vm_exit x86vm_run(struct x86vm *vm)
 {
     struct translator *t = &vm->t;
     struct cpu *cpu = translator_cpu(t);
     enum x86vm_exit result;
     jmp_buf env;
+    int from;
 
     load_guest_fpu(vm);
     cpu->fault_env = &env;
-    if (_setjmp(env) == FROM_FAULT) {
+    from = _setjmp(env);
+    if (from && t->counting)
+        count_interrupted(t, from);
+    if (from == FROM_FAULT) {
         t->counters.exceptions++;
         protection_exception(cpu);
         cpu->fault_env = &env;
@@ -348,6 +378,15 @@ enum x86vm_exit x86vm_run(struct x86vm *vm)
     save_guest_fpu(vm);
     return result;
 }
+
+void x86vm_count(struct x86vm *vm)
+{
+    vm->t.counting = true;
+    count_stop_at(&vm->t, UINT64_MAX);
+}
+
+uint64_t x86vm_position(const struct x86vm *vm) { return count_position(&vm->t); }
+void x86vm_stop_at(struct x86vm *vm, uint64_t position) { count_stop_at(&vm->t, position); }
 
 void x86vm_get_counters(const struct x86vm *vm, struct x86vm_counters *out)
 {

@@ -42,6 +42,7 @@ enum x86vm_exit {
     X86VM_EXIT_HALTED,    /* HLT with interrupts enabled, none pending: sleep until one is */
     X86VM_EXIT_DEAD,      /* HLT with interrupts off: only NMI or reset goes on */
     X86VM_EXIT_SHUTDOWN,  /* triple fault */
+    X86VM_EXIT_POSITION,  /* at the position of x86vm_stop_at() */
 };
 
 /* Runs the guest on the calling thread, always the same one, until one of the above. */
@@ -49,6 +50,12 @@ enum x86vm_exit x86vm_run(struct x86vm *vm);
 
 /* Makes x86vm_run() return soon. Any thread; async-signal-safe. */
 void x86vm_request_exit(struct x86vm *vm);
+
+/* Counting, for recordings (record.h): from the first run on, at a cost. A position
+ * is the number of instructions retired and exceptions delivered (translate/count.h). */
+void x86vm_count(struct x86vm *vm); /* before the first x86vm_run() */
+uint64_t x86vm_position(const struct x86vm *vm);
+void x86vm_stop_at(struct x86vm *vm, uint64_t position);
 
 struct x86vm_counters {
     uint64_t blocks_translated, bytes_translated, cache_flushes, invalidations;

@@ -83,6 +83,8 @@ struct cpu {
     uint32_t resume;           /* translate/: how a stub goes on after a helper */
     uint64_t group_addend[16]; /* translate/group.c: of the page that a group of accesses goes to */
     uint64_t scratch[8];       /* translate/: temporaries of emitted sequences */
+    int64_t count_left;        /* translate/count.h: steps before the run loop is asked */
+    const void *count_block;   /* ... and the block charged for last */
     uint8_t xmm[8][16] __attribute__((aligned(16))); /* guest XMM while C runs under a stub */
     uint8_t bounce[1024 + 64] __attribute__((aligned(64))); /* operand of a slow access */
     uint8_t fpu[512] __attribute__((aligned(64))); /* FXSAVE image while outside cpu_run */
@@ -96,6 +98,8 @@ struct cpu {
     uint32_t efer;             /* NXE alone exists */
     uint64_t msr_misc[8];      /* protection/msr.c: stored-only MSRs */
     uint64_t tsc_offset;       /* guest TSC = host TSC + tsc_offset */
+    uint64_t (*tsc_source)(void *opaque); /* in the host TSC's place: a recording; NULL: none */
+    void *tsc_opaque;
     uint32_t tsc_khz;          /* CPUID tells the guest; 0: it has to measure. Kept over a reset */
     uint8_t cpl;
     bool halted;               /* HLT executed with nothing pending */

@@ -35,6 +35,7 @@ struct io_bus {
     struct mmio_range *ranges; /* the last one mapped wins where two overlap */
     uint32_t range_count;
     struct io_counters counters;
+    struct io_tap tap; /* before NULL: none */
 };
 
 struct io_bus *io_bus_new(void)
@@ -139,7 +140,7 @@ static bool same_slot(const struct io_bus *bus, uint16_t port, unsigned size)
     return (uint32_t)port + size <= PORTS && bus->port[port] == bus->port[port + size - 1];
 }
 
-uint32_t io_port_read(struct io_bus *bus, uint16_t port, unsigned size)
+static uint32_t port_read(struct io_bus *bus, uint16_t port, unsigned size)
 {
     bus->counters.port_reads++;
     if (same_slot(bus, port, size)) {
@@ -156,7 +157,7 @@ uint32_t io_port_read(struct io_bus *bus, uint16_t port, unsigned size)
     return value;
 }
 
-void io_port_write(struct io_bus *bus, uint16_t port, unsigned size, uint32_t value)
+static void port_write(struct io_bus *bus, uint16_t port, unsigned size, uint32_t value)
 {
     bus->counters.port_writes++;
     if (same_slot(bus, port, size)) {
@@ -173,7 +174,7 @@ void io_port_write(struct io_bus *bus, uint16_t port, unsigned size, uint32_t va
     }
 }
 
-bool io_port_read_block(struct io_bus *bus, uint16_t port, unsigned size, uint32_t count, void *buffer)
+static bool port_read_block(struct io_bus *bus, uint16_t port, unsigned size, uint32_t count, void *buffer)
 {
     const struct port_slot *slot = &bus->slots[bus->port[port]];
 
@@ -184,7 +185,7 @@ bool io_port_read_block(struct io_bus *bus, uint16_t port, unsigned size, uint32
     return true;
 }
 
-bool io_port_write_block(struct io_bus *bus, uint16_t port, unsigned size, uint32_t count, const void *buffer)
+static bool port_write_block(struct io_bus *bus, uint16_t port, unsigned size, uint32_t count, const void *buffer)
 {
     const struct port_slot *slot = &bus->slots[bus->port[port]];
 
@@ -219,7 +220,7 @@ static unsigned piece(const struct mmio_range *range, uint32_t address, uint32_t
     return part;
 }
 
-void io_mmio_read(struct io_bus *bus, uint32_t address, void *buffer, uint32_t size)
+static void mmio_read(struct io_bus *bus, uint32_t address, void *buffer, uint32_t size)
 {
     uint8_t *to = buffer;
     bus->counters.mmio_reads++;
@@ -234,7 +235,7 @@ void io_mmio_read(struct io_bus *bus, uint32_t address, void *buffer, uint32_t s
     }
 }
 
-void io_mmio_write(struct io_bus *bus, uint32_t address, const void *buffer, uint32_t size)
+static void mmio_write(struct io_bus *bus, uint32_t address, const void *buffer, uint32_t size)
 {
     const uint8_t *from = buffer;
     bus->counters.mmio_writes++;
@@ -249,6 +250,95 @@ void io_mmio_write(struct io_bus *bus, uint32_t address, const void *buffer, uin
         address += part;
         size -= part;
     }
+}
+
+/* --- the front door --- */
+
+void io_bus_tap(struct io_bus *bus, const struct io_tap *tap)
+{
+    bus->tap = *tap;
+}
+
+/* Carries out one access by way of the tap. False: the device takes no blocks. */
+static bool tapped(struct io_bus *bus, struct io_access *a)
+{
+    uint32_t value = 0;
+    bool done = true;
+
+    if (bus->tap.before(bus->tap.opaque, a))
+        return true;
+    if (!a->port) {
+        a->write ? mmio_write(bus, a->address, a->data, a->size) : mmio_read(bus, a->address, a->data, a->size);
+    } else if (a->count > 1) {
+        done = a->write ? port_write_block(bus, (uint16_t)a->address, a->size, a->count, a->data)
+                        : port_read_block(bus, (uint16_t)a->address, a->size, a->count, a->data);
+    } else if (a->write) {
+        memcpy(&value, a->data, a->size);
+        port_write(bus, (uint16_t)a->address, a->size, value);
+    } else {
+        value = port_read(bus, (uint16_t)a->address, a->size);
+        memcpy(a->data, &value, a->size);
+    }
+    if (!done)
+        a->count = 0; /* nothing happened */
+    bus->tap.after(bus->tap.opaque, a);
+    return done;
+}
+
+uint32_t io_port_read(struct io_bus *bus, uint16_t port, unsigned size)
+{
+    uint32_t value = 0;
+    struct io_access a = { .port = true, .address = port, .size = size, .count = 1, .data = &value };
+
+    if (!bus->tap.before)
+        return port_read(bus, port, size);
+    tapped(bus, &a);
+    return value;
+}
+
+void io_port_write(struct io_bus *bus, uint16_t port, unsigned size, uint32_t value)
+{
+    struct io_access a = { .port = true, .write = true, .address = port, .size = size, .count = 1, .data = &value };
+
+    if (!bus->tap.before)
+        port_write(bus, port, size, value);
+    else
+        tapped(bus, &a);
+}
+
+bool io_port_read_block(struct io_bus *bus, uint16_t port, unsigned size, uint32_t count, void *buffer)
+{
+    struct io_access a = { .port = true, .address = port, .size = size, .count = count, .data = buffer };
+
+    return bus->tap.before ? tapped(bus, &a) : port_read_block(bus, port, size, count, buffer);
+}
+
+bool io_port_write_block(struct io_bus *bus, uint16_t port, unsigned size, uint32_t count, const void *buffer)
+{
+    struct io_access a = { .port = true, .write = true, .address = port, .size = size, .count = count,
+                           .data = (void *)(uintptr_t)buffer };
+
+    return bus->tap.before ? tapped(bus, &a) : port_write_block(bus, port, size, count, buffer);
+}
+
+void io_mmio_read(struct io_bus *bus, uint32_t address, void *buffer, uint32_t size)
+{
+    struct io_access a = { .address = address, .size = size, .count = 1, .data = buffer };
+
+    if (!bus->tap.before)
+        mmio_read(bus, address, buffer, size);
+    else
+        tapped(bus, &a);
+}
+
+void io_mmio_write(struct io_bus *bus, uint32_t address, const void *buffer, uint32_t size)
+{
+    struct io_access a = { .write = true, .address = address, .size = size, .count = 1, .data = (void *)(uintptr_t)buffer };
+
+    if (!bus->tap.before)
+        mmio_write(bus, address, buffer, size);
+    else
+        tapped(bus, &a);
 }
 
 void io_bus_get_counters(const struct io_bus *bus, struct io_counters *out)

@@ -44,6 +44,23 @@ bool io_port_write_block(struct io_bus *bus, uint16_t port, unsigned size, uint3
 void io_mmio_read(struct io_bus *bus, uint32_t address, void *buffer, uint32_t size);
 void io_mmio_write(struct io_bus *bus, uint32_t address, const void *buffer, uint32_t size);
 
+/* One access of the CPU, for whoever listens in: a recording, or its replay. */
+struct io_access {
+    bool port, write;   /* else memory-mapped, a read */
+    uint32_t address;
+    uint32_t size;      /* of an element, bytes */
+    uint32_t count;     /* elements, all at the one address */
+    void *data;         /* size * count bytes; of a write: only to be read */
+};
+struct io_tap {
+    void *opaque;
+    /* True: the access has been carried out here, no device sees it. */
+    bool (*before)(void *opaque, struct io_access *access);
+    void (*after)(void *opaque, const struct io_access *access);
+};
+/* Until the bus is freed; the struct is copied. */
+void io_bus_tap(struct io_bus *bus, const struct io_tap *tap);
+
 struct io_counters { uint64_t port_reads, port_writes, mmio_reads, mmio_writes; };
 void io_bus_get_counters(const struct io_bus *bus, struct io_counters *out);
 

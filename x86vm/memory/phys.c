@@ -30,6 +30,7 @@ struct phys {
     void *opaque;
     void (*remapped)(void *opaque);
     void *remapped_opaque;
+    struct phys_tap tap;
 };
 
 struct phys *phys_new(uint64_t ram_size)
@@ -91,6 +92,11 @@ void phys_on_remapped(struct phys *phys, void (*call)(void *opaque), void *opaqu
     phys->remapped_opaque = opaque;
 }
 
+void phys_tap(struct phys *phys, const struct phys_tap *tap)
+{
+    phys->tap = *tap;
+}
+
 static void tell_remapped(struct phys *phys)
 {
     if (phys->remapped)
@@ -133,6 +139,8 @@ void phys_set_a20(struct phys *phys, bool enabled)
 {
     phys->a20 = enabled;
     tell_remapped(phys);
+    if (phys->tap.a20)
+        phys->tap.a20(phys->tap.opaque, enabled);
 }
 
 bool phys_a20(const struct phys *phys)
@@ -191,6 +199,8 @@ bool phys_dma_write(struct phys *phys, uint64_t address, const void *buffer, siz
     if (!range_is(phys, address, size, phys_is_writable))
         return false;
     const uint8_t *from = buffer;
+    if (phys->tap.dma)
+        phys->tap.dma(phys->tap.opaque, (uint32_t)address, buffer, size);
     while (size) {
         uint32_t part = bytes_left_in_page(address, size);
         phys_write(phys, (uint32_t)address, from, part);

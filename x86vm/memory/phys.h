@@ -61,6 +61,14 @@ void phys_on_remapped(struct phys *phys, void (*call)(void *opaque), void *opaqu
 bool phys_dma_read(struct phys *phys, uint64_t address, void *buffer, size_t size);
 bool phys_dma_write(struct phys *phys, uint64_t address, const void *buffer, size_t size);
 
+/* Called at a device's write to RAM, and after the A20 gate moved: a recording. */
+struct phys_tap {
+    void *opaque;
+    void (*dma)(void *opaque, uint32_t address, const void *bytes, size_t size);
+    void (*a20)(void *opaque, bool enabled);
+};
+void phys_tap(struct phys *phys, const struct phys_tap *tap);
+
 /* A CPU write to RAM that goes the slow way (code page): tells the translator,
  * then writes. Writes to ROM are ignored. The range lies inside one page. */
 void phys_write(struct phys *phys, uint32_t address, const void *buffer, uint32_t size);

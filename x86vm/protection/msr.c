@@ -30,7 +30,10 @@ uint64_t host_tsc(void)
     return __builtin_ia32_rdtsc();
 }
 
-static uint64_t read_tsc(struct cpu *cpu) { return host_tsc() + cpu->tsc_offset; }
+static uint64_t read_tsc(struct cpu *cpu)
+{
+    return (cpu->tsc_source ? cpu->tsc_source(cpu->tsc_opaque) : host_tsc()) + cpu->tsc_offset;
+}
 
 static bool write_tsc(struct cpu *cpu, uint64_t value)
 {

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "x86vm/translate/build.h"
+#include "x86vm/translate/count.h"
 
 enum { LOOK_AHEAD = 6 };
 
@@ -48,7 +49,8 @@ static void fetch_straddling(struct build *b, const struct fetch *f, struct insn
 static void decode_block(struct build *b, const struct fetch *f)
 {
     struct cpu *cpu = translator_cpu(b->t);
-    unsigned most = b->mode & MODE_SINGLE ? 1 : BLOCK_MAX_INSNS;
+    unsigned partial = (b->mode & MODE_PARTIAL) >> MODE_PARTIAL_SHIFT;
+    unsigned most = b->mode & MODE_SINGLE ? 1 : partial ? partial : BLOCK_MAX_INSNS;
     uint32_t offset = f->offset, eip = f->eip;
 
     while (b->count < most && offset < PAGE_SIZE) {
@@ -208,6 +210,8 @@ static void emit_prologues(struct build *b, uint32_t linear, bool straddles, uin
     block->entry = emit_pc(b->hot);
     if (straddles)
         emit_guard(b, b->hot, exec_entry(linear + PAGE_SIZE), second_addend, block->live_in, b->t->stubs.next);
+    if (b->t->counting)
+        count_emit_charge(b);
     if (addend) {
         block->guard_entry = emit_pc(b->cold);
         emit_guard(b, b->cold, exec_entry(linear), addend, block->live_in, b->t->stubs.next);
@@ -256,6 +260,13 @@ static void emit_block(struct build *b)
     access_island(b, true);
 }
 
+static void note_eips(struct build *b)
+{
+    b->block->eips = blocks_alloc(b->t, b->count * sizeof *b->block->eips);
+    for (unsigned i = 0; i < b->count; i++)
+        b->block->eips[i] = b->insns[i].eip;
+}
+
 static struct block *try_block(struct translator *t, uint32_t eip, uint32_t mode)
 {
     struct cpu *cpu = translator_cpu(t);
@@ -279,6 +290,8 @@ static struct block *try_block(struct translator *t, uint32_t eip, uint32_t mode
     b.block = blocks_alloc(t, sizeof *b.block); /* no guest exception from here on: it would be lost */
     *b.block = draft;
     b.block->mode_mask = mode_mask(&b);
+    if (t->counting)
+        note_eips(&b);
     find_live_flags(&b, &f);
     b.block->live_in = b.live_before[0] != 0;
     b.insn = &b.insns[0];

@@ -10,6 +10,7 @@
 #include "x86vm/memory/io_bus.h"
 #include "x86vm/protection/protection.h"
 #include "x86vm/translate/calls.h"
+#include "x86vm/translate/count.h"
 #include "x86vm/translate/mode.h"
 #include "x86vm/translate/operand.h"
 
@@ -244,20 +245,34 @@ static bool comparison_over(const struct string_state *s)
     return s->compares && !!(s->cpu->eflags & FLAG_ZF) != (s->rep == 0xf3);
 }
 
+/* Elements before a repeated instruction lets interrupts in at the latest. */
+static uint32_t most_elements(void)
+{
+    return translator_current->counting ? COUNT_REP : UINT32_MAX;
+}
+
+/* When counting, the places to pause at are a matter of the count alone. */
+static bool pauses(const struct cpu *cpu, uint32_t most)
+{
+    return translator_current->counting ? most == 0 : cpu->exit_request;
+}
+
 enum call_result calls_string(struct cpu *cpu, const struct insn *insn)
 {
     struct string_state s = begin(cpu, insn);
+    uint32_t most = most_elements();
 
     if (!s.rep) {
         run_chunk(&s, 1);
         return CALL_NEXT;
     }
     while (cpu->regs[CPU_ECX] & s.mask) {
-        uint32_t done = run_chunk(&s, cpu->regs[CPU_ECX] & s.mask);
+        uint32_t count = cpu->regs[CPU_ECX] & s.mask, done = run_chunk(&s, count < most ? count : most);
         advance(cpu, CPU_ECX, s.mask, -(int32_t)done);
+        most -= done;
         if (comparison_over(&s))
             break;
-        if (cpu->exit_request && cpu->regs[CPU_ECX] & s.mask)
+        if (pauses(cpu, most) && cpu->regs[CPU_ECX] & s.mask)
             return CALL_EXIT; /* EIP is still this instruction's */
     }
     return CALL_NEXT;
@@ -297,7 +312,7 @@ static void port_element(struct string_state *s, uint16_t port, bool input)
 /* Elements at once where memory is direct, the privilege is beyond doubt and the
  * device takes blocks; returns how many were done, 0: go element by element. The
  * bound keeps an interrupt that the device raises in time. */
-static uint32_t port_chunk(const struct string_state *s, uint16_t port, bool input)
+static uint32_t port_chunk(const struct string_state *s, uint16_t port, bool input, uint32_t limit)
 {
     struct cpu *cpu = s->cpu;
     enum cpu_seg seg = input ? CPU_ES : s->source_seg;
@@ -305,6 +320,7 @@ static uint32_t port_chunk(const struct string_state *s, uint16_t port, bool inp
     uint32_t linear = cpu->seg_base[seg] + (cpu->regs[reg] & s->mask), most = cpu->regs[CPU_ECX] & s->mask;
     uint8_t *memory;
 
+    most = most < limit ? most : limit;
     if (most < 2 || s->step < 0 || mode_seg(translator_current->mode, seg) == SEG_CHECKED ||
         (cpu_protected(cpu) && (cpu->cpl > cpu_iopl(cpu) || cpu_v8086(cpu))))
         return 0;
@@ -322,6 +338,7 @@ static uint32_t port_chunk(const struct string_state *s, uint16_t port, bool inp
 static enum call_result port_string(struct cpu *cpu, const struct insn *insn, bool input)
 {
     struct string_state s = begin(cpu, insn);
+    uint32_t most = most_elements();
     uint16_t port = cpu->regs[CPU_EDX] & 0xffff;
 
     if (!s.rep) {
@@ -329,12 +346,13 @@ static enum call_result port_string(struct cpu *cpu, const struct insn *insn, bo
         return CALL_NEXT;
     }
     for (unsigned i = 1; cpu->regs[CPU_ECX] & s.mask; i++) {
-        uint32_t done = port_chunk(&s, port, input);
+        uint32_t done = port_chunk(&s, port, input, most);
 
         if (done == 0)
             port_element(&s, port, input);
         advance(cpu, CPU_ECX, s.mask, done ? -(int32_t)done : -1);
-        if (cpu->exit_request && (done || i % 64 == 0) && cpu->regs[CPU_ECX] & s.mask)
+        most -= done ? done : 1;
+        if (pauses(cpu, most) && (done || i % 64 == 0 || most == 0) && cpu->regs[CPU_ECX] & s.mask)
             return CALL_EXIT;
     }
     return CALL_NEXT;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "x86vm/translate/build.h"
+#include "x86vm/translate/count.h"
 #include "x86vm/translate/rewrite.h"
 
 typedef void rewrite_function(struct build *b, const struct insn *insn);
@@ -316,9 +317,16 @@ static void new_jump(struct build *b, uint8_t *place, uint32_t target, bool ungr
     struct link *link;
     uint32_t number;
     uint64_t stub = emit_pc(e);
+    unsigned retired = (unsigned)(b->insn - b->insns) + (ungrouped ? 0 : 1); /* a group's failed: its instruction starts again */
 
     emit_patch32(place, b->hot->to_exec, stub);
-    if (b->mode & MODE_SINGLE) {
+    if (b->t->counting && retired < b->count) {
+        count_emit_refund(b, retired);
+        place = emit_jmp_later(e);
+        stub = emit_pc(e);
+        emit_patch32(place, b->hot->to_exec, stub);
+    }
+    if (b->mode & (MODE_SINGLE | MODE_PARTIAL)) {
         emit_store32_imm(e, CPU_MEM(eip), target);
         emit_jmp(e, b->t->stubs.next);
         return;
@@ -356,7 +364,7 @@ static void rewrite_dispatch(struct build *b)
     int32_t lookup = (int32_t)offsetof(struct cpu_area, lookup);
     uint8_t *hit;
 
-    if (b->mode & MODE_SINGLE) {
+    if (b->mode & (MODE_SINGLE | MODE_PARTIAL)) {
         emit_jmp(e, b->t->stubs.indirect);
         return;
     }

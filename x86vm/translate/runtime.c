@@ -9,6 +9,7 @@
 
 #include "x86vm/memory/watch.h"
 #include "x86vm/protection/protection.h"
+#include "x86vm/translate/count.h"
 #include "x86vm/translate/mode.h"
 #include "x86vm/translate/translator.h"
 
@@ -213,6 +214,8 @@ int runtime_call(struct cpu *cpu, uint32_t number)
     }
     cpu->scratch[HOST_FLAGS] = (cpu->eflags & FLAGS_ARITH) | FLAG_ONE;
     cpu->scratch[GO_ON] = call->resume;
+    if (result == CALL_EXIT && t->counting)
+        count_leave(t, call->block, call->insn.eip, 1);
     if (result == CALL_EXIT && !(call->block->mode & MODE_SINGLE) && go_on(t))
         result = CALL_NEXT;
     return result;

@@ -148,6 +148,7 @@ void stubs_emit(struct translator *t)
     t->stubs.indirect = emit_leave(e, EXIT_INDIRECT);
     t->stubs.poll = emit_leave(e, EXIT_POLL);
     t->stubs.fault = emit_leave(e, EXIT_HOST_FAULT);
+    t->stubs.count = emit_leave(e, EXIT_COUNT);
     t->stubs.slow = emit_memory(e, runtime_slow);
     t->stubs.group = emit_memory(e, runtime_group);
     t->stubs.commit = emit_memory(e, commit);

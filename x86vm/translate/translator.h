@@ -7,6 +7,7 @@
  *   rewrite.c    one instruction -> host code
  *   group.c      one check for several accesses off the same register
  *   access.c     one memory operand -> the check and both copies of the access
+ *   count.c      counting of instructions, for recording and replay
  *   stubs.c      the code that every block shares: enter, leave, call C
  *   runtime.c    the C side of those stubs
  *   calls_*.c    instructions that are carried out by a call into C
@@ -46,12 +47,14 @@ enum mode_bit {
     MODE_CPL0 = 1 << 7,   /* protected mode, CPL 0: interrupt flag at will */
     MODE_UNGROUPED = 1 << 20, /* no shared checks: a group's failed */
     MODE_SEG_SHIFT = 8,   /* two bits a segment register: enum seg_state */
+    MODE_PARTIAL_SHIFT = 24, /* not 0: a block of at most so many instructions, not to be linked */
 };
 enum seg_state {
     SEG_FLAT,    /* base 0, limit 4 GiB, readable and writable: no code at all */
     SEG_BASED,   /* the same with a base: one addition */
     SEG_CHECKED, /* anything else: every access goes through C */
 };
+#define MODE_PARTIAL (63u << MODE_PARTIAL_SHIFT)
 #define MODE_GS (3u << (MODE_SEG_SHIFT + 2 * CPU_GS))
 static inline enum seg_state mode_seg(uint32_t mode, unsigned seg) { return mode >> (MODE_SEG_SHIFT + 2 * seg) & 3; }
 
@@ -89,6 +92,7 @@ struct block {
     struct block *hash_next;
     struct block *page_next[2]; /* lists of the first and the last page */
     struct link *incoming;
+    uint32_t *eips;          /* of its instructions, when counting */
 };
 
 /* A direct jump out of a block. */
@@ -138,7 +142,7 @@ struct code_map { uint32_t offset; uint32_t eip; int32_t esp_delta; };
 /* A growable array whose members keep their number, not their address. */
 #define TABLE(type) struct { type *items; uint32_t count, capacity; }
 
-enum exit_reason { EXIT_NEXT, EXIT_LINK, EXIT_INDIRECT, EXIT_POLL, EXIT_CALL, EXIT_HOST_FAULT };
+enum exit_reason { EXIT_NEXT, EXIT_LINK, EXIT_INDIRECT, EXIT_POLL, EXIT_CALL, EXIT_HOST_FAULT, EXIT_COUNT };
 
 struct stubs {
     uint64_t enter;    /* enum exit_reason enter(struct cpu *, uint64_t code) */
@@ -151,6 +155,7 @@ struct stubs {
     uint64_t group;    /* R11 = site, R9 = lowest address */
     uint64_t call;     /* R11 = call */
     uint64_t fault;    /* host fault */
+    uint64_t count;    /* cpu->eip set: fewer steps left than the block has */
 };
 
 struct translator {
@@ -186,6 +191,10 @@ struct translator {
     bool ungrouped;              /* find the next block without shared checks */
     uint8_t group_failures[4096]; /* by hash of the block's physical address */
     bool own_code_written;       /* runtime.c: restart the instruction alone */
+    bool counting;               /* count.h; set before the first block */
+    bool inside;                 /* translated code is running, or what it called */
+    uint8_t partial;             /* run at most so many instructions next */
+    uint64_t count_end, count_stop;
     int host_fault_vector;
     uint32_t host_fault_error;
     struct x86vm_counters counters;
