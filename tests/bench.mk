@@ -26,5 +26,5 @@ bench: all bench-programs ## measures ours beside QEMU TCG, the kernel bridge, V
 	@$(call bench_run,bench.py)
 bench-engine: all bench-programs ## measures the engine beside the host's CPU and QEMU TCG (root); ROUNDS=1, ROWS="compute os.fork" for some
 	@sh tools/deps.sh run check bench
-	@sh tools/guest_image.sh --iperf --programs
+	@sh tools/guest_image.sh --iperf --nictools --programs
 	@$(call bench_run,bench_engine.py)

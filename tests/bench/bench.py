@@ -52,26 +52,14 @@ def bench_tap_tcp(table, maker, rounds):
         table.add(name, "Mbit/s", "higher", values["vswitchd"], kind, values[kind])
 
 
-def bench_guest_tcp(nic):
-    def bench(table, maker, rounds):
-        values = {"ours": [], "qemu": []}
-        for _ in range(max(1, rounds // 2)):
-            for kind in values:
-                values[kind].append(bench_net.measure_guest_tcp(maker, kind, nic))
-        for way in ("rx", "tx"):
-            table.add(f"{nic}.tcp.{way}", "Mbit/s", "higher", [v[way] for v in values["ours"]], TCG,
-                      [v[way] for v in values["qemu"]])
-    return bench
-
-
 # What each part measures, by the rows it gives.
 PARTS = (
     (("boot", "boot.unpacked"), bench_guest.bench_boot),
     (("compute.", "os.", "native."), bench_kernels),
     (("tap.frame.",), bench_taps),
     (("tap.tcp",), bench_tap_tcp),
-    (("e1000.tcp.",), bench_guest_tcp("e1000")),
-    (("ne2000.tcp.",), bench_guest_tcp("ne2000")),
+    (("e1000.tcp.",), bench_net.guest_tcp("e1000")),
+    (("ne2000.tcp.",), bench_net.guest_tcp("ne2000")),
 )
 
 

@@ -12,12 +12,18 @@ import sys
 
 import bench_compute
 import bench_guest
+import bench_idle
+import bench_net
 import bench_table
 
 # What each part measures, by the rows it gives.
 PARTS = (
     (("compute.", "os."), bench_compute.bench),
     (("boot", "boot.unpacked"), bench_guest.bench_boot),
+    (("idle.cpu", "idle.memory"), bench_idle.bench),
+    (("e1000.tcp.",), bench_net.guest_tcp("e1000", virtio=True)),
+    (("ne2000.tcp.",), bench_net.guest_tcp("ne2000")),
+    (("e1000.pktgen",), bench_net.bench_pktgen),
 )
 
 if __name__ == "__main__":

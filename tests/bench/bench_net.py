@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The network half of `make bench`: taps on vswitchd and on its peers, and guests' TCP.
+"""The network half of the measurements: taps on vswitchd and on its peers, and guests' TCP.
 
-bench.py has put us into namespaces of our own: the switch and its CPU 1 are there, the
+bench.mk has put us into namespaces of our own: the switch and its CPU 1 are there, the
 two ends of a path in the namespaces `a` and `b`.
 """
 import json
@@ -11,6 +11,7 @@ import subprocess
 import time
 
 import bench_guest
+from bench_table import TCG
 
 MAC_A, MAC_B = "02:aa:00:00:00:01", "02:aa:00:00:00:02"
 
@@ -149,45 +150,121 @@ def measure_tcp(kind, build, scratch, seconds=3):
         switch.stop()
 
 
-QEMU_NICS = {"e1000": "e1000", "ne2000": "ne2k_pci"}
-OUR_NICS = {"e1000": "e1000", "ne2000": "rtl8029"}
+# What a kind of guest calls its NIC; "virtio" only QEMU has, for comparison.
+NICS = {"ours": {"e1000": "e1000", "ne2000": "rtl8029"},
+        "qemu": {"e1000": "e1000", "ne2000": "ne2k_pci", "virtio": "virtio-net-pci"}}
+MAC = "02:bb:00:00:00:01"
 
 
-def measure_guest_tcp(maker, kind, nic, seconds=4):
-    """{"rx": Mbit/s host → guest, "tx": guest → host} of a guest's NIC over the tap t0."""
-    initrd = f"{maker.scratch}/iperf-initrd.gz"
-    bench_guest.pack([f"{maker.images}/initrd.gz", f"{maker.images}/iperf.gz",
-                      {"etc/vs.d/iperf": (0o644, b"iperf3 -s\npoweroff -f\n")}], initrd)
-    switch, guest = None, None
-    mac = "02:bb:00:00:00:01"
-    append = "vs.ip=10.2.0.2/24 vs.mode=iperf"
+class GuestOnTap:
+    """A guest with one NIC that ends in the tap t0, 10.2.0.1: through vswitchd, or QEMU's own."""
+
+    def __init__(self, maker, kind, nic, parts, append):
+        self.switch, self.guest, self.kind, self.nic = None, None, kind, nic
+        try:
+            initrd = f"{maker.scratch}/net-initrd.gz"
+            bench_guest.pack([f"{maker.images}/initrd.gz", *parts], initrd)
+            getattr(self, f"start_{kind}")(maker, initrd, f"vs.ip=10.2.0.2/24 {append}")
+            sh("sysctl -qw net.ipv6.conf.t0.disable_ipv6=1; ip addr add 10.2.0.1/24 dev t0; ip link set t0 up")
+            # What TCP remembers of the last guest at this address would start the next one with its window.
+            sh("ip tcp_metrics flush all")
+            self.wait(r"vswitch-guest: ready", 120)
+        except Exception:
+            self.end()
+            raise
+
+    def start_ours(self, maker, initrd, append):
+        model = NICS["ours"][self.nic]
+        self.guest = maker.start("ours", initrd, append, extra=["--nic", f"model={model},mac={MAC}"])
+        socket = f"{maker.scratch}/bench{maker.count}/nic0.sock"
+        wait_until(socket, lambda: os.path.exists(socket))
+        self.switch = Switch.__new__(Switch)
+        self.switch.kind, self.switch.build, self.switch.scratch = "vswitchd", maker.build, maker.scratch
+        self.switch.start_vswitchd([{"name": "t0", "type": "tap"}, {"name": "g", "type": "vhost-user", "path": socket}],
+                                   f"guest{maker.count}")
+        wait_until("tap", lambda: link_exists("t0"))
+
+    def start_qemu(self, maker, initrd, append):
+        sh("ip tuntap add t0 mode tap vnet_hdr")
+        self.guest = maker.start("qemu", initrd, append, extra=[
+            "-netdev", "tap,id=n,ifname=t0,script=no,downscript=no",
+            "-device", f"{NICS['qemu'][self.nic]},netdev=n,mac={MAC}"])
+
+    def wait(self, pattern, seconds):
+        if not self.guest.wait(pattern, seconds):
+            raise RuntimeError(f"{self.kind} {self.nic}: no {pattern!r}; last: {self.guest.text[-400:]!r}")
+
+    def end(self):
+        if self.guest:
+            self.guest.end()
+        if self.switch:
+            self.switch.stop()
+        subprocess.run(["ip", "link", "del", "t0"], capture_output=True, check=False)
+
+
+def measure_guest_tcp(maker, kind, nic, seconds=2):
+    """{"rx": Mbit/s host → guest, "tx": guest → host} of a guest's NIC."""
+    on_tap = GuestOnTap(maker, kind, nic, [f"{maker.images}/iperf.gz", {"etc/vs.d/iperf": (0o644, b"iperf3 -s\n")}],
+                        "vs.mode=iperf")
     try:
-        if kind == "ours":
-            run_dir = f"{maker.scratch}/nic{maker.count}"
-            os.makedirs(run_dir, exist_ok=True)
-            guest = maker.start(kind, initrd, append, extra=["--nic", f"model={OUR_NICS[nic]},mac={mac}"])
-            socket = f"{maker.scratch}/bench{maker.count}/nic0.sock"
-            wait_until(socket, lambda: os.path.exists(socket))
-            switch = Switch.__new__(Switch)
-            switch.kind, switch.build, switch.scratch = "vswitchd", maker.build, maker.scratch
-            switch.start_vswitchd([{"name": "t0", "type": "tap"}, {"name": "g", "type": "vhost-user", "path": socket}],
-                                  f"guest{maker.count}")
-            wait_until("tap", lambda: link_exists("t0"))
-        else:
-            sh("ip tuntap add t0 mode tap vnet_hdr")
-            guest = maker.start(kind, initrd, append, extra=[
-                "-netdev", "tap,id=n,ifname=t0,script=no,downscript=no",
-                "-device", f"{QEMU_NICS[nic]},netdev=n,mac={mac}"])
-        sh("ip addr add 10.2.0.1/24 dev t0; ip link set t0 up")
-        # What TCP remembers of the last guest at this address would start the next one with its window.
-        sh("ip tcp_metrics flush all")
-        if not guest.wait(r"vswitch-guest: ready", 120) or not guest.wait(r"Server listening", 60):
-            raise RuntimeError(f"{kind} {nic}: not ready; last: {guest.text[-400:]!r}")
+        on_tap.wait(r"Server listening", 60)
+        wait_until(f"{kind} {nic}: ping", lambda: subprocess.run(["ping", "-qc1", "-W1", "10.2.0.2"], check=False,
+                                                                 capture_output=True).returncode == 0)
         return {"rx": iperf([], "10.2.0.2", seconds),
                 "tx": iperf([], "10.2.0.2", seconds, reverse=True)}
     finally:
-        if guest:
-            guest.end()
-        if switch:
-            switch.stop()
-        subprocess.run(["ip", "link", "del", "t0"], capture_output=True, check=False)
+        on_tap.end()
+
+
+def guest_tcp(nic, virtio=False):
+    """The part with the rows NIC.tcp.rx and .tx; with `virtio` also beside QEMU's virtio-net."""
+    def bench(table, maker, rounds):
+        kinds = {"ours": ("ours", nic), TCG: ("qemu", nic)}
+        if virtio:
+            kinds["TCG virtio"] = ("qemu", "virtio")
+        values = {kind: [] for kind in kinds}
+        for _ in range(rounds):
+            for kind, (who, model) in kinds.items():
+                values[kind].append(measure_guest_tcp(maker, who, model))
+        for peer in list(kinds)[1:]:
+            for way in ("rx", "tx"):
+                table.add(f"{nic}.tcp.{way}" + (".virtio" if "virtio" in peer else ""), "Mbit/s", "higher",
+                          [v[way] for v in values["ours"]], peer, [v[way] for v in values[peer]])
+    return bench
+
+
+PKTGEN = """
+insmod /nictools/pktgen.ko
+echo 'add_device eth0' >/proc/net/pktgen/kpktgend_0
+for line in 'count 0' 'clone_skb 0' 'burst 1' 'pkt_size 60' 'delay 0' 'dst 10.2.0.9' 'dst_mac 02:cc:00:00:00:09'; do
+    echo "$line" >/proc/net/pktgen/eth0 || echo "pktgen: no $line"
+done
+until [ "$(cat /sys/class/net/eth0/carrier)" = 1 ]; do sleep 0.1; done
+echo pktgen-starts
+echo start >/proc/net/pktgen/pgctrl
+"""
+
+
+def measure_pktgen(maker, kind, nic="e1000", seconds=2):
+    """Thousands of 60-byte frames a second of the guest's own generator that arrive at the tap."""
+    on_tap = GuestOnTap(maker, kind, nic, [f"{maker.images}/nictools.gz", {"etc/vs.d/pktgen": (0o644, PKTGEN.encode())}],
+                        "vs.mode=pktgen")
+    try:
+        on_tap.wait(r"pktgen-starts", 60)
+        time.sleep(1)
+        before, began = rx_packets("t0"), time.monotonic()
+        time.sleep(seconds)
+        passed, took = rx_packets("t0") - before, time.monotonic() - began
+        if passed < 100:
+            raise RuntimeError(f"{kind}: pktgen sends nothing; last: {on_tap.guest.text[-400:]!r}")
+        return passed / took / 1000
+    finally:
+        on_tap.end()
+
+
+def bench_pktgen(table, maker, rounds):
+    values = {"ours": [], "qemu": []}
+    for _ in range(rounds):
+        for kind in values:
+            values[kind].append(measure_pktgen(maker, kind))
+    table.add("e1000.pktgen", "kframe/s", "higher", values["ours"], TCG, values["qemu"])
