@@ -11,6 +11,7 @@ is furthest from native.
 import sys
 
 import bench_compute
+import bench_device
 import bench_guest
 import bench_idle
 import bench_net
@@ -20,6 +21,7 @@ import bench_table
 PARTS = (
     (("compute.", "os."), bench_compute.bench),
     (("boot", "boot.unpacked"), bench_guest.bench_boot),
+    (("mmio.read", "pio.out", "irq.latency."), bench_device.bench),
     (("idle.cpu", "idle.memory"), bench_idle.bench),
     (("e1000.tcp.",), bench_net.guest_tcp("e1000", virtio=True)),
     (("ne2000.tcp.",), bench_net.guest_tcp("ne2000")),
