@@ -32,24 +32,26 @@ void dp8390_count(struct dp8390 *d, enum dp8390_tally tally)
 
 /* --- registers that do something ----------------------------------------- */
 
-/* STP enters the reset state (nothing is ever under way here, so at once), STA
- * leaves it. RD of 0 cannot be written: the old one stays. */
+/* STP enters the reset state (nothing is ever under way here, so at once). STA
+ * leaves it, and only the reset pin takes it back: a driver that changes pages
+ * without writing STA goes on receiving (Linux's lib8390 sets its multicast
+ * registers so), and a stopped chip that has run shows both bits. RD of 0
+ * cannot be written: the old one stays. */
 static void write_cr(struct dp8390 *d, uint8_t value)
 {
     uint8_t rd = value & CR_RD ? value & CR_RD : d->cr & CR_RD;
     bool was_stopped = d->cr & CR_STP;
 
-    d->cr = (uint8_t)((value & ~(CR_RD | CR_TXP)) | rd);
+    d->cr = (uint8_t)((value & ~(CR_RD | CR_TXP)) | (d->cr & CR_STA) | rd);
     if (value & CR_STP) {
-        d->cr &= (uint8_t)~CR_TXP;
         dp8390_raise(d, ISR_RST);
-    } else if (value & CR_STA) {
+    } else if ((value & CR_STA) || (was_stopped && (d->cr & CR_STA))) {
         d->isr &= (uint8_t)~ISR_RST;
         update_irq(d);
     }
     if (value & CR_RD)
         dp8390_dma_start(d);
-    if ((value & CR_TXP) && !(d->cr & CR_STP))
+    if ((value & CR_TXP) && (d->cr & (CR_STP | CR_STA)) == CR_STA)
         dp8390_transmit(d);
     if (was_stopped && !(d->cr & CR_STP))
         dp8390_ring_moved(d);

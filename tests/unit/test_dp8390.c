@@ -690,6 +690,35 @@ static void ne2000_in_a_byte_slot(void)
     restart("ne2000");
 }
 
+/* Once started, the chip runs until STP whatever is written to CR, and shows STA
+ * until the reset pin; lib8390 changes pages without either bit. */
+static void start_is_kept(void)
+{
+    restart("ne2000");
+    open_card(0x04);
+    out(CR, 0x60);
+    CU_ASSERT_EQUAL(in(CR), 0x62);
+    out(CR, 0x20);
+    CU_ASSERT_EQUAL(give(100), NIC_RX_TAKEN);
+    CU_ASSERT_TRUE(in(7) & ISR_PRX);
+    out(CR, 0x21);
+    CU_ASSERT_EQUAL(in(CR), 0x23);
+    CU_ASSERT_TRUE(in(7) & ISR_RST);
+    CU_ASSERT_EQUAL(give(100), NIC_RX_OFF);
+    out(CR, 0x22);
+    CU_ASSERT_FALSE(in(7) & ISR_RST);
+    CU_ASSERT_EQUAL(give(100), NIC_RX_TAKEN);
+    in(RESET);
+    CU_ASSERT_EQUAL(in(CR), 0x21);
+    out(CR, 0x20); /* never started since: neither receives nor sends */
+    CU_ASSERT_EQUAL(give(100), NIC_RX_OFF);
+    unsigned sent = host.frame_count;
+    out(5, 100);
+    out(6, 0);
+    out(CR, 0x24);
+    CU_ASSERT_EQUAL(host.frame_count, sent);
+}
+
 /* --- hostile drivers ----------------------------------------------------- */
 
 /* A: page registers of every kind; the sanitizers watch memory. */
@@ -826,6 +855,7 @@ int main(void)
         { "loopback to the FIFO", loopback },
         { "loopback with the driver's FCS", loopback_without_crc },
         { "loopback of words", loopback_of_words },
+        { "STA is kept", start_is_kept },
         { "send packet", send_packet_command },
         { "recovery from an overflow", overrun_recovery },
         { "frames lost outside", lost_frames },
