@@ -59,12 +59,16 @@ static void write_cr(struct dp8390 *d, uint8_t value)
 
 /* Frames that came in between a driver's last look at CURR and its
  * acknowledgement would wait unnoticed for the next one to arrive (Linux's
- * lib8390 leaves after ten frames and acknowledges then): PRX stays. */
+ * lib8390 leaves after ten frames and acknowledges then, and once more when it
+ * has had enough): PRX stays. Not for ever where nothing is taken out of the
+ * ring: a driver that is being closed acknowledges and looks away. */
 static void write_isr(struct dp8390 *d, uint8_t value)
 {
     d->isr &= (uint8_t)(~value | ISR_RST);
-    if (value & ISR_PRX)
-        d->prx_kept = !(d->cr & CR_STP) && dp8390_ring_has_frames(d);
+    if (value & ISR_PRX) {
+        d->prx_kept = !(d->cr & CR_STP) && dp8390_ring_has_frames(d) && d->idle_acks < DP8390_IDLE_ACKS;
+        d->idle_acks = (uint8_t)(d->prx_kept ? d->idle_acks + 1 : 0);
+    }
     if (d->prx_kept)
         d->isr |= ISR_PRX;
     update_irq(d);
@@ -89,6 +93,7 @@ static void write_imr(struct dp8390 *d, uint8_t value)
 static void write_bnry(struct dp8390 *d, uint8_t value)
 {
     d->bnry = value;
+    d->idle_acks = 0;
     if (!(d->cr & CR_STP))
         d->isr &= (uint8_t)~ISR_RST; /* an overflow's: pages are given back */
     forget_kept_prx(d);
@@ -323,6 +328,7 @@ void dp8390_reset(struct dp8390 *d)
     d->cr = CR_STP | CR_RD_ABORT;
     d->isr = ISR_RST;
     d->prx_kept = false;
+    d->idle_acks = 0;
     d->imr = 0;
     d->dcr &= (uint8_t)~(DCR_LS | 0x04u);
     d->dcr |= 0x04u;

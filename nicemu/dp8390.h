@@ -21,6 +21,7 @@
 #define DP8390_RAM_MAX 0x4000u
 #define DP8390_FIFO_SIZE 8u
 #define DP8390_TALLY_MAX 192u
+#define DP8390_IDLE_ACKS 4u /* acknowledgements that a PRX without effect outlives */
 #define DP8390_TX_MAX 1518u /* without FCS: a full frame with a VLAN tag */
 
 #define CR_STP 0x01u
@@ -75,6 +76,7 @@ struct dp8390 {
     uint8_t fifo_read;        /* next location a read of the FIFO register gives */
     bool waiting;             /* NIC_RX_FULL was answered */
     bool prx_kept;            /* ISR.PRX outlived its acknowledgement: write_isr() */
+    uint8_t idle_acks;        /* of PRX, kept, since BNRY was written */
     bool link;
     uint64_t now;
     uint8_t prom[DP8390_PROM_SIZE];

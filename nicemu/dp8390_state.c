@@ -36,6 +36,8 @@ void dp8390_state(struct nic *nic, struct nic_state *s)
     nic_state_bool(s, &d->waiting);
     nic_state_bool(s, &d->prx_kept);
     nic_state_check(s, !d->prx_kept || (d->isr & ISR_PRX));
+    nic_state_u8(s, &d->idle_acks, 0xff);
+    nic_state_check(s, d->idle_acks <= DP8390_IDLE_ACKS);
     nic_state_bool(s, &d->link);
     nic_state_bytes(s, d->prom, sizeof d->prom);
     nic_state_bytes(s, d->ram, d->ram_size);

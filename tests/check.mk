@@ -12,3 +12,9 @@ engine-check: $(GUEST_IMAGE) ## the test guest on our engine and under QEMU
 	@BUILD="$(BUILD)" sh tests/guests/run.sh
 integration: all ## integration tests in network namespaces (root); TESTS="ping vlan" for some
 	@BUILD="$(BUILD)" sh tests/integration/run.sh $(TESTS)
+
+.PHONY: nic-long
+nic-long: all ## NICs under Linux at length: 3000 times up and down under load, two minutes of traffic both ways (root)
+	@sh tools/guest_image.sh --nictools
+	@BUILD="$(BUILD)" SOAK_SECONDS=120 CYCLES=3000 TEST_SECONDS=1500 sh tests/integration/run.sh nic_linux
+check-long: nic-long

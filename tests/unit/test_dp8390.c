@@ -350,6 +350,26 @@ static void acknowledged_too_early(void)
     CU_ASSERT_FALSE(host.irq);
 }
 
+/* lib8390 while it is being closed: acknowledges and takes nothing out. */
+static void acknowledged_only(void)
+{
+    unsigned times = 0;
+    restart("ne2000");
+    open_card(0x04);
+    for (unsigned i = 0; i < 200; i++)
+        give(1514); /* more than the ring holds */
+    while (host.irq && times < 20) {
+        out(7, in(7));
+        times++;
+    }
+    CU_ASSERT_FALSE(host.irq);
+    CU_ASSERT_TRUE(times > 1 && times < 10);
+    CU_ASSERT_EQUAL(drain(1), 1);
+    drain(5);
+    CU_ASSERT_EQUAL(give(100), NIC_RX_TAKEN);
+    CU_ASSERT_TRUE(host.irq);
+}
+
 /* By the book: acknowledged, then drained; nothing of it is left. */
 static void acknowledged_first(void)
 {
@@ -846,6 +866,7 @@ int main(void)
         { "the ring fills and drains", ring_fills_and_drains },
         { "every length", lengths_agree_with_lib8390 },
         { "acknowledged too early", acknowledged_too_early },
+        { "acknowledged and not drained", acknowledged_only },
         { "acknowledged first", acknowledged_first },
         { "address filter", filter },
         { "monitor mode and tallies", monitor_and_tallies },

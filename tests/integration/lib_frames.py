@@ -1,0 +1,23 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Sends COUNT frames of a type for local experiments out of an interface, not faster
+than a slow NIC's driver takes them. usage: lib_frames.py INTERFACE TO FROM COUNT [VLAN]"""
+import socket
+import struct
+import sys
+import time
+
+
+def mac(text):
+    return bytes.fromhex(text.replace(":", ""))
+
+
+interface, to, source, count = sys.argv[1:5]
+vlan = sys.argv[5] if len(sys.argv) > 5 else ""
+tag = struct.pack("!HH", 0x8100, int(vlan)) if vlan else b""
+frame = mac(to) + mac(source) + tag + b"\x88\xb5" + bytes(46)
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind((interface, 0))
+for _ in range(int(count)):
+    s.send(frame)
+    time.sleep(0.0005)
