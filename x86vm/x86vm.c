@@ -28,10 +28,17 @@ struct translator *translator_current;
 
 typedef enum exit_reason enter_function(struct cpu *cpu, uint64_t code);
 
+static void request(struct cpu *cpu)
+{
+    __atomic_store_n(&cpu->exit_request, 1, __ATOMIC_SEQ_CST);
+    __atomic_or_fetch(&cpu->lookup_key, LOOKUP_POISON, __ATOMIC_SEQ_CST);
+}
+
 static void on_remapped(void *opaque)
 {
     struct translator *t = opaque;
     view_flush_all(translator_cpu(t));
+    request(translator_cpu(t)); /* code may come from elsewhere now */
 }
 
 static bool build_machine(struct x86vm *vm, const struct x86vm_config *config)
@@ -117,12 +124,6 @@ void x86vm_set_intr_ack(struct x86vm *vm, uint8_t (*ack)(void *opaque), void *op
     cpu->intr_opaque = opaque;
 }
 
-static void request(struct cpu *cpu)
-{
-    __atomic_store_n(&cpu->exit_request, 1, __ATOMIC_SEQ_CST);
-    __atomic_or_fetch(&cpu->lookup_key, LOOKUP_POISON, __ATOMIC_SEQ_CST);
-}
-
 void x86vm_set_intr(struct x86vm *vm, bool level)
 {
     struct cpu *cpu = x86vm_cpu(vm);
@@ -196,7 +197,7 @@ static void follow_link(struct translator *t)
     t->ungrouped = link->ungrouped;
     if (cpu->exit_request || cpu->mode_dirty)
         return;
-    to = find_block(t, t->mode | (link->ungrouped ? MODE_UNGROUPED : 0));
+    to = find_block(t, t->area->mode | (link->ungrouped ? MODE_UNGROUPED : 0));
     if (t->counters.cache_flushes == flushes)
         blocks_link(t, link, to);
 }
@@ -245,7 +246,7 @@ static void run_block(struct translator *t)
     bool trap = cpu->eflags & FLAG_TF;
     bool alone = t->single || trap || cpu->watch_code;
     uint32_t rare = (alone ? MODE_SINGLE : 0) | (t->ungrouped ? MODE_UNGROUPED : 0) | (uint32_t)t->partial << MODE_PARTIAL_SHIFT;
-    uint32_t mode = t->mode | rare;
+    uint32_t mode = t->area->mode | rare;
     const struct lookup_entry *entry = &t->area->lookup[cpu->eip & (LOOKUP_ENTRIES - 1)];
     enum exit_reason reason;
 

@@ -164,6 +164,24 @@ static void user_sysenter(void)
     user_exit();
 }
 
+/* A second entry point, taken after the MSRs changed. */
+extern char sysenter_other[];
+__asm__(".text; sysenter_other: movl %cs, %eax; movl %ss, %ebx; addl $1000, sysenter_count; sysexit");
+
+static bool sysenter_msrs(void)
+{
+    static uint8_t stack[512];
+    sysenter_count = 0;
+    for (unsigned i = 0; i < 6; i++) {
+        wrmsr(0x174, SEL_KERNEL_CODE);
+        wrmsr(0x175, (uint32_t)(stack + sizeof stack));
+        wrmsr(0x176, (uint32_t)(i % 2 ? sysenter_other : sysenter_entry));
+        run_user(user_sysenter);
+    }
+    CHECK(sysenter_count == 3 * 500 + 3 * 500 * 1000);
+    return true;
+}
+
 static bool sysenter(void)
 {
     static uint8_t stack[512];
@@ -200,6 +218,7 @@ static bool call_gate(void)
 
 static const struct test tests[] = {
     { "system_call", system_call, NULL }, { "forbidden", forbidden, NULL }, { "io_permissions", io_permissions, NULL },
-    { "sensitive", sensitive, NULL }, { "sysenter", sysenter, NULL }, { "call_gate", call_gate, NULL }, { NULL, NULL, NULL },
+    { "sensitive", sensitive, NULL }, { "sysenter", sysenter, NULL },
+    { "sysenter_msrs", sysenter_msrs, NULL }, { "call_gate", call_gate, NULL }, { NULL, NULL, NULL },
 };
 const struct test_group group_ring = { "ring", tests, pages_on };

@@ -20,6 +20,37 @@ static bool based(void)
     return true;
 }
 
+static void read_fs(void *offset)
+{
+    uint32_t r;
+    __asm__ volatile("movl %%fs:(%1), %0" : "=r"(r) : "r"(offset));
+}
+static void load_fs(void *selector) { __asm__ volatile("movl %0, %%fs" ::"r"(selector)); }
+
+/* The same load over and over: each must see what the descriptor says now, and a
+ * null selector between them unloads. */
+static bool loaded_again(void)
+{
+    struct frame f;
+    uint32_t fs, es;
+    for (uint32_t i = 0; i < 40; i++)
+        *(uint32_t *)(area + 4 * i) = 1000 + i;
+    for (uint32_t i = 0; i < 40; i++) {
+        uint32_t at = i / 3 % 5;
+        gdt_set(SEL_SPARE, SCRATCH + 4 * at, 0xfff, 0x92, 0x4);
+        __asm__ volatile("pushl %%es; movl %2, %%fs; movl %%fs:0, %0; pushl %2; popl %%es; movl %%es:4, %1; popl %%es;"
+                         "movl %3, %%fs" : "=&r"(fs), "=&r"(es) : "r"(SEL_SPARE), "r"(i % 7 ? 0 : SEL_KERNEL_DATA));
+        CHECK(fs == 1000 + at && es == 1001 + at);
+    }
+    for (uint32_t i = 0; i < 10; i++) {
+        __asm__ volatile("pushl %0; popl %%fs; pushl %1; popl %%fs" ::"r"(SEL_SPARE), "r"(0));
+        CHECK(catch_fault(read_fs, (void *)0, &f) && f.vector == 13);
+    }
+    gdt_set(SEL_SPARE, SCRATCH, 0xfff, 0x12, 0x4); /* not present any more */
+    CHECK(catch_fault(load_fs, (void *)SEL_SPARE, &f) && f.vector == 11 && f.error == SEL_SPARE);
+    return true;
+}
+
 static void read_gs(void *offset)
 {
     uint32_t r;
@@ -182,7 +213,7 @@ static bool task_gate(void)
 }
 
 static const struct test tests[] = {
-    { "based", based, NULL }, { "limits", limits, "checks no limits" }, { "queries", queries, NULL }, { "ldt", ldt, NULL },
+    { "based", based, NULL }, { "loaded_again", loaded_again, "lets a null selector be used" }, { "limits", limits, "checks no limits" }, { "queries", queries, NULL }, { "ldt", ldt, NULL },
     { "far_transfers", far_transfers, NULL }, { "sixteen_bit_code", sixteen_bit_code, NULL },
     { "task_switch", task_switch, NULL }, { "task_gate", task_gate, NULL }, { NULL, NULL, NULL },
 };

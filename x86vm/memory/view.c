@@ -319,9 +319,14 @@ void view_flush_page(struct cpu *cpu, uint32_t linear)
     cpu->views->counters.page_flushes++;
 }
 
+uint64_t view_generation_of(const struct cpu *cpu, bool user)
+{
+    return cpu->views->view[user ? VIEW_USER : VIEW_SUPERVISOR].generation;
+}
+
 uint64_t view_generation(const struct cpu *cpu)
 {
-    return cpu->views->view[cpu->cpl == 3 ? VIEW_USER : VIEW_SUPERVISOR].generation;
+    return view_generation_of(cpu, cpu->cpl == 3);
 }
 
 /* --- write protection of a physical page --- */

@@ -74,6 +74,7 @@ void view_protect_page(struct cpu *cpu, uint32_t physical_page);
  * elsewhere: a flush took an entry for fetches away. translate/ keys its
  * indirect-jump table with it. */
 uint64_t view_generation(const struct cpu *cpu);
+uint64_t view_generation_of(const struct cpu *cpu, bool user);
 
 /* Linear memory for C code: any size up to a page, may cross pages, RAM or
  * MMIO. Checks both pages before the first byte is written. `user` is the

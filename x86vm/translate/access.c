@@ -100,15 +100,12 @@ struct access access_address(struct build *b, const struct insn_mem *mem, int32_
     return a;
 }
 
-void access_island(struct build *b, bool at_end)
+static void dump_island(struct build *b, bool at_end)
 {
     struct emit *e = b->hot;
     uint8_t *over = NULL;
 
     if (!b->exit_count)
-        return;
-    /* What is emitted between two calls of this stays below 96 bytes. */
-    if (!at_end && e->p - b->exits[0].place + 96 + 5 * (ptrdiff_t)b->exit_count < 127 && b->exit_count < SHORT_EXITS_MAX)
         return;
     if (!at_end)
         over = emit_jmp8_later(e);
@@ -119,6 +116,20 @@ void access_island(struct build *b, bool at_end)
     b->exit_count = 0;
     if (over)
         emit_patch8(e, over);
+}
+
+void access_island(struct build *b, bool at_end)
+{
+    /* What is emitted between two calls of this stays below 96 bytes. */
+    if (b->exit_count && !at_end && b->hot->p - b->exits[0].place + 96 + 5 * (ptrdiff_t)b->exit_count < 127
+        && b->exit_count < SHORT_EXITS_MAX)
+        return;
+    dump_island(b, at_end);
+}
+
+void access_island_now(struct build *b)
+{
+    dump_island(b, false);
 }
 
 /* Whether the access may reach into the next page. An SSE operand that must be

@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "x86vm/translate/translator.h"
+#include "x86vm/translate/transition.h"
 
 enum { ARENA_CHUNK = 1 << 20, BLOCK_ROOM = 64 << 10 };
 
@@ -124,6 +124,7 @@ void blocks_clear_lookup(struct translator *t)
 {
     for (unsigned i = 0; i < LOOKUP_ENTRIES; i++)
         t->area->lookup[i].negated_key = 1; /* no key of a valid mode sums to zero with it */
+    transition_forget(t);
 }
 
 /* Drops everything: the cache is full. Only from the dispatcher. */

@@ -10,6 +10,7 @@
 
 #include "x86vm/translate/build.h"
 #include "x86vm/translate/count.h"
+#include "x86vm/translate/transition.h"
 
 enum { LOOK_AHEAD = 6 };
 
@@ -73,7 +74,7 @@ static void decode_block(struct build *b, const struct fetch *f)
         eip += insn->length;
         if (f->mode == INSN_MODE_16)
             eip &= 0xffff;
-        if (insn_ends_block(insn))
+        if (insn_ends_block(insn) || transition_ends_block(b, insn))
             break;
     }
     b->block->length = (uint16_t)(offset - f->offset);
@@ -124,7 +125,7 @@ static uint32_t live_at_end(struct build *b, const struct fetch *f)
         return live_at(b, f, last->target);
     case INSN_LOOP:
         return live_at(b, f, last->target) | live_at(b, f, next);
-    case INSN_JMP_INDIRECT: case INSN_CALL_INDIRECT: case INSN_RET:
+    case INSN_JMP_INDIRECT: case INSN_CALL_INDIRECT: case INSN_RET: case INSN_SYSENTER: case INSN_SYSEXIT:
         return FLAGS_ARITH;
     default:
         return live_at(b, f, next);

@@ -81,6 +81,7 @@ enum seg_state access_segment(const struct build *b, uint8_t seg, bool write);
 void access_emit(struct build *b, const struct access *a, access_operation *operation, const void *arg);
 /* Dumps pending short exits when the oldest is about to get out of reach (or always). */
 void access_island(struct build *b, bool at_end);
+void access_island_now(struct build *b); /* a long sequence without accesses follows */
 
 /* Finds the groups of the decoded block. */
 void group_analyse(struct build *b);

@@ -6,6 +6,7 @@
 #include "x86vm/protection/protection.h"
 #include "x86vm/translate/calls.h"
 #include "x86vm/translate/operand.h"
+#include "x86vm/translate/transition.h"
 
 enum call_result calls_mov_from_segment(struct cpu *cpu, const struct insn *insn)
 {
@@ -20,6 +21,7 @@ enum call_result calls_mov_to_segment(struct cpu *cpu, const struct insn *insn)
     if (insn_reg(insn) >= CPU_SEG_COUNT || insn_reg(insn) == CPU_CS)
         cpu_fault(cpu, VEC_UD);
     protection_load_segment(cpu, insn_reg(insn), (uint16_t)operand_rm(cpu, insn, 2));
+    transition_note_load(translator_current, insn_reg(insn));
     return CALL_NEXT;
 }
 
@@ -81,8 +83,12 @@ enum call_result calls_iret(struct cpu *cpu, const struct insn *insn)
 
 enum call_result calls_sysenter(struct cpu *cpu, const struct insn *insn)
 {
+    bool user = cpu->cpl == 3;
+
     (void)insn;
     protection_sysenter(cpu);
+    if (user)
+        transition_note(translator_current, TRANSITION_SYSENTER);
     return CALL_EXIT;
 }
 
@@ -90,6 +96,7 @@ enum call_result calls_sysexit(struct cpu *cpu, const struct insn *insn)
 {
     (void)insn;
     protection_sysexit(cpu);
+    transition_note(translator_current, TRANSITION_SYSEXIT);
     return CALL_EXIT;
 }
 

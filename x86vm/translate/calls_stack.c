@@ -8,6 +8,7 @@
 #include "x86vm/protection/protection.h"
 #include "x86vm/translate/calls.h"
 #include "x86vm/translate/operand.h"
+#include "x86vm/translate/transition.h"
 
 static uint32_t stack_mask(const struct cpu *cpu)
 {
@@ -209,5 +210,6 @@ enum call_result calls_pop_segment(struct cpu *cpu, const struct insn *insn)
     cpu->regs[CPU_ESP] = esp;
     protection_load_segment(cpu, pushed_segment(insn), (uint16_t)selector);
     set_esp(cpu, popped);
+    transition_note_load(translator_current, pushed_segment(insn));
     return CALL_NEXT;
 }

@@ -65,7 +65,7 @@ static uint32_t linear_of(const struct string_state *s, enum cpu_seg seg, enum c
     struct cpu *cpu = s->cpu;
     uint32_t offset = cpu->regs[reg] & s->mask;
 
-    if (mode_seg(translator_current->mode, seg) != SEG_CHECKED)
+    if (mode_seg(translator_current->area->mode, seg) != SEG_CHECKED)
         return cpu->seg_base[seg] + offset;
     return protection_segment_address(cpu, seg, offset, s->size, write);
 }
@@ -219,13 +219,13 @@ static uint32_t run_chunk(const struct string_state *s, uint32_t count)
         source = linear_of(s, s->source_seg, CPU_ESI, false);
         most = in_page(s, source) < most ? in_page(s, source) : most;
         most = before_wrap(s, CPU_ESI) < most ? before_wrap(s, CPU_ESI) : most;
-        slow |= mode_seg(translator_current->mode, s->source_seg) == SEG_CHECKED;
+        slow |= mode_seg(translator_current->area->mode, s->source_seg) == SEG_CHECKED;
     }
     if (s->uses_destination) {
         destination = linear_of(s, CPU_ES, CPU_EDI, s->writes);
         most = in_page(s, destination) < most ? in_page(s, destination) : most;
         most = before_wrap(s, CPU_EDI) < most ? before_wrap(s, CPU_EDI) : most;
-        slow |= mode_seg(translator_current->mode, CPU_ES) == SEG_CHECKED;
+        slow |= mode_seg(translator_current->area->mode, CPU_ES) == SEG_CHECKED;
     }
     slow |= most == 0;
     if (!slow && s->reads_source && !(from = direct(cpu, source, VIEW_FOR_READ)))
@@ -321,7 +321,7 @@ static uint32_t port_chunk(const struct string_state *s, uint16_t port, bool inp
     uint8_t *memory;
 
     most = most < limit ? most : limit;
-    if (most < 2 || s->step < 0 || mode_seg(translator_current->mode, seg) == SEG_CHECKED ||
+    if (most < 2 || s->step < 0 || mode_seg(translator_current->area->mode, seg) == SEG_CHECKED ||
         (cpu_protected(cpu) && (cpu->cpl > cpu_iopl(cpu) || cpu_v8086(cpu))))
         return 0;
     most = most < PORT_CHUNK ? most : PORT_CHUNK;

@@ -5,6 +5,7 @@
 #include "x86vm/protection/protection.h"
 #include "x86vm/translate/calls.h"
 #include "x86vm/translate/operand.h"
+#include "x86vm/translate/transition.h"
 
 static enum call_result leave_after(struct cpu *cpu, const struct insn *insn)
 {
@@ -68,6 +69,7 @@ SIMPLE(invd)
 enum call_result calls_wrmsr(struct cpu *cpu, const struct insn *insn)
 {
     protection_wrmsr(cpu);
+    transition_forget(translator_current);
     return leave_after(cpu, insn);
 }
 
@@ -145,6 +147,7 @@ enum call_result calls_load_table(struct cpu *cpu, const struct insn *insn)
     limit = operand_load(cpu, insn, 0, 2);
     base = operand_load(cpu, insn, 2, 4);
     protection_load_table(cpu, insn->kind == INSN_LIDT, insn->opsize == 2 ? base & 0xffffff : base, (uint16_t)limit);
+    transition_forget(translator_current);
     return CALL_NEXT;
 }
 

@@ -137,6 +137,16 @@ void emit_sarx32(struct emit *e, enum host_reg to, enum host_reg from, enum host
 void emit_pext32(struct emit *e, enum host_reg to, enum host_reg from, enum host_reg mask) { emit_bmi2(e, 2, 0xf5, to, from, mask); }
 void emit_pdep32(struct emit *e, enum host_reg to, enum host_reg from, enum host_reg mask) { emit_bmi2(e, 3, 0xf5, to, from, mask); }
 
+void emit_rorx64(struct emit *e, enum host_reg to, enum host_reg from, uint8_t count)
+{
+    emit_byte(e, 0xc4);
+    emit_byte(e, (uint8_t)((to & 8 ? 0 : 0x80) | 0x40 | (from & 8 ? 0 : 0x20) | 3));
+    emit_byte(e, 0xfb); /* W, no second source, F2 */
+    emit_byte(e, 0xf0);
+    emit_byte(e, (uint8_t)(0xc0 | (to & 7) << 3 | (from & 7)));
+    emit_byte(e, count);
+}
+
 void emit_not32(struct emit *e, enum host_reg reg) { op1_reg(e, 0, 0xf7, 2, reg); }
 
 void emit_shr32_imm(struct emit *e, enum host_reg reg, uint8_t count)
@@ -173,6 +183,7 @@ void emit_cmp32_mem_imm8(struct emit *e, struct host_mem mem, int8_t value)
 }
 
 void emit_xchg64(struct emit *e, enum host_reg a, enum host_reg b) { op1_reg(e, EMIT_W, 0x87, a, b); }
+void emit_xchg64_mem(struct emit *e, struct host_mem mem, enum host_reg reg) { op1_mem(e, EMIT_W, 0x87, reg, mem); }
 
 void emit_push(struct emit *e, enum host_reg reg)
 {

@@ -44,7 +44,7 @@ static uint32_t derive(const struct cpu *cpu)
 static uint32_t present_number(struct translator *t)
 {
     const struct cpu_segment *cs = &translator_cpu(t)->seg[CPU_CS];
-    uint32_t mode = translator_cpu(t)->cpl == 3 ? t->mode : t->mode & ~MODE_GS;
+    uint32_t mode = translator_cpu(t)->cpl == 3 ? t->area->mode : t->area->mode & ~MODE_GS;
 
     for (uint32_t i = 0; i < t->mode_count; i++)
         if (t->modes[i].mode == mode && t->modes[i].cs_base == cs->base && t->modes[i].cs_limit == cs->limit)
@@ -64,7 +64,7 @@ static void renew_key(struct translator *t)
     struct cpu *cpu = translator_cpu(t);
     bool user = cpu->cpl == 3;
     uint64_t high = (uint64_t)present_number(t) << 1 | user;
-    uint64_t key = high << (32 + EPOCH_BITS) | (uint64_t)t->key_epoch[user] << 32;
+    uint64_t key = high << (32 + EPOCH_BITS) | (uint64_t)t->area->key_epoch[user] << 32;
 
     if (cpu->lookup_key == key)
         return; /* nor is it poisoned */
@@ -73,25 +73,31 @@ static void renew_key(struct translator *t)
         __atomic_or_fetch(&cpu->lookup_key, LOOKUP_POISON, __ATOMIC_SEQ_CST);
 }
 
-/* Advances the epoch of the present privilege if one of its code mappings changed. */
-static bool advance_epoch(struct translator *t)
+/* Advances the epoch of a privilege if one of its code mappings changed. */
+static bool advance_epoch(struct translator *t, bool user)
 {
-    struct cpu *cpu = translator_cpu(t);
-    bool user = cpu->cpl == 3;
-    uint64_t generation = view_generation(cpu);
+    uint64_t generation = view_generation_of(translator_cpu(t), user);
 
     if (generation == t->generation[user])
         return false;
     t->generation[user] = generation;
-    t->key_epoch[user] = (t->key_epoch[user] + 1) & ((1u << EPOCH_BITS) - 1);
-    if (t->key_epoch[user] == 0)
+    t->area->key_epoch[user] = (t->area->key_epoch[user] + 1) & ((1u << EPOCH_BITS) - 1);
+    if (t->area->key_epoch[user] == 0)
         blocks_clear_lookup(t);
     return true;
 }
 
+/* Both: emitted code may change the privilege next (transition.h), and looks at the epochs alone. */
+static bool advance_epochs(struct translator *t)
+{
+    bool supervisor = advance_epoch(t, false), user = advance_epoch(t, true);
+
+    return translator_cpu(t)->cpl == 3 ? user : supervisor;
+}
+
 void mode_check_generation(struct translator *t)
 {
-    if (advance_epoch(t))
+    if (advance_epochs(t))
         renew_key(t);
 }
 
@@ -100,14 +106,14 @@ void mode_update(struct translator *t)
     struct cpu *cpu = translator_cpu(t);
 
     cpu->mode_dirty = false;
-    t->mode = derive(cpu);
-    advance_epoch(t);
+    t->area->mode = derive(cpu);
+    advance_epochs(t);
     renew_key(t);
 }
 
 bool mode_changed(struct translator *t, uint32_t mask)
 {
-    uint32_t before = t->mode;
+    uint32_t before = t->area->mode;
     mode_update(t);
-    return (before ^ t->mode) & mask;
+    return (before ^ t->area->mode) & mask;
 }

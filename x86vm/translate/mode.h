@@ -8,7 +8,7 @@
 
 #include "x86vm/translate/translator.h"
 
-/* Derives t->mode from the CPU and renews the lookup key when the mode or the
+/* Derives the mode from the CPU and renews the lookup key when the mode or the
  * address space changed. Clears mode_dirty. */
 void mode_update(struct translator *t);
 /* mode_update(), and whether a bit of `mask` differs from before. */

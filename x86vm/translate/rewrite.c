@@ -358,7 +358,7 @@ void rewrite_cold_jump(struct build *b, uint32_t target)
 
 /* To the guest address in R9: looked up in the table, by a sum that is zero
  * when the key matches, because the flags may be live. */
-static void rewrite_dispatch(struct build *b)
+void rewrite_dispatch(struct build *b)
 {
     struct emit *e = b->hot;
     int32_t lookup = (int32_t)offsetof(struct cpu_area, lookup);
@@ -497,6 +497,23 @@ static void load_operand(struct build *b, const struct insn *insn, enum host_reg
 {
     struct access a = access_address(b, &insn->mem, 0);
     access_emit(b, &a, load_register, &to);
+}
+
+static void load_word(struct emit *e, struct host_mem mem, const void *arg)
+{
+    emit_op_mem(e, 0, (const uint8_t[]){ 0x0f, 0xb7 }, 2, *(const enum host_reg *)arg, mem);
+}
+
+void rewrite_load_word(struct build *b, const struct insn *insn, enum host_reg to)
+{
+    struct insn_mem mem = insn->mem;
+    struct access a;
+
+    mem.size = 2;
+    mem.read = true;
+    mem.write = false;
+    a = access_address(b, &mem, 0);
+    access_emit(b, &a, load_word, &to);
 }
 
 static void rewrite_push(struct build *b, const struct insn *insn)
@@ -703,7 +720,7 @@ static bool names_esp(const struct insn *insn)
             || (insn->opcode_is_gpr && (insn->opcode & 7) == CPU_ESP);
     case INSN_LEA: /* a partial write */
         return insn_reg(insn) == CPU_ESP && insn->opsize == 2;
-    case INSN_STI: case INSN_POPF:
+    case INSN_STI: case INSN_POPF: case INSN_RDTSC: case INSN_POP_SEG: case INSN_MOV_TO_SEG: case INSN_SYSENTER: case INSN_SYSEXIT:
         return true;
     default:
         return false;

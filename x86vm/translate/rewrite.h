@@ -17,6 +17,10 @@ void rewrite_push_register(struct build *b, enum host_reg from);
 /* Moves ESP by 4 and stores 16 bits, as Intel's later CPUs push a segment register. */
 void rewrite_push_selector(struct build *b, enum host_reg from);
 void rewrite_load_stack_top(struct build *b, enum host_reg to);
+/* A zero-extended load of the 16-bit memory operand. */
+void rewrite_load_word(struct build *b, const struct insn *insn, enum host_reg to);
+/* To the guest address in R9, by the table of indirect jumps. */
+void rewrite_dispatch(struct build *b);
 /* A jump out of the block placed in the cold part, to a translation without groups. */
 void rewrite_cold_jump(struct build *b, uint32_t target);
 /* A call into C placed in the cold part, which returns to the hot part's present end. */

@@ -2,13 +2,14 @@
  *
  * The sensitive instructions that a kernel executes all the time, in line:
  * CLI, STI, PUSHF and POPF at CPL 0 of protected mode (where IOPL allows
- * everything), and reads of segment registers. IF and its neighbours live in
+ * everything), reads of segment registers, and RDTSC. IF and its neighbours live in
  * cpu->eflags; PEXT and PDEP change single bits there without touching the
  * host's flags. Everything else about these instructions is a call into C
  * (calls_system.c, calls_stack.c).
  */
 #include "x86vm/translate/build.h"
 #include "x86vm/translate/rewrite.h"
+#include "x86vm/translate/transition.h"
 
 /* What POPF may change at CPL 0 (vol. 2, POPF; VM, RF, VIP, VIF stay). */
 #define POPF_WRITABLE (FLAGS_ARITH | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_IOPL | FLAG_NT | FLAG_AC | FLAG_ID)
@@ -29,8 +30,10 @@ bool rewrite_system_inline(const struct build *b, const struct insn *insn)
         return stack32;
     case INSN_MOV_FROM_SEG:
         return !insn->has_mem && insn_reg(insn) < CPU_SEG_COUNT;
+    case INSN_RDTSC: /* a recording has the TSC from C */
+        return b->t->bmi2 && !b->t->counting;
     default:
-        return false;
+        return transition_inline(b, insn);
     }
 }
 
@@ -160,6 +163,37 @@ static void rewrite_mov_from_seg(struct build *b, const struct insn *insn)
     emit_op_reg(b->hot, EMIT_66, (const uint8_t[]){ 0x8b }, 1, to, R10);
 }
 
+/* CR4.TSD, which is hardly ever set, is looked at where it matters. */
+static void rewrite_rdtsc(struct build *b, const struct insn *insn)
+{
+    struct emit *e = b->hot;
+    uint8_t *allowed, *forbidden = NULL;
+
+    if (!(b->mode & MODE_CPL0)) {
+        emit_mov64(e, R11, RCX);
+        emit_load32(e, RCX, CPU_MEM(cr4));
+        emit_mov_imm32(e, R10, CR4_TSD);
+        emit_pext32(e, RCX, RCX, R10);
+        allowed = emit_jecxz_later(e);
+        forbidden = emit_jmp_later(e);
+        emit_patch8(e, allowed);
+        emit_mov64(e, RCX, R11);
+    }
+    emit_bytes(e, (const uint8_t[]){ 0x0f, 0x31 }, 2);
+    emit_rorx64(e, RDX, RDX, 32);
+    emit_load64(e, R11, CPU_MEM(tsc_offset));
+    emit_lea64(e, RAX, mem_sum(RAX, RDX));
+    emit_lea64(e, RAX, mem_sum(RAX, R11));
+    emit_rorx64(e, RDX, RAX, 32);
+    emit_mov32(e, RAX, RAX);
+    emit_mov32(e, RDX, RDX);
+    if (forbidden) {
+        emit_patch32(forbidden, e->to_exec, emit_pc(b->cold));
+        emit_mov64(b->cold, RCX, R11);
+        rewrite_cold_call(b, insn, calls_function(insn->kind));
+    }
+}
+
 void rewrite_system(struct build *b, const struct insn *insn)
 {
     b->r10_holds = -1; /* most of them use R10 */
@@ -169,6 +203,8 @@ void rewrite_system(struct build *b, const struct insn *insn)
     case INSN_PUSHF: rewrite_pushf(b, insn); break;
     case INSN_POPF: rewrite_popf(b, insn); break;
     case INSN_PUSH_SEG: rewrite_push_seg(b, insn); break;
-    default: rewrite_mov_from_seg(b, insn); break;
+    case INSN_MOV_FROM_SEG: rewrite_mov_from_seg(b, insn); break;
+    case INSN_RDTSC: rewrite_rdtsc(b, insn); break;
+    default: transition_emit(b, insn); break;
     }
 }

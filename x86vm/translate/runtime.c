@@ -11,6 +11,7 @@
 #include "x86vm/protection/protection.h"
 #include "x86vm/translate/count.h"
 #include "x86vm/translate/mode.h"
+#include "x86vm/translate/transition.h"
 #include "x86vm/translate/translator.h"
 
 enum { ADDEND = 0, GO_ON = 1, BOUNCE_ADDRESS = 2, HOST_FLAGS = 7 };
@@ -218,5 +219,7 @@ int runtime_call(struct cpu *cpu, uint32_t number)
         count_leave(t, call->block, call->insn.eip, 1);
     if (result == CALL_EXIT && !(call->block->mode & MODE_SINGLE) && go_on(t))
         result = CALL_NEXT;
+    if (t->noted >= 0)
+        transition_complete(t);
     return result;
 }

@@ -8,6 +8,7 @@
  *   group.c      one check for several accesses off the same register
  *   access.c     one memory operand -> the check and both copies of the access
  *   count.c      counting of instructions, for recording and replay
+ *   transition.c segment loads, SYSENTER and SYSEXIT as they went the last time
  *   stubs.c      the code that every block shares: enter, leave, call C
  *   runtime.c    the C side of those stubs
  *   calls_*.c    instructions that are carried out by a call into C
@@ -69,10 +70,30 @@ struct lookup_entry {
 };
 #define LOOKUP_POISON (1ull << 63) /* or-ed into cpu->lookup_key: nothing matches */
 
+/* A change of the CPU's mode as it went the last time (transition.h). What must
+ * be the same again is stored negated, like a lookup_entry's key. */
+struct transition {
+    uint64_t negated_key;        /* cpu->lookup_key before; 1: nothing is known */
+    uint32_t negated_mode;       /* mode before */
+    uint32_t negated_epoch;      /* key_epoch of the privilege that is entered */
+    uint64_t negated_descriptor; /* of a segment loaded: its bytes, */
+    uint32_t negated_selector;
+    uint32_t linear;             /* and where they lie */
+    uint64_t key;                /* afterwards */
+    uint64_t *tables;
+    uint32_t mode;
+    struct cpu_segment seg[2];   /* CS and SS, or the one loaded */
+};
+enum { TRANSITION_SYSENTER, TRANSITION_SYSEXIT, TRANSITION_LOAD, /* + 2 * segment, + 1 unless null */
+       TRANSITION_COUNT = TRANSITION_LOAD + 2 * CPU_SEG_COUNT };
+
 /* struct cpu and what emitted code reaches relative to it. */
 struct cpu_area {
     struct cpu cpu;
     struct lookup_entry lookup[LOOKUP_ENTRIES] __attribute__((aligned(64)));
+    uint32_t mode;               /* of the CPU's present state */
+    uint32_t key_epoch[2];       /* supervisor, user */
+    struct transition transition[TRANSITION_COUNT];
 };
 
 struct link;
@@ -181,11 +202,12 @@ struct translator {
     TABLE(struct code_map) cold_map;
     struct arena *arena;         /* memory of blocks, links, sites, calls; freed whole */
 
-    uint32_t mode;               /* of the CPU's present state */
     struct code_mode modes[1024]; /* seen so far: their index is their number */
     uint32_t mode_count;
     uint64_t generation[2];      /* view_generation() of each privilege that its epoch stands for */
-    uint32_t key_epoch[2];       /* supervisor, user */
+    int noted;                   /* transition.c: the transition that C is carrying out, or -1 */
+    uint64_t noted_key;
+    uint32_t noted_mode;
     volatile bool stop_request;
     bool single;                 /* run just one instruction next */
     bool ungrouped;              /* find the next block without shared checks */
