@@ -7,6 +7,7 @@
 #include "guest/console.h"
 #include "guest/guest_nic.h"
 #include "guest/options.h"
+#include "guest/replay_guest.h"
 #include "guest/run_dir.h"
 #include "guest/run_loop.h"
 #include "guest/sandbox.h"
@@ -37,6 +38,7 @@ struct image {
 struct guest {
     struct options options;
     struct image kernel, initrd;
+    int record_fd; /* -1: no recording */
     struct run_dir *run_dir;
     struct run_loop_parts parts;
     struct run_loop *loop;
@@ -97,6 +99,11 @@ static bool open_files(struct guest *g)
     }
     if (!open_image(g, o->kernel, &g->kernel) || (o->initrd && !open_image(g, o->initrd, &g->initrd)))
         return false;
+    if (o->record) {
+        g->record_fd = open(o->record, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        if (g->record_fd < 0)
+            return fail(g, "%s: %s", o->record, strerror(errno));
+    }
     snprintf(path, sizeof path, "/run/vswitch/guests/%s", o->name);
     g->run_dir = run_dir_open(o->run_dir ? o->run_dir : path, g->error, sizeof g->error);
     return g->run_dir;
@@ -244,6 +251,17 @@ static bool read_image(struct guest *g, struct image *image, const char *what)
     return true;
 }
 
+static bool start_recording(struct guest *g)
+{
+    struct record *record;
+
+    if (g->record_fd < 0)
+        return true;
+    record = record_start(g->parts.vm, g->record_fd, g->options.exact_flags, log_line);
+    run_loop_record(g->loop, record);
+    return record || fail(g, "no memory for a recording");
+}
+
 static bool boot(struct guest *g)
 {
     struct pc_blob kernel, initrd;
@@ -260,7 +278,7 @@ static bool boot(struct guest *g)
                            sizeof g->error);
     free(g->kernel.data);
     free(g->initrd.data);
-    return ok;
+    return ok && start_recording(g);
 }
 
 static bool start(struct guest *g)
@@ -270,7 +288,7 @@ static bool start(struct guest *g)
     g->parts.name = g->options.name;
     g->parts.log = log_line;
     g->parts.stop_timeout_s = g->options.stop_timeout_s;
-    g->parts.control_listener = g->kernel.fd = g->initrd.fd = -1;
+    g->parts.control_listener = g->kernel.fd = g->initrd.fd = g->record_fd = -1;
     if (!take_signals(g) || !open_files(g) || !open_sockets(g) || !make_machine(g) || !make_nics(g))
         return false;
     prctl(PR_SET_TIMERSLACK, 1000);
@@ -302,6 +320,8 @@ int main(int argc, char **argv)
         fputs(options_usage(), stdout);
         return 0;
     }
+    if (guest.options.replay)
+        return replay_guest(&guest.options, log_line);
     if (start(&guest))
         code = run_loop_run(guest.loop);
     else

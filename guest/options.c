@@ -16,6 +16,7 @@ enum { MEMORY_LEAST = 4, MEMORY_MOST = 3072, STOP_TIMEOUT = 8, /* vswitchd kills
 const char *options_usage(void)
 {
     return "usage: vswitch-guest --name NAME --kernel FILE [options]\n"
+           "       vswitch-guest --replay FILE\n"
            "  --name NAME           the guest's name: letters, digits, '-', '_', '.'\n"
            "  --run-dir DIR         for its sockets and pid (default /run/vswitch/guests/NAME)\n"
            "  --memory MIB          4 to 3072 (default 128)\n"
@@ -27,6 +28,8 @@ const char *options_usage(void)
            "  --console stdio       the serial console also on standard input and output\n"
            "  --log FILE            messages of this program (default: standard error)\n"
            "  --exact-flags         arithmetic flags exact in every exception frame, at some cost in speed\n"
+           "  --record FILE         log all that reaches the guest, for --replay\n"
+           "  --replay FILE         run a recorded guest again, without devices\n"
            "  --debug-exit          port 0xf4 ends the run with the byte written as exit code\n"
            "  --stop-timeout SECONDS  from the power button to the end of a guest that is stopped\n"
            "                        (default 8; 0: no button, the guest ends at once)\n"
@@ -139,7 +142,7 @@ static bool parse_stop_timeout(struct options *o, const char *text, char *error,
 }
 
 enum { OPT_NAME = 256, OPT_RUN_DIR, OPT_MEMORY, OPT_KERNEL, OPT_INITRD, OPT_APPEND, OPT_UNPACK, OPT_NIC, OPT_CONSOLE,
-       OPT_LOG, OPT_STOP_TIMEOUT, OPT_NO_SANDBOX, OPT_DEBUG_EXIT, OPT_EXACT_FLAGS, OPT_HELP };
+       OPT_LOG, OPT_STOP_TIMEOUT, OPT_NO_SANDBOX, OPT_DEBUG_EXIT, OPT_EXACT_FLAGS, OPT_RECORD, OPT_REPLAY, OPT_HELP };
 
 static bool take(struct options *o, int option, char *error, size_t error_size)
 {
@@ -161,6 +164,8 @@ static bool take(struct options *o, int option, char *error, size_t error_size)
     case OPT_NO_SANDBOX: o->no_sandbox = true; return true;
     case OPT_DEBUG_EXIT: o->debug_exit = true; return true;
     case OPT_EXACT_FLAGS: o->exact_flags = true; return true;
+    case OPT_RECORD: o->record = optarg; return true;
+    case OPT_REPLAY: o->replay = optarg; return true;
     case OPT_HELP: o->help = true; return true;
     default: return fail(error, error_size, "unknown option");
     }
@@ -177,6 +182,7 @@ bool options_parse(struct options *o, int argc, char **argv, char *error, size_t
         { "no-sandbox", no_argument, NULL, OPT_NO_SANDBOX },   { "debug-exit", no_argument, NULL, OPT_DEBUG_EXIT },
         { "stop-timeout", required_argument, NULL, OPT_STOP_TIMEOUT },
         { "exact-flags", no_argument, NULL, OPT_EXACT_FLAGS },
+        { "record", required_argument, NULL, OPT_RECORD },     { "replay", required_argument, NULL, OPT_REPLAY },
         { "help", no_argument, NULL, OPT_HELP },               { NULL, 0, NULL, 0 },
     };
     int option;
@@ -194,6 +200,9 @@ bool options_parse(struct options *o, int argc, char **argv, char *error, size_t
         return true;
     if (optind < argc)
         return fail(error, error_size, "unexpected argument \"%s\"", argv[optind]);
+    if (o->replay)
+        return !(o->record || o->name || o->kernel) ||
+               fail(error, error_size, "--replay: the recording has all that another option could say");
     if (!o->name || !is_plain_name(o->name, NAME_MOST))
         return fail(error, error_size, o->name ? "--name: letters, digits, '-', '_' and '.' only" : "--name is missing");
     if (!o->kernel)

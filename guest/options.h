@@ -18,7 +18,7 @@ struct options_nic {
 };
 
 struct options {
-    const char *name, *run_dir, *kernel, *initrd, *append, *log;
+    const char *name, *run_dir, *kernel, *initrd, *append, *log, *record, *replay;
     unsigned memory_mib, stop_timeout_s;
     struct options_nic nic[OPTIONS_NICS_MAX];
     unsigned nic_count;

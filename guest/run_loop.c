@@ -33,6 +33,7 @@ _Static_assert((int)FDS_MAX <= (int)WAKER_FDS_MAX, "the waker must hold the whol
 struct run_loop {
     struct run_loop_parts parts;
     struct control *control;
+    struct record *record;    /* NULL: none */
     struct waker *waker;
     timer_t timer;
     uint64_t timer_at;        /* what the timer is set to; PC_NEVER: off */
@@ -231,6 +232,8 @@ static void take_event(struct run_loop *l)
 
 static void service(struct run_loop *l, uint64_t now)
 {
+    if (l->record)
+        record_service(l->record, now);
     take_event(l);
     pc_service(l->parts.pc, now);
     if (l->watched && !waker_is_armed(l->waker)) {
@@ -335,6 +338,7 @@ static void sleep_halted(struct run_loop *l)
 int run_loop_run(struct run_loop *l)
 {
     char line[600];
+    enum x86vm_exit last = X86VM_EXIT_REQUESTED;
 
     l->check_nics = l->check_others = true;
     l->running_since = pc_now(l->parts.pc);
@@ -345,7 +349,8 @@ int run_loop_run(struct run_loop *l)
         if (l->ended)
             break;
         prepare_run(l, now);
-        switch (x86vm_run(l->parts.vm)) {
+        last = x86vm_run(l->parts.vm);
+        switch (last) {
         case X86VM_EXIT_REQUESTED: case X86VM_EXIT_POSITION:
             break;
         case X86VM_EXIT_HALTED:
@@ -362,6 +367,8 @@ int run_loop_run(struct run_loop *l)
             break;
         }
     }
+    if (l->record)
+        record_finish(l->record, last);
     console_flush(l->parts.console);
     return l->exit_code;
 }
@@ -396,6 +403,11 @@ struct run_loop *run_loop_new(const struct run_loop_parts *parts, char *error, s
         return NULL;
     }
     return l;
+}
+
+void run_loop_record(struct run_loop *l, struct record *record)
+{
+    l->record = record;
 }
 
 void run_loop_free(struct run_loop *l)

@@ -16,6 +16,7 @@
 #include "guest/guest_nic.h"
 #include "guest/waker.h"
 #include "x86vm/pc/pc.h"
+#include "x86vm/record.h"
 #include "x86vm/x86vm.h"
 
 struct run_loop;
@@ -40,6 +41,9 @@ enum { EXIT_POWER_OFF = 0, EXIT_FAILURE_TO_START = 1, EXIT_USAGE = 2, EXIT_TRIPL
 /* On the thread that will run it, before the sandbox closes. NULL with a reason in `error`. */
 struct run_loop *run_loop_new(const struct run_loop_parts *parts, char *error, size_t error_size);
 void run_loop_free(struct run_loop *loop);
+
+/* From now on, a recording is written; NULL: none. Ended with the run. */
+void run_loop_record(struct run_loop *loop, struct record *record);
 
 /* Leave x86vm_run() soon; the vCPU's thread or a signal handler on it, or the waker. */
 void run_loop_attention(void *loop);

@@ -26,7 +26,7 @@ struct record {
     int fd;
     bool failed;
     bool inside;   /* a device is carrying out an access of the CPU */
-    uint64_t written_at;
+    uint64_t written_at, last_tsc;
     uint8_t (*intr_ack)(void *opaque);
     void *intr_opaque;
     void (*log)(const char *line);
@@ -158,8 +158,14 @@ static uint64_t tsc(void *opaque)
     struct record *r = opaque;
     uint64_t now = __builtin_ia32_rdtsc();
 
-    put_u8(r, RECORD_TSC);
-    put_u64(r, now);
+    if (now - r->last_tsc <= RECORD_TSC_NEAR_MOST) {
+        put_u8(r, (uint8_t)(RECORD_TSC_NEAR | (now - r->last_tsc) >> 8));
+        put_u8(r, (uint8_t)(now - r->last_tsc));
+    } else {
+        put_u8(r, RECORD_TSC);
+        put_u64(r, now);
+    }
+    r->last_tsc = now;
     return now;
 }
 
@@ -182,7 +188,7 @@ static bool is_zero(const uint8_t *page)
     return page[0] == 0 && memcmp(page, page + 1, PAGE_SIZE - 1) == 0;
 }
 
-static void put_header(struct record *r)
+static void put_header(struct record *r, bool exact_flags)
 {
     struct phys *phys = x86vm_phys(r->vm);
     uint32_t pages = (uint32_t)(phys_ram_size(phys) >> PAGE_SHIFT);
@@ -192,7 +198,7 @@ static void put_header(struct record *r)
     put_u32(r, RECORD_VERSION);
     put_u32(r, (uint32_t)record_cpu_size());
     put_u32(r, pages);
-    put_u8(r, phys_a20(phys));
+    put_u8(r, (uint8_t)((phys_a20(phys) ? RECORD_A20 : 0) | (exact_flags ? RECORD_EXACT_FLAGS : 0)));
     record_cpu_store(r->cpu, state);
     put(r, state, record_cpu_size());
     for (uint32_t page = 0; page < pages; page++) {
@@ -211,7 +217,7 @@ static void put_header(struct record *r)
 
 /* --- its life --- */
 
-struct record *record_start(struct x86vm *vm, int fd, void (*log)(const char *line))
+struct record *record_start(struct x86vm *vm, int fd, bool exact_flags, void (*log)(const char *line))
 {
     struct record *r = calloc(1, sizeof *r);
     const struct io_tap io = { r, before_access, after_access };
@@ -224,7 +230,7 @@ struct record *record_start(struct x86vm *vm, int fd, void (*log)(const char *li
     r->fd = fd;
     r->log = log;
     x86vm_count(vm);
-    put_header(r);
+    put_header(r, exact_flags);
     flush(r);
     r->intr_ack = r->cpu->intr_ack;
     r->intr_opaque = r->cpu->intr_opaque;

@@ -25,6 +25,7 @@ struct replay {
     uint32_t part_left;       /* of the record at `at`: elements not asked for yet; 0: all */
     size_t ahead;             /* the record behind the one in `next` */
     struct replay_event next;
+    uint64_t tsc;             /* as last read */
     uint64_t last_position;   /* of a record, for a recording without an end */
     struct phys *phys;
     struct replay_watcher watcher;
@@ -60,6 +61,8 @@ static unsigned head_of(unsigned kind)
     static const uint8_t heads[] = { [RECORD_PORT_READ] = 5, [RECORD_PORT_WRITE] = 5, [RECORD_MMIO_READ] = 6,
         [RECORD_MMIO_WRITE] = 6, [RECORD_TSC] = 8, [RECORD_DMA_INSIDE] = 8, [RECORD_A20_INSIDE] = 1, [RECORD_DMA] = 16,
         [RECORD_INTERRUPT] = 13, [RECORD_END] = 21 };
+    if (kind >= RECORD_TSC_NEAR)
+        return 1;
     return kind < sizeof heads ? heads[kind] : 0;
 }
 
@@ -105,6 +108,8 @@ static enum parsed parse(const uint8_t *bytes, size_t left, struct item *i)
         return TRUNCATED;
     if (!take_apart(i, bytes + 1))
         return GARBLED;
+    if ((unsigned)i->kind >= RECORD_TSC_NEAR)
+        i->kind = RECORD_TSC;
     i->data = bytes + 1 + head;
     i->length = 1 + head + i->data_size;
     return i->length <= left ? PARSED : TRUNCATED;
@@ -136,6 +141,17 @@ static bool check_header(struct replay *r, char *error, size_t error_size)
     r->pages = HEADER_SIZE + record_cpu_size();
     if (r->size < r->pages || r->size - r->pages < r->page_count)
         return refuse(error, error_size, "the recording ends in its header");
+    return true;
+}
+
+bool replay_peek(const uint8_t *bytes, size_t size, uint64_t *ram_size, bool *exact_flags, char *error, size_t error_size)
+{
+    struct replay r = { .bytes = bytes, .size = size };
+
+    if (!check_header(&r, error, error_size))
+        return false;
+    *ram_size = (uint64_t)r.page_count << PAGE_SHIFT;
+    *exact_flags = bytes[HEADER_SIZE - 1] & RECORD_EXACT_FLAGS;
     return true;
 }
 
@@ -238,14 +254,13 @@ void replay_free(struct replay *r)
     free(r);
 }
 
-uint64_t replay_ram_size(const struct replay *r) { return (uint64_t)r->page_count << PAGE_SHIFT; }
 const struct replay_event *replay_next(const struct replay *r) { return &r->next; }
 const char *replay_diverged(const struct replay *r) { return r->message[0] ? r->message : NULL; }
 void replay_watch(struct replay *r, const struct replay_watcher *watcher) { r->watcher = *watcher; }
 
 struct replay_place replay_tell(const struct replay *r)
 {
-    return (struct replay_place){ r->at, r->ahead, r->part_left, r->next };
+    return (struct replay_place){ r->at, r->ahead, r->part_left, r->tsc, r->next };
 }
 
 void replay_seek(struct replay *r, const struct replay_place *place)
@@ -253,6 +268,7 @@ void replay_seek(struct replay *r, const struct replay_place *place)
     r->at = place->at;
     r->ahead = place->ahead;
     r->part_left = place->part_left;
+    r->tsc = place->tsc;
     r->next = place->next;
     r->message[0] = 0;
 }
@@ -381,14 +397,17 @@ static void never_after(void *opaque, const struct io_access *a)
 static uint64_t tsc(void *opaque)
 {
     struct replay *r = opaque;
+    const uint8_t *near;
     struct item item;
 
     if (!current(r, &item) || item.kind != RECORD_TSC) {
         replay_set_diverged(r, "RDTSC, recorded was: %s", name_of(item.kind));
         return 0;
     }
+    near = r->bytes + r->at;
+    r->tsc = near[0] >= RECORD_TSC_NEAR ? r->tsc + (uint64_t)((near[0] & ~RECORD_TSC_NEAR) << 8 | near[1]) : get(near + 1, 8);
     r->at += item.length;
-    return get(item.data - 8, 8);
+    return r->tsc;
 }
 
 bool replay_load(struct replay *r, struct cpu *cpu, struct phys *phys, struct io_bus *io, char *error, size_t error_size)
@@ -407,7 +426,7 @@ bool replay_load(struct replay *r, struct cpu *cpu, struct phys *phys, struct io
         else if (!(is & 1))
             phys_set_readonly(phys, page << PAGE_SHIFT, PAGE_SIZE, true);
     }
-    phys_set_a20(phys, r->bytes[HEADER_SIZE - 1]);
+    phys_set_a20(phys, r->bytes[HEADER_SIZE - 1] & RECORD_A20);
     r->phys = phys;
     io_bus_tap(io, &tap);
     cpu->tsc_source = tsc;

@@ -18,11 +18,13 @@ struct phys;
 struct io_bus;
 struct replay;
 
+/* What the machine to replay on has to be like: all that is looked at of a recording
+ * before replay_open(). False with a reason in `error`. */
+bool replay_peek(const uint8_t *bytes, size_t size, uint64_t *ram_size, bool *exact_flags, char *error, size_t error_size);
+
 /* Checks the whole of it, whoever made it. `bytes` are not copied. NULL with a reason in `error`. */
 struct replay *replay_open(const uint8_t *bytes, size_t size, char *error, size_t error_size);
 void replay_free(struct replay *replay); /* after what it feeds */
-
-uint64_t replay_ram_size(const struct replay *replay);
 
 /* Loads the machine and feeds it from now on; RAM must be all zero and of that size. */
 bool replay_load(struct replay *replay, struct cpu *cpu, struct phys *phys, struct io_bus *io, char *error,
@@ -56,7 +58,7 @@ struct replay_watcher {
 void replay_watch(struct replay *replay, const struct replay_watcher *watcher);
 
 /* Where in the recording the reader is, to come back to. */
-struct replay_place { size_t at, ahead; uint32_t part_left; struct replay_event next; };
+struct replay_place { size_t at, ahead; uint32_t part_left; uint64_t tsc; struct replay_event next; };
 struct replay_place replay_tell(const struct replay *replay);
 void replay_seek(struct replay *replay, const struct replay_place *place);
 

@@ -195,7 +195,7 @@ static void follow_link(struct translator *t)
 
     cpu->eip = link->target;
     t->ungrouped = link->ungrouped;
-    if (cpu->exit_request || cpu->mode_dirty)
+    if (cpu->exit_request || cpu->mode_dirty || link->from->mode & MODE_PARTIAL)
         return;
     to = find_block(t, t->area->mode | (link->ungrouped ? MODE_UNGROUPED : 0));
     if (t->counters.cache_flushes == flushes)
@@ -263,6 +263,8 @@ static void run_block(struct translator *t)
         reason = enter(t, block->entry);
     }
     handle_exit(t, reason);
+    if (reason == EXIT_COUNT) /* the same block again, but less of it */
+        t->ungrouped = mode & MODE_UNGROUPED;
     if (trap || cpu->watch_hits) {
         uint32_t causes = cpu->watch_hits | (trap ? DR6_BS : 0);
         cpu->watch_hits = 0;

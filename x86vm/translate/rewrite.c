@@ -326,7 +326,7 @@ static void new_jump(struct build *b, uint8_t *place, uint32_t target, bool ungr
         stub = emit_pc(e);
         emit_patch32(place, b->hot->to_exec, stub);
     }
-    if (b->mode & (MODE_SINGLE | MODE_PARTIAL)) {
+    if (b->mode & (MODE_SINGLE | MODE_PARTIAL) && !ungrouped) {
         emit_store32_imm(e, CPU_MEM(eip), target);
         emit_jmp(e, b->t->stubs.next);
         return;
