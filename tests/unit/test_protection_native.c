@@ -16,6 +16,7 @@
 #include "x86vm/memory/io_bus.h"
 #include "x86vm/memory/phys.h"
 
+#include <cpuid.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -260,6 +261,44 @@ static bool leaves_the_areas(const struct oracle_batch *b, const struct oracle_c
     return at - ORACLE_DATA >= ORACLE_DATA_SIZE - 8 && at - ORACLE_CODE >= ORACLE_CODE_SIZE - 8;
 }
 
+/* --- what the makers do differently --- */
+
+static bool host_is_amd(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(0, &a, &b, &c, &d) && b == signature_AMD_ebx;
+}
+
+static bool slot_fits(uint32_t offset, uint32_t size)
+{
+    return offset + size > offset && TRY((void)protection_segment_address(cpu, CPU_SS, offset, size, false)) < 0;
+}
+
+static bool set_up_again(const struct oracle_case *c, uint32_t stub)
+{
+    return TRY(set_up(c, stub)) == -1;
+}
+
+/* Far returns of AMD's CPUs read the whole slot of a selector, Intel's (and ours) 16
+ * bits; and where RPL is not CPL the outer SS:ESP, too, before they look at the RPL. */
+static bool amd_reads_more(const struct oracle_batch *b, const struct oracle_case *c, const struct oracle_result *r)
+{
+    const bool iret = c->kind == ORACLE_IRET32 || c->kind == ORACLE_IRET16;
+    const bool wide = c->kind == ORACLE_RET32 || c->kind == ORACLE_RET32N || c->kind == ORACLE_IRET32;
+    const bool release = c->kind == ORACLE_RET32N || c->kind == ORACLE_RET16N;
+    const struct oracle_entry *e = entry_of(b, c->ss);
+    const uint32_t size = wide ? 4 : 2, mask = e && !e->wide ? 0xffff : 0xffffffff;
+
+    if (!host_is_amd() || c->kind < ORACLE_RET32 || c->kind > ORACLE_IRET16 || r->trap != VEC_SS || r->error)
+        return false;
+    if (!set_up_again(c, r->stub))
+        return false;
+    for (unsigned slot = 0; slot < (iret ? 3u : 2u) + ((c->selector & 3) == 3 ? 0 : 2); slot++)
+        if (!slot_fits((c->esp + slot * size + (release && slot >= 2 ? 8 : 0)) & mask, size))
+            return true;
+    return false;
+}
+
 /* --- comparing --- */
 
 /* A selector that is null may have lost its RPL on the way back from the kernel. */
@@ -362,6 +401,8 @@ static void compare_with_the_host(void)
             }
             const int raised = TRY(run(c)), vector = raised < 0 ? DONE : raised;
             const char *what = difference(c, r, vector);
+            if (what && amd_reads_more(b, c, r))
+                continue;
             compared++, seen[c->kind]++, done += vector == DONE;
             if (what && different++ < REPORTS)
                 report(c, r, vector, what);
