@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "x86vm/cpu/x87.h"
 #include "x86vm/memory/io_bus.h"
 #include "x86vm/memory/watch.h"
 #include "x86vm/protection/protection.h"
@@ -333,6 +334,10 @@ static enum x86vm_exit loop(struct translator *t)
 static void load_guest_fpu(struct x86vm *vm)
 {
     struct cpu *cpu = x86vm_cpu(vm);
+    struct x87_pointers pointers;
+
+    x87_image_pointers(cpu->fpu, &pointers);
+    x87_set_pointers(cpu, &pointers);
     __asm__ volatile("fxsave %0" : "=m"(vm->host_fpu));
     memcpy(cpu->xmm, cpu->fpu + FXSAVE_XMM, sizeof cpu->xmm);
     __asm__ volatile("fxrstor %0" : : "m"(cpu->fpu) : "memory");
@@ -341,7 +346,10 @@ static void load_guest_fpu(struct x86vm *vm)
 static void save_guest_fpu(struct x86vm *vm)
 {
     struct cpu *cpu = x86vm_cpu(vm);
+    const struct x87_pointers pointers = x87_pointers(cpu);
+
     __asm__ volatile("fxsave %0" : "=m"(cpu->fpu));
+    x87_image_set_pointers(cpu->fpu, &pointers);
     memcpy(cpu->fpu + FXSAVE_XMM, cpu->xmm, sizeof cpu->xmm);
     __asm__ volatile("fxrstor %0" : : "m"(vm->host_fpu) : "memory");
 }

@@ -147,6 +147,11 @@ static void run_fpu(void *unused)
     (void)unused;
     __asm__ volatile("fld1; fstp %%st(0)" :::);
 }
+static void run_fcomi(void *unused)
+{
+    (void)unused;
+    __asm__ volatile("fcomi %%st(1), %%st" ::: "cc");
+}
 static void run_sse(void *unused)
 {
     (void)unused;
@@ -159,10 +164,11 @@ static bool switched_off(void)
     WRITE_CR(0, READ_CR(0) | CR0_EM);
     bool fpu = catch_fault(run_fpu, NULL, &f);
     unsigned fpu_vector = f.vector;
+    bool fcomi = catch_fault(run_fcomi, NULL, &f) && f.vector == 7;
     bool sse = catch_fault(run_sse, NULL, &f);
     unsigned sse_vector = f.vector;
     WRITE_CR(0, READ_CR(0) & ~(uint32_t)CR0_EM);
-    CHECK(fpu && fpu_vector == 7 && sse && sse_vector == 6);
+    CHECK(fcomi && fpu && fpu_vector == 7 && sse && sse_vector == 6);
     WRITE_CR(4, READ_CR(4) & ~(uint32_t)CR4_OSFXSR);
     sse = catch_fault(run_sse, NULL, &f);
     WRITE_CR(4, READ_CR(4) | CR4_OSFXSR);
@@ -170,7 +176,149 @@ static bool switched_off(void)
     return true;
 }
 
+/* --- the instruction and data pointers --- */
+
+struct environment32 { uint32_t control, status, tag, ip, cs_opcode, dp, ds; } __attribute__((packed));
+struct environment16 { uint16_t control, status, tag, ip, cs, dp, ds; } __attribute__((packed));
+
+static uint32_t operand_at(const void *p) { return (uint32_t)p; }
+
+/* Of the last non-control instruction, and of the last with an operand. */
+static bool pointers(void)
+{
+    struct environment32 e;
+    struct environment16 n;
+    static float value = 1.5f;
+    uint32_t load, add;
+    uint16_t control;
+
+    __asm__ volatile("fninit; fnstenv %0" : "=m"(e)::"memory");
+    CHECK(e.ip == 0 && (e.cs_opcode & 0x7ffffff) == 0 && e.dp == 0 && (uint16_t)e.ds == 0);
+    __asm__ volatile("movl $1f, %1; movl $2f, %2; 1: flds %4; fnstcw %3; 2: fadd %%st(0), %%st; fnclex; fnstenv %0"
+                     : "=m"(e), "=&r"(load), "=&r"(add), "=m"(control) : "m"(value) : "memory");
+    CHECK(e.ip == add && (uint16_t)e.cs_opcode == SEL_KERNEL_CODE);
+    CHECK(e.dp == operand_at(&value) && (uint16_t)e.ds == SEL_KERNEL_DATA);
+    __asm__ volatile("fldcw %0" ::"m"(control)); /* FNSTENV has masked everything */
+    __asm__ volatile("fsts %1; fnstenv %0" : "=m"(e), "=m"(value)::"memory");
+    __asm__ volatile(".byte 0x66; fnstenv %0" : "=m"(n)::"memory");
+    CHECK(n.ip == (uint16_t)e.ip && n.cs == SEL_KERNEL_CODE && n.dp == (uint16_t)e.dp && n.ds == SEL_KERNEL_DATA);
+    __asm__ volatile("fninit; fnstenv %0" : "=m"(e)::"memory");
+    CHECK(e.ip == 0 && (uint16_t)e.cs_opcode == 0 && e.dp == 0 && (uint16_t)e.ds == 0);
+    return true;
+}
+
+/* FOP: the low three bits of the opcode and the ModRM byte. */
+static bool opcode(void)
+{
+    struct environment32 e;
+    static float value = 1.5f;
+    __asm__ volatile("fninit; fld1; fld1; faddp; fnstenv %0" : "=m"(e)::"memory");
+    CHECK(e.cs_opcode >> 16 == 0x6c1);
+    __asm__ volatile("flds (%1); fnstenv %0" : "=m"(e) : "b"(&value) : "memory");
+    CHECK(e.cs_opcode >> 16 == 0x103);
+    __asm__ volatile("fninit");
+    return true;
+}
+
+/* The offset, not the linear address, and the selector that the access went through. */
+static bool pointers_by_segment(void)
+{
+    struct environment32 e;
+    static float value[4] = { 1, 2, 3, 4 };
+    gdt_set(SEL_SPARE, (uint32_t)value, 0xffff, 0x93, 0x4);
+    __asm__ volatile("movl %1, %%fs; fninit; flds %%fs:8; movl %2, %%fs; fld1; fnstenv %0"
+                     : "=m"(e) : "r"((uint32_t)SEL_SPARE), "r"(0) : "memory");
+    CHECK(e.dp == 8 && (uint16_t)e.ds == SEL_SPARE);
+    gdt_set(SEL_SPARE, (uint32_t)value, 0xfffff, 0x93, 0xc);
+    __asm__ volatile("movl %1, %%fs; movl $12, %%ebx; fninit; flds %%fs:(%%ebx); fnstenv %0; movl %2, %%fs"
+                     : "=m"(e) : "r"((uint32_t)SEL_SPARE), "r"(0) : "memory", "ebx");
+    CHECK(e.dp == 12 && (uint16_t)e.ds == SEL_SPARE);
+    __asm__ volatile("movl %1, %%fs; movl $0x10004, %%ebx; fninit; addr16 flds %%fs:(%%bx); fnstenv %0; movl %2, %%fs"
+                     : "=m"(e) : "r"((uint32_t)SEL_SPARE), "r"(0) : "memory", "ebx");
+    CHECK(e.dp == 4);
+    __asm__ volatile("fninit");
+    return true;
+}
+
+static bool pointers_saved(void)
+{
+    struct environment32 e;
+    static float value = 1.5f;
+    uint32_t at;
+    memory_set(area, 0xee, sizeof area);
+    __asm__ volatile("movl $1f, %2; fninit; 1: flds %3; fxsave %0; fninit; fxrstor %0; fnstenv %1"
+                     : "=m"(area), "=m"(e), "=&r"(at) : "m"(value) : "memory");
+    CHECK(*(uint32_t *)(area + 8) == at && *(uint16_t *)(area + 12) == SEL_KERNEL_CODE);
+    CHECK(*(uint32_t *)(area + 16) == operand_at(&value) && *(uint16_t *)(area + 20) == SEL_KERNEL_DATA);
+    CHECK(e.ip == at && e.dp == operand_at(&value));
+    __asm__ volatile("fnsave %0; fnstenv %1" : "=m"(area2), "=m"(e)::"memory"); /* initializes */
+    CHECK(((struct environment32 *)area2)->ip == at && e.ip == 0 && e.dp == 0);
+    __asm__ volatile("frstor %0; fnstenv %1" : "=m"(area2), "=m"(e)::"memory");
+    CHECK(e.ip == at && e.dp == operand_at(&value));
+    struct environment32 made = { .control = 0x37f, .tag = 0xffff, .ip = 0x11223344, .cs_opcode = 0x55, .dp = 0x66778899, .ds = 0xaa };
+    __asm__ volatile("fldenv %1; fnstenv %0" : "=m"(e) : "m"(made) : "memory");
+    CHECK(e.ip == 0x11223344 && (uint16_t)e.cs_opcode == 0x55 && e.dp == 0x66778899 && (uint16_t)e.ds == 0xaa);
+    __asm__ volatile("fninit");
+    return true;
+}
+
+static void divide_then_add(void *at)
+{
+    uint16_t control = 0x37f & ~4;
+    __asm__ volatile("movl $1f, (%1); fninit; fldcw %0; fld1; fldz; 1: fdivrp; nop; fld1" ::"m"(control), "r"(at) : "memory");
+}
+
+/* At #MF: those of the instruction whose exception it is, not of the one that found it. */
+static bool pointers_of_exception(void)
+{
+    struct environment32 e;
+    struct frame f;
+    uint32_t divide;
+    CHECK(catch_fault(divide_then_add, &divide, &f));
+    __asm__ volatile("fnstenv %0; fninit" : "=m"(e)::"memory");
+    CHECK(f.vector == 16 && f.eip == divide + 3 && e.ip == divide);
+    return true;
+}
+
+static void load_unmapped(void *unused)
+{
+    (void)unused;
+    __asm__ volatile("flds 0x3f000000");
+}
+
+/* An instruction that faults has not been executed; and what runs in the handler has its own CS. */
+static bool pointers_over_fault(void)
+{
+    struct environment32 e;
+    struct frame f;
+    uint32_t at;
+    __asm__ volatile("movl $1f, %0; fninit; 1: fld1" : "=r"(at)::"memory");
+    CHECK(catch_fault(load_unmapped, NULL, &f) && f.vector == 14);
+    __asm__ volatile("fnstenv %0; fninit" : "=m"(e)::"memory");
+    CHECK(e.ip == at && e.dp == 0);
+    return true;
+}
+
+static void user_x87(void)
+{
+    static float value = 2;
+    __asm__ volatile("fninit; flds %0; fld1" ::"m"(value));
+    user_exit();
+}
+
+static bool pointers_of_user(void)
+{
+    struct environment32 e;
+    run_user(user_x87);
+    __asm__ volatile("fnstenv %0; fninit" : "=m"(e)::"memory");
+    CHECK((uint16_t)e.cs_opcode == SEL_USER_CODE && (uint16_t)e.ds == SEL_USER_DATA && e.ip != 0);
+    return true;
+}
+
 static const struct test tests[] = {
+    { "pointers", pointers, NULL }, { "opcode", opcode, "keeps no opcode" }, { "pointers_by_segment", pointers_by_segment, "does not cut a 16-bit offset" },
+    { "pointers_saved", pointers_saved, "FXSAVE has no pointers" }, { "pointers_of_exception", pointers_of_exception, "raises #MF at FWAIT alone" },
+    { "pointers_over_fault", pointers_over_fault, NULL }, { "pointers_of_user", pointers_of_user, NULL },
     { "extended_precision", extended_precision, NULL }, { "compare", compare, NULL }, { "lazy", lazy, NULL },
     { "save_restore", save_restore, NULL }, { "sse2", sse2, NULL }, { "exceptions", exceptions, NULL },
     { "simd_exceptions", simd_exceptions, "raises no SIMD exceptions" },

@@ -82,6 +82,28 @@ static bool bound_unread(const struct gen_sequence *sequence, const struct insn_
         && native->state.eip == other->state.eip;
 }
 
+/* The pointers of a pending exception's instruction, which every CPU saves
+ * (AMD's none else; and a 64-bit kernel's image has no selectors). */
+static bool same_pointers(const struct insn_output *native, const struct insn_output *other, char *what, size_t size)
+{
+    enum { OPCODE = 6, IP = 8, DP = 16, EXCEPTION_SUMMARY = 0x80 };
+    static const struct { const char *name; unsigned at, size; } rows[] = { { "opcode", OPCODE, 2 }, { "ip", IP, 4 }, { "dp", DP, 4 } };
+    uint32_t zero = 0;
+
+    if (!(native->state.fx[2] & EXCEPTION_SUMMARY) || !memcmp(native->state.fx + IP, &zero, 4))
+        return true;
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint32_t a = 0, b = 0;
+        memcpy(&a, native->state.fx + rows[i].at, rows[i].size);
+        memcpy(&b, other->state.fx + rows[i].at, rows[i].size);
+        if (a != b) {
+            snprintf(what, size, "x87 %s: %x, not %x", rows[i].name, b, a);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* When an MMX instruction faults, some CPUs have set TOP to 0 and the tags to
  * valid already: takes those from the other side, with the registers in its order. */
 static void undo_mmx(uint8_t *native, const uint8_t *other)
@@ -154,6 +176,8 @@ enum verdict compare(const struct gen_sequence *sequence, const struct insn_outp
                      i < 160 ? "st" : "xmm", i, other->state.fx[i], fx[i]);
             return DIFFERENT;
         }
+    if (!same_pointers(native, other, what, size))
+        return DIFFERENT;
     if (native->vector == VECTOR_PF && form->attributes & PIECEWISE)
         return SAME;
     for (unsigned page = 0; page < INSN_WRITABLE; page++)

@@ -6,10 +6,13 @@
 
 #include <string.h>
 
+#include "x86vm/cpu/x87.h"
+
 void cpu_set_segment(struct cpu *cpu, enum cpu_seg which, const struct cpu_segment *value)
 {
     const struct cpu_segment *old = &cpu->seg[which];
 
+    x87_keep_selector(cpu, which);
     /* A kernel's entry loads DS and ES with what they hold already. */
     if (old->base != value->base || old->limit != value->limit || old->access != value->access)
         cpu->mode_dirty = true;
@@ -54,6 +57,8 @@ void cpu_reset(struct cpu *cpu)
     cpu->cpl = 0;
     cpu->halted = cpu->interrupt_shadow = cpu->shutdown = cpu->nmi_pending = false;
     cpu->mode_dirty = true;
+    cpu->x87_ip = cpu->x87_dp = cpu->x87_info = 0;
+    cpu->x87_cs = cpu->x87_ds = 0;
     reset_fpu_image(cpu->fpu);
 }
 

@@ -298,6 +298,8 @@ static enum insn_kind refine_kind(const struct insn *insn, const ZydisDecodedIns
 
 static enum insn_unit unit_of(const ZydisDecodedInstruction *z, const ZydisDecodedOperand *ops)
 {
+    if (z->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && z->opcode >= 0xd8 && z->opcode <= 0xdf)
+        return INSN_UNIT_X87; /* FCOMI and its like are no set of their own */
     switch (z->meta.isa_set) {
     case ZYDIS_ISA_SET_X87: case ZYDIS_ISA_SET_FCMOV: case ZYDIS_ISA_SET_FXSAVE:
         return INSN_UNIT_X87;

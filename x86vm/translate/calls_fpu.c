@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Saving and restoring FPU state. The guest's x87 lives in the host's, so the
- * host instruction makes the image; what would show the host's addresses (FIP,
- * FCS, FDP, FDS) is blanked, and the XMM part comes from cpu->xmm, where it is
- * while C runs. Vol. 1, 8.1.10 and 10.5.
+ * host instruction makes the image; the instruction and data pointers come from
+ * cpu/x87.h, and the XMM part from cpu->xmm, where it is while C runs. Vol. 1,
+ * 8.1.10 and 10.5.
  */
 #include <string.h>
 
+#include "x86vm/cpu/x87.h"
 #include "x86vm/memory/view.h"
 #include "x86vm/protection/protection.h"
 #include "x86vm/translate/calls.h"
@@ -28,12 +29,13 @@ static void load(struct cpu *cpu, const struct insn *insn, void *image, uint32_t
 
 enum call_result calls_fxsave(struct cpu *cpu, const struct insn *insn)
 {
+    const struct x87_pointers pointers = x87_pointers(cpu);
     uint8_t image[512] __attribute__((aligned(16)));
 
     if (operand_linear(cpu, insn, 0, 512, true) & 15)
         cpu_fault_error(cpu, VEC_GP, 0);
     __asm__ volatile("fxsave %0" : "=m"(image));
-    memset(image + 8, 0, 16);
+    x87_image_set_pointers(image, &pointers);
     memcpy(image + FXSAVE_XMM, cpu->xmm, sizeof cpu->xmm);
     store(cpu, insn, image, FXSAVE_WRITTEN);
     return CALL_NEXT;
@@ -42,6 +44,7 @@ enum call_result calls_fxsave(struct cpu *cpu, const struct insn *insn)
 enum call_result calls_fxrstor(struct cpu *cpu, const struct insn *insn)
 {
     uint8_t image[512] __attribute__((aligned(16))), host[512] __attribute__((aligned(16)));
+    struct x87_pointers pointers;
     uint32_t mxcsr, mask;
 
     if (operand_linear(cpu, insn, 0, 512, false) & 15)
@@ -56,18 +59,71 @@ enum call_result calls_fxrstor(struct cpu *cpu, const struct insn *insn)
     __asm__ volatile("fxrstor %0" : : "m"(image) : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
                      "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
     memcpy(cpu->xmm, image + FXSAVE_XMM, sizeof cpu->xmm);
+    x87_image_pointers(image, &pointers);
+    x87_set_pointers(cpu, &pointers);
     return CALL_NEXT;
 }
 
-/* Instruction and operand pointers of the two protected-mode layouts. */
-static void blank_pointers(uint8_t *image, bool wide)
+/* --- the pointers of an environment: four layouts (figures 8-9 to 8-12) --- */
+
+static bool by_selector(const struct cpu *cpu) { return cpu_protected(cpu) && !cpu_v8086(cpu); }
+
+/* Real and virtual-8086 mode store linear addresses, their high halves above the opcode's 11 bits. */
+static void put_linear(uint8_t *image, const struct x87_pointers *p, bool wide)
 {
-    if (wide) {
-        memset(image + 12, 0, 6);
-        memset(image + 20, 0, 8);
-    } else {
-        memset(image + 6, 0, 8);
+    const uint32_t ip = p->ip + ((uint32_t)p->cs << 4), dp = p->dp + ((uint32_t)p->ds << 4);
+    const uint32_t high[2] = { p->opcode | (wide ? ip >> 16 : ip >> 16 & 15) << 12, (wide ? dp >> 16 : dp >> 16 & 15) << 12 };
+
+    memcpy(image + (wide ? 12 : 6), &ip, 2);
+    memcpy(image + (wide ? 16 : 8), &high[0], wide ? 4 : 2);
+    memcpy(image + (wide ? 20 : 10), &dp, 2);
+    memcpy(image + (wide ? 24 : 12), &high[1], wide ? 4 : 2);
+}
+
+static void take_linear(const uint8_t *image, struct x87_pointers *p, bool wide)
+{
+    uint16_t low[2];
+    uint32_t high[2] = { 0 };
+
+    memcpy(&low[0], image + (wide ? 12 : 6), 2);
+    memcpy(&high[0], image + (wide ? 16 : 8), wide ? 4 : 2);
+    memcpy(&low[1], image + (wide ? 20 : 10), 2);
+    memcpy(&high[1], image + (wide ? 24 : 12), wide ? 4 : 2);
+    *p = (struct x87_pointers){ .ip = low[0] | high[0] >> 12 << 16, .dp = low[1] | high[1] >> 12 << 16,
+                                .opcode = high[0] & X87_OPCODE };
+}
+
+/* Over what the host stored; its reserved bits stay. */
+static void put_pointers(struct cpu *cpu, uint8_t *image, bool wide)
+{
+    const struct x87_pointers p = x87_pointers(cpu);
+    const uint32_t code = p.cs | (uint32_t)p.opcode << 16;
+
+    if (!by_selector(cpu)) {
+        put_linear(image, &p, wide);
+        return;
     }
+    memcpy(image + (wide ? 12 : 6), &p.ip, wide ? 4 : 2);
+    memcpy(image + (wide ? 16 : 8), &code, wide ? 4 : 2);
+    memcpy(image + (wide ? 20 : 10), &p.dp, wide ? 4 : 2);
+    memcpy(image + (wide ? 24 : 12), &p.ds, 2);
+}
+
+static void take_pointers(struct cpu *cpu, const uint8_t *image, bool wide)
+{
+    struct x87_pointers p = { 0 };
+
+    if (!by_selector(cpu)) {
+        take_linear(image, &p, wide);
+    } else {
+        memcpy(&p.ip, image + (wide ? 12 : 6), wide ? 4 : 2);
+        memcpy(&p.cs, image + (wide ? 16 : 8), 2);
+        if (wide)
+            memcpy(&p.opcode, image + 18, 2);
+        memcpy(&p.dp, image + (wide ? 20 : 10), wide ? 4 : 2);
+        memcpy(&p.ds, image + (wide ? 24 : 12), 2);
+    }
+    x87_set_pointers(cpu, &p);
 }
 
 enum call_result calls_fnsave(struct cpu *cpu, const struct insn *insn)
@@ -81,7 +137,8 @@ enum call_result calls_fnsave(struct cpu *cpu, const struct insn *insn)
         __asm__ volatile("fnsave %0" : "=m"(image));
     else
         __asm__ volatile(".byte 0x66; fnsave %0" : "=m"(image));
-    blank_pointers(image, wide);
+    put_pointers(cpu, image, wide);
+    x87_set_pointers(cpu, &(struct x87_pointers){ 0 });
     store(cpu, insn, image, size);
     return CALL_NEXT;
 }
@@ -106,6 +163,7 @@ enum call_result calls_frstor(struct cpu *cpu, const struct insn *insn)
         __asm__ volatile("frstor %0" : : "m"(image) : "memory");
     else
         __asm__ volatile(".byte 0x66; frstor %0" : : "m"(image) : "memory");
+    take_pointers(cpu, image, insn->opsize == 4);
     return CALL_NEXT;
 }
 
@@ -120,7 +178,7 @@ enum call_result calls_fnstenv(struct cpu *cpu, const struct insn *insn)
         __asm__ volatile("fnstenv %0" : "=m"(image));
     else
         __asm__ volatile(".byte 0x66; fnstenv %0" : "=m"(image));
-    blank_pointers(image, wide);
+    put_pointers(cpu, image, wide);
     store(cpu, insn, image, size);
     return CALL_NEXT;
 }
@@ -135,5 +193,6 @@ enum call_result calls_fldenv(struct cpu *cpu, const struct insn *insn)
         __asm__ volatile("fldenv %0" : : "m"(image) : "memory");
     else
         __asm__ volatile(".byte 0x66; fldenv %0" : : "m"(image) : "memory");
+    take_pointers(cpu, image, insn->opsize == 4);
     return CALL_NEXT;
 }

@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "x86vm/cpu/x87.h"
 #include "x86vm/translate/build.h"
 #include "x86vm/translate/count.h"
 #include "x86vm/translate/rewrite.h"
@@ -109,6 +110,60 @@ static void plain_opcode_register(struct emit *e, const struct insn *insn)
     emit_tail(e, insn);
 }
 
+/* --- x87 instruction and data pointers: cpu/x87.h --- */
+
+static bool is_fninit(const struct insn *insn) { return insn->opcode == 0xdb && insn->modrm == 0xe3; }
+
+/* Those that leave the pointers alone: FLDCW, FNSTCW, FNSTSW, FNCLEX, FNINIT, FWAIT. */
+static bool is_x87_control(const struct insn *insn)
+{
+    switch (insn->opcode) {
+    case 0xd9: return insn->has_mem && (insn_reg(insn) == 5 || insn_reg(insn) == 7);
+    case 0xdb: return insn->modrm == 0xe2 || insn->modrm == 0xe3;
+    case 0xdd: return insn->has_mem && insn_reg(insn) == 7;
+    case 0xdf: return insn->modrm == 0xe0;
+    default: return insn->opcode == 0x9b;
+    }
+}
+
+static void clear_x87_pointers(struct emit *e)
+{
+    emit_store32_imm(e, CPU_MEM(x87_ip), 0);
+    emit_store32_imm(e, CPU_MEM(x87_dp), 0);
+    emit_store32_imm(e, CPU_MEM(x87_info), 0);
+    emit_store32_imm(e, CPU_MEM(x87_cs), 0); /* and x87_ds */
+}
+
+/* Behind the instruction: one that faults has not been executed, and one whose
+ * exception is pending has. */
+static void record_x87(struct build *b, const struct insn *insn)
+{
+    struct emit *e = b->hot;
+    uint32_t info = (insn->opcode & 7u) << 8 | insn->modrm | X87_CODE_OPEN;
+    enum host_reg offset;
+
+    if (insn->unit != INSN_UNIT_X87 || (is_x87_control(insn) && !is_fninit(insn)))
+        return;
+    access_island(b, false);
+    if (is_fninit(insn)) {
+        clear_x87_pointers(e);
+        return;
+    }
+    emit_store32_imm(e, CPU_MEM(x87_ip), insn->eip);
+    if (!insn->has_mem) { /* the high half stays */
+        emit_op_mem(e, EMIT_66, (const uint8_t[]){ 0xc7 }, 1, 0, CPU_MEM(x87_info));
+        emit_bytes(e, &info, 2);
+        return;
+    }
+    emit_store32_imm(e, CPU_MEM(x87_info), info | (uint32_t)insn->mem.seg << X87_SEGMENT_SHIFT | X87_DATA_OPEN);
+    offset = access_offset(b, &insn->mem);
+    if (insn->addrsize == 2) {
+        emit_movzx16(e, R9, offset);
+        offset = R9;
+    }
+    emit_store32(e, CPU_MEM(x87_dp), offset);
+}
+
 static void rewrite_plain(struct build *b, const struct insn *insn)
 {
     struct emit *e = b->hot;
@@ -129,6 +184,7 @@ static void rewrite_plain(struct build *b, const struct insn *insn)
         emit_bytes(e, host_opcode(insn, opcode), insn->opcode_length);
         emit_tail(e, insn);
     }
+    record_x87(b, insn);
 }
 
 static void touch_operation(struct emit *e, struct host_mem mem, const void *arg)
