@@ -16,6 +16,8 @@ struct guest_nic {
     struct options_nic options;
     struct pc_nic *board;
     struct port_link *link;
+    struct nvram *nvram; /* NULL: the EEPROM is not kept, or there is none */
+    bool unplugged;
     void (*attention)(void *opaque);
     void *opaque;
     bool stalled; /* the NIC has no room; it will say when it has */
@@ -57,12 +59,43 @@ static enum port_link_answer deliver(void *opaque, const void *frame, size_t siz
     return PORT_LINK_FULL;
 }
 
-struct guest_nic *guest_nic_new(struct pc *pc, const struct options_nic *options, void (*attention)(void *opaque),
-                                void *opaque, char *error, size_t error_size)
+static void eeprom_changed(void *opaque)
+{
+    struct guest_nic *n = opaque;
+    uint8_t contents[NIC_EEPROM_SIZE];
+
+    if (n->nvram && nic_get_eeprom(pc_nic_model(n->board), contents))
+        nvram_write(n->nvram, contents);
+}
+
+_Static_assert((int)NVRAM_SIZE == (int)NIC_EEPROM_SIZE, "the file is the EEPROM");
+
+static bool add_board(struct guest_nic *n, struct pc *pc, struct nvram *nvram, char *error, size_t error_size)
+{
+    const struct options_nic *o = &n->options;
+    struct pc_nic_config card = { .model = o->model, .isa_port = o->isa_port, .isa_irq = o->isa_irq,
+                                  .eeprom = nvram ? nvram_contents(nvram) : NULL };
+    struct pc_link link = { n, send_frame, flush, receive_ready, eeprom_changed };
+    uint8_t contents[NIC_EEPROM_SIZE];
+
+    memcpy(card.mac, o->mac, sizeof card.mac);
+    n->board = pc_add_nic(pc, &card, &link, error, error_size);
+    if (!n->board)
+        return false;
+    if (nvram && nic_get_eeprom(pc_nic_model(n->board), contents)) {
+        n->nvram = nvram;
+        return nvram_attach(nvram, contents, error, error_size);
+    }
+    if (o->nvram[0])
+        snprintf(error, error_size, "a card of the model \"%s\" has no EEPROM to keep in nvram=%s", o->model, o->nvram);
+    return !o->nvram[0];
+}
+
+struct guest_nic *guest_nic_new(struct pc *pc, const struct options_nic *options, struct nvram *nvram,
+                                void (*attention)(void *opaque), void *opaque, char *error, size_t error_size)
 {
     struct port_link_options link_options = { .mode = 0600 };
     struct guest_nic *n = calloc(1, sizeof *n);
-    struct pc_link link = { n, send_frame, flush, receive_ready };
     int failure;
 
     if (!n) {
@@ -72,8 +105,7 @@ struct guest_nic *guest_nic_new(struct pc *pc, const struct options_nic *options
     n->options = *options;
     n->attention = attention;
     n->opaque = opaque;
-    n->board = pc_add_nic(pc, options->model, options->mac, &link, error, error_size);
-    if (!n->board) {
+    if (!add_board(n, pc, nvram, error, error_size)) {
         free(n);
         return NULL;
     }
@@ -84,7 +116,16 @@ struct guest_nic *guest_nic_new(struct pc *pc, const struct options_nic *options
         free(n);
         return NULL;
     }
+    if (nvram && !n->nvram)
+        nvram_close(nvram); /* nothing to keep */
+    guest_nic_set_link(n, !options->unplugged);
     return n;
+}
+
+void guest_nic_set_link(struct guest_nic *n, bool up)
+{
+    n->unplugged = !up;
+    pc_nic_set_link(n->board, up);
 }
 
 void guest_nic_free(struct guest_nic *n)
@@ -92,6 +133,7 @@ void guest_nic_free(struct guest_nic *n)
     if (!n)
         return;
     port_link_close(n->link);
+    nvram_close(n->nvram);
     free(n);
 }
 
@@ -123,19 +165,20 @@ bool guest_nic_suppress(struct guest_nic *n, bool suppress)
 size_t guest_nic_stats(const struct guest_nic *n, char *out, size_t size)
 {
     const struct port_link_counters *link = port_link_counters(n->link);
-    const uint8_t *mac = n->options.mac;
     struct nic_counters nic;
+    uint8_t mac[6];
     int length;
 
     nic_get_counters(pc_nic_model(n->board), &nic);
+    nic_station_address(pc_nic_model(n->board), mac);
     length = snprintf(out, size,
-        "{\"model\":\"%s\",\"mac\":\"%02x:%02x:%02x:%02x:%02x:%02x\",\"socket\":\"%s\",\"connected\":%s,"
+        "{\"model\":\"%s\",\"mac\":\"%02x:%02x:%02x:%02x:%02x:%02x\",\"socket\":\"%s\",\"link\":%s,\"connected\":%s,"
         "\"rx_frames\":%llu,\"rx_bytes\":%llu,\"tx_frames\":%llu,\"tx_bytes\":%llu,\"rx_dropped_full\":%llu,"
         "\"rx_filtered\":%llu,\"tx_errors\":%llu,\"guest_errors\":%llu,\"interrupts\":%llu,"
         "\"register_accesses\":%llu,\"link_sent\":%llu,\"link_sent_drops\":%llu,\"link_received\":%llu,"
         "\"link_received_drops\":%llu,\"kicks\":%llu}",
         n->options.model, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], n->options.socket,
-        port_link_connected(n->link) ? "true" : "false",
+        n->unplugged ? "false" : "true", port_link_connected(n->link) ? "true" : "false",
         (unsigned long long)nic.rx_frames, (unsigned long long)nic.rx_bytes, (unsigned long long)nic.tx_frames,
         (unsigned long long)nic.tx_bytes, (unsigned long long)nic.rx_dropped_full, (unsigned long long)nic.rx_filtered,
         (unsigned long long)nic.tx_errors, (unsigned long long)nic.guest_errors, (unsigned long long)nic.interrupts,

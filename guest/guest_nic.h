@@ -6,16 +6,17 @@
 #ifndef GUEST_GUEST_NIC_H
 #define GUEST_GUEST_NIC_H
 
+#include "guest/nvram.h"
 #include "guest/options.h"
 #include "guest/port_link.h"
 #include "x86vm/pc/pc.h"
 
 struct guest_nic;
 
-/* The socket is made in the working directory. NULL with a reason in `error`.
- * `attention`: the receiver has room again, or something was sent. */
-struct guest_nic *guest_nic_new(struct pc *pc, const struct options_nic *options, void (*attention)(void *opaque),
-                                void *opaque, char *error, size_t error_size);
+/* The socket is made in the working directory. `nvram`, which may be NULL, is taken over with
+ * success. NULL with a reason in `error`. `attention`: the receiver has room again, or something was sent. */
+struct guest_nic *guest_nic_new(struct pc *pc, const struct options_nic *options, struct nvram *nvram,
+                                void (*attention)(void *opaque), void *opaque, char *error, size_t error_size);
 void guest_nic_free(struct guest_nic *nic);
 
 unsigned guest_nic_poll(const struct guest_nic *nic, struct pollfd fds[PORT_LINK_FDS]);
@@ -25,6 +26,9 @@ void guest_nic_service(struct guest_nic *nic, uint64_t now);
 bool guest_nic_exchange(struct guest_nic *nic);
 /* Passes on whether the switch is to call; true: frames wait that the NIC could take. */
 bool guest_nic_suppress(struct guest_nic *nic, bool suppress);
+
+/* The cable. */
+void guest_nic_set_link(struct guest_nic *nic, bool up);
 
 /* A JSON object; returns its length. */
 size_t guest_nic_stats(const struct guest_nic *nic, char *out, size_t size);

@@ -6,6 +6,7 @@
  */
 #include "guest/console.h"
 #include "guest/guest_nic.h"
+#include "guest/nvram.h"
 #include "guest/options.h"
 #include "guest/replay_guest.h"
 #include "guest/run_dir.h"
@@ -39,6 +40,7 @@ struct guest {
     struct options options;
     struct image kernel, initrd;
     int record_fd; /* -1: no recording */
+    struct nvram *nvram[OPTIONS_NICS_MAX];
     struct run_dir *run_dir;
     struct run_loop_parts parts;
     struct run_loop *loop;
@@ -86,6 +88,35 @@ static bool open_image(struct guest *g, const char *path, struct image *image)
     return true;
 }
 
+/* The file of a card's EEPROM: the one that was named, or one in the state directory that no
+ * other card can have: a card with another address, or of another model, is another one. */
+static bool open_nvram(struct guest *g, unsigned index)
+{
+    const struct options_nic *nic = &g->options.nic[index];
+    const uint8_t *m = nic->mac;
+    char path[600];
+
+    if (!nic->nvram[0] && !g->options.state_dir)
+        return true;
+    if (nic->nvram[0])
+        snprintf(path, sizeof path, "%s", nic->nvram);
+    else
+        snprintf(path, sizeof path, "%.500s/nic%u-%s-%02x%02x%02x%02x%02x%02x.eeprom", g->options.state_dir, index, nic->model,
+                 m[0], m[1], m[2], m[3], m[4], m[5]);
+    g->nvram[index] = nvram_open(path, g->error, sizeof g->error);
+    return g->nvram[index];
+}
+
+static bool open_state(struct guest *g)
+{
+    if (g->options.state_dir && mkdir(g->options.state_dir, 0750) && errno != EEXIST)
+        return fail(g, "cannot make the state directory %s: %s", g->options.state_dir, strerror(errno));
+    for (unsigned i = 0; i < g->options.nic_count; i++)
+        if (!open_nvram(g, i))
+            return false;
+    return true;
+}
+
 static bool open_files(struct guest *g)
 {
     char path[512];
@@ -104,6 +135,8 @@ static bool open_files(struct guest *g)
         if (g->record_fd < 0)
             return fail(g, "%s: %s", o->record, strerror(errno));
     }
+    if (!open_state(g))
+        return false;
     snprintf(path, sizeof path, "/run/vswitch/guests/%s", o->name);
     g->run_dir = run_dir_open(o->run_dir ? o->run_dir : path, g->error, sizeof g->error);
     return g->run_dir;
@@ -199,7 +232,8 @@ static bool make_machine(struct guest *g)
 static bool make_nics(struct guest *g)
 {
     for (unsigned i = 0; i < g->options.nic_count; i++) {
-        struct guest_nic *nic = guest_nic_new(g->parts.pc, &g->options.nic[i], attention, g, g->error, sizeof g->error);
+        struct guest_nic *nic = guest_nic_new(g->parts.pc, &g->options.nic[i], g->nvram[i], attention, g,
+                                              g->error, sizeof g->error);
         if (!nic)
             return false;
         run_dir_owns(g->run_dir, g->options.nic[i].socket);

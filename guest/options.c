@@ -24,7 +24,10 @@ const char *options_usage(void)
            "  --initrd FILE         its initial RAM disk\n"
            "  --append CMDLINE      its command line\n"
            "  --unpack              decompress the kernel here rather than in the guest (XZ)\n"
-           "  --nic model=e1000|rtl8029|ne2000,mac=02:00:00:00:00:01[,socket=nic0.sock]\n"
+           "  --state-dir DIR       where the EEPROMs of its network cards are kept (default: they are not)\n"
+           "  --nic model=MODEL[,mac=02:00:00:00:00:01][,socket=nic0.sock][,link=down][,nvram=FILE]\n"
+           "                        MODEL: e1000 (82540EM), e1000-82545em, rtl8029 on PCI; ne2000, ne1000,\n"
+           "                        rtl8019as on ISA, which take also io=0x300,irq=9, ne2000 also slot=8\n"
            "  --console stdio       the serial console also on standard input and output\n"
            "  --log FILE            messages of this program (default: standard error)\n"
            "  --exact-flags         arithmetic flags exact in every exception frame, at some cost in speed\n"
@@ -72,6 +75,40 @@ static bool parse_mac(const char *text, uint8_t mac[6])
     return !(mac[0] & 1);
 }
 
+/* "0x300", "768"; 0 for what is no number. */
+static unsigned parse_port(const char *text)
+{
+    char *end;
+    unsigned long value = strtoul(text, &end, 0);
+
+    return isdigit((unsigned char)text[0]) && !*end && value <= 0xffff ? (unsigned)value : 0;
+}
+
+/* The board that an 8-bit slot makes of a card. */
+static bool parse_slot(struct options_nic *nic, const char *value, char *error, size_t error_size)
+{
+    if (strcmp(value, "8") && strcmp(value, "16"))
+        return fail(error, error_size, "--nic: slot=%s: an ISA slot has 8 or 16 bits", value);
+    if (!strcmp(value, "16"))
+        return true;
+    if (strcmp(nic->model, "ne2000"))
+        return fail(error, error_size, "--nic: slot=8 goes with model=ne2000, which comes before it");
+    strcpy(nic->model, "ne2000-8bit");
+    return true;
+}
+
+static bool parse_place(struct options_nic *nic, const char *key, const char *value, char *error, size_t error_size)
+{
+    unsigned number = parse_port(value);
+
+    if (!strcmp(key, "io")) {
+        nic->isa_port = (uint16_t)number;
+        return number || fail(error, error_size, "--nic: io=%s: a port is meant, such as 0x300", value);
+    }
+    nic->isa_irq = (uint8_t)number;
+    return (number && number < 16) || fail(error, error_size, "--nic: irq=%s: an interrupt line is meant, such as 9", value);
+}
+
 static bool parse_nic_member(struct options_nic *nic, const char *key, const char *value, char *error, size_t error_size)
 {
     if (!strcmp(key, "model")) {
@@ -85,8 +122,19 @@ static bool parse_nic_member(struct options_nic *nic, const char *key, const cha
         if (!is_plain_name(value, sizeof nic->socket - 1))
             return fail(error, error_size, "--nic: socket \"%s\" must be a plain file name", value);
         strcpy(nic->socket, value);
+    } else if (!strcmp(key, "io") || !strcmp(key, "irq")) {
+        return parse_place(nic, key, value, error, error_size);
+    } else if (!strcmp(key, "slot")) {
+        return parse_slot(nic, value, error, error_size);
+    } else if (!strcmp(key, "nvram")) {
+        if (!value[0] || strlen(value) >= sizeof nic->nvram)
+            return fail(error, error_size, "--nic: nvram=%s: a file is meant", value);
+        strcpy(nic->nvram, value);
+    } else if (!strcmp(key, "link")) {
+        nic->unplugged = !strcmp(value, "down");
+        return nic->unplugged || !strcmp(value, "up") || fail(error, error_size, "--nic: link=%s: up or down", value);
     } else {
-        return fail(error, error_size, "--nic: unknown member \"%s\" (model, mac, socket)", key);
+        return fail(error, error_size, "--nic: unknown member \"%s\" (model, mac, socket, io, irq, slot, nvram, link)", key);
     }
     return true;
 }
@@ -94,7 +142,7 @@ static bool parse_nic_member(struct options_nic *nic, const char *key, const cha
 static bool parse_nic(struct options *o, const char *text, char *error, size_t error_size)
 {
     struct options_nic *nic = &o->nic[o->nic_count];
-    char copy[256], *member, *rest = copy;
+    char copy[1024], *member, *rest = copy;
 
     if (o->nic_count == OPTIONS_NICS_MAX)
         return fail(error, error_size, "--nic: more than %d", OPTIONS_NICS_MAX);
@@ -113,7 +161,7 @@ static bool parse_nic(struct options *o, const char *text, char *error, size_t e
             return false;
     }
     if (!nic->model[0])
-        return fail(error, error_size, "--nic: no model (model=e1000, rtl8029 or ne2000)");
+        return fail(error, error_size, "--nic: no model (model=e1000, e1000-82545em, rtl8029, rtl8019as, ne2000 or ne1000)");
     o->nic_count++;
     return true;
 }
@@ -142,13 +190,15 @@ static bool parse_stop_timeout(struct options *o, const char *text, char *error,
 }
 
 enum { OPT_NAME = 256, OPT_RUN_DIR, OPT_MEMORY, OPT_KERNEL, OPT_INITRD, OPT_APPEND, OPT_UNPACK, OPT_NIC, OPT_CONSOLE,
-       OPT_LOG, OPT_STOP_TIMEOUT, OPT_NO_SANDBOX, OPT_DEBUG_EXIT, OPT_EXACT_FLAGS, OPT_RECORD, OPT_REPLAY, OPT_HELP };
+       OPT_LOG, OPT_STOP_TIMEOUT, OPT_NO_SANDBOX, OPT_DEBUG_EXIT, OPT_EXACT_FLAGS, OPT_RECORD, OPT_REPLAY, OPT_STATE_DIR,
+       OPT_HELP };
 
 static bool take(struct options *o, int option, char *error, size_t error_size)
 {
     switch (option) {
     case OPT_NAME: o->name = optarg; return true;
     case OPT_RUN_DIR: o->run_dir = optarg; return true;
+    case OPT_STATE_DIR: o->state_dir = optarg; return true;
     case OPT_MEMORY: return parse_memory(o, optarg, error, error_size);
     case OPT_KERNEL: o->kernel = optarg; return true;
     case OPT_INITRD: o->initrd = optarg; return true;
@@ -183,6 +233,7 @@ bool options_parse(struct options *o, int argc, char **argv, char *error, size_t
         { "stop-timeout", required_argument, NULL, OPT_STOP_TIMEOUT },
         { "exact-flags", no_argument, NULL, OPT_EXACT_FLAGS },
         { "record", required_argument, NULL, OPT_RECORD },     { "replay", required_argument, NULL, OPT_REPLAY },
+        { "state-dir", required_argument, NULL, OPT_STATE_DIR },
         { "help", no_argument, NULL, OPT_HELP },               { NULL, 0, NULL, 0 },
     };
     int option;

@@ -12,13 +12,17 @@
 enum { OPTIONS_NICS_MAX = 8 };
 
 struct options_nic {
-    char model[16];
+    char model[20];
     uint8_t mac[6];
+    uint16_t isa_port; /* 0: not said */
+    uint8_t isa_irq;
     char socket[64]; /* name in the run directory */
+    char nvram[512]; /* file of its EEPROM; "": one in the state directory, if there is one */
+    bool unplugged;  /* its link is down at first */
 };
 
 struct options {
-    const char *name, *run_dir, *kernel, *initrd, *append, *log, *record, *replay;
+    const char *name, *run_dir, *state_dir, *kernel, *initrd, *append, *log, *record, *replay;
     unsigned memory_mib, stop_timeout_s;
     struct options_nic nic[OPTIONS_NICS_MAX];
     unsigned nic_count;

@@ -169,4 +169,4 @@ static struct eeprom93c46 *eeprom(struct nic *nic)
     .state = e1000_state, .restored = e1000_restored, .eeprom = eeprom, .decoder = &nic_trace_e1000
 
 const struct nic_ops e1000_ops = { IDENTITY("e1000", 0x100e, 0x001e, 3), CALLS };
-const struct nic_ops e1000_82545em_ops = { IDENTITY("82545em", 0x100f, 0x1001, 1), CALLS };
+const struct nic_ops e1000_82545em_ops = { IDENTITY("e1000-82545em", 0x100f, 0x1001, 1), CALLS };

@@ -74,6 +74,7 @@ void e1000_write_eecd(struct e1000 *e, uint32_t index, uint32_t value)
 {
     e->reg[index] = value & 0x77;
     eeprom93c46_set_pins(&e->eeprom, value & EECD_CS, value & EECD_SK, value & EECD_DI);
+    nic_eeprom_accessed(&e->nic, &e->eeprom);
 }
 
 void e1000_write_eerd(struct e1000 *e, uint32_t index, uint32_t value)

@@ -27,6 +27,13 @@ static void fill(struct eeprom93c46 *eeprom, uint16_t value)
 {
     for (unsigned i = 0; i < EEPROM93C46_WORDS; i++)
         eeprom->words[i] = value;
+    eeprom->changed = true;
+}
+
+static void write_word(struct eeprom93c46 *eeprom, uint16_t value)
+{
+    eeprom->words[eeprom->address] = value;
+    eeprom->changed = true;
 }
 
 static void begin_control(struct eeprom93c46 *eeprom)
@@ -60,7 +67,7 @@ static void begin(struct eeprom93c46 *eeprom)
     case OP_ERASE:
         eeprom->phase = IDLE;
         if (eeprom->write_enabled)
-            eeprom->words[eeprom->address] = 0xffff;
+            write_word(eeprom, 0xffff);
         break;
     default:
         begin_control(eeprom);
@@ -74,7 +81,7 @@ static void finish_write(struct eeprom93c46 *eeprom)
     if (!eeprom->write_enabled)
         return;
     if (eeprom->command == OP_WRITE)
-        eeprom->words[eeprom->address] = eeprom->shift;
+        write_word(eeprom, eeprom->shift);
     else
         fill(eeprom, eeprom->shift);
 }

@@ -22,6 +22,7 @@ struct eeprom93c46 {
     uint8_t address;     /* of the word being read */
     bool write_enabled;  /* EWEN was given; off at power-on */
     bool cs, sk, out;    /* pin levels as last seen */
+    bool changed;        /* words were written since somebody last looked; no part of the state */
 };
 
 /* Power-on; the words stay. */

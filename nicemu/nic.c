@@ -3,7 +3,6 @@
  * The list of NIC models, and the calls of nic.h handed on to the one chosen.
  * Arguments from the machine are checked here, once for all models.
  */
-#include "nicemu/eeprom93c46.h"
 #include "nicemu/nic_model.h"
 #include "nicemu/trace.h"
 
@@ -13,23 +12,43 @@
 static const struct nic_ops *const models[] = { &e1000_ops, &e1000_82545em_ops, &rtl8029_ops, &rtl8019_ops,
                                                &ne2000_ops, &ne2000_8bit_ops, &ne1000_ops };
 
+/* What else a model may be called. */
+static const struct { const char *name, *model; } aliases[] = {
+    { "82540em", "e1000" }, { "e1000-82540em", "e1000" }, { "82545em", "e1000-82545em" }, { "rtl8029as", "rtl8029" },
+    { "ne2k_pci", "rtl8029" }, { "rtl8019", "rtl8019as" },
+};
+
+static const struct nic_ops *find(const char *name)
+{
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
+        if (strcmp(aliases[i].name, name) == 0)
+            name = aliases[i].model;
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
+        if (strcmp(models[i]->identity.model, name) == 0)
+            return models[i];
+    return NULL;
+}
+
 struct nic *nic_new(const char *name, const uint8_t mac[6], const struct nic_host *host)
 {
-    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
-        const struct nic_ops *ops = models[i];
-        if (strcmp(ops->identity.model, name) != 0)
-            continue;
-        struct nic *nic = calloc(1, ops->size);
-        if (!nic)
-            return NULL;
-        nic->ops = ops;
-        nic->host = *host;
-        memcpy(nic->mac, mac, sizeof nic->mac);
-        ops->init(nic);
-        ops->reset(nic, 0);
-        return nic;
-    }
-    return NULL;
+    const struct nic_ops *ops = find(name);
+    struct nic *nic = ops ? calloc(1, ops->size) : NULL;
+    if (!nic)
+        return NULL;
+    nic->ops = ops;
+    nic->host = *host;
+    memcpy(nic->mac, mac, sizeof nic->mac);
+    nic->isa_port = ops->identity.isa_port;
+    nic->isa_irq = ops->identity.isa_irq;
+    ops->init(nic);
+    ops->reset(nic, 0);
+    return nic;
+}
+
+const struct nic_identity *nic_model_identity(const char *name)
+{
+    const struct nic_ops *ops = find(name);
+    return ops ? &ops->identity : NULL;
 }
 
 const char *nic_model_name(unsigned index)
@@ -171,11 +190,16 @@ void nic_get_counters(const struct nic *nic, struct nic_counters *out)
     *out = nic->counters;
 }
 
-size_t nic_get_eeprom(struct nic *nic, uint8_t image[NIC_EEPROM_SIZE])
+static const struct eeprom93c46 *eeprom_of(const struct nic *nic)
 {
-    if (!nic->ops->eeprom)
+    return nic->ops->eeprom ? nic->ops->eeprom((struct nic *)nic) : NULL; /* an address, nothing is changed there */
+}
+
+size_t nic_get_eeprom(const struct nic *nic, uint8_t image[NIC_EEPROM_SIZE])
+{
+    const struct eeprom93c46 *eeprom = eeprom_of(nic);
+    if (!eeprom)
         return 0;
-    const struct eeprom93c46 *eeprom = nic->ops->eeprom(nic);
     for (unsigned i = 0; i < EEPROM93C46_WORDS; i++) {
         image[2 * i] = (uint8_t)eeprom->words[i];
         image[2 * i + 1] = (uint8_t)(eeprom->words[i] >> 8);
@@ -193,12 +217,32 @@ bool nic_set_eeprom(struct nic *nic, const uint8_t *image, size_t size)
     return true;
 }
 
+void nic_station_address(const struct nic *nic, uint8_t mac[6])
+{
+    const struct eeprom93c46 *eeprom = eeprom_of(nic);
+    for (unsigned i = 0; i < 6; i++)
+        mac[i] = !eeprom ? nic->mac[i] : (uint8_t)(eeprom->words[nic->ops->eeprom_address + i / 2] >> 8 * (i % 2));
+}
+
 void nic_isa_place(const struct nic *nic, struct nic_isa_place *place)
 {
     const struct nic_identity *id = &nic->ops->identity;
-    *place = (struct nic_isa_place){ id->bus == NIC_BUS_ISA, id->isa_port, id->isa_irq };
+    *place = (struct nic_isa_place){ id->bus == NIC_BUS_ISA, nic->isa_port, nic->isa_irq };
     if (nic->ops->pnp)
         nic->ops->pnp->place(nic, place);
+}
+
+bool nic_set_isa_place(struct nic *nic, uint16_t port, uint8_t irq)
+{
+    static const uint16_t irqs = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 15;
+    if (nic->ops->pnp)
+        return nic->ops->pnp->set_place(nic, port, irq);
+    if (nic->ops->identity.bus != NIC_BUS_ISA || port < 0x200 || port > 0x3e0 || port % 0x20 || irq > 15 ||
+        !(irqs >> irq & 1))
+        return false;
+    nic->isa_port = port;
+    nic->isa_irq = irq;
+    return true;
 }
 
 void nic_pnp_write(struct nic *nic, uint16_t port, uint8_t value, uint64_t now)

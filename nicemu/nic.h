@@ -17,7 +17,7 @@ enum nic_bar_kind { NIC_BAR_NONE, NIC_BAR_MEMORY, NIC_BAR_IO };
 
 /* What the bus adapter (PCI or ISA) needs to know of a model. */
 struct nic_identity {
-    const char *model;      /* "e1000", "rtl8029", "ne2000": the name users write */
+    const char *model;      /* "e1000", "rtl8029", "ne2000" …: the name users write */
     enum nic_bus bus;
     uint16_t vendor_id, device_id, subsystem_vendor_id, subsystem_id; /* PCI only */
     uint8_t revision;
@@ -27,13 +27,17 @@ struct nic_identity {
     uint8_t isa_irq;        /* ISA: default interrupt line */
 };
 
-/* Creates the model `name` ("e1000", "82545em", "rtl8029", "rtl8019", "ne2000",
- * "ne2000-8bit", "ne1000") with station address `mac`. `host` is copied. NULL when the name is unknown or memory is short. */
+/* Creates the model `name` ("e1000", "e1000-82545em", "rtl8029", "rtl8019as", "ne2000",
+ * "ne2000-8bit", "ne1000", or what its chip is called) with station address `mac`.
+ * `host` is copied. NULL when the name is unknown or memory is short. */
 struct nic *nic_new(const char *name, const uint8_t mac[6], const struct nic_host *host);
 void nic_free(struct nic *nic); /* accepts NULL */
 
 /* The names that nic_new() knows, one after the other; NULL behind the last. */
 const char *nic_model_name(unsigned index);
+
+/* What a model is, by any of its names; NULL: there is none of that name. */
+const struct nic_identity *nic_model_identity(const char *name);
 
 const struct nic_identity *nic_identity(const struct nic *nic);
 
@@ -90,8 +94,11 @@ int nic_restore(struct nic *nic, uint64_t now, const void *image, size_t size);
  * taken before nic_free(), and given back after nic_new(); the nic_reset() that
  * follows loads them, station address included. Models without one: 0, false. */
 #define NIC_EEPROM_SIZE 128u
-size_t nic_get_eeprom(struct nic *nic, uint8_t image[NIC_EEPROM_SIZE]);
+size_t nic_get_eeprom(const struct nic *nic, uint8_t image[NIC_EEPROM_SIZE]);
 bool nic_set_eeprom(struct nic *nic, const uint8_t *image, size_t size);
+
+/* The station address that the card's EEPROM or PROM holds. */
+void nic_station_address(const struct nic *nic, uint8_t mac[6]);
 
 /* Where an ISA board answers. It changes when Plug and Play moves the board: ask
  * again after nic_pnp_write(), nic_reset(), nic_write() and nic_restore(). */
@@ -101,6 +108,10 @@ struct nic_isa_place {
     uint8_t irq;
 };
 void nic_isa_place(const struct nic *nic, struct nic_isa_place *place);
+
+/* Before the first nic_reset(): the jumpers of a board, or what the EEPROM of a new
+ * rtl8019as says. False: the board has no such setting. */
+bool nic_set_isa_place(struct nic *nic, uint16_t port, uint8_t irq);
 
 /* ISA Plug and Play (rtl8019). The machine hands every such board each byte
  * written to ports 279 and a79, and each byte read from 203 to 3ff that no one

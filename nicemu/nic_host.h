@@ -59,6 +59,9 @@ struct nic_host {
 
     /* A mistake of the guest's driver, for a log or a strict mode: printf form. */
     void (*guest_error)(void *opaque, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+    /* The driver has changed the EEPROM: nic_get_eeprom() has what is to be kept. May be NULL. */
+    void (*eeprom_changed)(void *opaque);
 };
 
 #endif

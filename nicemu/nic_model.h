@@ -8,12 +8,12 @@
 #ifndef NICEMU_NIC_MODEL_H
 #define NICEMU_NIC_MODEL_H
 
+#include "nicemu/eeprom93c46.h"
 #include "nicemu/nic.h"
 #include "nicemu/nic_state.h"
 
 struct nic_trace;
 struct nic_decoder;
-struct eeprom93c46;
 
 /* The calls of an ISA board with Plug and Play. */
 struct nic_pnp_ops {
@@ -21,6 +21,7 @@ struct nic_pnp_ops {
     bool (*read)(struct nic *nic, uint16_t port, uint8_t *value);
     void (*outvoted)(struct nic *nic);
     void (*place)(const struct nic *nic, struct nic_isa_place *place);
+    bool (*set_place)(struct nic *nic, uint16_t port, uint8_t irq); /* into the EEPROM */
 };
 
 struct nic_ops {
@@ -44,6 +45,7 @@ struct nic_ops {
     void (*state)(struct nic *nic, struct nic_state *s);  /* walks what struct nic does not hold: nic_state.h */
     void (*restored)(struct nic *nic, uint64_t now);      /* tells the host's timer; may be NULL */
     struct eeprom93c46 *(*eeprom)(struct nic *nic);       /* NULL: the board has none */
+    uint8_t eeprom_address;                               /* the word that the station address begins with */
     const struct nic_pnp_ops *pnp;                        /* NULL: none */
     const struct nic_decoder *decoder;  /* of the teacher: trace.h */
 };
@@ -52,7 +54,9 @@ struct nic {
     const struct nic_ops *ops;
     struct nic_host host;
     struct nic_counters counters;
-    uint8_t mac[6];              /* what the EEPROM or PROM holds */
+    uint8_t mac[6];              /* what the EEPROM or PROM was made with */
+    uint16_t isa_port;           /* ISA without Plug and Play: its jumpers */
+    uint8_t isa_irq;
     bool irq_level;              /* as last told to the host */
     struct nic_trace *trace;     /* NULL: off */
 };
@@ -79,6 +83,16 @@ static inline void nic_irq(struct nic *nic, bool level)
     if (level)
         nic->counters.interrupts++;
     nic->host.set_irq(nic->host.opaque, level);
+}
+
+/* The driver has had its hands on the EEPROM: tells the host if it has written. */
+static inline void nic_eeprom_accessed(struct nic *nic, struct eeprom93c46 *eeprom)
+{
+    if (!eeprom->changed)
+        return;
+    eeprom->changed = false;
+    if (nic->host.eeprom_changed)
+        nic->host.eeprom_changed(nic->host.opaque);
 }
 
 /* Counts and reports a mistake of the guest's driver. */

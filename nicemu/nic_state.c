@@ -163,6 +163,11 @@ int nic_restore(struct nic *nic, uint64_t now, const void *image, size_t size)
     nic->host.set_irq(nic->host.opaque, nic->irq_level);
     if (nic->ops->restored)
         nic->ops->restored(nic, now);
+    if (nic->ops->eeprom) {
+        struct eeprom93c46 *eeprom = nic->ops->eeprom(nic);
+        eeprom->changed = true;
+        nic_eeprom_accessed(nic, eeprom);
+    }
     nic->host.receive_ready(nic->host.opaque); /* what was refused before was another state's matter */
     return 0;
 }

@@ -49,8 +49,10 @@ static bool extra_read(struct dp8390 *d, unsigned page, unsigned number, uint8_t
 static void write_9346cr(struct realtek *r, uint8_t value)
 {
     r->page3[REALTEK_9346CR] = value & (EEM | EE_CS | EE_SK | EE_DI);
-    if ((value & EEM) == EEM_PROGRAM)
+    if ((value & EEM) == EEM_PROGRAM) {
         eeprom93c46_set_pins(&r->eeprom, value & EE_CS, value & EE_SK, value & EE_DI);
+        nic_eeprom_accessed(&r->core.nic, &r->eeprom);
+    }
     if ((value & EEM) == EEM_LOAD) {
         r->chip->load(r);
         r->page3[REALTEK_9346CR] = 0; /* the load is over at once */

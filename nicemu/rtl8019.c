@@ -163,11 +163,25 @@ static uint32_t read(struct nic *nic, unsigned bar, uint32_t offset, unsigned si
     return realtek_read(nic, bar, offset, size, now);
 }
 
-static const struct nic_pnp_ops pnp_ops = { pnp_write, pnp_read, pnp_outvoted, place };
+static bool set_place(struct nic *nic, uint16_t port, uint8_t irq)
+{
+    struct realtek *r = (struct realtek *)nic;
+    unsigned select = 0, level = 0;
+    while (select < 15 && window(select) != port)
+        select++;
+    while (level < 7 && irqs[level] != irq)
+        level++;
+    if (window(select) != port || irqs[level] != irq)
+        return false;
+    put_byte(r, 0, (uint8_t)(CONFIG1_IRQEN | level << 4 | select));
+    return true;
+}
+
+static const struct nic_pnp_ops pnp_ops = { pnp_write, pnp_read, pnp_outvoted, place, set_place };
 
 const struct nic_ops rtl8019_ops = {
     .identity = {
-        .model = "rtl8019",
+        .model = "rtl8019as",
         .bus = NIC_BUS_ISA,
         .bar = { [0] = { NIC_BAR_IO, 0x20 } },
         .isa_port = 0x300,
@@ -186,6 +200,7 @@ const struct nic_ops rtl8019_ops = {
     .set_link = dp8390_set_link,
     .state = realtek_state,
     .eeprom = realtek_eeprom,
+    .eeprom_address = ADDRESS_WORD,
     .pnp = &pnp_ops,
     .decoder = &nic_trace_dp8390,
 };

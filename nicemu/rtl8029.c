@@ -8,6 +8,7 @@
 
 #define CONFIG2_STORED 0xe0u
 #define CONFIG3_STORED 0x46u /* full duplex, sleep, power down */
+#define ADDRESS_WORD 1u
 
 /* EEPROM words: configuration, station address; the PCI identifiers at the end. */
 static void fill(struct realtek *r)
@@ -16,7 +17,7 @@ static void fill(struct realtek *r)
     const uint8_t *mac = r->core.nic.mac;
     words[0] = 0x0000; /* CONFIG2, CONFIG3 */
     for (unsigned i = 0; i < 3; i++)
-        words[1 + i] = (uint16_t)(mac[2 * i] | mac[2 * i + 1] << 8);
+        words[ADDRESS_WORD + i] = (uint16_t)(mac[2 * i] | mac[2 * i + 1] << 8);
     words[0x3b] = 0x8029; /* device, vendor and their subsystem counterparts */
     words[0x3c] = 0x10ec;
     words[0x3d] = 0x8029;
@@ -30,7 +31,7 @@ static void load(struct realtek *r)
     r->page3[REALTEK_CONFIG3] = r->eeprom.words[0] >> 8 & CONFIG3_STORED;
     r->page3[REALTEK_ID0] = 0x29;
     r->page3[REALTEK_ID1] = 0x80;
-    realtek_load_address(r, 1);
+    realtek_load_address(r, ADDRESS_WORD);
 }
 
 static const struct realtek_chip chip = {
@@ -69,5 +70,6 @@ const struct nic_ops rtl8029_ops = {
     .set_link = dp8390_set_link,
     .state = realtek_state,
     .eeprom = realtek_eeprom,
+    .eeprom_address = ADDRESS_WORD,
     .decoder = &nic_trace_dp8390,
 };

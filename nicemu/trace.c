@@ -234,6 +234,14 @@ __attribute__((format(printf, 2, 3))) static void guest_error(void *opaque, cons
         host->guest_error(host->opaque, "%s", text.bytes);
 }
 
+static void eeprom_changed(void *opaque)
+{
+    const struct nic_host *host = &of(opaque)->host;
+    nic_trace_print(opaque, "eeprom", "written");
+    if (host->eeprom_changed)
+        host->eeprom_changed(host->opaque);
+}
+
 /* --- on and off ---------------------------------------------------------- */
 
 void nic_trace_off(struct nic *nic)
@@ -260,7 +268,7 @@ int nic_set_trace(struct nic *nic, nic_trace_line *line, void *opaque, bool stri
     t->host = nic->host;
     nic->trace = t;
     nic->host = (struct nic_host){ nic, dma_read, dma_write, set_irq, send_frame, send_flush, receive_ready, set_timer,
-                                   guest_error };
+                                   guest_error, eeprom_changed };
     return 0;
 }
 

@@ -101,7 +101,7 @@ static void make_machine(struct fuzzer *f, uint64_t number)
     const struct x86vm_config config = { .ram_size = RAM, .code_cache_size = number % 3 ? 0 : 2 << 20 };
     const struct pc_link link = { .opaque = f, .send = on_frame };
     struct pc_config pc = { .wall_seconds = 1700000000, .debug_exit = true, .opaque = f, .set_intr = on_intr, .attention = on_attention };
-    const uint8_t mac[6] = { 0x52, 0x54, 0, 0, 0, 1 };
+    struct pc_nic_config nic = { .mac = { 0x52, 0x54, 0, 0, 0, 1 } };
     char error[256] = "";
     bool ok;
 
@@ -117,9 +117,12 @@ static void make_machine(struct fuzzer *f, uint64_t number)
     if (!f->pc)
         failed(f, "no machine");
     x86vm_set_intr_ack(f->vm, pc_acknowledge, f->pc);
-    for (unsigned i = 0; i < NICS; i++)
-        if (!pc_add_nic(f->pc, models[i], mac, &link, error, sizeof error))
+    for (unsigned i = 0; i < NICS; i++) {
+        nic.model = models[i];
+        nic.mac[5] = (uint8_t)i;
+        if (!pc_add_nic(f->pc, &nic, &link, error, sizeof error))
             failed(f, error);
+    }
     if (boot_multiboot_recognizes(f->image.data, f->image.size))
         ok = pc_boot_multiboot(f->pc, f->image, "", error, sizeof error);
     else

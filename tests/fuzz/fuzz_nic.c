@@ -334,7 +334,7 @@ int main(int argc, char **argv)
     run("e1000", operations, seed);
     run("rtl8029", operations, seed);
     run("ne2000", operations, seed);
-    run("rtl8019", operations, seed);
+    run("rtl8019as", operations, seed);
     run("ne2000-8bit", operations / 4, seed);
     run("ne1000", operations / 4, seed);
     return 0;

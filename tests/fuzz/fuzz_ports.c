@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { RAM = 8 << 20, NICS = 4, FRAME_MAX = 70000, SERVED_MAX = 4 };
+enum { RAM = 8 << 20, NICS = 7, FRAME_MAX = 70000, SERVED_MAX = 4 };
 #define SLOW_NS 250000000ull /* CPU time of one call, with sanitizers */
 
 struct machine {
@@ -83,7 +83,7 @@ static uint16_t pick_port(struct machine *m)
 {
     static const uint16_t ports[] = { 0x20, 0x21, 0xa0, 0xa1, 0x40, 0x41, 0x42, 0x43, 0x60, 0x61, 0x64, 0x70, 0x71, 0x92,
                                       0x3f8, 0x3f9, 0x3fa, 0x3fb, 0x3fc, 0x3fd, 0x3fe, 0x3ff, 0x2f8, 0x2fb, 0x4d0, 0x4d1,
-                                      0xcf8, 0xcf9, 0xcfa, 0xcfc, 0xcfe, 0xf4, 0x80, 0x300, 0x310, 0x31f, 0x320 };
+                                      0xcf8, 0xcf9, 0xcfa, 0xcfc, 0xcfe, 0xf4, 0x80, 0x300, 0x310, 0x31f, 0x320, 0x279, 0xa79, 0x273 };
     if (fuzz_one_in(&m->random, 10))
         return (uint16_t)fuzz_value(&m->random);
     if (fuzz_one_in(&m->random, 4))
@@ -261,11 +261,31 @@ static void drive_ne2000(struct machine *m)
         io_port_write(m->io, (uint16_t)(base + rows[i][0]), 1, rows[i][1]);
 }
 
+/* Plug and Play: the key, and boards that are moved to and fro, also onto each other. */
+static void drive_pnp(struct machine *m)
+{
+    static const uint8_t registers[] = { 0x03, 0x00, 0x06, 0x30, 0x31, 0x60, 0x61, 0x70, 0x07, 0x02 };
+    uint8_t key = 0x6a;
+
+    io_port_write(m->io, 0x279, 1, 0);
+    for (unsigned i = 0; i < 32; i++, key = (uint8_t)(key >> 1 | ((key ^ key >> 1) & 1) << 7))
+        io_port_write(m->io, 0x279, 1, key);
+    for (unsigned i = 0; i < 20; i++) {
+        io_port_write(m->io, 0x279, 1, registers[fuzz_below(&m->random, sizeof registers)]);
+        io_port_write(m->io, 0xa79, 1, fuzz_one_in(&m->random, 2) ? fuzz_below(&m->random, 4) : fuzz_draw(&m->random));
+        m->sum += io_port_read(m->io, (uint16_t)(0x203 + 4 * fuzz_below(&m->random, 0x7f)), 1);
+    }
+}
+
 static void rarely(struct machine *m)
 {
     uint8_t bytes[112], code;
 
-    switch (fuzz_below(&m->random, 8)) {
+    switch (fuzz_below(&m->random, 9)) {
+    case 8:
+        snprintf(m->what, sizeof m->what, "Plug and Play");
+        drive_pnp(m);
+        break;
     case 6:
         snprintf(m->what, sizeof m->what, "e1000 driver");
         drive_e1000(m);
@@ -319,11 +339,11 @@ static void step(struct machine *m)
 
 static bool make_machine(struct machine *m)
 {
-    static const char *const models[NICS] = { "e1000", "rtl8029", "ne2000", "e1000" };
+    static const char *const models[NICS] = { "e1000", "rtl8029", "ne2000", "e1000-82545em", "rtl8019as", "rtl8019as", "ne1000" };
     const struct pc_link link = { .opaque = m, .send = on_frame };
     struct pc_config config = { .cpu = &m->cpu, .wall_seconds = 1700000000, .debug_exit = true, .opaque = m,
                                 .clock = on_clock, .set_intr = on_intr, .attention = on_attention, .serial_output = on_serial };
-    uint8_t mac[6] = { 0x52, 0x54, 0, 0, 0, 0 };
+    struct pc_nic_config nic = { .mac = { 0x52, 0x54, 0, 0, 0, 0 } };
     char error[256] = "";
 
     m->now = 1000000000;
@@ -334,8 +354,9 @@ static bool make_machine(struct machine *m)
     if (!m->pc)
         return false;
     for (unsigned i = 0; i < NICS; i++) {
-        mac[5] = (uint8_t)i;
-        m->nic[i] = pc_add_nic(m->pc, models[i], mac, &link, error, sizeof error);
+        nic.model = models[i];
+        nic.mac[5] = (uint8_t)i;
+        m->nic[i] = pc_add_nic(m->pc, &nic, &link, error, sizeof error);
         check(m, m->nic[i], error);
     }
     fail_to_boot(m); /* resets, and gives the devices their addresses */

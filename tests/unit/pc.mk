@@ -12,3 +12,5 @@ $(eval $(call unit_test,test_boot_linux,x86vm/pc/boot_linux.c x86vm/pc/unpack_xz
 $(eval $(call unit_test,test_boot_multiboot,x86vm/pc/boot_multiboot.c $(BOOT_SRCS)))
 # The whole machine, with a NIC model that the test makes itself.
 $(eval $(call unit_test,test_pc,$(call srcs,x86vm/pc) x86vm/cpu/cpu.c x86vm/memory/phys.c x86vm/memory/io_bus.c,$(LIBS_LZMA)))
+# The same with nicemu's ISA boards.
+$(eval $(call unit_test,test_pc_isa,$(call srcs,x86vm/pc) x86vm/cpu/cpu.c x86vm/memory/phys.c x86vm/memory/io_bus.c $(NICEMU_SRCS),$(LIBS_LZMA)))

@@ -780,7 +780,7 @@ static void frame_larger_than_ring(void)
 /* Blocks are as many single accesses: two boards, the same life but for that. */
 static void blocks(void)
 {
-    static const char *const boards[] = { "ne2000", "ne2000-8bit", "ne1000", "rtl8019", "rtl8029" };
+    static const char *const boards[] = { "ne2000", "ne2000-8bit", "ne1000", "rtl8019as", "rtl8029" };
     static uint8_t block[4 * 700], single[4 * 700], image[2][65536];
     struct fake_nic_host first = host;
 
@@ -838,7 +838,7 @@ static void blocks(void)
 /* F: every port at every width. */
 static void every_port(void)
 {
-    static const char *const boards[] = { "ne2000", "ne2000-8bit", "ne1000", "rtl8019", "rtl8029" };
+    static const char *const boards[] = { "ne2000", "ne2000-8bit", "ne1000", "rtl8019as", "rtl8029" };
     for (size_t which = 0; which < sizeof boards / sizeof *boards; which++) {
         restart(boards[which]);
         uint32_t limit = nic_identity(host.nic)->bar[0].size;

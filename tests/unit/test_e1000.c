@@ -91,7 +91,7 @@ static void restart_as(const char *model)
 
 static void ethtool_registers(void)
 {
-    static const char *const variants[] = { "82545em", "e1000" };
+    static const char *const variants[] = { "e1000-82545em", "e1000" };
     for (unsigned i = 0; i < 2; i++) {
         restart_as(variants[i]);
         ethtool_list();
@@ -100,7 +100,7 @@ static void ethtool_registers(void)
 
 static void variant(void)
 {
-    restart_as("82545em");
+    restart_as("e1000-82545em");
     CU_ASSERT_EQUAL(nic_identity(host.nic)->device_id, 0x100f);
     CU_ASSERT_EQUAL(nic_identity(host.nic)->subsystem_id, 0x1001);
     wr(E1000_EERD, 0x0d01);

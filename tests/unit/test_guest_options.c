@@ -42,6 +42,13 @@ static void test_good(void)
     CU_ASSERT_STRING_EQUAL(options.nic[0].socket, "up.sock");
     CU_ASSERT_STRING_EQUAL(options.nic[1].socket, "nic1.sock");
     CU_ASSERT_NOT_EQUAL(options.nic[1].mac[5], options.nic[0].mac[5]);
+    CU_ASSERT_TRUE(PARSE("--name", "a", "--kernel", "k", "--state-dir", "/s", "--nic",
+                         "model=ne2000,slot=8,io=0x320,irq=5,link=down", "--nic", "model=ne2000,slot=16,nvram=/x/y.bin"));
+    CU_ASSERT_STRING_EQUAL(options.nic[0].model, "ne2000-8bit");
+    CU_ASSERT_TRUE(options.nic[0].isa_port == 0x320 && options.nic[0].isa_irq == 5 && options.nic[0].unplugged);
+    CU_ASSERT_STRING_EQUAL(options.nic[1].model, "ne2000");
+    CU_ASSERT_STRING_EQUAL(options.nic[1].nvram, "/x/y.bin");
+    CU_ASSERT_STRING_EQUAL(options.state_dir, "/s");
     CU_ASSERT_TRUE(PARSE("--name", "a", "--kernel", "k"));
     CU_ASSERT_EQUAL(options.memory_mib, 128);
     CU_ASSERT_EQUAL(options.nic_count, 0);
@@ -82,6 +89,13 @@ static void test_bad_nics(void)
     REFUSED("KEY=VALUE", "--nic", "e1000");
     REFUSED("plain file name", "--nic", "model=e1000,socket=../../x");
     REFUSED("plain file name", "--nic", "model=e1000,socket=");
+    REFUSED("such as 0x300", "--nic", "model=ne2000,io=here");
+    REFUSED("such as 0x300", "--nic", "model=ne2000,io=0x10300");
+    REFUSED("such as 9", "--nic", "model=ne2000,irq=16");
+    REFUSED("8 or 16", "--nic", "model=ne2000,slot=32");
+    REFUSED("goes with model=ne2000", "--nic", "model=ne1000,slot=8");
+    REFUSED("up or down", "--nic", "model=e1000,link=off");
+    REFUSED("a file", "--nic", "model=e1000,nvram=");
     REFUSED("bad model", "--nic", "model=0123456789abcdef0123");
     REFUSED("two NICs", "--nic", "model=e1000,socket=a", "--nic", "model=e1000,socket=a");
     REFUSED("more than", "--nic", "model=a", "--nic", "model=a", "--nic", "model=a", "--nic", "model=a", "--nic",

@@ -30,7 +30,7 @@ static void plug(unsigned count)
     for (; plugged < count; plugged++) {
         uint8_t image[NIC_EEPROM_SIZE], identifier[8];
         struct fake_nic_host *h = &host[plugged];
-        fake_nic_host_start(h, "rtl8019");
+        fake_nic_host_start(h, "rtl8019as");
         nic_get_eeprom(h->nic, image);
         image[9] = (uint8_t)(0x56 ^ plugged); /* the last byte of the address */
         image[0x16] = image[9];

@@ -54,6 +54,38 @@ const struct nic_identity *nic_identity(const struct nic *nic) { return &nic->id
 void nic_reset(struct nic *nic, uint64_t now) { (void)now; nic->resets++; }
 void nic_timer(struct nic *nic, uint64_t now) { (void)now; nic->timers++; }
 void nic_set_link(struct nic *nic, bool up, uint64_t now) { (void)nic; (void)up; (void)now; }
+const char *nic_model_name(unsigned index) { return index ? NULL : "fake-pci"; }
+bool nic_set_eeprom(struct nic *nic, const uint8_t *image, size_t size) { (void)nic; (void)image; return size == 0; }
+void nic_pnp_outvoted(struct nic *nic) { (void)nic; }
+
+int nic_set_trace(struct nic *nic, nic_trace_line *line, void *opaque, bool strict)
+{
+    (void)nic; (void)line; (void)opaque; (void)strict;
+    return 0;
+}
+
+void nic_isa_place(const struct nic *nic, struct nic_isa_place *place)
+{
+    *place = (struct nic_isa_place){ nic->identity.bus == NIC_BUS_ISA, nic->identity.isa_port, nic->identity.isa_irq };
+}
+
+bool nic_set_isa_place(struct nic *nic, uint16_t port, uint8_t irq)
+{
+    nic->identity.isa_port = port;
+    nic->identity.isa_irq = irq;
+    return true;
+}
+
+void nic_pnp_write(struct nic *nic, uint16_t port, uint8_t value, uint64_t now)
+{
+    (void)nic; (void)port; (void)value; (void)now;
+}
+
+bool nic_pnp_read(struct nic *nic, uint16_t port, uint8_t *value, uint64_t now)
+{
+    (void)nic; (void)port; (void)value; (void)now;
+    return false;
+}
 
 uint32_t nic_read(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint64_t now)
 {
@@ -133,7 +165,6 @@ static bool on_send(void *opaque, const void *frame, size_t size, const struct n
 }
 
 static const struct pc_link link_ops = { .send = on_send };
-static const uint8_t mac[6] = { 2, 0, 0, 0, 0, 1 };
 
 static void boot(void)
 {
@@ -243,6 +274,13 @@ static uint32_t config_read(unsigned slot, unsigned offset)
     return io_port_read(io, 0xcfc, 4);
 }
 
+static struct pc_nic *add_nic(const char *model)
+{
+    const struct pc_nic_config config = { .model = model, .mac = { 2, 0, 0, 0, 0, 1 } };
+
+    return pc_add_nic(pc, &config, &link_ops, error, sizeof error);
+}
+
 static void test_pci_nic(void)
 {
     struct pc_nic *nic;
@@ -250,7 +288,7 @@ static void test_pci_nic(void)
     uint8_t irq, byte;
 
     setup(false);
-    nic = pc_add_nic(pc, "fake-pci", mac, &link_ops, error, sizeof error);
+    nic = add_nic("fake-pci");
     CU_ASSERT_PTR_NOT_NULL_FATAL(nic);
     boot();
     init_pics();
@@ -299,7 +337,7 @@ static void test_pci_nic(void)
 static void test_nic_timer(void)
 {
     setup(false);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(pc_add_nic(pc, "fake-pci", mac, &link_ops, error, sizeof error));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(add_nic("fake-pci"));
     boot();
     pc_next_deadline(pc);
     attentions = 0;
@@ -323,9 +361,9 @@ static void test_isa_nics(void)
     struct nic *first;
 
     setup(false);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(pc_add_nic(pc, "fake-isa", mac, &link_ops, error, sizeof error));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(add_nic("fake-isa"));
     first = last_nic;
-    CU_ASSERT_PTR_NOT_NULL_FATAL(pc_add_nic(pc, "fake-isa", mac, &link_ops, error, sizeof error));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(add_nic("fake-isa"));
     boot();
     init_pics();
     out(0x305, 1);
@@ -339,7 +377,7 @@ static void test_isa_nics(void)
     out(0xa0, 0x20);
     out(0x20, 0x20);
     CU_ASSERT_EQUAL(pc_acknowledge(pc), 0x35);
-    CU_ASSERT_PTR_NULL(pc_add_nic(pc, "tulip", mac, &link_ops, error, sizeof error));
+    CU_ASSERT_PTR_NULL(add_nic("tulip"));
     CU_ASSERT_PTR_NOT_NULL(strstr(error, "tulip"));
     teardown();
 }
@@ -385,7 +423,7 @@ static void test_acpi(void)
     for (unsigned isa = 0; isa < 2; isa++) {
         setup(false);
         if (isa)
-            CU_ASSERT_PTR_NOT_NULL(pc_add_nic(pc, "fake-isa", mac, &link_ops, error, sizeof error));
+            CU_ASSERT_PTR_NOT_NULL(add_nic("fake-isa"));
         boot();
         CU_ASSERT_TRUE(phys_dma_read(phys, 0xf0060, fadt, sizeof fadt));
         CU_ASSERT_EQUAL(memcmp(fadt, "FACP", 4), 0);

@@ -285,6 +285,8 @@ static bool map_ports(struct pc *pc)
     static const struct io_ops pci_ops = { .read = read_pci, .write = write_pci };
     unsigned count = PC_BYTE_DEVICES - (pc->config.debug_exit ? 0 : 1);
 
+    if (!pc_isa_map_ports(pc))
+        return false;
     for (unsigned i = 0; i < count; i++) {
         pc->binding[i] = (struct pc_port_binding){ pc, &byte_ports[i] };
         if (io_bus_map_ports(pc->config.io, byte_ports[i].first, byte_ports[i].count, &byte_ops, &pc->binding[i]))

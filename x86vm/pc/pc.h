@@ -68,20 +68,32 @@ size_t pc_serial_room(const struct pc *pc, unsigned port);
 
 /* --- NICs (pc_nic.c): to be added before a boot --- */
 
+struct pc_nic_config {
+    const char *model;       /* a name of nicemu/nic.h */
+    uint8_t mac[6];          /* what a new card is made with; the EEPROM's address is what counts */
+    uint16_t isa_port;       /* ISA: 0: the model's own, or the next that is free */
+    uint8_t isa_irq;         /* ISA: 0: likewise */
+    const uint8_t *eeprom;   /* NIC_EEPROM_SIZE bytes; NULL: a new one */
+};
+
 /* What a NIC is plugged into; see struct nic_host for the contracts. */
 struct pc_link {
     void *opaque;
     bool (*send)(void *opaque, const void *frame, size_t size, const struct nic_offload *offload);
     void (*flush)(void *opaque);
     void (*receive_ready)(void *opaque);
+    void (*eeprom_changed)(void *opaque);
 };
 
-/* NULL with a reason in `error`: unknown model, no slot left, no memory. */
-struct pc_nic *pc_add_nic(struct pc *pc, const char *model, const uint8_t mac[6], const struct pc_link *link,
-                          char *error, size_t error_size);
+/* NULL with a reason in `error`: unknown model, no slot or no such place left, no memory. */
+struct pc_nic *pc_add_nic(struct pc *pc, const struct pc_nic_config *config, const struct pc_link *link, char *error,
+                          size_t error_size);
 enum nic_rx_result pc_nic_receive(struct pc_nic *nic, const void *frame, size_t size, const struct nic_offload *offload);
 void pc_nic_set_link(struct pc_nic *nic, bool up);
 const struct nic *pc_nic_model(const struct pc_nic *nic);
+
+/* nic_set_trace() of nicemu/nic.h. 0 or ENOMEM. */
+int pc_nic_set_trace(struct pc_nic *nic, nic_trace_line *line, void *opaque, bool strict);
 
 /* --- boots: each resets the machine first; false with a reason in `error` --- */
 

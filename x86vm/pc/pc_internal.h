@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What pc.c, pc_acpi.c and pc_nic.c share; nobody else includes it.
+ * What pc.c, pc_acpi.c, pc_isa.c and pc_nic.c share; nobody else includes it.
  */
 #ifndef X86VM_PC_PC_INTERNAL_H
 #define X86VM_PC_PC_INTERNAL_H
@@ -18,11 +18,20 @@
 enum { PC_BYTE_DEVICES = 12 };
 
 struct byte_ports;
+struct io_ops;
 
 /* One registered range of byte-wide ports: what the io_bus hands back. */
 struct pc_port_binding {
     struct pc *pc;
     const struct byte_ports *ports;
+};
+
+/* Thirty-two ports at which an ISA board may be; where none is, Plug and Play answers. */
+enum { ISA_FIRST = 0x200, ISA_WINDOW = 0x20, ISA_WINDOWS = 16 };
+struct pc_isa_window {
+    struct pc *pc;
+    uint16_t first;
+    struct pc_nic *owner; /* NULL: nobody */
 };
 
 struct pc {
@@ -37,7 +46,8 @@ struct pc {
     struct chipset *chipset;
     struct acpi_pm *pm;
     struct pc_nic *nic[PC_NICS_MAX];
-    unsigned nic_count, isa_nic_count;
+    unsigned nic_count;
+    struct pc_isa_window isa[ISA_WINDOWS];
     uint8_t elcr[2];                 /* what the boot sets, bits of level-triggered inputs */
     uint8_t reset_control;           /* PIIX3 port 0xCF9 */
     uint64_t serviced_at;            /* `now` of the last pc_service() */
@@ -55,6 +65,15 @@ void pc_nic_service(struct pc_nic *nic, uint64_t now);
 void pc_nic_reset(struct pc_nic *nic, uint64_t now);
 void pc_nic_free(struct pc_nic *nic);
 unsigned pc_nic_isa_irq(const struct pc_nic *nic); /* 0: a PCI card */
+struct nic *pc_nic_board(struct pc_nic *nic);      /* the model, for Plug and Play */
+void pc_nic_follow_place(struct pc_nic *nic);      /* after Plug and Play may have moved it */
+
+/* The ISA bus (pc_isa.c): before the ports of the machine's own devices, which come on top. */
+bool pc_isa_map_ports(struct pc *pc);
+bool pc_isa_is_window(uint16_t port);              /* a board can be there */
+const struct pc_nic *pc_isa_owner(const struct pc *pc, uint16_t port);
+bool pc_isa_claim(struct pc *pc, uint16_t port, struct pc_nic *nic, const struct io_ops *ops, void *device);
+void pc_isa_release(struct pc *pc, uint16_t port);
 
 /* `to_pic`: a line to any of the 8259's inputs. False: no memory, no place for the tables. */
 bool pc_acpi_map_ports(struct pc *pc);

@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { LOGGED_ERRORS = 20 }; /* of the guest's driver, each NIC */
 
@@ -26,10 +27,12 @@ struct pc_nic {
     const struct nic_identity *identity;
     struct pc_link link;
     struct pci_device *pci;   /* NULL on ISA */
-    uint16_t isa_port;
-    uint8_t isa_irq;
+    struct nic_isa_place place; /* on ISA: where it is, or would be if nobody else were */
+    bool at_place;            /* its ports are its own */
+    bool may_move;            /* by what a driver writes */
     bool irq_level;
     uint64_t deadline;        /* of the model's timer; 0: none */
+    bool traced;              /* the times are to be seen */
     bool needs_no_time;       /* only ports: a driver moves every word through them, and no model there has timers */
     unsigned errors;
     struct nic_bar_binding binding[PCI_BARS];
@@ -65,8 +68,8 @@ static void set_irq(void *opaque, bool level)
     n->irq_level = level;
     if (n->pci)
         pci_device_set_interrupt(n->pci, level);
-    else
-        i8259_set_irq(n->pc->pic, n->isa_irq, level);
+    else if (n->place.active)
+        i8259_set_irq(n->pc->pic, n->place.irq, level);
 }
 
 static bool send_frame(void *opaque, const void *frame, size_t size, const struct nic_offload *offload)
@@ -90,6 +93,14 @@ static void receive_ready(void *opaque)
 
     if (n->link.receive_ready)
         n->link.receive_ready(n->link.opaque);
+}
+
+static void eeprom_changed(void *opaque)
+{
+    struct pc_nic *n = opaque;
+
+    if (n->link.eeprom_changed)
+        n->link.eeprom_changed(n->link.opaque);
 }
 
 static void set_timer(void *opaque, uint64_t deadline)
@@ -121,7 +132,7 @@ __attribute__((format(printf, 2, 3))) static void guest_error(void *opaque, cons
 
 static uint64_t access_time(const struct pc_nic *n)
 {
-    return n->needs_no_time ? n->pc->serviced_at : pc_now(n->pc);
+    return n->needs_no_time && !n->traced ? n->pc->serviced_at : pc_now(n->pc);
 }
 
 static uint32_t bar_read(void *device, uint32_t offset, unsigned size)
@@ -136,6 +147,8 @@ static void bar_write(void *device, uint32_t offset, unsigned size, uint32_t val
     const struct nic_bar_binding *b = device;
 
     nic_write(b->nic->model, b->bar, offset, size, value, access_time(b->nic));
+    if (b->nic->may_move)
+        pc_nic_follow_place(b->nic);
 }
 
 static void bar_read_block(void *device, uint32_t offset, unsigned size, uint32_t count, void *buffer)
@@ -170,9 +183,88 @@ static void map_bar(void *opaque, unsigned bar, bool mapped, uint32_t base)
         io_bus_map_mmio(io, base, size, &bar_ops, &n->binding[bar]);
 }
 
+/* --- where an ISA board is --- */
+
+/* Two boards at the same ports: the one that was there first answers. */
+void pc_nic_follow_place(struct pc_nic *n)
+{
+    struct nic_isa_place before = n->place;
+
+    if (n->pci)
+        return;
+    nic_isa_place(n->model, &n->place);
+    if (n->place.active == before.active && n->place.port == before.port && n->place.irq == before.irq)
+        return;
+    if (n->at_place)
+        pc_isa_release(n->pc, before.port);
+    n->at_place = n->place.active && pc_isa_claim(n->pc, n->place.port, n, &bar_ops, &n->binding[0]);
+    if (!n->irq_level)
+        return;
+    if (before.active)
+        i8259_set_irq(n->pc->pic, before.irq, false);
+    if (n->place.active)
+        i8259_set_irq(n->pc->pic, n->place.irq, true);
+}
+
+static bool irq_is_taken(const struct pc *pc, unsigned irq)
+{
+    bool taken = false;
+
+    for (unsigned i = 0; i < pc->nic_count; i++)
+        taken |= pc_nic_isa_irq(pc->nic[i]) == irq;
+    return taken;
+}
+
+/* Where nothing is said: what the board comes with, or the next that is free. */
+static bool choose_place(struct pc_nic *n, uint16_t *port, uint8_t *irq)
+{
+    const uint16_t ports[] = { n->identity->isa_port, 0x300, 0x320, 0x340, 0x360, 0x240, 0x280, 0x2a0, 0x200, 0x220 };
+    const uint8_t irqs[] = { n->identity->isa_irq, 9, 5, 3, 12, 15, 7 };
+
+    for (size_t i = 0; !*port && i < sizeof ports / sizeof ports[0]; i++)
+        if (!pc_isa_owner(n->pc, ports[i]))
+            *port = ports[i];
+    for (size_t i = 0; !*irq && i < sizeof irqs; i++)
+        if (!irq_is_taken(n->pc, irqs[i]) && nic_set_isa_place(n->model, *port, irqs[i]))
+            *irq = irqs[i];
+    return *port && *irq;
+}
+
+/* Lines of the machine itself, and those that PCI is routed to. */
+static bool irq_is_ours(unsigned irq)
+{
+    return irq < 16 && (1u << irq & (1 << 0 | 1 << 1 | 1 << 2 | 1 << 4 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11 | 1 << 13 | 1 << 14));
+}
+
+static bool attach_isa(struct pc_nic *n, const struct pc_nic_config *config, char *error, size_t error_size)
+{
+    uint16_t port = config->isa_port;
+    uint8_t irq = config->isa_irq;
+    bool has_own = config->eeprom && nic_set_eeprom(n->model, config->eeprom, NIC_EEPROM_SIZE);
+
+    if (port && !pc_isa_is_window(port))
+        return boot_error(error, error_size, "io=0x%x is no place for an ISA card: 0x200 to 0x3c0 in steps of 0x20, but "
+                          "0x260 and 0x2e0, which are the machine's own", port);
+    if (!has_own && port && pc_isa_owner(n->pc, port))
+        return boot_error(error, error_size, "two ISA cards at io=0x%x", port);
+    if (irq && irq_is_ours(irq))
+        return boot_error(error, error_size, "irq=%u is the machine's own: an ISA card can have 3, 5, 7, 9, 12 or 15", irq);
+    if (!has_own && irq && irq_is_taken(n->pc, irq))
+        return boot_error(error, error_size, "two ISA cards with irq=%u", irq);
+    if (!has_own && !choose_place(n, &port, &irq))
+        return boot_error(error, error_size, "no ports or no interrupt left for the ISA card \"%s\"", n->identity->model);
+    if (!has_own && !nic_set_isa_place(n->model, port, irq))
+        return boot_error(error, error_size, "the ISA card \"%s\" cannot have io=0x%x with irq=%u: an RTL8019AS has "
+                          "3, 5, 9, 12 or 15, other cards also 7", n->identity->model, port, irq);
+    nic_reset(n->model, 0); /* the EEPROM is loaded */
+    pc_nic_follow_place(n);
+    n->may_move = true;
+    return true;
+}
+
 /* --- creation --- */
 
-static bool attach_pci(struct pc_nic *n)
+static bool attach_pci(struct pc_nic *n, const struct pc_nic_config *config, char *error, size_t error_size)
 {
     static const struct pci_device_ops ops = { .map_bar = map_bar };
     const struct nic_identity *id = n->identity;
@@ -182,6 +274,11 @@ static bool attach_pci(struct pc_nic *n)
         .has_interrupt = true,
     };
 
+    if (config->isa_port || config->isa_irq)
+        return boot_error(error, error_size, "io= and irq= are for ISA cards (ne2000, ne1000, rtl8019as): \"%s\" is on PCI",
+                          id->model);
+    if (config->eeprom)
+        nic_set_eeprom(n->model, config->eeprom, NIC_EEPROM_SIZE);
     for (unsigned i = 0; i < PCI_BARS; i++) {
         pci.bar[i].kind = id->bar[i].kind == NIC_BAR_MEMORY ? PCI_BAR_MEMORY
                         : id->bar[i].kind == NIC_BAR_IO ? PCI_BAR_IO : PCI_BAR_NONE;
@@ -189,32 +286,25 @@ static bool attach_pci(struct pc_nic *n)
     }
     for (unsigned slot = CHIPSET_FIRST_FREE_SLOT; slot < PCI_SLOTS && !n->pci; slot++)
         n->pci = pci_bus_add(n->pc->pci, slot, &pci, &ops, n);
-    return n->pci;
+    return n->pci || boot_error(error, error_size, "no slot left for the NIC \"%s\"", id->model);
 }
 
-/* The first ISA NIC is where its model says, further ones at the next port
- * and at lines that nothing else here uses. */
-static bool attach_isa(struct pc_nic *n)
+static bool unknown_model(const char *model, char *error, size_t error_size)
 {
-    static const uint8_t further_irq[] = { 5, 7, 12 };
-    unsigned index = n->pc->isa_nic_count;
+    char names[160] = "";
+    const char *name;
 
-    if (index > sizeof further_irq)
-        return false;
-    n->isa_port = (uint16_t)(n->identity->isa_port + 0x20 * index);
-    n->isa_irq = index ? further_irq[index - 1] : n->identity->isa_irq;
-    if (io_bus_map_ports(n->pc->config.io, n->isa_port, n->identity->bar[0].size, &bar_ops, &n->binding[0]))
-        return false;
-    n->pc->isa_nic_count++;
-    return true;
+    for (unsigned i = 0; (name = nic_model_name(i)); i++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? ", " : "", name);
+    return boot_error(error, error_size, "there is no NIC model \"%s\" (%s)", model, names);
 }
 
-struct pc_nic *pc_add_nic(struct pc *pc, const char *model, const uint8_t mac[6], const struct pc_link *link,
-                          char *error, size_t error_size)
+struct pc_nic *pc_add_nic(struct pc *pc, const struct pc_nic_config *config, const struct pc_link *link, char *error,
+                          size_t error_size)
 {
     struct pc_nic *n = calloc(1, sizeof *n);
     const struct nic_host host = { n, dma_read, dma_write, set_irq, send_frame, send_flush, receive_ready, set_timer,
-                                   guest_error };
+                                   guest_error, eeprom_changed };
 
     if (!n) {
         boot_error(error, error_size, "no memory for a NIC");
@@ -224,10 +314,12 @@ struct pc_nic *pc_add_nic(struct pc *pc, const char *model, const uint8_t mac[6]
     n->link = *link;
     for (unsigned i = 0; i < PCI_BARS; i++)
         n->binding[i] = (struct nic_bar_binding){ n, i };
-    n->model = pc->nic_count < PC_NICS_MAX ? nic_new(model, mac, &host) : NULL;
+    n->model = pc->nic_count < PC_NICS_MAX ? nic_new(config->model, config->mac, &host) : NULL;
     if (!n->model) {
-        boot_error(error, error_size, pc->nic_count < PC_NICS_MAX
-                   ? "there is no NIC model \"%s\" (e1000, rtl8029, ne2000)" : "too many NICs at \"%s\"", model);
+        if (pc->nic_count < PC_NICS_MAX)
+            unknown_model(config->model, error, error_size);
+        else
+            boot_error(error, error_size, "too many NICs at \"%s\"", config->model);
         free(n);
         return NULL;
     }
@@ -235,8 +327,8 @@ struct pc_nic *pc_add_nic(struct pc *pc, const char *model, const uint8_t mac[6]
     n->needs_no_time = true;
     for (unsigned i = 0; i < PCI_BARS; i++)
         n->needs_no_time &= n->identity->bar[i].kind != NIC_BAR_MEMORY;
-    if (n->identity->bus == NIC_BUS_PCI ? !attach_pci(n) : !attach_isa(n)) {
-        boot_error(error, error_size, "no slot left for the NIC \"%s\"", model);
+    if (n->identity->bus == NIC_BUS_PCI ? !attach_pci(n, config, error, error_size)
+                                        : !attach_isa(n, config, error, error_size)) {
         pc_nic_free(n);
         return NULL;
     }
@@ -254,7 +346,7 @@ void pc_nic_free(struct pc_nic *n)
 
 unsigned pc_nic_isa_irq(const struct pc_nic *n)
 {
-    return n->pci ? 0 : n->isa_irq;
+    return n->pci || !n->place.active ? 0 : n->place.irq;
 }
 
 uint64_t pc_nic_deadline(const struct pc_nic *n)
@@ -274,6 +366,18 @@ void pc_nic_reset(struct pc_nic *n, uint64_t now)
 {
     n->deadline = 0;
     nic_reset(n->model, now);
+    pc_nic_follow_place(n);
+}
+
+struct nic *pc_nic_board(struct pc_nic *n)
+{
+    return n->model;
+}
+
+int pc_nic_set_trace(struct pc_nic *n, nic_trace_line *line, void *opaque, bool strict)
+{
+    n->traced = line;
+    return nic_set_trace(n->model, line, opaque, strict);
 }
 
 enum nic_rx_result pc_nic_receive(struct pc_nic *n, const void *frame, size_t size, const struct nic_offload *offload)
