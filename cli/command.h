@@ -34,6 +34,7 @@ struct command {
 extern const struct command command_port_table[];
 extern const struct command command_fdb_table[];
 extern const struct command command_guest_table[];
+extern const struct command command_nic_table[];
 extern const struct command command_daemon_table[];
 extern const struct command command_capture_table[];
 

@@ -372,6 +372,14 @@ static bool add_nic_member(struct jv *nic, char *text)
         jv_set_int(nic, "mtu", number);
         return true;
     }
+    if ((strcmp(text, "irq") == 0 || strcmp(text, "slot") == 0) && args_number(equals, INT64_MIN, INT64_MAX, &number)) {
+        jv_set_int(nic, text, number);
+        return true;
+    }
+    if (strcmp(text, "link") == 0 && (strcmp(equals, "up") == 0 || strcmp(equals, "down") == 0)) {
+        jv_set_bool(nic, "link", strcmp(equals, "up") == 0);
+        return true;
+    }
     jv_set_string(nic, text, equals);       /* The daemon knows the members. */
     return true;
 }

@@ -13,7 +13,7 @@
 #include "proto/json/json_check.h"
 
 static const struct command *const tables[] = {
-    command_daemon_table, command_port_table, command_fdb_table, command_guest_table, command_capture_table,
+    command_daemon_table, command_port_table, command_fdb_table, command_guest_table, command_nic_table, command_capture_table,
 };
 enum { TABLES = sizeof tables / sizeof *tables, NAMES_MAX = 80, TIMEOUT_S = 5 };
 

@@ -1,22 +1,35 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The guest's control socket: commands of one line ("stats", "stop", "kill"),
- * answered by one line of JSON. Its client is vswitchd.
+ * The guest's control socket: commands of one line, answered by one line of
+ * JSON: "stats", "stop", "kill", "link NIC up|down". "trace NIC [strict] [rules]"
+ * makes a stream of its connection: what the card's driver does, line by line,
+ * until the client closes it. Its client is vswitchd.
  */
 #ifndef GUEST_CONTROL_H
 #define GUEST_CONTROL_H
 
 #include <poll.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct control;
 
-enum { CONTROL_CLIENTS = 4, CONTROL_FDS = CONTROL_CLIENTS + 1, CONTROL_ANSWER_MAX = 4096 };
+enum { CONTROL_CLIENTS = 8, CONTROL_FDS = CONTROL_CLIENTS + 1, CONTROL_ANSWER_MAX = 16384 };
 enum control_request { CONTROL_NOTHING, CONTROL_STOP, CONTROL_KILL };
 
-/* `stats` writes a JSON object without newline and returns its length.
- * `listener`: a non-blocking listening socket, taken over; -1: none. */
-struct control *control_new(int listener, size_t (*stats)(void *opaque, char *out, size_t size), void *opaque);
+/* Whom commands are for. */
+struct control_calls {
+    void *opaque;
+    /* Writes a JSON object without newline and returns its length. */
+    size_t (*stats)(void *opaque, char *out, size_t size);
+    /* Both: NULL, or what is wrong. */
+    const char *(*set_link)(void *opaque, unsigned nic, bool up);
+    /* Every line goes to `line`, until it is called with NULL for that card. */
+    const char *(*trace)(void *opaque, unsigned nic, bool strict, void (*line)(void *client, const char *text), void *client);
+};
+
+/* `listener`: a non-blocking listening socket, taken over; -1: none. */
+struct control *control_new(int listener, const struct control_calls *calls);
 void control_free(struct control *control);
 
 unsigned control_poll(const struct control *control, struct pollfd fds[CONTROL_FDS]);

@@ -128,6 +128,11 @@ void guest_nic_set_link(struct guest_nic *n, bool up)
     pc_nic_set_link(n->board, up);
 }
 
+int guest_nic_set_trace(struct guest_nic *n, void (*line)(void *opaque, const char *text), void *opaque, bool strict)
+{
+    return pc_nic_set_trace(n->board, line, opaque, strict);
+}
+
 void guest_nic_free(struct guest_nic *n)
 {
     if (!n)

@@ -30,6 +30,9 @@ bool guest_nic_suppress(struct guest_nic *nic, bool suppress);
 /* The cable. */
 void guest_nic_set_link(struct guest_nic *nic, bool up);
 
+/* What its driver does, a line at a time; NULL: no more. 0 or ENOMEM. */
+int guest_nic_set_trace(struct guest_nic *nic, void (*line)(void *opaque, const char *text), void *opaque, bool strict);
+
 /* A JSON object; returns its length. */
 size_t guest_nic_stats(const struct guest_nic *nic, char *out, size_t size);
 

@@ -102,6 +102,25 @@ static size_t stats(void *opaque, char *out, size_t size)
     return stats_describe(&l->parts, pc_now(l->parts.pc) - l->started, out, size);
 }
 
+static const char *set_link(void *opaque, unsigned nic, bool up)
+{
+    const struct run_loop *l = opaque;
+
+    if (nic >= l->parts.nic_count)
+        return "there is no such card";
+    guest_nic_set_link(l->parts.nic[nic], up);
+    return NULL;
+}
+
+static const char *trace(void *opaque, unsigned nic, bool strict, void (*line)(void *client, const char *text), void *client)
+{
+    const struct run_loop *l = opaque;
+
+    if (nic >= l->parts.nic_count)
+        return "there is no such card";
+    return guest_nic_set_trace(l->parts.nic[nic], line, client, strict) ? "no memory" : NULL;
+}
+
 /* --- descriptors --- */
 
 /* The descriptors of all, NICs first; `first_other` is where theirs end. */
@@ -396,7 +415,7 @@ struct run_loop *run_loop_new(const struct run_loop_parts *parts, char *error, s
     l->parts = *parts;
     l->timer_at = l->console_at = l->stop_at = PC_NEVER;
     l->started = pc_now(parts->pc);
-    l->control = control_new(parts->control_listener, stats, l);
+    l->control = control_new(parts->control_listener, &(struct control_calls){ l, stats, set_link, trace });
     if (!l->control || !make_timer(l) || waker_start(run_loop_attention, l, &l->waker)) {
         snprintf(error, error_size, "cannot create the timer or the waker's thread: %s", strerror(errno));
         run_loop_free(l);

@@ -15,6 +15,7 @@
 #define EE_SK 0x04u
 #define EE_DI 0x02u
 #define EE_DO 0x01u
+#define CONFIG0_BNC 0x04u
 
 static struct realtek *from_core(struct dp8390 *d)
 {
@@ -29,6 +30,13 @@ void realtek_load_address(struct realtek *r, unsigned word)
     dp8390_fill_prom(&r->core, mac, SIGNATURE, true);
 }
 
+/* CONFIG2.PL: 0 takes the thin cable where the twisted pair's link test fails, 3 takes it always. */
+static bool on_thin_cable(const struct realtek *r)
+{
+    unsigned medium = r->page3[REALTEK_CONFIG2] >> 6;
+    return medium == 3 || (medium == 0 && !r->core.link);
+}
+
 static bool extra_read(struct dp8390 *d, unsigned page, unsigned number, uint8_t *value)
 {
     struct realtek *r = from_core(d);
@@ -41,6 +49,8 @@ static bool extra_read(struct dp8390 *d, unsigned page, unsigned number, uint8_t
     *value = r->page3[number];
     if (number == REALTEK_9346CR && eeprom93c46_out(&r->eeprom))
         *value |= EE_DO;
+    if (number == REALTEK_CONFIG0 && on_thin_cable(r))
+        *value |= CONFIG0_BNC;
     if (r->chip->read)
         *value |= r->chip->read(r, number);
     return true;

@@ -8,6 +8,7 @@
 #define PROTO_CONTROL_PROTO_H
 
 #define CONTROL_RUN_DIR "/run/vswitch"
+#define CONTROL_STATE_DIR "/var/lib/vswitch"
 #define CONTROL_CONFIG_FILE "/etc/vswitch/vswitchd.json"
 #define CONTROL_SOCKET_NAME "control.sock"
 #define CONTROL_SOCKET_RO_NAME "control-ro.sock"    /* Same protocol, questions only. */

@@ -233,6 +233,54 @@ void config_nic_port_name(const char *guest, unsigned nic, char name[PORT_NAME_S
     memcpy(name, text, sizeof text);
 }
 
+uint16_t config_isa_port(const char *text)
+{
+    char *end;
+    unsigned long port = strtoul(text, &end, 0);
+
+    /* At the other two are Plug and Play's address port and the second serial port; at 0x3e0 is the first one. */
+    return text[0] != '\0' && *end == '\0' && port >= 0x200 && port < 0x3e0 && port % 0x20 == 0 && port != 0x260 && port != 0x2e0
+               ? (uint16_t)port : 0;
+}
+
+static bool refuse_member(const struct jv *nic, const char *key, struct json_mismatch *mismatch, const char *models)
+{
+    char path[40];
+
+    snprintf(path, sizeof path, "/%s", key);
+    json_mismatch_set(mismatch, jv_get(nic, key), path, "goes with the models %s only", models);
+    return false;
+}
+
+/* Members of ISA cards. */
+static bool read_isa(const struct jv *value, struct config_nic *nic, struct json_mismatch *mismatch)
+{
+    static const char *const members[] = {"io", "irq", NULL};
+    bool is_isa = strncmp(nic->model, "ne", 2) == 0 || strcmp(nic->model, "rtl8019as") == 0;
+
+    for (const char *const *m = members; *m && !is_isa; m++) {
+        if (jv_has(value, *m)) {
+            return refuse_member(value, *m, mismatch, "ne2000, ne1000 and rtl8019as, which are on ISA,");
+        }
+    }
+    if (jv_has(value, "slot") && strcmp(nic->model, "ne2000") != 0) {
+        return refuse_member(value, "slot", mismatch, "ne2000");
+    }
+    nic->isa_port = config_isa_port(jv_member_string(value, "io", ""));
+    nic->isa_irq = (uint8_t)jv_member_int(value, "irq", 0);
+    nic->slot = (uint8_t)jv_member_int(value, "slot", 0);
+    if (nic->slot && nic->slot != 8 && nic->slot != 16) {
+        json_mismatch_set(mismatch, jv_get(value, "slot"), "/slot", "must be 8 or 16, not %d", nic->slot);
+        return false;
+    }
+    if (nic->isa_irq && !(1u << nic->isa_irq & (1 << 3 | 1 << 5 | 1 << 7 | 1 << 9 | 1 << 12 | 1 << 15))) {
+        json_mismatch_set(mismatch, jv_get(value, "irq"), "/irq", "must be 3, 5, 7, 9, 12 or 15, not %d; the others are the "
+                          "machine's own", nic->isa_irq);
+        return false;
+    }
+    return true;
+}
+
 static bool read_nic(const struct jv *value, unsigned index, struct config_guest *guest, struct json_mismatch *mismatch)
 {
     struct config_nic *nic = &guest->nics[index];
@@ -249,7 +297,8 @@ static bool read_nic(const struct jv *value, unsigned index, struct config_guest
         derive_mac(guest->name, index, nic->mac);
     }
     nic->mtu = (uint32_t)jv_member_int(value, "mtu", 0);
-    return config_policy_read(value, &nic->policy, mismatch);
+    nic->unplugged = !jv_member_bool(value, "link", true);
+    return read_isa(value, nic, mismatch) && config_policy_read(value, &nic->policy, mismatch);
 }
 
 bool config_guest_read(const struct jv *value, struct config_guest *guest, struct json_mismatch *mismatch)

@@ -46,7 +46,11 @@ struct config_port {
 };
 
 struct config_nic {
-    char model[12];             /* "e1000", "rtl8029", "ne2000" */
+    char model[20];             /* "e1000", "rtl8029", "ne2000" … */
+    uint16_t isa_port;          /* ISA cards: 0 where it is not said. */
+    uint8_t isa_irq;
+    uint8_t slot;               /* 8: an ne2000 in a slot of 8 bits; 0: not said. */
+    bool unplugged;             /* "link" is false. */
     uint8_t mac[6];
     char port[PORT_NAME_SIZE];
     struct switch_port_config policy;
@@ -141,6 +145,9 @@ void config_policy_to_json(const struct switch_port_config *policy, struct jv *o
 
 /* The name that a guest's port has unless it was given one: "bob", "bob.1". */
 void config_nic_port_name(const char *guest, unsigned nic, char name[PORT_NAME_SIZE]);
+
+/* The ports of an ISA card, "0x300"; 0 for anything else. */
+uint16_t config_isa_port(const char *text);
 
 /* "52:54:00:12:34:56"; false for anything else. Group addresses pass. */
 bool config_mac_parse(const char *text, uint8_t mac[6]);

@@ -95,9 +95,22 @@ struct jv *config_port_to_json(const struct config_port *port)
 static struct jv *nic_to_json(const struct config_nic *nic)
 {
     struct jv *o = jv_new_object();
+    char place[16];
+
     jv_set_string(o, "model", nic->model);
     set_mac(o, nic->mac);
     jv_set_string(o, "port", nic->port);
+    if (nic->isa_port) {
+        snprintf(place, sizeof place, "0x%x", nic->isa_port);
+        jv_set_string(o, "io", place);
+    }
+    if (nic->isa_irq) {
+        jv_set_int(o, "irq", nic->isa_irq);
+    }
+    if (nic->slot) {
+        jv_set_int(o, "slot", nic->slot);
+    }
+    jv_set_bool(o, "link", !nic->unplugged);
     config_policy_to_json(&nic->policy, o);
     if (nic->mtu) {
         jv_set_int(o, "mtu", nic->mtu);

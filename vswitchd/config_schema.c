@@ -58,10 +58,16 @@ static const char *check_line(const char *text)
     return strpbrk(text, "\n\r") ? "it must be one line" : NULL;
 }
 
+static const char *check_isa_port(const char *text)
+{
+    return config_isa_port(text) ? NULL
+                                 : "an ISA card's ports begin at \"0x200\" to \"0x3c0\" in steps of 0x20, but 0x260 and 0x2e0";
+}
+
 static const char *const port_types[] = {"tap", "vhost-user", NULL};
 const char *const config_vlan_modes[] = {"access", "trunk", NULL};
 static const char *const roles[] = {"client", "server", NULL};
-static const char *const models[] = {"e1000", "rtl8029", "ne2000", NULL};
+static const char *const models[] = {"e1000", "e1000-82545em", "rtl8029", "rtl8019as", "ne2000", "ne1000", NULL};
 static const char *const reserved_names[] = {"all", "stp", "pause", "lacp", "eap", "lldp", NULL};
 
 static const struct json_spec reserved_element[] = {
@@ -112,6 +118,10 @@ static const struct json_spec nic_members[] = {
     {.name = "model", .kind = JSON_SPEC_ENUM, .required = true, .choices = models},
     {.name = "mac", .kind = JSON_SPEC_STRING, .check = check_mac},
     {.name = "port", .kind = JSON_SPEC_STRING, .check = check_port_name, .help = "the port's name: the guest's, unless said"},
+    {.name = "link", .kind = JSON_SPEC_BOOL, .help = "false: the cable is unplugged"},
+    {.name = "io", .kind = JSON_SPEC_STRING, .check = check_isa_port, .help = "ISA cards: where their ports are, \"0x300\""},
+    {.name = "irq", .kind = JSON_SPEC_INT, .min = 3, .max = 15, .help = "ISA cards: 3, 5, 7, 9, 12 or 15"},
+    {.name = "slot", .kind = JSON_SPEC_INT, .min = 8, .max = 16, .help = "ne2000: 8 for a slot of 8 bits, or 16"},
     POLICY_MEMBERS,
     {0},
 };

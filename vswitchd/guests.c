@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,7 +19,7 @@
 #include "vswitchd/guests_directory.h"
 #include "vswitchd/os/log.h"
 
-enum { ARGUMENTS_MAX = 24 + 2 * CONFIG_NICS_MAX };
+enum { LINKS_RETRY = EVENT_LOOP_SECOND / 10, ARGUMENTS_MAX = 26 + 2 * CONFIG_NICS_MAX };
 
 /* ---- Its ports ---- */
 
@@ -89,8 +90,9 @@ static void has_ended(struct guest *g)
 
     event_watch_destroy(g->watch);
     event_timer_destroy(g->deadline);
+    event_timer_destroy(g->links);
     g->watch = NULL;
-    g->deadline = NULL;
+    g->deadline = g->links = NULL;
     close(g->pidfd);
     g->pidfd = -1;
     if (!guests->config.launcher || !guests_launcher_status(guests->config.launcher, g->pid, &g->last_status)) {
@@ -133,6 +135,41 @@ static int send_signal(const struct guest *g, int number)
     return syscall(SYS_pidfd_send_signal, g->pidfd, number, NULL, 0) != 0 ? errno : 0;
 }
 
+/* ---- Its links ---- */
+
+/* A link is up where the cable is plugged in and the switch's port is enabled. */
+static bool link_is_up(const struct config_nic *nic)
+{
+    return !nic->unplugged && nic->policy.enabled;
+}
+
+static void links_retry(void *context)
+{
+    guest_tell_links(context);
+}
+
+void guest_tell_links(struct guest *g)
+{
+    char text[CONFIG_NICS_MAX * 16] = "";
+    int result;
+
+    for (unsigned i = 0; i < g->running.nic_count; i++) {
+        size_t used = strlen(text);
+
+        snprintf(text + used, sizeof text - used, "link %u %s\n", i, link_is_up(&g->running.nics[i]) ? "up" : "down");
+    }
+    if (g->state != GUEST_RUNNING || !text[0]) {
+        return;
+    }
+    result = guest_directory_tell(g->guests->directory_fd, g->config.name, text);
+    if (result != 0 && !g->links) {
+        g->links = event_timer_create(g->guests->config.loop, links_retry, g);
+    }
+    if (result != 0 && g->links) {      /* Its socket is not there yet. */
+        event_timer_set(g->links, event_loop_now(g->guests->config.loop) + LINKS_RETRY);
+    }
+}
+
 /* ---- Starting ---- */
 
 struct command_line {
@@ -140,13 +177,49 @@ struct command_line {
     size_t count;
     char memory[16];
     char directory[CONFIG_FILE_MAX];
-    char nics[CONFIG_NICS_MAX][128];
+    char state[CONFIG_FILE_MAX];
+    char nics[CONFIG_NICS_MAX][160];
 };
 
 static void option(struct command_line *line, const char *name, const char *value)
 {
     line->arguments[line->count++] = name;
     line->arguments[line->count++] = value;
+}
+
+static void nic_option(const struct config_nic *nic, unsigned index, char *text, size_t size)
+{
+    const uint8_t *m = nic->mac;
+    int used = snprintf(text, size, "model=%s,mac=%02x:%02x:%02x:%02x:%02x:%02x,socket=nic%u.sock", nic->model, m[0], m[1],
+                        m[2], m[3], m[4], m[5], index);
+
+    if (nic->isa_port) {
+        used += snprintf(text + used, size - (size_t)used, ",io=0x%x", nic->isa_port);
+    }
+    if (nic->isa_irq) {
+        used += snprintf(text + used, size - (size_t)used, ",irq=%u", nic->isa_irq);
+    }
+    if (nic->slot) {
+        used += snprintf(text + used, size - (size_t)used, ",slot=%u", nic->slot);
+    }
+    if (!link_is_up(nic)) {
+        snprintf(text + used, size - (size_t)used, ",link=down");
+    }
+}
+
+/* The folder for what outlives the guest; "": there is none, and nothing is kept. */
+static void make_state_directory(const struct guest *g, char *path, size_t size)
+{
+    const char *state = g->guests->config.state_dir;
+
+    snprintf(path, size, "%s/guests", state);
+    if ((mkdir(state, 0755) != 0 && errno != EEXIST) || (mkdir(path, 0750) != 0 && errno != EEXIST)) {
+        log_warning("guest %s: cannot make %s: %s; what it writes into EEPROMs will not be kept", g->config.name, path,
+                    strerror(errno));
+        path[0] = '\0';
+        return;
+    }
+    snprintf(path, size, "%s/guests/%s", state, g->config.name);
 }
 
 static void make_command_line(const struct guest *g, struct command_line *line)
@@ -159,6 +232,10 @@ static void make_command_line(const struct guest *g, struct command_line *line)
     snprintf(line->directory, sizeof line->directory, "%s/guests/%s", g->guests->config.run_dir, c->name);
     option(line, "--name", c->name);
     option(line, "--run-dir", line->directory);
+    make_state_directory(g, line->state, sizeof line->state);
+    if (line->state[0] && c->nic_count) {
+        option(line, "--state-dir", line->state);
+    }
     option(line, "--memory", line->memory);
     option(line, "--kernel", c->kernel);
     if (c->initrd[0]) {
@@ -168,10 +245,7 @@ static void make_command_line(const struct guest *g, struct command_line *line)
         option(line, "--append", c->cmdline);
     }
     for (unsigned i = 0; i < c->nic_count; i++) {
-        const uint8_t *m = c->nics[i].mac;
-
-        snprintf(line->nics[i], sizeof line->nics[i], "model=%s,mac=%02x:%02x:%02x:%02x:%02x:%02x,socket=nic%u.sock",
-                 c->nics[i].model, m[0], m[1], m[2], m[3], m[4], m[5], i);
+        nic_option(&c->nics[i], i, line->nics[i], sizeof line->nics[i]);
         option(line, "--nic", line->nics[i]);
     }
     line->arguments[line->count] = NULL;
@@ -268,22 +342,9 @@ static int ask_to_stop(struct guest *g, uint64_t timeout)
     return result;
 }
 
-static struct guest *find_running(struct guests *guests, const char *name, struct config_apply_error *error)
-{
-    struct guest *g = guest_find(guests, name);
-
-    if (!g) {
-        (void)guest_fail(error, ENOENT, "there is no guest \"%s\"", name);
-    } else if (g->state == GUEST_STOPPED) {
-        (void)guest_fail(error, ESRCH, "guest %s is not running", name);
-        g = NULL;
-    }
-    return g;
-}
-
 int guests_stop(struct guests *guests, const char *name, uint64_t timeout, struct config_apply_error *error)
 {
-    struct guest *g = find_running(guests, name, error);
+    struct guest *g = guest_find_running(guests, name, error);
     int result;
 
     if (!g) {
@@ -293,9 +354,25 @@ int guests_stop(struct guests *guests, const char *name, uint64_t timeout, struc
     return result ? guest_fail(error, result, "guest %s: cannot reach its process: %s", name, strerror(result)) : 0;
 }
 
+int guests_set_link(struct guests *guests, const char *name, unsigned nic, bool link, struct config_apply_error *error)
+{
+    struct guest *g = guest_find_running(guests, name, error);
+
+    if (!g) {
+        return error->number;
+    }
+    if (nic >= g->running.nic_count) {
+        return guest_no_nic(g, nic, error);
+    }
+    g->running.nics[nic].unplugged = !link;
+    guest_directory_write(guests->directory_fd, &g->running);
+    guest_tell_links(g);
+    return 0;
+}
+
 int guests_kill(struct guests *guests, const char *name, struct config_apply_error *error)
 {
-    struct guest *g = find_running(guests, name, error);
+    struct guest *g = guest_find_running(guests, name, error);
     int result;
 
     if (!g) {
@@ -365,6 +442,7 @@ int guests_adopt_one(struct guests *guests, const char *name, struct config_appl
         return guest_fail(error, ENOMEM, "out of memory");
     }
     log_info("guest %s adopted, pid %d", name, (int)pid);
+    guest_tell_links(g);
     if (add_ports(g, error) != 0) {
         g->running.nic_count = 0;
         log_error("guest %s runs, but has no ports: %s", name, error->text);
@@ -408,6 +486,7 @@ struct guests *guests_create(const struct guests_config *config)
 void guests_destroy(struct guests *guests)
 {
     if (guests) {
+        guests_traces_end(guests);
         while (guests->first) {
             guest_forget(guests->first);
         }

@@ -27,6 +27,7 @@ struct guests_config {
     struct guests_launcher *launcher;   /* NULL: no guests can be started here. */
     int run_dir_fd;
     const char *run_dir;                /* Absolute. */
+    const char *state_dir;              /* Absolute; made when it is needed. */
     guests_event_function *event;
     void *context;
 };
@@ -61,6 +62,17 @@ struct jv *guests_list(const struct guests *guests);                    /* Array
 struct jv *guests_get(const struct guests *guests, const char *name);   /* NULL: no such guest. */
 /* Their definitions, as a configuration has them; all, or those alone that are not from the configuration file. */
 struct jv *guests_config(const struct guests *guests, bool requested_only);
+/* Plugs a card's cable in or out. 0 or errno with *error. */
+int guests_set_link(struct guests *guests, const char *name, unsigned nic, bool link, struct config_apply_error *error);
+/* A card's register accesses as lines: the socket `path` gives them to the one reader that connects within ten seconds.
+ * The first line is JSON: {"ok": true}, or {"error": …} and no more follow. 0 or errno with *error. */
+struct guests_trace_options {
+    unsigned nic;
+    bool strict;                        /* Also the rules that the driver breaks, */
+    bool rules;                         /* or these alone. */
+};
+int guests_trace(struct guests *guests, const char *name, const struct guests_trace_options *options, char *path,
+                 size_t size, struct config_apply_error *error);
 /* A port's policy was changed: remembered with the guest it belongs to, if any. */
 void guests_port_changed(struct guests *guests, const char *port, const struct switch_port_config *policy);
 

@@ -286,12 +286,25 @@ bool guest_directory_probe(int directories_fd, const char *name, pid_t *pid, int
     return *pidfd >= 0;
 }
 
+int guest_directory_ask(int directories_fd, const char *name, const char *text, int *fd)
+{
+    int result = connect_control(directories_fd, name, fd);
+
+    if (result == 0 && send(*fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+        result = errno;
+        close(*fd);
+    }
+    if (result != 0) {
+        *fd = -1;
+    }
+    return result;
+}
+
 int guest_directory_tell(int directories_fd, const char *name, const char *text)
 {
-    int fd, result = connect_control(directories_fd, name, &fd);
+    int fd, result = guest_directory_ask(directories_fd, name, text, &fd);
 
     if (result == 0) {
-        result = send(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? errno : 0;
         close(fd);
     }
     return result;

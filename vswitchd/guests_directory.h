@@ -30,6 +30,8 @@ void guest_directory_remove(int directories_fd, const char *name);
 bool guest_directory_probe(int directories_fd, const char *name, pid_t *pid, int *pidfd);
 /* Sends text to control.sock without waiting. 0 or errno. */
 int guest_directory_tell(int directories_fd, const char *name, const char *text);
+/* The same, and leaves the connection open for the answer. */
+int guest_directory_ask(int directories_fd, const char *name, const char *text, int *fd);
 /* The last line of the log, printable; "" where there is none. */
 void guest_directory_last_words(int directories_fd, const char *name, char *text, size_t size);
 

@@ -3,6 +3,7 @@
  * guests.h: the list of guests, their definitions, and how they are shown.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -51,10 +52,31 @@ void guest_forget(struct guest *g)
     *link = g->next;
     event_watch_destroy(g->watch);
     event_timer_destroy(g->deadline);
+    event_timer_destroy(g->links);
     if (g->pidfd >= 0) {
         close(g->pidfd);
     }
     free(g);
+}
+
+struct guest *guest_find_running(struct guests *guests, const char *name, struct config_apply_error *error)
+{
+    struct guest *g = guest_find(guests, name);
+
+    if (!g) {
+        (void)guest_fail(error, ENOENT, "there is no guest \"%s\"", name);
+    } else if (g->state == GUEST_STOPPED) {
+        (void)guest_fail(error, ESRCH, "guest %s is not running", name);
+        g = NULL;
+    }
+    return g;
+}
+
+int guest_no_nic(const struct guest *g, unsigned nic, struct config_apply_error *error)
+{
+    return guest_fail(error, ENODEV, "guest %s has no card %u: %s", g->config.name, nic,
+                      g->running.nic_count == 0 ? "it has none" : g->running.nic_count == 1 ? "it has one, number 0"
+                                                                                            : "they are counted from 0");
 }
 
 int guest_fail(struct config_apply_error *error, int number, const char *format, ...)
@@ -98,6 +120,20 @@ void guests_restore(struct guests *guests, const struct config_guest *config)
     }
 }
 
+/* What was kept of it. */
+static void remove_state(const struct guests *guests, const char *name)
+{
+    char path[CONFIG_FILE_MAX];
+    int fd;
+
+    snprintf(path, sizeof path, "%s/guests", guests->config.state_dir);
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        guest_directory_remove(fd, name);
+        close(fd);
+    }
+}
+
 int guests_undefine(struct guests *guests, const char *name, struct config_apply_error *error)
 {
     struct guest *g = guest_find(guests, name);
@@ -109,6 +145,7 @@ int guests_undefine(struct guests *guests, const char *name, struct config_apply
         return guest_fail(error, EALREADY, "guest %s is %s; stop it first", name, guest_state_name(g->state));
     }
     guest_forget(g);
+    remove_state(guests, name);
     return 0;
 }
 
@@ -162,6 +199,7 @@ void guests_port_changed(struct guests *guests, const char *port, const struct s
                 }
                 nic->policy = *policy;
                 guest_directory_write(guests->directory_fd, &g->running);
+                guest_tell_links(g);
                 return;
             }
         }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What guests.c and guests_list.c share; for nobody else.
+ * What guests.c, guests_list.c and guests_trace.c share; for nobody else.
  */
 #ifndef VSWITCHD_GUESTS_PRIVATE_H
 #define VSWITCHD_GUESTS_PRIVATE_H
@@ -22,6 +22,7 @@ struct guest {
     int pidfd;
     struct event_watch *watch;          /* Of pidfd. */
     struct event_timer *deadline;       /* Killed then. */
+    struct event_timer *links;          /* Then its process is told of its links again: it could not be reached. */
     uint64_t started;
     bool ended_before;                  /* The members below are filled in. */
     int last_status;                    /* As wait() has it; -1: not known. */
@@ -32,6 +33,8 @@ struct guests {
     struct guests_config config;
     int directory_fd;                   /* RUN_DIR/guests */
     struct guest *first;
+    struct guest_trace *traces;
+    unsigned last_trace;
     void (*all_done)(void *context);
     void *all_done_context;
 };
@@ -42,6 +45,13 @@ struct guest *guest_add(struct guests *guests, const struct config_guest *config
 void guest_forget(struct guest *g);
 /* Members of "last_exit" and of guest.exited. */
 void guest_describe_exit(const struct guest *g, struct jv *o);
+/* Tells its process which links are up, now or as soon as it can be reached. */
+void guest_tell_links(struct guest *g);
+/* NULL with *error unless it runs. */
+struct guest *guest_find_running(struct guests *guests, const char *name, struct config_apply_error *error);
+/* Fills *error, answers ENODEV. */
+int guest_no_nic(const struct guest *g, unsigned nic, struct config_apply_error *error);
+void guests_traces_end(struct guests *guests);
 /* Fills *error, answers `number`. */
 int guest_fail(struct config_apply_error *error, int number, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

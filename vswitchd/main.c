@@ -35,6 +35,7 @@ enum { GUESTS_END_TIMEOUT_S = 10, WATCHDOG_PARTS = 3, FDB_EVENTS_A_SECOND = 1000
 struct daemon {
     struct options options;
     char run_dir[4096];             /* Absolute. */
+    char state_dir[4096];           /* Absolute. */
     int run_dir_fd;
     int lock_fd;
     char config_file[4096];         /* Absolute; "": none. */
@@ -268,6 +269,22 @@ static int take_lock(struct daemon *d)
     }
 }
 
+/* The one that was named, or the usual one with the usual run directory, or one inside of another run directory. */
+static void find_state_dir(struct daemon *d)
+{
+    const char *named = d->options.state_dir ? d->options.state_dir
+                        : strcmp(d->run_dir, CONTROL_RUN_DIR) == 0 ? CONTROL_STATE_DIR : NULL;
+    char here[2048] = "";
+
+    if (!named) {
+        snprintf(d->state_dir, sizeof d->state_dir, "%.4000s/state", d->run_dir);
+    } else if (named[0] == '/' || !getcwd(here, sizeof here)) {
+        snprintf(d->state_dir, sizeof d->state_dir, "%s", named);
+    } else {
+        snprintf(d->state_dir, sizeof d->state_dir, "%s/%.2000s", here, named);
+    }
+}
+
 /* Makes the run directory and takes its lock, so that there is one daemon in it. 0 or an exit status. */
 static int open_run_dir(struct daemon *d)
 {
@@ -280,6 +297,7 @@ static int open_run_dir(struct daemon *d)
         log_error("cannot open the run directory %s: %s", d->options.run_dir, strerror(errno));
         return EXIT_CANT_CREATE;
     }
+    find_state_dir(d);
     return take_lock(d);
 }
 
@@ -368,7 +386,7 @@ static int make_guests(struct daemon *d)
 {
     struct guests_config config = {
         .loop = d->loop, .apply = d->apply, .launcher = d->launcher, .run_dir_fd = d->run_dir_fd,
-        .run_dir = d->run_dir, .event = guest_event, .context = d,
+        .run_dir = d->run_dir, .state_dir = d->state_dir, .event = guest_event, .context = d,
     };
 
     d->guests = guests_create(&config);
@@ -519,6 +537,8 @@ static void finish(struct daemon *d, bool orderly)
     event_loop_destroy(d->loop);
     if (d->run_dir_fd >= 0 && d->lock_fd >= 0) {
         (void)unlinkat(d->run_dir_fd, "guests", AT_REMOVEDIR);      /* Stays while guests do. */
+        (void)unlinkat(d->run_dir_fd, "state/guests", AT_REMOVEDIR); /* Where they have left nothing. */
+        (void)unlinkat(d->run_dir_fd, "state", AT_REMOVEDIR);
         (void)unlinkat(d->run_dir_fd, "captures", AT_REMOVEDIR);
         (void)unlinkat(d->run_dir_fd, "vswitchd.lock", 0);
     }

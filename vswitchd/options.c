@@ -13,11 +13,13 @@ enum { EXIT_USAGE_ERROR = 64 };
 
 static void usage(FILE *out)
 {
-    fputs("usage: vswitchd [--config FILE] [--run-dir DIR] [--guest-program FILE]\n"
-          "                [--log-level LEVEL] [--check] [--no-sandbox]\n"
+    fputs("usage: vswitchd [--config FILE] [--run-dir DIR] [--state-dir DIR]\n"
+          "                [--guest-program FILE] [--log-level LEVEL] [--check] [--no-sandbox]\n"
           "\n"
           "  -c, --config FILE         configuration (" CONTROL_CONFIG_FILE ")\n"
           "  -r, --run-dir DIR         sockets and guests live here (" CONTROL_RUN_DIR ")\n"
+          "  -d, --state-dir DIR       what outlives guests is kept here (" CONTROL_STATE_DIR ",\n"
+          "                            or with another run directory, the folder state in it)\n"
           "  -g, --guest-program FILE  vswitch-guest (beside this program)\n"
           "  -l, --log-level LEVEL     error, warning, info or debug (info)\n"
           "  -f, --foreground          do not detach; it never does\n"
@@ -31,7 +33,7 @@ int options_read(int argc, char **argv, struct options *options)
 {
     static const struct option longs[] = {
         {"config", required_argument, NULL, 'c'}, {"run-dir", required_argument, NULL, 'r'},
-        {"guest-program", required_argument, NULL, 'g'}, {"log-level", required_argument, NULL, 'l'},
+        {"state-dir", required_argument, NULL, 'd'}, {"guest-program", required_argument, NULL, 'g'}, {"log-level", required_argument, NULL, 'l'},
         {"foreground", no_argument, NULL, 'f'}, {"check", no_argument, NULL, 'n'},
         {"no-sandbox", no_argument, NULL, 'S'}, {"version", no_argument, NULL, 'V'}, {"help", no_argument, NULL, 'h'},
         {0},
@@ -39,10 +41,11 @@ int options_read(int argc, char **argv, struct options *options)
     int option;
 
     *options = (struct options) {.run_dir = CONTROL_RUN_DIR, .log_level = LOG_LEVEL_INFO, .sandbox = true};
-    while ((option = getopt_long(argc, argv, "c:r:g:l:fnVh", longs, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "c:r:d:g:l:fnVh", longs, NULL)) != -1) {
         switch (option) {
         case 'c': options->config = optarg; break;
         case 'r': options->run_dir = optarg; break;
+        case 'd': options->state_dir = optarg; break;
         case 'g': options->guest_program = optarg; break;
         case 'l':
             if (!log_level_parse(optarg, &options->log_level)) {

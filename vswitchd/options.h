@@ -12,6 +12,7 @@
 struct options {
     const char *config;             /* NULL: the usual file, if there is one. */
     const char *run_dir;
+    const char *state_dir;          /* NULL: the usual one, or one below a run directory that is not. */
     const char *guest_program;      /* NULL: beside this program. */
     enum log_level log_level;
     bool check;                     /* Only check the configuration. */

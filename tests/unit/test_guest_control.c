@@ -20,6 +20,34 @@ static size_t on_stats(void *opaque, char *out, size_t size)
     return (size_t)snprintf(out, size, "{\"n\":1}");
 }
 
+static unsigned link_nic;
+static bool link_up;
+static void (*traced_line)(void *client, const char *text);
+static void *traced_client;
+
+static const char *on_link(void *opaque, unsigned nic, bool up)
+{
+    (void)opaque;
+    if (nic > 1)
+        return "there is no such card";
+    link_nic = nic;
+    link_up = up;
+    return NULL;
+}
+
+static const char *on_trace(void *opaque, unsigned nic, bool strict, void (*line)(void *client, const char *text), void *client)
+{
+    (void)opaque;
+    (void)strict;
+    if (nic > 1)
+        return "there is no such card";
+    traced_line = line;
+    traced_client = client;
+    return NULL;
+}
+
+static const struct control_calls calls = { NULL, on_stats, on_link, on_trace };
+
 static void setup(void)
 {
     int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -27,7 +55,7 @@ static void setup(void)
     snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "test-control-%d", (int)getpid());
     CU_ASSERT_EQUAL_FATAL(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
     listen(listener, 16);
-    control = control_new(listener, on_stats, NULL);
+    control = control_new(listener, &calls);
 }
 
 static int attach(void)
@@ -64,9 +92,9 @@ static void test_commands(void)
     CU_ASSERT_EQUAL(say(fd, "ts\r\nstats\n"), CONTROL_NOTHING);
     expect(fd, "{\"n\":1}\n{\"n\":1}\n");
     CU_ASSERT_EQUAL(say(fd, "dance\n"), CONTROL_NOTHING);
-    expect(fd, "{\"error\":\"unknown command: stats, stop, kill\"}\n");
+    expect(fd, "{\"error\":\"unknown command: stats, stop, kill, link, trace\"}\n");
     CU_ASSERT_EQUAL(say(fd, "\n"), CONTROL_NOTHING);
-    expect(fd, "{\"error\":\"unknown command: stats, stop, kill\"}\n");
+    expect(fd, "{\"error\":\"unknown command: stats, stop, kill, link, trace\"}\n");
     CU_ASSERT_EQUAL(say(fd, "stop\n"), CONTROL_STOP);
     expect(fd, "{\"ok\":true}\n");
     CU_ASSERT_EQUAL(say(fd, "kill\n"), CONTROL_KILL);
@@ -100,6 +128,103 @@ static void test_bad_clients(void)
     control_free(control);
 }
 
+static void test_link(void)
+{
+    int fd;
+
+    setup();
+    fd = attach();
+    say(fd, "link 1 down\n");
+    expect(fd, "{\"ok\":true}\n");
+    CU_ASSERT_TRUE(link_nic == 1 && !link_up);
+    say(fd, "link 0 up\n");
+    expect(fd, "{\"ok\":true}\n");
+    CU_ASSERT_TRUE(link_nic == 0 && link_up);
+    say(fd, "link 7 up\n");
+    expect(fd, "{\"error\":\"there is no such card\"}\n");
+    say(fd, "link\nlink 0\nlink 0 off\nlink 0 up now\nlink up 0\n");
+    for (unsigned i = 0; i < 5; i++) {
+        char text[100];
+        const char *wrong = "{\"error\":\"link NIC up or link NIC down is meant\"}\n";
+        CU_ASSERT_EQUAL(read(fd, text, strlen(wrong)), (ssize_t)strlen(wrong));
+        CU_ASSERT_EQUAL(memcmp(text, wrong, strlen(wrong)), 0);
+    }
+    close(fd);
+    control_free(control);
+}
+
+static void test_trace(void)
+{
+    struct pollfd fds[CONTROL_FDS];
+    int fd, other;
+
+    setup();
+    fd = attach();
+    other = attach();
+    say(fd, "trace 0 strict\n");
+    expect(fd, "{\"ok\":true}\n");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(traced_line);
+    traced_line(traced_client, "   0.000000001 write CTRL = 0");
+    control_poll(control, fds);
+    CU_ASSERT_TRUE(fds[1].events & POLLOUT);
+    control_service(control);
+    control_poll(control, fds);
+    CU_ASSERT_FALSE(fds[1].events & POLLOUT);
+    expect(fd, "   0.000000001 write CTRL = 0\n");
+    say(other, "trace 0\n");
+    expect(other, "{\"error\":\"this card is being traced already\"}\n");
+    say(other, "trace 5\n");
+    expect(other, "{\"error\":\"there is no such card\"}\n");
+    say(other, "trace 1 lenient\n");
+    expect(other, "{\"error\":\"trace NIC [strict] [rules] is meant, once a connection\"}\n");
+    close(fd);
+    control_service(control);
+    CU_ASSERT_PTR_NULL(traced_line); /* the trace ends with its reader */
+    say(other, "trace 0 strict rules\n");
+    expect(other, "{\"ok\":true}\n");
+    traced_line(traced_client, "   0.000000001 write CTRL = 0");
+    traced_line(traced_client, "   0.000000002 RULE  13.4.1: no");
+    control_service(control);
+    expect(other, "   0.000000002 RULE  13.4.1: no\n");
+    close(other);
+    control_free(control);
+    CU_ASSERT_PTR_NULL(traced_line);
+}
+
+/* A reader that does not read holds up nobody, and is told what it has missed. */
+static void test_slow_reader(void)
+{
+    static char got[8 << 20];
+    size_t used = 0, lines = 0;
+    unsigned long lost = 0;
+    char *note;
+    int fd;
+
+    setup();
+    fd = attach();
+    say(fd, "trace 0\n");
+    for (unsigned i = 0; i < 40000; i++)
+        traced_line(traced_client, "   0.000000001 write TDT    = 00000001 TAIL=1");
+    for (unsigned round = 0; round < 1000; round++) {
+        ssize_t n = read(fd, got + used, sizeof got - 1 - used);
+        control_service(control);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    traced_line(traced_client, "the last one");
+    control_service(control);
+    used += (size_t)read(fd, got + used, sizeof got - 1 - used);
+    got[used] = 0;
+    note = strstr(got, "... ");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(note);
+    CU_ASSERT_EQUAL(sscanf(note, "... %lu lines lost", &lost), 1);
+    for (const char *p = got; (p = strstr(p, "TAIL=1\n")); p++)
+        lines++;
+    CU_ASSERT_EQUAL(lines + lost, 40000);
+    CU_ASSERT_PTR_NOT_NULL(strstr(note, "the last one\n"));
+    close(fd);
+    control_free(control);
+}
+
 int main(void)
 {
     CU_pSuite suite;
@@ -110,6 +235,9 @@ int main(void)
     suite = CU_add_suite("guest control", NULL, NULL);
     CU_ADD_TEST(suite, test_commands);
     CU_ADD_TEST(suite, test_bad_clients);
+    CU_ADD_TEST(suite, test_link);
+    CU_ADD_TEST(suite, test_trace);
+    CU_ADD_TEST(suite, test_slow_reader);
     CU_basic_run_tests();
     failures = CU_get_number_of_failures();
     CU_cleanup_registry();

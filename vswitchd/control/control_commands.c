@@ -24,6 +24,7 @@ static const struct {
 } errno_table[] = {
     {ENOENT, CONTROL_NOT_FOUND, "port.not_found", "guest.not_found", "fdb.not_found", "capture.not_found"},
     {EEXIST, CONTROL_EXISTS, "port.exists", "guest.exists", "fdb.exists", "capture.exists"},
+    {ENODEV, CONTROL_NOT_FOUND, "port.not_found", "guest.no_nic", "fdb.not_found", "capture.not_found"},
     {EBUSY, CONTROL_BUSY, "port.busy", "guest.busy", "fdb.busy", "capture.busy"},
     {ENOSPC, CONTROL_LIMIT, "port.limit", "guest.limit", "fdb.limit", "capture.limit"},
     {EPERM, CONTROL_PERMISSION, "port.permission", "guest.permission", "fdb.permission", "capture.permission"},

@@ -120,6 +120,40 @@ static struct jv *guest_kill(void *context, struct control_session *session, con
     return result_of(c, name, guests_kill(c->guests, name, &wrong), &wrong, error);
 }
 
+static struct jv *guest_link(void *context, struct control_session *session, const struct jv *params,
+                                struct control_error *error)
+{
+    struct control_context *c = context;
+    const char *name = jv_member_string(params, "name", "");
+    struct config_apply_error wrong;
+
+    (void)session;
+    return result_of(c, name, guests_set_link(c->guests, name, (unsigned)jv_member_int(params, "nic", 0),
+                                              jv_member_bool(params, "up", true), &wrong), &wrong, error);
+}
+
+static struct jv *guest_trace(void *context, struct control_session *session, const struct jv *params,
+                              struct control_error *error)
+{
+    struct control_context *c = context;
+    const struct guests_trace_options options = {
+        .nic = (unsigned)jv_member_int(params, "nic", 0), .strict = jv_member_bool(params, "strict", false),
+        .rules = jv_member_bool(params, "rules", false),
+    };
+    struct config_apply_error wrong;
+    char path[CONFIG_FILE_MAX];
+    struct jv *o;
+    int result = guests_trace(c->guests, jv_member_string(params, "name", ""), &options, path, sizeof path, &wrong);
+
+    (void)session;
+    if (result != 0) {
+        return control_fail_errno(error, "guest", result, wrong.text);
+    }
+    o = jv_new_object();
+    jv_set_string(o, "socket", path);
+    return o;
+}
+
 static struct jv *guest_console(void *context, struct control_session *session, const struct jv *params,
                                 struct control_error *error)
 {
@@ -154,6 +188,19 @@ static const struct json_spec stop_params[] = {
     {.name = "timeout_s", .kind = JSON_SPEC_INT, .min = 0, .max = 3600, .help = "then it is killed; 10 unless given"},
     {0},
 };
+static const struct json_spec link_params[] = {
+    {.name = "name", .kind = JSON_SPEC_STRING, .required = true},
+    {.name = "nic", .kind = JSON_SPEC_INT, .min = 0, .max = CONFIG_NICS_MAX - 1, .help = "the first unless said"},
+    {.name = "up", .kind = JSON_SPEC_BOOL, .required = true, .help = "whether the cable is plugged in"},
+    {0},
+};
+static const struct json_spec trace_params[] = {
+    {.name = "name", .kind = JSON_SPEC_STRING, .required = true},
+    {.name = "nic", .kind = JSON_SPEC_INT, .min = 0, .max = CONFIG_NICS_MAX - 1, .help = "the first unless said"},
+    {.name = "strict", .kind = JSON_SPEC_BOOL, .help = "also each rule of the chip's manual that the driver breaks"},
+    {.name = "rules", .kind = JSON_SPEC_BOOL, .help = "these alone"},
+    {0},
+};
 
 const struct control_method control_guest_methods[] = {
     {"guest.list", CONTROL_VIEWER, NULL, guest_list, "all guests"},
@@ -164,6 +211,8 @@ const struct control_method control_guest_methods[] = {
     {"guest.adopt", CONTROL_OPERATOR, adopt_params, guest_adopt, "takes up a guest that something else has started"},
     {"guest.stop", CONTROL_OPERATOR, stop_params, guest_stop, "asks a guest to end; guest.exited tells when it has"},
     {"guest.kill", CONTROL_OPERATOR, name_params, guest_kill, "ends a guest at once"},
+    {"guest.link", CONTROL_OPERATOR, link_params, guest_link, "plugs a card's cable in or out"},
+    {"guest.trace", CONTROL_OPERATOR, trace_params, guest_trace, "a socket that gives a card's register accesses as lines"},
     {"guest.console", CONTROL_OPERATOR, name_params, guest_console, "the socket of its serial console"},
     {0},
 };
