@@ -245,7 +245,7 @@ static void load_al(struct emit *e, struct host_mem mem, const void *arg)
     emit_op_mem(e, 0, (const uint8_t[]){ 0x8a }, 1, RAX, mem);
 }
 
-static uint8_t data_segment(const struct insn *insn)
+uint8_t rewrite_data_segment(const struct insn *insn)
 {
     static const struct { uint8_t prefix, seg; } rows[] = { { 0x26, CPU_ES }, { 0x2e, CPU_CS }, { 0x36, CPU_SS },
         { 0x3e, CPU_DS }, { 0x64, CPU_FS }, { 0x65, CPU_GS } };
@@ -280,7 +280,7 @@ static void rewrite_xlat(struct build *b, const struct insn *insn)
 
     emit_movzx8(b->hot, R9, RAX);
     emit_lea32(b->hot, R9, mem_sum(RBX, R9));
-    a = access_at_r9(b, data_segment(insn), 1, true, false);
+    a = access_at_r9(b, rewrite_data_segment(insn), 1, true, false);
     access_emit(b, &a, load_al, NULL);
 }
 
@@ -299,7 +299,7 @@ static void rewrite_maskmov(struct build *b, const struct insn *insn)
     if (!insn->copy_66)
         emit_byte(b->hot, 0x9b); /* FWAIT: a pending #MF must come while RDI is the guest's */
     emit_mov32(b->hot, R9, RDI);
-    a = access_at_r9(b, data_segment(insn), insn->copy_66 ? 16 : 8, true, true);
+    a = access_at_r9(b, rewrite_data_segment(insn), insn->copy_66 ? 16 : 8, true, true);
     access_emit(b, &a, maskmov_operation, insn);
 }
 

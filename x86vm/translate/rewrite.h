@@ -17,6 +17,12 @@ void rewrite_push_register(struct build *b, enum host_reg from);
 /* Moves ESP by 4 and stores 16 bits, as Intel's later CPUs push a segment register. */
 void rewrite_push_selector(struct build *b, enum host_reg from);
 void rewrite_load_stack_top(struct build *b, enum host_reg to);
+/* rewrite_string.c: the same for a string instruction. */
+bool rewrite_string_inline(const struct build *b, const struct insn *insn);
+void rewrite_string(struct build *b, const struct insn *insn);
+
+/* The segment that its prefix names, or DS. */
+uint8_t rewrite_data_segment(const struct insn *insn);
 /* A zero-extended load of the 16-bit memory operand. */
 void rewrite_load_word(struct build *b, const struct insn *insn, enum host_reg to);
 /* To the guest address in R9, by the table of indirect jumps. */

@@ -30,6 +30,8 @@ bool rewrite_system_inline(const struct build *b, const struct insn *insn)
         return stack32;
     case INSN_MOV_FROM_SEG:
         return !insn->has_mem && insn_reg(insn) < CPU_SEG_COUNT;
+    case INSN_STRING:
+        return rewrite_string_inline(b, insn);
     case INSN_RDTSC: /* a recording has the TSC from C */
         return b->t->bmi2 && !b->t->counting;
     default:
@@ -205,6 +207,7 @@ void rewrite_system(struct build *b, const struct insn *insn)
     case INSN_PUSH_SEG: rewrite_push_seg(b, insn); break;
     case INSN_MOV_FROM_SEG: rewrite_mov_from_seg(b, insn); break;
     case INSN_RDTSC: rewrite_rdtsc(b, insn); break;
+    case INSN_STRING: rewrite_string(b, insn); break;
     default: transition_emit(b, insn); break;
     }
 }
