@@ -230,14 +230,26 @@ static void handle_exit(struct translator *t, enum exit_reason reason)
     }
 }
 
-/* Instruction breakpoints come before their instruction, unless RF says that it is being resumed. */
+/* Instruction breakpoints come before their instruction, unless RF says that it
+ * is being resumed, and not directly behind MOV SS. */
 static void check_code_breakpoints(struct cpu *cpu)
 {
     uint32_t hits = watch_code_hits(cpu, cpu->seg_base[CPU_CS] + cpu->eip);
 
-    if (hits && !(cpu->eflags & FLAG_RF))
+    if (hits && !(cpu->eflags & FLAG_RF) && cpu->debug_delay != DEBUG_AFTER_NEXT)
         cpu_fault_error(cpu, VEC_DB, hits);
     cpu->eflags &= ~(uint32_t)FLAG_RF;
+}
+
+/* Debug traps come behind their instruction; behind MOV SS they wait (vol. 3, 6.8.3). */
+static void take_debug_traps(struct cpu *cpu, bool step)
+{
+    uint32_t causes = cpu->watch_hits | (step && cpu->debug_delay != DEBUG_NO_STEP ? DR6_BS : 0);
+
+    if (!causes || cpu->debug_delay == DEBUG_AFTER_NEXT)
+        return;
+    cpu->watch_hits = 0;
+    cpu_fault_error(cpu, VEC_DB, causes);
 }
 
 /* Runs from EIP until something needs the loop. */
@@ -255,6 +267,7 @@ static void run_block(struct translator *t)
     t->partial = 0;
     if (cpu->watch_code)
         check_code_breakpoints(cpu);
+    cpu->debug_delay = DEBUG_AT_ONCE;
     if (!rare && entry->negated_key + (cpu->lookup_key & ~LOOKUP_POISON) + cpu->eip == 0) {
         reason = enter(t, entry->code);
     } else {
@@ -266,11 +279,7 @@ static void run_block(struct translator *t)
     handle_exit(t, reason);
     if (reason == EXIT_COUNT) /* the same block again, but less of it */
         t->ungrouped = mode & MODE_UNGROUPED;
-    if (trap || cpu->watch_hits) {
-        uint32_t causes = cpu->watch_hits | (trap ? DR6_BS : 0);
-        cpu->watch_hits = 0;
-        cpu_fault_error(cpu, VEC_DB, causes);
-    }
+    take_debug_traps(cpu, trap);
 }
 
 static void clear_request(struct translator *t)

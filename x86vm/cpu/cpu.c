@@ -51,6 +51,7 @@ void cpu_reset(struct cpu *cpu)
     cpu->dr[7] = 0x400;
     cpu->watch_data = cpu->watch_code = 0;
     cpu->watch_hits = 0;
+    cpu->debug_delay = DEBUG_AT_ONCE;
     cpu->sysenter_cs = cpu->sysenter_esp = cpu->sysenter_eip = 0;
     cpu->efer = 0;
     memset(cpu->msr_misc, 0, sizeof cpu->msr_misc);

@@ -65,6 +65,13 @@ struct cpu_segment {
 
 struct cpu_table { uint32_t base; uint32_t limit; }; /* GDTR, IDTR; limit inclusive, 16 bits */
 
+/* What the last instruction does to its own debug traps. */
+enum debug_delay {
+    DEBUG_AT_ONCE,
+    DEBUG_NO_STEP,             /* INT n: its handler is not stepped into */
+    DEBUG_AFTER_NEXT           /* MOV SS, POP SS: data breakpoints wait for the next instruction, a step is lost */
+};
+
 struct view;
 struct view_set;
 struct phys;
@@ -109,6 +116,7 @@ struct cpu {
     bool shutdown;             /* triple fault */
     uint8_t watch_data, watch_code; /* enabled breakpoints DR0-3, one bit each: memory/watch.h */
     uint32_t watch_hits;       /* data breakpoints hit by the instruction so far */
+    uint8_t debug_delay;       /* enum debug_delay, of the last instruction */
 
     /* --- interrupts from the platform --- */
     bool intr;                 /* level of the PIC's INTR output */

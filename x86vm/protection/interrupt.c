@@ -165,6 +165,8 @@ void protection_interrupt(struct cpu *cpu, uint8_t vector, enum interrupt_source
         interrupt_protected(cpu, &e);
     else
         interrupt_real(cpu, &e);
+    if (software)
+        cpu->debug_delay = DEBUG_NO_STEP;
 }
 
 /* --- INT n of virtual-8086 mode (vol. 3, 20.3.3) --- */
@@ -192,6 +194,7 @@ static void interrupt_redirected(struct cpu *cpu, uint8_t vector, uint32_t retur
     }
     interrupt_by_vector_table(cpu, 0, vector, flags, return_eip);
     cpu->eflags &= ~(uint32_t)(FLAG_TF | FLAG_RF | (full ? FLAG_IF : FLAG_VIF));
+    cpu->debug_delay = DEBUG_NO_STEP;
 }
 
 void protection_int(struct cpu *cpu, uint8_t vector, uint32_t return_eip)
@@ -256,6 +259,7 @@ void protection_exception(struct cpu *cpu)
     enum severity first = severity_of(cpu->fault_vector);
 
     cpu->halted = cpu->interrupt_shadow = false;
+    cpu->watch_hits = 0; /* a fault drops the traps that MOV SS has put off */
     for (unsigned nested = 0; !attempt_exception(cpu); nested++) {
         const enum severity second = severity_of(cpu->fault_vector);
         if (first == DOUBLE_FAULT || nested == NESTING_MAX) {

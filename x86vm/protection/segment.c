@@ -96,8 +96,10 @@ void protection_load_segment(struct cpu *cpu, enum cpu_seg which, uint16_t selec
         load_stack_segment(cpu, selector);
     else
         load_data_segment(cpu, which, selector);
-    if (which == CPU_SS)
+    if (which == CPU_SS) {
         cpu->interrupt_shadow = true;
+        cpu->debug_delay = DEBUG_AFTER_NEXT;
+    }
 }
 
 void protection_lldt(struct cpu *cpu, uint16_t selector)

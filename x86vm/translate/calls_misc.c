@@ -34,6 +34,16 @@ static void result_flags(struct cpu *cpu, uint8_t value)
     put_flag(cpu, FLAG_PF, !(__builtin_popcount(value) & 1));
 }
 
+/* ADD of bytes, with all its flags. */
+static uint8_t add_bytes(struct cpu *cpu, uint8_t a, uint8_t b)
+{
+    uint64_t flags;
+
+    __asm__("addb %2, %1; pushfq; popq %0" : "=&r"(flags), "+&q"(a) : "q"(b) : "cc");
+    cpu->eflags = (cpu->eflags & ~(uint32_t)FLAGS_ARITH) | ((uint32_t)flags & FLAGS_ARITH);
+    return a;
+}
+
 static void decimal_adjust(struct cpu *cpu, bool subtract)
 {
     uint8_t al = (uint8_t)cpu->regs[CPU_EAX], old = al;
@@ -81,12 +91,11 @@ enum call_result calls_bcd(struct cpu *cpu, const struct insn *insn)
         if (base == 0)
             cpu_fault(cpu, VEC_DE);
         operand_set_reg(cpu, CPU_EAX, 2, (uint32_t)(al / base) << 8 | al % base);
+        cpu->eflags &= ~(uint32_t)FLAGS_ARITH; /* some undefined; what processors do */
         result_flags(cpu, al % base);
         break;
     case 0xd5: /* AAD */
-        al = (uint8_t)(al + ah * base);
-        operand_set_reg(cpu, CPU_EAX, 2, al);
-        result_flags(cpu, al);
+        operand_set_reg(cpu, CPU_EAX, 2, add_bytes(cpu, al, (uint8_t)(ah * base)));
         break;
     default: /* D6: SALC */
         operand_set_reg(cpu, CPU_EAX, 1, cpu->eflags & FLAG_CF ? 0xff : 0);

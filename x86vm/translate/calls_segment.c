@@ -34,6 +34,8 @@ enum call_result calls_load_far_pointer(struct cpu *cpu, const struct insn *insn
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (rows[i].opcode == insn->opcode)
             protection_load_segment(cpu, rows[i].seg, (uint16_t)selector);
+    cpu->interrupt_shadow = false; /* LSS needs none: it loads ESP as well */
+    cpu->debug_delay = DEBUG_AT_ONCE;
     operand_set_reg(cpu, insn_reg(insn), insn->opsize, offset);
     return CALL_NEXT;
 }
@@ -117,6 +119,8 @@ enum call_result calls_int1(struct cpu *cpu, const struct insn *insn)
 {
     cpu->eip = operand_next(cpu, insn);
     protection_interrupt(cpu, VEC_DB, INTERRUPT_EXCEPTION, false, 0, cpu->eip);
+    cpu->watch_hits = 0;
+    cpu->debug_delay = DEBUG_NO_STEP;
     return CALL_EXIT;
 }
 

@@ -257,6 +257,17 @@ static bool pauses(const struct cpu *cpu, uint32_t most)
     return translator_current->counting ? most == 0 : cpu->exit_request;
 }
 
+/* Debug traps come after each element (vol. 3, 17.3.1.4). */
+static bool is_debugged(const struct cpu *cpu)
+{
+    return cpu->eflags & FLAG_TF || cpu->watch_data;
+}
+
+static bool trapped(const struct cpu *cpu)
+{
+    return cpu->eflags & FLAG_TF || cpu->watch_hits;
+}
+
 enum call_result calls_string(struct cpu *cpu, const struct insn *insn)
 {
     struct string_state s = begin(cpu, insn);
@@ -267,12 +278,13 @@ enum call_result calls_string(struct cpu *cpu, const struct insn *insn)
         return CALL_NEXT;
     }
     while (cpu->regs[CPU_ECX] & s.mask) {
-        uint32_t count = cpu->regs[CPU_ECX] & s.mask, done = run_chunk(&s, count < most ? count : most);
+        uint32_t count = is_debugged(cpu) ? 1 : cpu->regs[CPU_ECX] & s.mask;
+        uint32_t done = run_chunk(&s, count < most ? count : most);
         advance(cpu, CPU_ECX, s.mask, -(int32_t)done);
         most -= done;
         if (comparison_over(&s))
             break;
-        if (pauses(cpu, most) && cpu->regs[CPU_ECX] & s.mask)
+        if ((pauses(cpu, most) || trapped(cpu)) && cpu->regs[CPU_ECX] & s.mask)
             return CALL_EXIT; /* EIP is still this instruction's */
     }
     return CALL_NEXT;
@@ -346,13 +358,13 @@ static enum call_result port_string(struct cpu *cpu, const struct insn *insn, bo
         return CALL_NEXT;
     }
     for (unsigned i = 1; cpu->regs[CPU_ECX] & s.mask; i++) {
-        uint32_t done = port_chunk(&s, port, input, most);
+        uint32_t done = is_debugged(cpu) ? 0 : port_chunk(&s, port, input, most);
 
         if (done == 0)
             port_element(&s, port, input);
         advance(cpu, CPU_ECX, s.mask, done ? -(int32_t)done : -1);
         most -= done ? done : 1;
-        if (pauses(cpu, most) && (done || i % 64 == 0 || most == 0) && cpu->regs[CPU_ECX] & s.mask)
+        if (((pauses(cpu, most) && (done || i % 64 == 0 || most == 0)) || trapped(cpu)) && cpu->regs[CPU_ECX] & s.mask)
             return CALL_EXIT;
     }
     return CALL_NEXT;

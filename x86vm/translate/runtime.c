@@ -208,6 +208,7 @@ int runtime_call(struct cpu *cpu, uint32_t number)
     take_flags(cpu);
     cpu->eip = call->insn.eip;
     t->counters.helper_calls++;
+    cpu->debug_delay = DEBUG_AT_ONCE;
     result = call->function(cpu, &call->insn);
     if (result == CALL_NEXT && (call->block->dead || cpu->watch_hits || cpu->watch_code || (cpu->mode_dirty && mode_changed(t, call->block->mode_mask)))) {
         cpu->eip = call->insn.eip + call->insn.length;
