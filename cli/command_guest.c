@@ -2,15 +2,14 @@
  *
  * vswitchctl guest …
  */
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/guest_stats.h"
 
 enum { SETTLE_MS = 2500, SETTLE_NO_NIC_MS = 400, STOP_MARGIN_MS = 3000 };
 
@@ -264,7 +263,7 @@ static int guest_adopt(struct cli *cli)
     return status;
 }
 
-/* ---- Console and counters: sockets of the guest's own process ---- */
+/* ---- Console: a socket of the guest's own process ---- */
 
 static int console_named(struct cli *cli, const char *name)
 {
@@ -285,63 +284,6 @@ static int console_named(struct cli *cli, const char *name)
 static int guest_console(struct cli *cli)
 {
     return console_named(cli, cli->words[0]);
-}
-
-static int read_line(int fd, int timeout_ms, char *line, size_t size)
-{
-    struct pollfd ready = {.fd = fd, .events = POLLIN};
-    size_t used = 0;
-
-    while (used + 1 < size) {
-        ssize_t n;
-
-        if (poll(&ready, 1, timeout_ms) != 1) {
-            return RPC_TIMEOUT;
-        }
-        n = read(fd, line + used, size - 1 - used);
-        if (n <= 0) {
-            break;
-        }
-        used += (size_t)n;
-        if (memchr(line, '\n', used)) {
-            break;
-        }
-    }
-    line[used] = '\0';
-    line[strcspn(line, "\n")] = '\0';
-    return used ? RPC_DONE : RPC_UNREACHABLE;
-}
-
-static int guest_stats(struct cli *cli)
-{
-    struct jv *guest;
-    const char *path;
-    char line[65536];
-    int fd, status = cli_call(cli, "guest.get", cli_name_params(cli), &guest);
-
-    if (status != RPC_DONE) {
-        return status;
-    }
-    path = jv_member_string(guest, "control_socket", NULL);
-    if (!path) {
-        fprintf(stderr, "vswitchctl: guest %s is not running\n", cli->words[0]);
-        jv_unref(guest);
-        return RPC_REFUSED;
-    }
-    fd = rpc_connect_path(path);
-    jv_unref(guest);
-    if (fd < 0 || send(fd, "stats\n", 6, MSG_NOSIGNAL) != 6) {
-        fprintf(stderr, "vswitchctl: guest %s does not answer\n", cli->words[0]);
-        return RPC_UNREACHABLE;
-    }
-    status = read_line(fd, cli->timeout_ms, line, sizeof line);
-    close(fd);
-    if (status == RPC_DONE) {
-        puts(line);
-    } else {
-        fprintf(stderr, "vswitchctl: guest %s does not answer\n", cli->words[0]);
-    }
-    return status;
 }
 
 /* ---- guest run ---- */
@@ -454,7 +396,7 @@ const struct command command_guest_table[] = {
     {"guest stop", "NAME", 1, 1, "", "ask a guest to end; it is killed after --timeout", guest_stop},
     {"guest kill", "NAME", 1, 1, "", "end a guest at once", guest_kill},
     {"guest console", "NAME", 1, 1, "", "attach to the serial console; Ctrl-] leaves", guest_console},
-    {"guest stats", "NAME", 1, 1, "", "counters of the guest's process", guest_stats},
+    {"guest stats", "NAME", 1, 1, "", "where the guest's time goes", guest_stats},
     {"guest adopt", "NAME", 1, 1, "", "connect a guest that something else has started", guest_adopt},
     {"guest undefine", "NAME", 1, 1, "", "forget a stopped guest", guest_undefine},
     {0},

@@ -15,6 +15,7 @@
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #define NS_PER_S 1000000000u
@@ -39,6 +40,7 @@ struct run_loop {
     uint64_t timer_at;        /* what the timer is set to; PC_NEVER: off */
     uint64_t started;
     uint64_t running_since;   /* end of the last HLT */
+    struct stats_time time;   /* uptime and samples only when asked for */
     uint64_t last_traffic;
     uint64_t console_at;      /* when gathered output is to be written; PC_NEVER: none */
     uint64_t housekeeping_at;
@@ -55,10 +57,15 @@ struct run_loop {
 };
 
 static struct x86vm *timer_target; /* for the signal handler; one engine a process */
+static volatile uint64_t timer_samples[STATS_PLACES];
 
-static void on_timer_signal(int number)
+static void on_timer_signal(int number, siginfo_t *info, void *context)
 {
-    (void)number;
+    const ucontext_t *interrupted = context;
+    bool translated = x86vm_is_translated(timer_target, (uintptr_t)interrupted->uc_mcontext.gregs[REG_RIP]);
+
+    (void)number, (void)info;
+    timer_samples[!translated ? STATS_C : x86vm_is_user(timer_target) ? STATS_USER : STATS_KERNEL]++;
     x86vm_request_exit(timer_target);
 }
 
@@ -98,8 +105,12 @@ static void stop(struct run_loop *l, const char *why)
 static size_t stats(void *opaque, char *out, size_t size)
 {
     const struct run_loop *l = opaque;
+    struct stats_time time = l->time;
 
-    return stats_describe(&l->parts, pc_now(l->parts.pc) - l->started, out, size);
+    time.uptime_ns = pc_now(l->parts.pc) - l->started;
+    for (unsigned i = 0; i < STATS_PLACES; i++)
+        time.samples[i] = timer_samples[i];
+    return stats_describe(&l->parts, &time, out, size);
 }
 
 static const char *set_link(void *opaque, unsigned nic, bool up)
@@ -352,6 +363,8 @@ static void sleep_halted(struct run_loop *l)
         l->check_others |= any_ready(fds + first_other, count - first_other);
     }
     l->running_since = pc_now(l->parts.pc);
+    l->time.idle_ns += l->running_since - now;
+    l->time.halts++;
 }
 
 int run_loop_run(struct run_loop *l)
@@ -397,7 +410,7 @@ int run_loop_run(struct run_loop *l)
 static bool make_timer(struct run_loop *l)
 {
     struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN };
-    struct sigaction action = { .sa_handler = on_timer_signal, .sa_flags = SA_RESTART };
+    struct sigaction action = { .sa_sigaction = on_timer_signal, .sa_flags = SA_RESTART | SA_SIGINFO };
 
     timer_target = l->parts.vm;
     event._sigev_un._tid = (pid_t)syscall(SYS_gettid);

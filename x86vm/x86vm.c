@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <x86intrin.h>
 
 #include "x86vm/cpu/x87.h"
 #include "x86vm/memory/io_bus.h"
@@ -141,6 +142,20 @@ void x86vm_request_exit(struct x86vm *vm)
 
 /* --- running --- */
 
+static struct block *translate(struct translator *t, uint32_t mode)
+{
+    uint32_t eip = translator_cpu(t)->eip;
+    uint64_t began = __rdtsc();
+    struct block *block = build_block(t, eip, mode);
+
+    if (!block) {
+        blocks_flush(t);
+        block = build_block(t, eip, mode);
+    }
+    t->counters.translate_ticks += __rdtsc() - began;
+    return block;
+}
+
 static struct block *find_block(struct translator *t, uint32_t mode)
 {
     struct cpu *cpu = translator_cpu(t);
@@ -161,11 +176,7 @@ static struct block *find_block(struct translator *t, uint32_t mode)
     }
     if (block)
         return block;
-    block = build_block(t, cpu->eip, mode);
-    if (!block) {
-        blocks_flush(t);
-        block = build_block(t, cpu->eip, mode);
-    }
+    block = translate(t, mode);
     mode_check_generation(t);
     return block;
 }
@@ -181,6 +192,7 @@ static enum exit_reason enter(struct translator *t, uint64_t code)
     t->inside = true;
     reason = function(cpu, code);
     t->inside = false;
+    t->counters.exit[reason]++;
     if (reason != EXIT_CALL)
         cpu->eflags = (cpu->eflags & ~(uint32_t)FLAGS_ARITH) | (cpu->scratch[7] & FLAGS_ARITH);
     return reason;
@@ -293,6 +305,7 @@ static void clear_request(struct translator *t)
 static bool take_interrupt(struct translator *t)
 {
     struct cpu *cpu = translator_cpu(t);
+    uint8_t vector;
 
     if (cpu->nmi_pending) {
         cpu->nmi_pending = false;
@@ -303,8 +316,10 @@ static bool take_interrupt(struct translator *t)
     if (!cpu->intr || !(cpu->eflags & FLAG_IF))
         return false;
     cpu->halted = false;
+    vector = cpu->intr_ack(cpu->intr_opaque);
     t->counters.interrupts++;
-    protection_hardware_interrupt(cpu, cpu->intr_ack(cpu->intr_opaque));
+    t->counters.interrupt[vector]++;
+    protection_hardware_interrupt(cpu, vector);
     return true;
 }
 
@@ -390,6 +405,7 @@ enum x86vm_exit x86vm_run(struct x86vm *vm)
         count_interrupted(t, from);
     if (from == FROM_FAULT) {
         t->counters.exceptions++;
+        t->counters.exception[cpu->fault_vector & (X86VM_EXCEPTIONS - 1)]++;
         protection_exception(cpu);
         cpu->fault_env = &env;
     }
@@ -410,13 +426,26 @@ void x86vm_stop_at(struct x86vm *vm, uint64_t position) { count_stop_at(&vm->t, 
 
 void x86vm_get_counters(const struct x86vm *vm, struct x86vm_counters *out)
 {
+    const struct translator *t = &vm->t;
     struct view_counters views;
 
-    view_get_counters(&vm->t.area->cpu, &views);
-    *out = vm->t.counters;
+    view_get_counters(&t->area->cpu, &views);
+    *out = t->counters;
     out->page_faults = views.page_faults;
     out->view_fills = views.fills;
+    out->view_flushes = views.flushes;
+    out->page_flushes = views.page_flushes;
+    if (t->area->cpu.tsc_khz)
+        out->translate_ns = (uint64_t)((unsigned __int128)t->counters.translate_ticks * 1000000u / t->area->cpu.tsc_khz);
+    out->code_bytes = (uint64_t)(t->hot.p - t->hot_start) + (uint64_t)(t->cold.p - t->cold_start);
 }
+
+bool x86vm_is_translated(const struct x86vm *vm, uintptr_t pc)
+{
+    return pc - (uintptr_t)vm->t.cache_rx < vm->t.cache_size;
+}
+
+bool x86vm_is_user(const struct x86vm *vm) { return vm->t.area->cpu.cpl == 3; }
 
 void x86vm_describe_state(const struct x86vm *vm, char *out, size_t size)
 {

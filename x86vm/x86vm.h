@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "x86vm/counters.h"
+
 struct x86vm;
 struct cpu;
 struct phys;
@@ -57,12 +59,11 @@ void x86vm_count(struct x86vm *vm); /* before the first x86vm_run() */
 uint64_t x86vm_position(const struct x86vm *vm);
 void x86vm_stop_at(struct x86vm *vm, uint64_t position);
 
-struct x86vm_counters {
-    uint64_t blocks_translated, bytes_translated, cache_flushes, invalidations;
-    uint64_t dispatches, links, indirect_misses, slow_accesses, helper_calls;
-    uint64_t exceptions, interrupts, page_faults, view_fills;
-};
 void x86vm_get_counters(const struct x86vm *vm, struct x86vm_counters *out);
+
+/* Whether the host executes translated code at `pc`, for samples. Async-signal-safe. */
+bool x86vm_is_translated(const struct x86vm *vm, uintptr_t pc);
+bool x86vm_is_user(const struct x86vm *vm); /* CPL 3 */
 
 /* One line on where the guest is (registers, mode), for reports of a shutdown. */
 void x86vm_describe_state(const struct x86vm *vm, char *out, size_t size);

@@ -244,12 +244,56 @@ def outside():
     check("and leaves nothing", leftovers() == [], leftovers())
 
 
+def later(name="g"):
+    """The counters now and a moment later."""
+    before = ask(b"stats\n", name)
+    time.sleep(0.3)
+    return before, ask(b"stats\n", name)
+
+
+def ran(p):
+    p.kill()
+    p.wait()
+
+
+def counters():
+    """Each kind of guest moves the counters that are about it, and not the others."""
+    p = start(write("loop", LOOP))
+    a, b = later()
+    check("a busy guest is not idle", b["time"]["idle_ns"] == a["time"]["idle_ns"] and b["time"]["halts"] == 0, b["time"])
+    check("and takes CPU time", b["time"]["cpu_ns"] > a["time"]["cpu_ns"], b["time"])
+    check("its block took time to translate", b["engine"]["translate_ns"] > 0 and b["engine"]["code_bytes"] > 0, b["engine"])
+    check("where the timer met it", b["time"]["samples_kernel"] > 0 and b["time"]["samples_user"] == 0, b["time"])
+    ran(p)
+    p = start(write("sleep", image(bytes.fromhex("fbf4ebfc"))))  # STI; HLT
+    a, b = later()
+    check("a sleeping guest idles", b["time"]["idle_ns"] > a["time"]["idle_ns"] and b["engine"]["call"]["hlt"] > 0, b)
+    ran(p)
+    p = start(write("echo", ECHO))
+    a, b = later()
+    reads = [next((d["reads"] for d in s["devices"] if d["name"] == "com1"), 0) for s in (a, b)]
+    check("a guest that polls its UART reads ports", reads[1] > reads[0] > 0, b["devices"])
+    check("by an instruction done in C", b["engine"]["call"]["in"] > a["engine"]["call"]["in"], b["engine"])
+    ran(p)
+    p = start(write("patch", image(bytes.fromhex("fe0507001000" "b000" "ebf6"))))  # INC byte [its own immediate]
+    a, b = later()
+    check("a guest that patches its code invalidates blocks", b["engine"]["invalidations"] > a["engine"]["invalidations"] > 0
+          and b["engine"]["blocks_translated"] > a["engine"]["blocks_translated"], b["engine"])
+    check("by writes to a page with code", b["engine"]["slow"]["page"] > 0, b["engine"])
+    ran(p)
+    p = start(write("cross", image(bytes.fromhex("a1feff1f00" "ebf9"))))  # MOV EAX, [1FFFFEh]
+    a, b = later()
+    check("accesses in two pages are counted", b["engine"]["slow"]["crossing"] > a["engine"]["slow"]["crossing"] > 0, b["engine"])
+    ran(p)
+
+
 def main():
     try:
         bad_images()
         ends()
         garbage()
         outside()
+        counters()
         power_button()
     finally:
         shutil.rmtree(WORK, ignore_errors=True)

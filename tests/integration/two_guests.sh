@@ -45,6 +45,14 @@ fdb_has() { rpc fdb.list '{}' | grep -o '"port": "[a-z]*"' | sort -u | tr '\n' '
 check "alice's address was learned" fdb_has alice
 check "bob's address was learned" fdb_has bob
 check "the table of ports" sh -c "'$BIN/vswitchctl' --socket '$SOCKET' port list | grep -E '^alice .*up'"
+stats() { "$BIN/vswitchctl" --socket "$SOCKET" "$@"; }
+stats_json() {
+    stats guest stats alice --json | python3 -c 'import json, sys; s = json.load(sys.stdin); e = s["engine"]
+assert e["blocks_translated"] > 10000 and e["exception"]["14"] > 100 and e["call"]["iret"] > 100, e
+assert 0 < s["time"]["idle_ns"] < s["time"]["uptime_ns"], s["time"]'
+}
+check "where alice's time went" sh -c "'$BIN/vswitchctl' --socket '$SOCKET' guest stats alice | grep -E '^interrupt +vector'"
+check "the same for scripts" stats_json
 check "the CLI in JSON" sh -c "'$BIN/vswitchctl' --socket '$SOCKET' --json show | python3 -m json.tool"
 
 # --- VLANs --------------------------------------------------------------------

@@ -83,6 +83,7 @@ static void test_blocks(void)
 {
     uint8_t bytes[8] = { 0 };
     struct io_counters counters;
+    struct io_range_counters range;
 
     CU_ASSERT_EQUAL(io_bus_map_ports(bus, 0x300, 8, &block_ops, &a), 0);
     CU_ASSERT_EQUAL(io_bus_map_ports(bus, 0x308, 8, &ops, &b), 0);
@@ -95,6 +96,8 @@ static void test_blocks(void)
     io_bus_get_counters(bus, &counters);
     CU_ASSERT_EQUAL(counters.port_reads, 3);
     CU_ASSERT_EQUAL(counters.port_writes, 4);
+    CU_ASSERT_TRUE(io_bus_get_range_counters(bus, 1, &range));
+    CU_ASSERT_TRUE(range.port && range.first == 0x300 && range.reads == 3 && range.writes == 4);
     CU_ASSERT_FALSE(io_port_read_block(bus, 0x308, 1, 4, bytes)); /* takes none */
     CU_ASSERT_FALSE(io_port_read_block(bus, 0x307, 2, 2, bytes)); /* across two devices */
     CU_ASSERT_FALSE(io_port_write_block(bus, 0xffff, 4, 2, bytes));

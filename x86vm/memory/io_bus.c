@@ -20,12 +20,14 @@ struct port_slot {
     void *device;
     uint16_t first;
     uint32_t live; /* ports that still lead here */
+    uint64_t reads, writes;
 };
 
 struct mmio_range {
     const struct io_ops *ops;
     void *device;
     uint32_t base, size;
+    uint64_t reads, writes;
 };
 
 struct io_bus {
@@ -144,7 +146,8 @@ static uint32_t port_read(struct io_bus *bus, uint16_t port, unsigned size)
 {
     bus->counters.port_reads++;
     if (same_slot(bus, port, size)) {
-        const struct port_slot *slot = &bus->slots[bus->port[port]];
+        struct port_slot *slot = &bus->slots[bus->port[port]];
+        slot->reads++;
         return slot->ops ? slot->ops->read(slot->device, port - slot->first, size) & all_ones(size) : all_ones(size);
     }
     uint32_t value = 0;
@@ -161,7 +164,8 @@ static void port_write(struct io_bus *bus, uint16_t port, unsigned size, uint32_
 {
     bus->counters.port_writes++;
     if (same_slot(bus, port, size)) {
-        const struct port_slot *slot = &bus->slots[bus->port[port]];
+        struct port_slot *slot = &bus->slots[bus->port[port]];
+        slot->writes++;
         if (slot->ops)
             slot->ops->write(slot->device, port - slot->first, size, value & all_ones(size));
         return;
@@ -176,22 +180,24 @@ static void port_write(struct io_bus *bus, uint16_t port, unsigned size, uint32_
 
 static bool port_read_block(struct io_bus *bus, uint16_t port, unsigned size, uint32_t count, void *buffer)
 {
-    const struct port_slot *slot = &bus->slots[bus->port[port]];
+    struct port_slot *slot = &bus->slots[bus->port[port]];
 
     if (!same_slot(bus, port, size) || !slot->ops || !slot->ops->read_block)
         return false;
     bus->counters.port_reads += count;
+    slot->reads += count;
     slot->ops->read_block(slot->device, port - slot->first, size, count, buffer);
     return true;
 }
 
 static bool port_write_block(struct io_bus *bus, uint16_t port, unsigned size, uint32_t count, const void *buffer)
 {
-    const struct port_slot *slot = &bus->slots[bus->port[port]];
+    struct port_slot *slot = &bus->slots[bus->port[port]];
 
     if (!same_slot(bus, port, size) || !slot->ops || !slot->ops->write_block)
         return false;
     bus->counters.port_writes += count;
+    slot->writes += count;
     slot->ops->write_block(slot->device, port - slot->first, size, count, buffer);
     return true;
 }
@@ -203,7 +209,7 @@ static bool in_range(const struct mmio_range *range, uint32_t address)
     return address - range->base < range->size;
 }
 
-static const struct mmio_range *find_range(struct io_bus *bus, uint32_t address)
+static struct mmio_range *find_range(struct io_bus *bus, uint32_t address)
 {
     for (uint32_t i = bus->range_count; i-- > 0;)
         if (in_range(&bus->ranges[i], address))
@@ -225,8 +231,10 @@ static void mmio_read(struct io_bus *bus, uint32_t address, void *buffer, uint32
     uint8_t *to = buffer;
     bus->counters.mmio_reads++;
     while (size) {
-        const struct mmio_range *range = find_range(bus, address);
+        struct mmio_range *range = find_range(bus, address);
         unsigned part = range ? piece(range, address, size) : 1;
+        if (range)
+            range->reads++;
         uint32_t value = range ? range->ops->read(range->device, address - range->base, part) : UINT32_MAX;
         memcpy(to, &value, part);
         to += part;
@@ -240,12 +248,14 @@ static void mmio_write(struct io_bus *bus, uint32_t address, const void *buffer,
     const uint8_t *from = buffer;
     bus->counters.mmio_writes++;
     while (size) {
-        const struct mmio_range *range = find_range(bus, address);
+        struct mmio_range *range = find_range(bus, address);
         unsigned part = range ? piece(range, address, size) : 1;
         uint32_t value = 0;
         memcpy(&value, from, part);
-        if (range)
-            range->ops->write(range->device, address - range->base, part, value);
+        if (range) {
+            range->writes++;
+            range->ops->write(range->device, address - range->base, part, value); /* may move ranges */
+        }
         from += part;
         address += part;
         size -= part;
@@ -344,4 +354,19 @@ void io_mmio_write(struct io_bus *bus, uint32_t address, const void *buffer, uin
 void io_bus_get_counters(const struct io_bus *bus, struct io_counters *out)
 {
     *out = bus->counters;
+}
+
+bool io_bus_get_range_counters(const struct io_bus *bus, uint32_t number, struct io_range_counters *out)
+{
+    if (number < bus->slot_count) { /* slot 0: ports where nobody is */
+        const struct port_slot *slot = &bus->slots[number];
+        *out = (struct io_range_counters){ true, slot->first, slot->reads, slot->writes };
+        return true;
+    }
+    number -= bus->slot_count;
+    if (number >= bus->range_count)
+        return false;
+    const struct mmio_range *range = &bus->ranges[number];
+    *out = (struct io_range_counters){ false, range->base, range->reads, range->writes };
+    return true;
 }

@@ -64,4 +64,13 @@ void io_bus_tap(struct io_bus *bus, const struct io_tap *tap);
 struct io_counters { uint64_t port_reads, port_writes, mmio_reads, mmio_writes; };
 void io_bus_get_counters(const struct io_bus *bus, struct io_counters *out);
 
+/* Accesses to one registered range, as long as it is there. Ranges count from 0, ports
+ * first; false: there is none of this number. */
+struct io_range_counters {
+    bool port;
+    uint32_t first;
+    uint64_t reads, writes;
+};
+bool io_bus_get_range_counters(const struct io_bus *bus, uint32_t number, struct io_range_counters *out);
+
 #endif

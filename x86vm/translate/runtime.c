@@ -90,7 +90,9 @@ static void through_bounce(struct translator *t, const struct site *site, uint32
     struct cpu *cpu = translator_cpu(t);
     uint8_t *buffer = cpu->bounce + (linear & 63); /* keeps the alignment that SSE checks */
     bool user = cpu->cpl == 3;
+    bool crosses = (linear & (PAGE_SIZE - 1)) + site->size > PAGE_SIZE;
 
+    t->counters.slow[device ? X86VM_SLOW_DEVICE : crosses ? X86VM_SLOW_CROSSING : X86VM_SLOW_PAGE]++;
     if (cpu->watch_data)
         guard_watched(t, site, linear);
     if (site->write && !device) {
@@ -208,6 +210,7 @@ int runtime_call(struct cpu *cpu, uint32_t number)
     take_flags(cpu);
     cpu->eip = call->insn.eip;
     t->counters.helper_calls++;
+    t->counters.call[call->insn.kind]++;
     cpu->debug_delay = DEBUG_AT_ONCE;
     result = call->function(cpu, &call->insn);
     if (result == CALL_NEXT && (call->block->dead || cpu->watch_hits || cpu->watch_code || (cpu->mode_dirty && mode_changed(t, call->block->mode_mask)))) {
