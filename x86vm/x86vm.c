@@ -59,6 +59,7 @@ static bool build_machine(struct x86vm *vm, const struct x86vm_config *config)
     if (!cpu->phys || !cpu->views || !cpu->io)
         return false;
     t->ram = phys_ram(t->phys);
+    t->eager = getenv("X86VM_EAGER_WINDOW") != NULL;
     t->bmi2 = __builtin_cpu_supports("bmi2") && !getenv("X86VM_NO_BMI2");
     t->exact_flags = config->exact_flags;
     cpu_reset(cpu);
@@ -131,13 +132,13 @@ void x86vm_set_intr(struct x86vm *vm, bool level)
     struct cpu *cpu = x86vm_cpu(vm);
     cpu->intr = level;
     if (level)
-        request(cpu);
+        translator_request(cpu);
 }
 
 void x86vm_request_exit(struct x86vm *vm)
 {
     __atomic_store_n(&vm->t.stop_request, true, __ATOMIC_SEQ_CST);
-    request(x86vm_cpu(vm));
+    translator_request(x86vm_cpu(vm));
 }
 
 /* --- running --- */
@@ -299,6 +300,7 @@ static void clear_request(struct translator *t)
     struct cpu *cpu = translator_cpu(t);
     __atomic_store_n(&cpu->exit_request, 0, __ATOMIC_SEQ_CST);
     cpu->mode_dirty = true; /* renews the lookup key without the poison */
+    view_settle(cpu);
 }
 
 /* Takes a pending interrupt; true when the guest is now at its handler. */

@@ -172,7 +172,7 @@ static uint32_t pick_target(struct gen *g, bool align)
     if (r < 16)
         return INSN_DATA + 0x1000 - 1 - below(g, 15) * !align;
     if (r < 20)
-        return INSN_DATA + 0x4000 + aligned_below(g, 0xf00, align);
+        return INSN_DATA + 0x3000 + aligned_below(g, 0x1f00, align);
     if (r < 24)
         return INSN_DATA + 0x2000 + aligned_below(g, 0xf00, align);
     if (r < 25)
@@ -180,7 +180,7 @@ static uint32_t pick_target(struct gen *g, bool align)
     if (r < 26)
         return INSN_DATA + (percent(g, 50) ? 0x3000 : 0x5000) - 1 - below(g, 15);
     if (r < 27)
-        return INSN_DATA + (percent(g, 50) ? 0x3000 : 0x3ff0) + below(g, 16);
+        return INSN_DATA + (percent(g, 50) ? 0x5000 : 0x7ff0) + below(g, 16);
     return INSN_DATA + aligned_below(g, 0x1fc0, align);
 }
 

@@ -10,7 +10,7 @@
  *   DATA + 0x0000  writable     the contents of the writable pages is the
  *        + 0x1000  writable     batch's `pattern` before each case
  *        + 0x2000  read-only
- *        + 0x3000  not mapped
+ *        + 0x3000  writable
  *        + 0x4000  writable
  *        + 0x5000  not mapped
  *        + 0x8000  writable     stack
@@ -34,9 +34,9 @@
 #define INSN_READONLY_PAGE 2u
 #define INSN_STACK (INSN_DATA + 0x8000u)
 #define INSN_STACK_END (INSN_DATA + 0xa000u)
-#define INSN_WRITABLE 5u
+#define INSN_WRITABLE 6u
 /* Page numbers within the data window of the writable pages. */
-#define INSN_WRITABLE_PAGES { 0, 1, 4, 8, 9 }
+#define INSN_WRITABLE_PAGES { 0, 1, 3, 4, 8, 9 }
 
 /* Selectors of a 32-bit process under a 64-bit Linux, used for the guest too. */
 #define INSN_SEL_CODE 0x23

@@ -5,6 +5,7 @@
  * mutation chosen by INSN_MUTATION makes one kind of emission wrong. Each must
  * be caught; mutants.sh runs them all.
  */
+#include "x86vm/memory/view.h"
 #include "x86vm/translate/emit.h"
 
 #include <stdlib.h>
@@ -12,7 +13,8 @@
 
 enum mutation {
     NONE, LEA_DISPLACEMENT, LEA_SCALE, FLAGS_NOT_RESTORED, MEM_LOSES_66, REG_LOSES_66, CROSSING_UNTESTED,
-    CROSSING_UNTESTED_FLAGS_LIVE, CROSSING_TEST_TOO_WEAK, NO_16_BIT_WRAP, XLAT_INDEX, CONDITION, EIP_STORED, IMMEDIATE_BYTES, BIT_OFFSET_UNSIGNED,
+    FIRST_PAGE_UNCHECKED,
+    FIRST_PAGE_UNCHECKED_FLAGS_LIVE, CROSSING_TEST_TOO_WEAK, NO_16_BIT_WRAP, XLAT_INDEX, CONDITION, EIP_STORED, IMMEDIATE_BYTES, BIT_OFFSET_UNSIGNED,
     MEM_REGISTER, REG_REGISTERS, SEGMENT_BASE, LIVE_FLAGS_KILLED, MUTATION_COUNT
 };
 
@@ -80,12 +82,24 @@ WRAP(void, emit_test8_imm, (struct emit *e, enum host_reg reg, uint8_t mask))
     __real_emit_test8_imm(e, reg, mask);
 }
 
-WRAP(void, emit_pext32, (struct emit *e, enum host_reg to, enum host_reg from, enum host_reg mask))
+/* The table of pairs (memory/view.h) becomes that of single pages: an operand's
+ * first page goes unchecked. */
+static struct host_mem first_page_unchecked(struct host_mem mem)
 {
-    if (mutation == CROSSING_UNTESTED_FLAGS_LIVE)
-        emit_mov_imm32(e, to, 0);
-    else
-        __real_emit_pext32(e, to, from, mask);
+    uint32_t table = (uint32_t)(mem.disp + 2 * (int32_t)VIEW_STRIDE) % VIEW_STRIDE;
+    if (mem.base == R12 && mem.index == R10 && table >= VIEW_READ_PAIR && mem.disp < -(int32_t)VIEW_GAP)
+        mem.disp -= VIEW_READ_PAIR - VIEW_READ_IN;
+    return mem;
+}
+
+WRAP(void, emit_cmp8, (struct emit *e, struct host_mem mem, enum host_reg reg))
+{
+    __real_emit_cmp8(e, mutation == FIRST_PAGE_UNCHECKED ? first_page_unchecked(mem) : mem, reg);
+}
+
+WRAP(void, emit_load8, (struct emit *e, enum host_reg to, struct host_mem mem))
+{
+    __real_emit_load8(e, to, mutation == FIRST_PAGE_UNCHECKED_FLAGS_LIVE && mem.disp != VIEW_HEAT ? first_page_unchecked(mem) : mem);
 }
 
 WRAP(void, emit_movzx16, (struct emit *e, enum host_reg to, enum host_reg from))

@@ -22,7 +22,9 @@ run() { # run NAME [VARIABLE=VALUE] ARGUMENT…
 }
 
 run flags_in_use --count "$count" --min-coverage 20
+run in_window X86VM_EAGER_WINDOW=1 --count $((count / 2))
 run exact_flags --exact-flags --count "$short"
 run without_bmi2 X86VM_NO_BMI2=1 --count "$short"
+run in_window_exact_flags X86VM_EAGER_WINDOW=1 --exact-flags --count "$short"
 run without_bmi2_exact_flags X86VM_NO_BMI2=1 --exact-flags --count "$short"
 exit $failed

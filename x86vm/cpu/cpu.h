@@ -83,11 +83,11 @@ struct cpu {
     uint32_t eip;
     uint32_t eflags;           /* complete; arithmetic bits valid only in C (see above) */
     uint64_t *tables;          /* current view's entry tables: memory/view.h */
+    uint8_t *window;           /* host address of linear 0 in the window: memory/view.h */
     uint64_t lookup_key;       /* translate/: address space and mode part of the indirect-jump key */
     volatile uint32_t exit_request; /* set by any thread; seen at block boundaries */
     uint32_t seg_base[CPU_SEG_COUNT]; /* copy of seg[i].base, kept by cpu_set_segment() */
     uint32_t x87_ip, x87_dp;   /* of the last x87 instruction, of the last with an operand: cpu/x87.h */
-    uint64_t group_addend[16]; /* translate/group.c: of the page that a group of accesses goes to */
     uint32_t x87_info;
     uint16_t x87_cs, x87_ds;   /* valid where x87_info says so */
     uint64_t scratch[8];       /* translate/: temporaries of emitted sequences */

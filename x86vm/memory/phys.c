@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Guest RAM and the marks of its pages: see phys.h. The one mapping has an
- * inaccessible guard on either side, so an access that overshoots RAM faults in
- * the host instead of reaching other data.
+ * Guest RAM and the marks of its pages: see phys.h. RAM is a memfd, so that its
+ * pages can be mapped a second time where the guest sees them (window.h); on a
+ * host without memfds it is anonymous memory, and phys_map() fails. The main
+ * mapping has an inaccessible guard on either side, so an access that overshoots
+ * RAM faults in the host instead of reaching other data.
  */
 #include "x86vm/memory/phys.h"
 
@@ -10,11 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define ALIGNMENT (2ull << 20) /* for huge pages */
-/* A guest address that translated code failed to wrap is off by 4 GiB: it must
- * find nothing there (translate/group.c). */
-#define GUARD_SIZE ((4ull << 30) + ALIGNMENT)
+#define GUARD_SIZE ALIGNMENT
 
 /* Marks of our own, beside enum phys_mark. */
 enum { PAGE_READONLY = 0x80, PAGE_HOLE = 0x40, PAGE_OWN = PAGE_READONLY | PAGE_HOLE };
@@ -24,6 +25,7 @@ struct phys {
     size_t map_size;
     uint8_t *ram;      /* guest-physical 0 */
     uint64_t ram_size;
+    int fd;            /* of RAM; -1: anonymous */
     uint8_t *pages;    /* marks, one byte a page */
     bool a20;
     void (*code_written)(void *opaque, uint32_t address, uint32_t size);
@@ -32,6 +34,21 @@ struct phys {
     void *remapped_opaque;
     struct phys_tap tap;
 };
+
+/* RAM into the reservation, from a memfd if the host has them. */
+static bool map_ram(struct phys *phys)
+{
+    const int how = MAP_FIXED | MAP_NORESERVE;
+
+    phys->fd = memfd_create("x86vm-ram", MFD_CLOEXEC);
+    if (phys->fd >= 0 && ftruncate(phys->fd, (off_t)phys->ram_size) == 0
+        && mmap(phys->ram, phys->ram_size, PROT_READ | PROT_WRITE, MAP_SHARED | how, phys->fd, 0) != MAP_FAILED)
+        return true;
+    if (phys->fd >= 0)
+        close(phys->fd);
+    phys->fd = -1;
+    return mmap(phys->ram, phys->ram_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | how, -1, 0) != MAP_FAILED;
+}
 
 struct phys *phys_new(uint64_t ram_size)
 {
@@ -53,7 +70,7 @@ struct phys *phys_new(uint64_t ram_size)
         goto free_pages;
     uintptr_t start = ((uintptr_t)phys->map + GUARD_SIZE - 1) & ~(uintptr_t)(ALIGNMENT - 1);
     phys->ram = (uint8_t *)start;
-    if (mprotect(phys->ram, ram_size, PROT_READ | PROT_WRITE) < 0)
+    if (!map_ram(phys))
         goto unmap;
     madvise(phys->ram, ram_size, MADV_HUGEPAGE); /* only a wish */
     return phys;
@@ -72,8 +89,16 @@ void phys_free(struct phys *phys)
     if (!phys)
         return;
     munmap(phys->map, phys->map_size);
+    if (phys->fd >= 0)
+        close(phys->fd);
     free(phys->pages);
     free(phys);
+}
+
+bool phys_map(const struct phys *phys, void *at, uint32_t physical, uint64_t size)
+{
+    return phys->fd >= 0 && physical + size <= phys->ram_size
+        && mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, phys->fd, (off_t)physical) != MAP_FAILED;
 }
 
 uint64_t phys_ram_size(const struct phys *phys)

@@ -32,6 +32,10 @@ void phys_free(struct phys *phys);
 uint64_t phys_ram_size(const struct phys *phys);
 uint8_t *phys_ram(struct phys *phys); /* host address of guest-physical 0; one contiguous mapping */
 
+/* Maps `size` bytes of RAM from guest-physical `physical` a second time, at `at`,
+ * over what is there; both page-aligned. False: the host will not. */
+bool phys_map(const struct phys *phys, void *at, uint32_t physical, uint64_t size);
+
 /* Marks [address, address+size) as read-only for the guest, or not (page granular). */
 void phys_set_readonly(struct phys *phys, uint32_t address, uint32_t size, bool readonly);
 /* Takes [address, address+size) out of RAM: accesses go to the io_bus (the VGA window, 0xA0000..). */

@@ -12,7 +12,7 @@
  * The set holds one address space. Several kept alive over CR3 loads would be
  * an array of `struct view` pairs here: everything below works on one view.
  */
-#include "x86vm/memory/view.h"
+#include "x86vm/memory/view_internal.h"
 
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/memory/io_bus.h"
@@ -24,60 +24,22 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { LOGGED = 1, LOGGED_GLOBAL = 2, FILLED_READ = 4, FILLED_WRITE = 8, FILLED_EXEC = 16,
-       FILLED = FILLED_READ | FILLED_WRITE | FILLED_EXEC };
-
-struct page_log {
-    uint32_t *page; /* VIEW_PAGES of room: a page is in at most once */
-    uint32_t count;
-};
-
-/* The last walks that led to device memory, which no table entry can stand for:
- * a driver's registers are read and written over and over. */
-enum { DEVICE_PAGES = 32 };
-struct device_page {
-    uint32_t linear;   /* page number */
-    uint32_t physical; /* page number */
-    uint64_t stamp;    /* view_set.stamp when it was walked */
-    bool writable;
-};
-
-struct view {
-    uint64_t *read, *write, *exec; /* the entry tables, `read` the start of the mapping */
-    uint8_t *state;                /* LOGGED.. and FILLED.., one byte a page */
-    struct page_log local, global;
-    struct device_page device[DEVICE_PAGES];
-    uint64_t generation; /* of what code may be fetched from where */
-    bool local_code;     /* an entry for fetches of a page that is not global was filled */
-};
-
-enum { VIEW_SUPERVISOR, VIEW_USER, VIEW_COUNT };
-
-/* Linear pages (plus one; 0 is none) whose write entry leads to a physical page. */
-struct writers { uint32_t a, b; };
-#define WRITERS_MANY UINT32_MAX
-
-struct view_set {
-    void *map;
-    struct view view[VIEW_COUNT];
-    struct writers *writers; /* by physical page */
-    uint64_t stamp;          /* advances with every flush */
-    struct view_counters counters;
-};
-
 #define LOG_SIZE (VIEW_PAGES * sizeof(uint32_t))
-#define ONE_VIEW_SIZE (VIEW_SIZE + VIEW_PAGES + 2 * LOG_SIZE)
+#define ONE_VIEW_SIZE (VIEW_PAGES + 2 * LOG_SIZE)
 #define WRITERS_SIZE (VIEW_PAGES * sizeof(struct writers))
 #define MAP_SIZE (VIEW_COUNT * ONE_VIEW_SIZE + WRITERS_SIZE)
 
-static void place_view(struct view *view, uint8_t *at)
+static void place_view(struct view *view, uint8_t *tables, uint8_t *at)
 {
-    view->read = (uint64_t *)at;
-    view->write = (uint64_t *)(at + VIEW_WRITE);
-    view->exec = (uint64_t *)(at + VIEW_EXEC);
-    at += VIEW_SIZE;
-    view->local.page = (uint32_t *)at;
-    view->global.page = (uint32_t *)(at + LOG_SIZE);
+    view->read = (uint64_t *)(void *)tables;
+    view->write = (uint64_t *)(void *)(tables + VIEW_WRITE);
+    view->exec = (uint64_t *)(void *)(tables + VIEW_EXEC);
+    view->in[DIRECT_READ] = tables + VIEW_READ_IN;
+    view->in[DIRECT_WRITE] = tables + VIEW_WRITE_IN;
+    view->pair[DIRECT_READ] = tables + VIEW_READ_PAIR;
+    view->pair[DIRECT_WRITE] = tables + VIEW_WRITE_PAIR;
+    view->local.page = (uint32_t *)(void *)at;
+    view->global.page = (uint32_t *)(void *)(at + LOG_SIZE);
     view->state = at + 2 * LOG_SIZE;
 }
 
@@ -86,16 +48,22 @@ struct view_set *view_set_new(void)
     struct view_set *set = calloc(1, sizeof *set);
     if (!set)
         return NULL;
+    if (!window_reserve(&set->window))
+        goto free_set;
     set->map = mmap(NULL, MAP_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (set->map == MAP_FAILED) {
-        free(set);
-        return NULL;
-    }
+    if (set->map == MAP_FAILED)
+        goto release;
     madvise(set->map, MAP_SIZE, MADV_NOHUGEPAGE); /* sparse: huge pages would make it all resident */
     for (int i = 0; i < VIEW_COUNT; i++)
-        place_view(&set->view[i], (uint8_t *)set->map + i * ONE_VIEW_SIZE);
-    set->writers = (struct writers *)((uint8_t *)set->map + VIEW_COUNT * ONE_VIEW_SIZE);
+        place_view(&set->view[i], set->window.base + VIEW_TABLES(i == VIEW_USER), (uint8_t *)set->map + i * ONE_VIEW_SIZE);
+    set->writers = (struct writers *)(void *)((uint8_t *)set->map + VIEW_COUNT * ONE_VIEW_SIZE);
     return set;
+
+release:
+    window_release(&set->window);
+free_set:
+    free(set);
+    return NULL;
 }
 
 void view_set_free(struct view_set *set)
@@ -103,17 +71,14 @@ void view_set_free(struct view_set *set)
     if (!set)
         return;
     munmap(set->map, MAP_SIZE);
+    window_release(&set->window);
     free(set);
-}
-
-static struct view *view_of(struct cpu *cpu, bool user)
-{
-    return &cpu->views->view[user ? VIEW_USER : VIEW_SUPERVISOR];
 }
 
 void view_select(struct cpu *cpu)
 {
-    cpu->tables = view_of(cpu, cpu->cpl == 3)->read;
+    cpu->tables = view_of(cpu->views, cpu->cpl == 3)->read;
+    cpu->window = cpu->views->window.base;
 }
 
 /* --- filling --- */
@@ -203,6 +168,7 @@ static uint64_t fill(struct cpu *cpu, struct view *view, uint32_t linear, enum v
         view->local_code |= !walk->global;
     }
     log_page(view, page, filled, walk->global);
+    view_window_filled(cpu, view, page, physical_page);
     cpu->views->counters.fills++;
     return access == VIEW_FOR_WRITE && !can_write ? 0 : addend;
 }
@@ -240,11 +206,11 @@ uint64_t view_fill(struct cpu *cpu, uint32_t linear, enum view_access access, ui
 {
     struct paging_result walk;
     bool user = cpu->cpl == 3;
-    if (find_device(cpu, view_of(cpu, user), linear, access, physical))
+    if (find_device(cpu, view_of(cpu->views, user), linear, access, physical))
         return 0;
     walk_or_fault(cpu, linear, access, user, &walk);
     *physical = walk.physical;
-    return fill(cpu, view_of(cpu, user), linear, access, &walk);
+    return fill(cpu, view_of(cpu->views, user), linear, access, &walk);
 }
 
 void view_fill_quietly(struct cpu *cpu, uint32_t linear)
@@ -254,7 +220,7 @@ void view_fill_quietly(struct cpu *cpu, uint32_t linear)
     bool user = cpu->cpl == 3;
     cpu->views->counters.walks++;
     if (paging_walk(cpu, linear, VIEW_FOR_READ, user, true, &walk, &error))
-        fill(cpu, view_of(cpu, user), linear, VIEW_FOR_READ, &walk);
+        fill(cpu, view_of(cpu->views, user), linear, VIEW_FOR_READ, &walk);
 }
 
 /* --- flushing --- */
@@ -262,13 +228,15 @@ void view_fill_quietly(struct cpu *cpu, uint32_t linear)
 static void drop_page(struct view *view, uint32_t page)
 {
     uint8_t state = view->state[page];
+    if (state & IN_WINDOW)
+        view_window_dropped(view, page);
     if (state & FILLED_READ)
         view->read[page] = 0;
     if (state & FILLED_WRITE)
         view->write[page] = 0;
     if (state & FILLED_EXEC)
         view->exec[page] = 0;
-    view->state[page] = state & (uint8_t)~FILLED;
+    view->state[page] = state & (uint8_t)~(FILLED | IN_WINDOW);
 }
 
 static void flush_log(struct view *view, struct page_log *log, uint8_t in)
@@ -335,8 +303,10 @@ static void protect_linear(struct cpu *cpu, uint32_t page, uint32_t physical_pag
 {
     uint64_t addend = addend_of(cpu, physical_page << PAGE_SHIFT, page << PAGE_SHIFT);
     for (int i = 0; i < VIEW_COUNT; i++)
-        if (cpu->views->view[i].write[page] == addend)
+        if (cpu->views->view[i].write[page] == addend) {
             cpu->views->view[i].write[page] = 0;
+            view_window_protected(&cpu->views->view[i], page);
+        }
 }
 
 static void protect_logged(struct cpu *cpu, const struct page_log *log, uint32_t physical_page)
@@ -378,7 +348,7 @@ struct place {
 
 static struct place find_place(struct cpu *cpu, uint32_t linear, enum view_access access, bool user)
 {
-    struct view *view = view_of(cpu, user);
+    struct view *view = view_of(cpu->views, user);
     uint64_t addend = (access == VIEW_FOR_WRITE ? view->write : view->read)[linear >> PAGE_SHIFT];
     struct place place = { NULL, 0 };
     if (!addend && !find_device(cpu, view, linear, access, &place.physical)) {

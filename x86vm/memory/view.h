@@ -9,8 +9,18 @@
  * runtime": not present, no permission, MMIO, ROM or code page for a write,
  * accessed/dirty bit still to set) or the ADDEND: host address of the page less
  * the linear address of the page, so that  host = addend + linear.
- * cpu->tables points at the current view (it depends on privilege: user or
- * supervisor; emitted code holds it in R12).
+ *
+ * Behind them are four tables of bytes that say which pages translated code may
+ * reach through the window (window.h), at  window base + linear, because the
+ * entry is there and the window shows the page that it leads to. The byte is
+ * VIEW_DIRECT if so, else 0. VIEW_READ_IN and VIEW_WRITE_IN speak of the page
+ * alone. VIEW_READ_PAIR and VIEW_WRITE_PAIR speak of an operand whose last byte
+ * lies in the page and that may begin in the one below: that one, too, may be
+ * reached so, or the window has nothing there and the host faults.
+ *
+ * The window base is cpu->window (emitted code holds it in R12), the tables of
+ * both views (it depends on privilege: user or supervisor) lie at VIEW_TABLES()
+ * from it. cpu->tables points at the current view's, for C.
  *
  * Entries behave like a TLB's: filled on demand by view_fill, which walks the
  * guest's tables, sets accessed and dirty bits, and checks U/S, R/W, WP and NX;
@@ -31,7 +41,18 @@ struct view_set;
 #define VIEW_PAGES (1u << 20)
 #define VIEW_WRITE (8u << 20)
 #define VIEW_EXEC (16u << 20)
-#define VIEW_SIZE (24u << 20) /* bytes reserved a view */
+#define VIEW_READ_IN (24u << 20)
+#define VIEW_WRITE_IN (25u << 20)
+#define VIEW_READ_PAIR (26u << 20)
+#define VIEW_WRITE_PAIR (27u << 20)
+#define VIEW_SIZE (28u << 20) /* bytes reserved a view */
+enum { VIEW_DIRECT = 12 };    /* the page shift: a constant that emitted code has in a register */
+
+/* Bytes from the window base. */
+#define VIEW_STRIDE (32u << 20)
+#define VIEW_TABLES(user) ((user) ? -2 * (int32_t)VIEW_STRIDE : -(int32_t)VIEW_STRIDE)
+#define VIEW_HEAT (-(4 << 20)) /* a byte a page, counted down by accesses that miss the window */
+#define VIEW_GAP (3u << 20)    /* between the tables and the window */
 
 enum view_access { VIEW_FOR_READ, VIEW_FOR_WRITE, VIEW_FOR_EXEC };
 
@@ -61,6 +82,13 @@ uint64_t view_fill(struct cpu *cpu, uint32_t linear, enum view_access access, ui
 /* Fills what the current view may have of the page without a fault and without
  * setting a dirty bit; the caller looks whether the entry is there now. */
 void view_fill_quietly(struct cpu *cpu, uint32_t linear);
+
+/* An access of the current privilege to the page missed the window 256 times.
+ * True when view_settle() should be called soon. */
+bool view_heated(struct cpu *cpu, uint32_t linear);
+/* Maps what view_heated() found into the window. Not while a block runs: it
+ * may have checked an access before. */
+void view_settle(struct cpu *cpu);
 
 void view_flush_all(struct cpu *cpu);
 void view_flush_nonglobal(struct cpu *cpu);
@@ -104,7 +132,7 @@ static inline uint8_t view_read8(struct cpu *cpu, uint32_t linear, bool user)
     return v;
 }
 
-struct view_counters { uint64_t walks, fills, flushes, page_flushes, page_faults; };
+struct view_counters { uint64_t walks, fills, flushes, page_flushes, page_faults, window_pages, window_mappings, window_clears; };
 void view_get_counters(const struct cpu *cpu, struct view_counters *out);
 
 #endif

@@ -2,23 +2,24 @@
  *
  * Guest memory accesses in translated code: address, check, operation.
  *
- * The hot path is  page = ea >> 12;  addend = view entry of page;  zero? cold;
- * may it cross into the next page? cold;  operation on [addend + ea].  It has
- * two shapes: where the guest's flags are dead it tests with TEST, where they
- * are live only with instructions that leave flags alone (SHRX, PEXT, NOT, LEA,
- * JRCXZ), or, on a host without BMI2, between PUSHFQ and POPFQ.
+ * The hot path asks whether the page may be reached through the window:
  *
- * The cold path has the exact crossing test and then calls runtime_slow, which
- * either finds an addend after all (goes on in the hot path) or fills the
- * bounce buffer, on which a second copy of the operation works; a written
- * buffer is then stored by runtime_commit.
+ *     last byte's page = (address + size - 1) >> 12
+ *     its byte in the view's table of pairs is VIEW_DIRECT? else cold
+ *     operation on [window + address]
+ *
+ * which covers an operand that begins in the page below, too (view.h). It has
+ * two shapes: where the guest's flags are dead it compares, where they are live
+ * it uses only instructions that leave flags alone (SHRX, LEA, JRCXZ), or, on a
+ * host without BMI2, stands between PUSHFQ and POPFQ.
+ *
+ * The cold path looks once more whether an aligned operand's own page is in the
+ * window, then calls the `warm` stub, which finds the page's addend and counts
+ * how often, or lets runtime_slow find it, or a bounce buffer: on that a second
+ * copy of the operation works. A written buffer is then stored by
+ * runtime_commit, behind a third copy.
  */
 #include "x86vm/translate/build.h"
-
-static int32_t table_of(const struct access *a)
-{
-    return a->write ? VIEW_WRITE : 0;
-}
 
 enum seg_state access_segment(const struct build *b, uint8_t seg, bool write)
 {
@@ -27,7 +28,7 @@ enum seg_state access_segment(const struct build *b, uint8_t seg, bool write)
 }
 
 /* SSE operands that must be 16-aligned: a misaligned one is #GP before it is #PF. */
-static bool must_be_aligned(const struct insn *insn, uint16_t size)
+bool access_must_be_aligned(const struct insn *insn, uint16_t size)
 {
     uint8_t op = insn->opcode;
     if (insn->unit != INSN_UNIT_SSE || size != 16 || insn->opcode_length != 2)
@@ -45,29 +46,44 @@ static bool waits(const struct insn *insn)
     return insn->unit == INSN_UNIT_MMX || to_mmx || (insn->unit == INSN_UNIT_X87 && !no_wait); /* not FNSTCW, FNSTSW */
 }
 
-static enum host_reg address_register(struct build *b, const struct insn_mem *mem, int32_t disp)
+static struct host_mem host_address(const struct build *b, const struct insn_mem *mem, int32_t disp)
 {
-    struct host_mem ea = { NO_REG, NO_REG, mem->scale, disp };
+    struct host_mem at = { NO_REG, NO_REG, mem->scale, disp };
 
     if (mem->base == CPU_ESP)
-        ea.disp += b->esp_delta;
-    if (mem->base != INSN_NO_REG && mem->index == INSN_NO_REG && ea.disp == 0)
-        return host_of[mem->base];
-    if (mem->base == INSN_NO_REG && mem->index == INSN_NO_REG) {
-        emit_mov_imm32(b->hot, R9, (uint32_t)disp);
-        return R9;
-    }
+        at.disp += b->esp_delta;
     if (mem->base != INSN_NO_REG)
-        ea.base = (int8_t)host_of[mem->base];
+        at.base = (int8_t)host_of[mem->base];
     if (mem->index != INSN_NO_REG)
-        ea.index = (int8_t)host_of[mem->index];
-    emit_lea32(b->hot, R9, ea);
+        at.index = (int8_t)host_of[mem->index];
+    return at;
+}
+
+static bool is_constant(struct host_mem at)
+{
+    return at.base == NO_REG && at.index == NO_REG;
+}
+
+static bool is_register(struct host_mem at)
+{
+    return at.base != NO_REG && at.index == NO_REG && at.disp == 0;
+}
+
+/* The address as a register's value: one of the guest's, or R9. */
+static enum host_reg address_register(struct emit *e, struct host_mem at)
+{
+    if (is_register(at))
+        return (enum host_reg)at.base;
+    if (is_constant(at))
+        emit_mov_imm32(e, R9, (uint32_t)at.disp);
+    else
+        emit_lea32(e, R9, at);
     return R9;
 }
 
 enum host_reg access_offset(struct build *b, const struct insn_mem *mem)
 {
-    return address_register(b, mem, mem->disp);
+    return address_register(b->hot, host_address(b, mem, mem->disp));
 }
 
 struct access access_address(struct build *b, const struct insn_mem *mem, int32_t esp_adjust)
@@ -76,27 +92,27 @@ struct access access_address(struct build *b, const struct insn_mem *mem, int32_
     int32_t disp = mem->disp + (mem->base == CPU_ESP ? esp_adjust : 0);
     struct access a = { .seg = mem->seg, .checked = state == SEG_CHECKED, .size = mem->size,
                         .read = mem->read, .write = mem->write };
+    int8_t group = b->memory_group[b->insn - b->insns];
 
-    if (group_covers(b, b->memory_group[b->insn - b->insns])) {
+    if (group_covers(b, group, disp)) {
         a.grouped = true;
-        a.operand = group_operand(b, b->memory_group[b->insn - b->insns], disp);
+        a.operand = group_operand(b, group, disp);
         return a;
     }
-    a.ea = address_register(b, mem, disp);
+    a.at = host_address(b, mem, disp);
     if (b->insn->addrsize == 2) {
-        emit_movzx16(b->hot, R9, a.ea);
-        a.ea = R9;
-    } else if (state == SEG_FLAT && mem->base == INSN_NO_REG && mem->index == INSN_NO_REG) {
-        a.constant = true;
-        a.address = (uint32_t)disp;
-        a.aligned = (a.address & (PAGE_SIZE - 1)) + a.size <= PAGE_SIZE;
+        emit_movzx16(b->hot, R9, address_register(b->hot, a.at));
+        a.at = mem_at(R9, 0);
     }
     if (state == SEG_BASED) {
-        b->r10_holds = -1;
         emit_load32(b->hot, R10, cpu_member(offsetof(struct cpu, seg_base) + 4 * mem->seg));
-        emit_lea32(b->hot, R9, mem_sum(a.ea, R10));
-        a.ea = R9;
+        if (is_constant(a.at))
+            emit_lea32(b->hot, R9, mem_at(R10, a.at.disp));
+        else
+            emit_lea32(b->hot, R9, mem_sum(address_register(b->hot, a.at), R10));
+        a.at = mem_at(R9, 0);
     }
+    a.constant = is_constant(a.at);
     return a;
 }
 
@@ -136,137 +152,101 @@ void access_island_now(struct build *b)
  * aligned cannot: misaligned, the host raises the very #GP that the guest gets. */
 static bool may_cross(const struct build *b, const struct access *a)
 {
-    return a->size > 1 && !a->aligned && !must_be_aligned(b->insn, a->size);
+    return a->size > 1 && !access_must_be_aligned(b->insn, a->size);
 }
 
-/* Low address bits that are zero in most accesses, and then do not cross. Wide
- * operands are so often misaligned (doubles on the stack, MOVUPS) that their
- * test in the hot path is the exact one: 0. */
-static uint8_t alignment_mask(const struct access *a)
-{
-    return a->size == 2 ? 1 : a->size <= 4 ? 3 : 0;
-}
-
-/* Places that the cold path needs: the hot path jumps out from `missing` (no
- * entry) and `misaligned`, and goes on at `aligned`, `direct` and `after`. */
+/* Places of the hot path that the cold path needs. */
 struct shape {
-    uint8_t *missing, *misaligned;
-    uint64_t aligned, direct, after;
-    enum host_reg ea;          /* register that holds the address in the cold path */
+    struct host_mem at;        /* the address there, if not what it was */
+    uint8_t *missing;          /* jumps to the cold path */
+    uint64_t direct, after;
     bool rcx_in_r11, flags_on_stack;
 };
 
-static void page_index(struct build *b, const struct access *a, enum host_reg to, enum host_reg ea)
+static uint32_t table_in(const struct access *a) { return a->write ? VIEW_WRITE_IN : VIEW_READ_IN; }
+static uint32_t table_pair(const struct access *a) { return a->write ? VIEW_WRITE_PAIR : VIEW_READ_PAIR; }
+
+static void to_page(const struct build *b, struct emit *e, enum host_reg from)
 {
-    (void)a;
     if (b->t->bmi2) {
-        emit_shrx32(b->hot, to, ea, R14);
+        emit_shrx32(e, R10, from, R14);
     } else {
-        emit_mov32(b->hot, to, ea);
-        emit_shr32_imm(b->hot, to, PAGE_SHIFT);
+        if (from != R10)
+            emit_mov32(e, R10, from);
+        emit_shr32_imm(e, R10, PAGE_SHIFT);
     }
 }
 
-static struct host_mem entry_of(const struct access *a)
+/* The byte that says whether the window will do; R10 is used for the page. */
+static struct host_mem verdict(struct build *b, const struct access *a, struct host_mem at)
 {
+    bool cross = may_cross(b, a);
+    struct host_mem last = at;
+    int32_t table = view_table(b, cross ? table_pair(a) : table_in(a));
+
+    if (cross)
+        last.disp = (int32_t)((uint32_t)last.disp + a->size - 1);
     if (a->constant)
-        return mem_at(R12, table_of(a) + (int32_t)(a->address >> PAGE_SHIFT) * 8);
-    return (struct host_mem){ R12, R10, 3, table_of(a) };
+        return mem_at(R12, table + (int32_t)((uint32_t)last.disp >> PAGE_SHIFT));
+    if (is_register(last)) {
+        to_page(b, b->hot, (enum host_reg)last.base);
+    } else {
+        emit_lea32(b->hot, R10, last);
+        to_page(b, b->hot, R10);
+    }
+    return (struct host_mem){ R12, R10, 0, table };
+}
+
+/* What the operation works on; the address goes to R9 unless it is a register
+ * with a small displacement or a small constant. */
+static struct host_mem hot_operand(struct build *b, const struct access *a, struct shape *s)
+{
+    bool small = s->at.disp >= -WINDOW_DISP_MAX && s->at.disp <= WINDOW_DISP_MAX;
+
+    if (a->constant ? s->at.disp < 0 : s->at.index != NO_REG || !small) {
+        address_register(b->hot, s->at);
+        if (!a->constant)
+            s->at = mem_at(R9, 0);
+        return mem_sum(R12, R9);
+    }
+    return (struct host_mem){ R12, a->constant ? NO_REG : s->at.base, 0, s->at.disp };
 }
 
 /* Flags are dead here, or have been put on the stack. */
 static void check_plainly(struct build *b, const struct access *a, struct shape *s)
 {
-    struct emit *e = b->hot;
-    uint8_t mask = alignment_mask(a);
-
-    if (!a->constant)
-        page_index(b, a, R10, a->ea);
-    if (may_cross(b, a)) {
-        if (mask) {
-            emit_test8_imm(e, a->ea, mask);
-        } else {
-            emit_lea32(e, R11, mem_at(a->ea, a->size - 1));
-            emit_xor32(e, R11, a->ea);
-            emit_test32_imm(e, R11, ~(PAGE_SIZE - 1));
-        }
-        s->misaligned = emit_jcc_later(e, CC_NZ);
-        s->aligned = emit_pc(e);
-    }
-    emit_load64(e, R10, entry_of(a));
-    emit_test64(e, R10, R10);
-    s->missing = emit_jcc_later(e, CC_Z);
+    emit_cmp8(b->hot, verdict(b, a, s->at), R14);
+    s->missing = emit_jcc_later(b->hot, CC_NZ);
 }
 
 /* Flags stay as they are. RCX is needed for JRCXZ and waits in R11. */
 static void check_keeping_flags(struct build *b, const struct access *a, struct shape *s)
 {
     struct emit *e = b->hot;
-    uint8_t mask = alignment_mask(a), *ok;
+    struct host_mem byte = verdict(b, a, s->at);
 
-    if (!a->constant)
-        page_index(b, a, R10, a->ea);
     emit_mov64(e, R11, RCX);
-    s->rcx_in_r11 = true;
-    s->ea = a->ea == RCX ? R11 : a->ea;
-    if (may_cross(b, a) && !mask && !a->constant) {
-        emit_lea32(e, RCX, mem_at(s->ea, a->size - 1));
-        emit_shrx32(e, RCX, RCX, R14);
-        emit_not32(e, RCX);
-        emit_lea32(e, RCX, (struct host_mem){ R10, RCX, 0, 1 });
-    } else if (may_cross(b, a)) {
-        emit_mov_imm32(e, RCX, mask ? mask : 15u);
-        emit_pext32(e, RCX, s->ea, RCX);
-    }
-    if (may_cross(b, a)) {
-        ok = emit_jecxz_later(e);
-        s->misaligned = emit_jmp_later(e);
-        emit_patch8(e, ok);
-        s->aligned = emit_pc(e);
-    }
-    emit_load64(e, RCX, entry_of(a));
+    emit_load8(e, RCX, byte);
     s->missing = emit_jrcxz_later(e);
-    emit_mov64(e, R10, RCX);
     emit_mov64(e, RCX, R11);
+    s->rcx_in_r11 = true;
 }
 
-/* The exact test of a misaligned access: same page after all? */
-static void cold_crossing(struct build *b, const struct access *a, const struct shape *s)
+/* The page below may be the one that is missing. */
+static void try_own_page(struct build *b, const struct access *a, const struct shape *s)
 {
     struct emit *e = b->cold;
-    struct host_mem last = mem_at(s->ea, a->size - 1);
-    uint8_t *same;
+    uint8_t *misaligned;
 
-    if (!s->misaligned)
+    if (!may_cross(b, a) || b->flags_live || a->constant || (a->size != 2 && a->size != 4 && a->size != 8))
         return;
-    emit_patch32(s->misaligned, b->hot->to_exec, emit_pc(e));
-    if (!alignment_mask(a))
-        return; /* the test was exact */
-    if (s->rcx_in_r11) {
-        if (a->constant)
-            return; /* its crossing was known at translation */
-        emit_lea32(e, RCX, last);
-        emit_shrx32(e, RCX, RCX, R14);
-        emit_not32(e, RCX);
-        emit_lea32(e, RCX, (struct host_mem){ R10, RCX, 0, 1 });
-        same = emit_jecxz_later(e);
-        uint8_t *differs = emit_jmp8_later(e);
-        emit_patch8(e, same);
-        emit_jmp(e, s->aligned);
-        emit_patch8(e, differs);
-    } else {
-        emit_lea32(e, R11, last);
-        emit_xor32(e, R11, s->ea);
-        emit_test32_imm(e, R11, ~(PAGE_SIZE - 1));
-        emit_jcc(e, CC_Z, s->aligned);
-    }
-}
-
-/* C sees the guest's ESP, translated code what it has in R8. */
-static void move_esp(struct build *b, int32_t by)
-{
-    if (by)
-        emit_lea32(b->cold, R8, mem_at(R8, by));
+    emit_test8_imm(e, R9, (uint8_t)(a->size - 1));
+    misaligned = emit_jcc_later(e, CC_NZ);
+    to_page(b, e, R9);
+    emit_cmp8(e, (struct host_mem){ R12, R10, 0, view_table(b, table_in(a)) }, R14);
+    emit_jcc(e, CC_Z, s->direct);
+    if (!e->overflow)
+        emit_patch32(misaligned, e->to_exec, emit_pc(e));
 }
 
 static void cold_path(struct build *b, const struct access *a, const struct shape *s, access_operation *operation, const void *arg)
@@ -276,58 +256,70 @@ static void cold_path(struct build *b, const struct access *a, const struct shap
     uint32_t number = blocks_new_site(b->t, &site);
 
     *site = (struct site){ .eip = b->insn->eip, .size = a->size, .read = a->read, .write = a->write, .seg = a->seg,
-                           .checked = a->checked, .must_align = must_be_aligned(b->insn, a->size), .waits = waits(b->insn),
-                           .may_not_write = a->write && b->insn->unit == INSN_UNIT_X87, .block = b->block, .hot = s->direct, .after = s->after };
-    blocks_map_cold(b->t, b->insn->eip, 0);
+                           .checked = a->checked, .must_align = access_must_be_aligned(b->insn, a->size), .waits = waits(b->insn),
+                           .may_not_write = a->write && b->insn->unit == INSN_UNIT_X87, .block = b->block, .after = s->after,
+                           .esp_delta = b->esp_delta };
+    blocks_map_cold(b->t, b->insn->eip, b->esp_delta);
     if (s->rcx_in_r11)
         emit_mov64(e, RCX, R11);
     if (s->flags_on_stack)
         emit_popfq(e);
-    if (a->ea != R9)
-        emit_mov32(e, R9, a->ea);
-    move_esp(b, b->esp_delta);
-    emit_mov_imm32(e, R11, number);
-    emit_jmp(e, b->t->stubs.slow);
-    if (a->checked) {
-        site->hot = emit_pc(e);
-        operation(e, mem_sum(R10, R9), arg);
-        move_esp(b, -b->esp_delta);
-        emit_jmp(e, s->after);
-    } else if (b->esp_delta) {
-        site->hot = emit_pc(e);
-        move_esp(b, -b->esp_delta);
-        emit_jmp(e, s->direct);
+    if (!is_register(s->at) || s->at.base != R9) {
+        enum host_reg address = address_register(e, s->at);
+        if (address != R9)
+            emit_mov32(e, R9, address);
     }
-    site->bounce = emit_pc(e);
+    if (a->checked) {
+        emit_mov_imm32(e, R11, number);
+        emit_jmp(e, b->t->stubs.slow);
+    } else {
+        if (s->missing)
+            try_own_page(b, a, s);
+        emit_lea32(e, R10, mem_at(R9, a->size - 1));
+        emit_mov_imm32(e, R11, number);
+        emit_call_near(e, b->t->stubs.warm[(b->mode & MODE_USER) != 0][a->write]);
+    }
+    site->hot = site->bounce = emit_pc(e);
     operation(e, mem_sum(R10, R9), arg);
+    emit_jmp(e, s->after);
     if (a->write) {
+        site->bounce = emit_pc(e);
+        operation(e, mem_sum(R10, R9), arg);
         emit_mov_imm32(e, R11, number);
         emit_jmp(e, b->t->stubs.commit);
-        site->after = emit_pc(e);
     }
-    move_esp(b, -b->esp_delta);
-    emit_jmp(e, s->after);
+}
+
+/* Out of line without a look at the window: a segment with limits, an operation
+ * that may not be interrupted, or an instruction run alone (perhaps because the
+ * window had a hole in its way). */
+static void emit_out_of_line(struct build *b, const struct access *a, access_operation *operation, const void *arg)
+{
+    struct shape s = { .at = a->at };
+    uint8_t *out = emit_jmp_later(b->hot);
+
+    s.after = emit_pc(b->hot);
+    if (!b->hot->overflow)
+        emit_patch32(out, b->hot->to_exec, emit_pc(b->cold));
+    cold_path(b, a, &s, operation, arg);
 }
 
 void access_emit(struct build *b, const struct access *a, access_operation *operation, const void *arg)
 {
     struct emit *e = b->hot;
-    struct shape s = { .ea = a->ea };
-    uint64_t cold;
+    struct shape s = { .at = a->at };
+    struct host_mem operand;
 
     access_island(b, false);
     if (a->grouped) {
         operation(e, a->operand, arg);
         return;
     }
-    b->r10_holds = -1;
-    if (a->checked) {
-        uint8_t *out = emit_jmp_later(e);
-        s.after = emit_pc(e);
-        emit_patch32(out, e->to_exec, emit_pc(b->cold));
-        cold_path(b, a, &s, operation, arg);
+    if (a->checked || a->careful || b->mode & MODE_SINGLE) {
+        emit_out_of_line(b, a, operation, arg);
         return;
     }
+    operand = hot_operand(b, a, &s);
     if (!b->flags_live) {
         check_plainly(b, a, &s);
     } else if (b->t->bmi2) {
@@ -339,18 +331,15 @@ void access_emit(struct build *b, const struct access *a, access_operation *oper
         emit_popfq(e);
     }
     s.direct = emit_pc(e);
-    operation(e, mem_sum(R10, a->ea), arg);
+    operation(e, operand, arg);
     s.after = emit_pc(e);
-
-    cold_crossing(b, a, &s);
-    cold = emit_pc(b->cold);
-    if (s.rcx_in_r11) {
-        if (b->exit_count < SHORT_EXITS_MAX)
-            b->exits[b->exit_count++] = (struct short_exit){ s.missing, cold };
-        else
-            e->overflow = true;
+    if (!s.rcx_in_r11) {
+        if (!e->overflow)
+            emit_patch32(s.missing, e->to_exec, emit_pc(b->cold));
+    } else if (b->exit_count < SHORT_EXITS_MAX) {
+        b->exits[b->exit_count++] = (struct short_exit){ s.missing, emit_pc(b->cold) };
     } else {
-        emit_patch32(s.missing, e->to_exec, cold);
+        e->overflow = true;
     }
     cold_path(b, a, &s, operation, arg);
 }

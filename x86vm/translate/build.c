@@ -197,9 +197,9 @@ static void emit_guard(struct build *b, struct emit *e, struct host_mem word, ui
     emit_patch32(over, e->to_exec, emit_pc(e));
 }
 
-static struct host_mem exec_entry(uint32_t linear)
+static struct host_mem exec_entry(const struct build *b, uint32_t linear)
 {
-    return mem_at(R12, (int32_t)(VIEW_EXEC + (linear >> PAGE_SHIFT) * 8));
+    return mem_at(R12, view_table(b, VIEW_EXEC) + (int32_t)((linear >> PAGE_SHIFT) * 8));
 }
 
 static void emit_prologues(struct build *b, uint32_t linear, bool straddles, uint32_t addend, uint32_t second_addend)
@@ -210,12 +210,12 @@ static void emit_prologues(struct build *b, uint32_t linear, bool straddles, uin
     emit_guard(b, b->hot, CPU_MEM(exit_request), 0, block->live_in, b->t->stubs.poll);
     block->entry = emit_pc(b->hot);
     if (straddles)
-        emit_guard(b, b->hot, exec_entry(linear + PAGE_SIZE), second_addend, block->live_in, b->t->stubs.next);
+        emit_guard(b, b->hot, exec_entry(b, linear + PAGE_SIZE), second_addend, block->live_in, b->t->stubs.next);
     if (b->t->counting)
         count_emit_charge(b);
     if (addend) {
         block->guard_entry = emit_pc(b->cold);
-        emit_guard(b, b->cold, exec_entry(linear), addend, block->live_in, b->t->stubs.next);
+        emit_guard(b, b->cold, exec_entry(b, linear), addend, block->live_in, b->t->stubs.next);
         emit_jmp(b->cold, block->poll_entry);
     }
 }
@@ -275,7 +275,7 @@ static struct block *try_block(struct translator *t, uint32_t eip, uint32_t mode
     uint64_t addend = view_fill(cpu, linear, VIEW_FOR_EXEC, &physical), second = 0;
     struct block draft = { .eip = eip, .physical = physical, .last_page = physical >> PAGE_SHIFT,
                            .cs_base = cpu->seg_base[CPU_CS], .cs_limit = cpu->seg[CPU_CS].limit, .mode = mode };
-    struct build b = { .t = t, .hot = &t->hot, .cold = &t->cold, .mode = mode, .block = &draft, .r10_holds = -1 };
+    struct build b = { .t = t, .hot = &t->hot, .cold = &t->cold, .mode = mode, .block = &draft };
     struct fetch f = { .page = (const uint8_t *)(uintptr_t)(addend + (linear & ~(PAGE_SIZE - 1))), .offset = linear & (PAGE_SIZE - 1),
                        .eip = eip, .limit = cpu->seg[CPU_CS].limit, .mode = mode & MODE_CODE32 ? INSN_MODE_32 : INSN_MODE_16 };
     bool straddles;

@@ -24,7 +24,7 @@ struct group {
     int32_t low, high;   /* bytes from the register; ESP: from where it was when last unknown */
     int32_t esp_moved;   /* ... and how far it had moved since, at `first` */
 };
-enum { GROUPS_MAX = 16 }; /* cpu->group_addend */
+enum { GROUPS_MAX = 16 };
 
 struct build {
     struct translator *t;
@@ -41,7 +41,6 @@ struct build {
     struct short_exit exits[SHORT_EXITS_MAX];
     unsigned exit_count;
     int32_t esp_delta;        /* guest ESP = R8 + esp_delta */
-    int8_t r10_holds;         /* the group whose addend is in R10 at this point, or -1 */
     struct group groups[GROUPS_MAX];
     unsigned group_count;
     int8_t memory_group[BLOCK_MAX_INSNS], stack_group[BLOCK_MAX_INSNS]; /* -1: none */
@@ -57,24 +56,33 @@ static inline struct host_mem cpu_member(size_t offset) { return mem_at(R15, (in
  * path and once for the bounce buffer. Must keep R13 and may use R11. */
 typedef void access_operation(struct emit *e, struct host_mem mem, const void *arg);
 
-/* An access to [seg: offset in `ea`] of `size` bytes; see access.c. */
+/* An access of `size` bytes to the guest address `at`, a sum of host registers
+ * that wraps at 4 GiB; see access.c. */
 struct access {
-    enum host_reg ea;   /* guest register or R9; linear unless `checked` */
+    struct host_mem at; /* linear unless `checked` */
     uint8_t seg;
     bool checked;
     uint16_t size;
     bool read, write;
-    bool aligned;       /* known not to cross a page */
-    bool constant;      /* the address is `address`, flat */
-    uint32_t address;
+    bool constant;      /* `at` is a displacement alone */
+    bool careful;       /* the host must not fault in the operation: it has a guest register in use */
     bool grouped;       /* checked by its group: the operand is `operand` */
     struct host_mem operand;
 };
-/* Emits the computation of the operand's address into a register; `esp_adjust`
- * is added when the base is ESP (POP). */
+/* [window + register + disp] with no more than that needs no wrapping: see WINDOW_MARGIN_PAGES. */
+enum { WINDOW_DISP_MAX = 4 * PAGE_SIZE - 1024 };
+/* The operand's address, what of it must be computed emitted; `esp_adjust` is
+ * added when the base is ESP (POP). */
 struct access access_address(struct build *b, const struct insn_mem *mem, int32_t esp_adjust);
 /* The same without the segment, for an address that is not complete yet: any register. */
 enum host_reg access_offset(struct build *b, const struct insn_mem *mem);
+/* Whether the instruction's operand of that size must be 16-aligned. */
+bool access_must_be_aligned(const struct insn *insn, uint16_t size);
+/* Displacement from R12 of a table of the view that the block runs in. */
+static inline int32_t view_table(const struct build *b, uint32_t table)
+{
+    return VIEW_TABLES(b->mode & MODE_USER) + (int32_t)table;
+}
 /* State of the segment for an access through it. */
 enum seg_state access_segment(const struct build *b, uint8_t seg, bool write);
 /* Emits check and operation. */
@@ -87,9 +95,10 @@ void access_island_now(struct build *b); /* a long sequence without accesses fol
 void group_analyse(struct build *b);
 /* Emits the checks of the groups that begin at instruction i. */
 void group_open(struct build *b, unsigned i);
-bool group_covers(const struct build *b, int8_t group);
-/* Loads the addend; the operand [register + disp] of an access in a checked group. */
-struct host_mem group_operand(struct build *b, int8_t group, int32_t disp);
+/* Whether its check was made for an access at [register + disp]. */
+bool group_covers(const struct build *b, int8_t group, int32_t disp);
+/* The operand [register + disp] of an access in a checked group. */
+struct host_mem group_operand(const struct build *b, int8_t group, int32_t disp);
 /* Whether instruction i only moves ESP by a constant, its flags being dead. */
 bool group_esp_adjust(const struct build *b, unsigned i, int32_t *by);
 

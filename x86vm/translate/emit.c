@@ -121,6 +121,10 @@ void emit_lea64(struct emit *e, enum host_reg to, struct host_mem from) { op1_me
 void emit_movzx16(struct emit *e, enum host_reg to, enum host_reg from) { op2_reg(e, 0, 0xb7, to, from); }
 void emit_movzx8(struct emit *e, enum host_reg to, enum host_reg from) { op2_reg(e, from >= RSP ? EMIT_REX : 0, 0xb6, to, from); }
 
+void emit_load8(struct emit *e, enum host_reg to, struct host_mem from) { emit_op_mem(e, 0, (const uint8_t[]){ 0x0f, 0xb6 }, 2, to, from); }
+void emit_store8(struct emit *e, struct host_mem to, enum host_reg from) { op1_mem(e, from >= RSP ? EMIT_REX : 0, 0x88, from, to); }
+void emit_cmp8(struct emit *e, struct host_mem mem, enum host_reg reg) { op1_mem(e, reg >= RSP ? EMIT_REX : 0, 0x38, reg, mem); }
+
 /* VEX.LZ.pp.0F38.W0 op: three-operand BMI2 instructions. */
 static void emit_bmi2(struct emit *e, uint8_t pp, uint8_t opcode, unsigned reg, unsigned vvvv, unsigned rm)
 {
@@ -252,6 +256,14 @@ void emit_jmp(struct emit *e, uint64_t target)
     uint8_t *place = emit_jmp_later(e);
     if (!e->overflow)
         emit_patch32(place, e->to_exec, target);
+}
+
+void emit_call_near(struct emit *e, uint64_t target)
+{
+    emit_byte(e, 0xe8);
+    emit_u32(e, 0);
+    if (!e->overflow)
+        emit_patch32(e->p - 4, e->to_exec, target);
 }
 
 void emit_jcc(struct emit *e, enum host_cc cc, uint64_t target)

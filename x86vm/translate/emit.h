@@ -70,6 +70,9 @@ void emit_lea32(struct emit *e, enum host_reg to, struct host_mem from);
 void emit_lea64(struct emit *e, enum host_reg to, struct host_mem from);
 void emit_movzx16(struct emit *e, enum host_reg to, enum host_reg from);
 void emit_movzx8(struct emit *e, enum host_reg to, enum host_reg from); /* low byte of `from` */
+void emit_load8(struct emit *e, enum host_reg to, struct host_mem from); /* zero-extends */
+void emit_store8(struct emit *e, struct host_mem to, enum host_reg from);
+void emit_cmp8(struct emit *e, struct host_mem mem, enum host_reg reg);
 void emit_shrx32(struct emit *e, enum host_reg to, enum host_reg from, enum host_reg count);
 void emit_shlx32(struct emit *e, enum host_reg to, enum host_reg from, enum host_reg count);
 void emit_sarx32(struct emit *e, enum host_reg to, enum host_reg from, enum host_reg count);
@@ -101,6 +104,7 @@ void emit_ret(struct emit *e);
 /* Branches. Those with a target take an address in the executable view; the
  * others return the place of their rel32 (or rel8) to be set by emit_patch*. */
 void emit_jmp(struct emit *e, uint64_t target);
+void emit_call_near(struct emit *e, uint64_t target);
 void emit_jcc(struct emit *e, enum host_cc cc, uint64_t target);
 uint8_t *emit_jmp_later(struct emit *e);
 uint8_t *emit_jcc_later(struct emit *e, enum host_cc cc);

@@ -1,26 +1,25 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Groups: accesses off the same unchanged base register, close together, get
- * one check for all of them, which leaves the page's addend in
- * cpu->group_addend[]; each access is then a load of that addend and
- * the operation. ESP counts as unchanged while its motion is known (PUSH, POP,
- * ADD ESP, constant): within a block it is moved at translation time only,
- * b->esp_delta being what R8 lacks.
+ * one check for all of them; each access is then the operation alone, on
+ * [window + register + displacement]. ESP counts as unchanged while its motion is
+ * known (PUSH, POP, ADD ESP, constant): within a block it is moved at translation
+ * time only, b->esp_delta being what R8 lacks.
  *
- * The check is exact: the whole range lies in one page whose entry is there.
- * Where it does not hold, the block is left and run from that instruction on by
- * a translation without groups (MODE_UNGROUPED). The address is not wrapped at
- * 4 GiB; an access that would wrap reaches the reserved space beside guest RAM,
- * and its host fault has the same end.
+ * The check is that of an operand as large as the whole range: its last byte's
+ * page and the one below may be reached through the window, or the range lies in
+ * one such page. Where it does not hold, the block is left and run from that
+ * instruction on by a translation without groups (MODE_UNGROUPED).
  */
+#include <string.h>
+
 #include "x86vm/translate/build.h"
 #include "x86vm/translate/rewrite.h"
 
-enum { RANGE_MAX = 256, DISP_MAX = 0x10000 };
+enum { RANGE_MAX = 1024, DISP_MAX = 0x10000 };
 
-/* Host instructions: an access's own check, and a group's, with flags dead and
- * live; what each access of a group still needs. */
-enum { ALONE_PLAIN = 6, ALONE_FLAGS = 12, GROUP_PLAIN = 9, GROUP_FLAGS = 14, GROUP_ACCESS = 1 };
+/* Host instructions of an access's own check, and of a group's. */
+enum { CHECK_PLAIN = 4, CHECK_FLAGS = 6 };
 
 /* One access of an instruction: [reg + disp], with ESP as the instruction finds it. */
 struct touch { uint8_t reg; int32_t disp; uint16_t size; bool write, stack; };
@@ -61,8 +60,8 @@ static bool explicit_touch(const struct build *b, const struct insn *insn, struc
     const struct insn_mem *mem = &insn->mem;
 
     if (!insn->has_mem || insn->addrsize != 4 || mem->base == INSN_NO_REG || mem->index != INSN_NO_REG || mem->size == 0
-        || mem->size > 16 || mem->disp <= -DISP_MAX || mem->disp >= DISP_MAX)
-        return false;
+        || mem->size > 16 || mem->disp <= -DISP_MAX || mem->disp >= DISP_MAX || insn->high_byte)
+        return false; /* the operation on a high byte has ESI in use, and the host may fault in a group */
     if (access_segment(b, mem->seg, mem->write) != SEG_FLAT)
         return false;
     switch (insn->kind) {
@@ -117,7 +116,7 @@ static void collect(struct analysis *a, unsigned i, const struct touch *touch)
     g->high = high > g->high ? high : g->high;
     g->write |= touch->write;
     g->count++;
-    g->alone = (uint16_t)(g->alone + (b->live_before[i] ? ALONE_FLAGS : ALONE_PLAIN));
+    g->alone = (uint16_t)(g->alone + (b->live_before[i] ? CHECK_FLAGS : CHECK_PLAIN));
     if (touch->stack)
         b->stack_group[i] = *open;
     else
@@ -185,15 +184,17 @@ static void hoist(const struct analysis *a, struct group *g)
 
 static bool worth_it(const struct build *b, const struct group *g)
 {
-    return g->alone > (b->flags_live ? GROUP_FLAGS : GROUP_PLAIN) + GROUP_ACCESS * g->count;
+    return g->alone > (b->flags_live ? CHECK_FLAGS : CHECK_PLAIN);
 }
 
 void group_analyse(struct build *b)
 {
-    struct analysis a = { .b = b, .open = { -1, -1, -1, -1, -1, -1, -1, -1 } };
+    struct analysis a = { .b = b };
 
-    for (unsigned i = 0; i < b->count; i++)
-        b->memory_group[i] = b->stack_group[i] = -1;
+    memset(a.open, -1, sizeof a.open);
+    memset(b->memory_group, -1, sizeof b->memory_group);
+    memset(b->stack_group, -1, sizeof b->stack_group);
+    b->group_count = 0;
     if (b->mode & (MODE_SINGLE | MODE_UNGROUPED) || blocks_groups_useless(b->t, b->block->physical))
         return;
     for (unsigned i = 0; i < b->count; i++)
@@ -204,141 +205,118 @@ void group_analyse(struct build *b)
 
 /* --- checking --- */
 
-_Static_assert(sizeof(((struct cpu *)0)->group_addend) / 8 == GROUPS_MAX, "one for each group of a block");
-
-static struct host_mem slot_of(const struct build *b, const struct group *g)
+static int32_t displacement(const struct build *b, const struct group *g, int32_t offset)
 {
-    return cpu_member(offsetof(struct cpu, group_addend) + 8 * (size_t)(g - b->groups));
+    return offset + (g->reg == CPU_ESP ? b->esp_delta - g->esp_moved : 0);
 }
 
 static struct host_mem range_end(const struct build *b, const struct group *g, int32_t offset)
 {
-    int32_t disp = offset + (g->reg == CPU_ESP ? b->esp_delta - g->esp_moved : 0);
-    return mem_at(host_of[g->reg], disp);
+    return mem_at(host_of[g->reg], displacement(b, g, offset));
 }
 
-static struct host_mem entry_by_r10(const struct group *g)
+static bool is_near(int32_t disp)
 {
-    return (struct host_mem){ R12, R10, 3, g->write ? VIEW_WRITE : 0 };
+    return disp >= -WINDOW_DISP_MAX && disp <= WINDOW_DISP_MAX;
 }
 
-static void cold_settle(struct build *b, bool rcx_in_r13)
+static struct host_mem verdict(const struct build *b, uint32_t table)
 {
-    blocks_map_cold(b->t, b->insn->eip, b->esp_delta);
-    if (rcx_in_r13)
-        emit_mov64(b->cold, RCX, R13);
-    if (b->esp_delta)
-        emit_lea32(b->cold, R8, mem_at(R8, b->esp_delta));
+    return (struct host_mem){ R12, R10, 0, view_table(b, table) };
 }
 
-/* The range lies in two pages: goes on in a translation without groups, linked
- * like any jump. */
-static void cold_crossing(struct build *b, uint8_t *from, bool rcx_in_r13)
+/* The whole range in one page, and that page in the window: goes on at `inside`. */
+static void try_one_page(struct build *b, const struct group *g, uint64_t inside)
 {
-    emit_patch32(from, b->hot->to_exec, emit_pc(b->cold));
-    cold_settle(b, rcx_in_r13);
-    rewrite_cold_jump(b, b->insn->eip);
+    struct emit *e = b->cold;
+    uint8_t *crosses;
+
+    emit_lea32(e, R9, range_end(b, g, g->low));
+    emit_lea32(e, R11, range_end(b, g, g->high - 1));
+    emit_xor32(e, R11, R9);
+    emit_test32_imm(e, R11, ~(PAGE_SIZE - 1));
+    crosses = emit_jcc_later(e, CC_NZ);
+    emit_cmp8(e, verdict(b, g->write ? VIEW_WRITE_IN : VIEW_READ_IN), R14);
+    emit_jcc(e, CC_Z, inside);
+    if (!e->overflow)
+        emit_patch32(crosses, e->to_exec, emit_pc(e));
 }
 
-/* No entry: C fills it and comes back to `again`, or leaves. */
-static void cold_missing(struct build *b, const struct group *g, uint64_t again, bool rcx_in_r13)
+/* C looks whether the entries can be filled and the check made again; if not,
+ * the translation without groups goes on, linked like any jump. */
+static void cold_missing(struct build *b, const struct group *g, uint64_t inside)
 {
     struct emit *e = b->cold;
     struct site *site;
     uint32_t number = blocks_new_site(b->t, &site);
 
-    cold_settle(b, rcx_in_r13);
+    emit_lea32(e, R9, range_end(b, g, g->low));
     emit_mov_imm32(e, R11, number);
     emit_jmp(e, b->t->stubs.group);
     *site = (struct site){ .eip = b->insn->eip, .size = (uint16_t)(g->high - g->low), .write = g->write, .block = b->block,
-                           .hot = emit_pc(e) };
+                           .hot = inside, .esp_delta = b->esp_delta, .bounce = emit_pc(e) };
     if (b->esp_delta)
-        emit_lea32(e, R8, mem_at(R8, -b->esp_delta));
-    emit_jmp(e, again);
+        emit_lea32(e, R8, mem_at(R8, b->esp_delta));
+    rewrite_cold_jump(b, b->insn->eip);
 }
 
-static void check_plainly(struct build *b, const struct group *g)
+static void open_group(struct build *b, const struct group *g)
 {
     struct emit *e = b->hot;
-    uint64_t again = emit_pc(e);
-    uint8_t *crosses, *missing;
+    bool live = b->flags_live;
+    uint8_t *missing;
+    uint64_t inside;
 
-    emit_lea32(e, R9, range_end(b, g, g->low));
-    emit_lea32(e, R11, range_end(b, g, g->high - 1));
-    if (b->t->bmi2) {
-        emit_shrx32(e, R10, R9, R14);
-    } else {
-        emit_mov32(e, R10, R9);
+    if (live)
+        access_island(b, false);
+    emit_lea32(e, R10, range_end(b, g, g->high - 1));
+    if (b->t->bmi2)
+        emit_shrx32(e, R10, R10, R14);
+    else
         emit_shr32_imm(e, R10, PAGE_SHIFT);
+    if (live) {
+        emit_mov64(e, R11, RCX);
+        emit_load8(e, RCX, verdict(b, g->write ? VIEW_WRITE_PAIR : VIEW_READ_PAIR));
+        missing = emit_jrcxz_later(e);
+        emit_mov64(e, RCX, R11);
+        b->exits[b->exit_count++] = (struct short_exit){ missing, emit_pc(b->cold) };
+    } else {
+        emit_cmp8(e, verdict(b, g->write ? VIEW_WRITE_PAIR : VIEW_READ_PAIR), R14);
+        missing = emit_jcc_later(e, CC_NZ);
+        if (!e->overflow)
+            emit_patch32(missing, e->to_exec, emit_pc(b->cold));
     }
-    emit_xor32(e, R11, R9);
-    emit_load64(e, R10, entry_by_r10(g));
-    emit_test32_imm(e, R11, ~(PAGE_SIZE - 1));
-    crosses = emit_jcc_later(e, CC_NZ);
-    emit_test64(e, R10, R10);
-    missing = emit_jcc_later(e, CC_Z);
-    emit_store64(e, slot_of(b, g), R10);
-    b->r10_holds = (int8_t)(g - b->groups);
-    cold_crossing(b, crosses, false);
-    emit_patch32(missing, e->to_exec, emit_pc(b->cold));
-    cold_missing(b, g, again, false);
-}
-
-static void check_keeping_flags(struct build *b, const struct group *g)
-{
-    struct emit *e = b->hot;
-    uint64_t again;
-    uint8_t *same, *crosses, *missing;
-
-    access_island(b, false);
-    again = emit_pc(e);
-    emit_lea32(e, R9, range_end(b, g, g->low));
-    emit_lea32(e, R11, range_end(b, g, g->high - 1));
-    emit_shrx32(e, R10, R9, R14);
-    emit_shrx32(e, R11, R11, R14);
-    emit_not32(e, R11);
-    emit_mov64(e, R13, RCX);
-    emit_lea32(e, RCX, (struct host_mem){ R10, R11, 0, 1 });
-    same = emit_jecxz_later(e);
-    crosses = emit_jmp_later(e);
-    emit_patch8(e, same);
-    emit_load64(e, RCX, entry_by_r10(g));
-    missing = emit_jrcxz_later(e);
-    emit_store64(e, slot_of(b, g), RCX);
-    emit_mov64(e, R10, RCX);
-    emit_mov64(e, RCX, R13);
-    b->r10_holds = (int8_t)(g - b->groups);
-    cold_crossing(b, crosses, true);
-    b->exits[b->exit_count++] = (struct short_exit){ missing, emit_pc(b->cold) };
-    cold_missing(b, g, again, true);
-    access_island(b, false);
+    inside = emit_pc(e);
+    blocks_map_cold(b->t, b->insn->eip, b->esp_delta);
+    if (live)
+        emit_mov64(b->cold, RCX, R11);
+    else
+        try_one_page(b, g, inside);
+    cold_missing(b, g, inside);
+    if (live)
+        access_island(b, false);
 }
 
 void group_open(struct build *b, unsigned i)
 {
     for (unsigned k = 0; k < b->group_count; k++) {
         struct group *g = &b->groups[k];
-        if (g->first != i || !worth_it(b, g) || (b->flags_live && !b->t->bmi2))
+        if (g->first != i || !worth_it(b, g) || (b->flags_live && !b->t->bmi2) || !is_near(displacement(b, g, g->low))
+            || !is_near(displacement(b, g, g->high)))
             continue;
-        if (b->flags_live)
-            check_keeping_flags(b, g);
-        else
-            check_plainly(b, g);
+        open_group(b, g);
         g->ready = true;
     }
 }
 
-bool group_covers(const struct build *b, int8_t group)
+bool group_covers(const struct build *b, int8_t group, int32_t disp)
 {
-    return group >= 0 && b->groups[group].ready;
+    return group >= 0 && b->groups[group].ready && is_near(disp + (b->groups[group].reg == CPU_ESP ? b->esp_delta : 0));
 }
 
-struct host_mem group_operand(struct build *b, int8_t group, int32_t disp)
+struct host_mem group_operand(const struct build *b, int8_t group, int32_t disp)
 {
     const struct group *g = &b->groups[group];
 
-    if (b->r10_holds != group)
-        emit_load64(b->hot, R10, slot_of(b, g));
-    b->r10_holds = group;
-    return (struct host_mem){ R10, (int8_t)host_of[g->reg], 0, disp + (g->reg == CPU_ESP ? b->esp_delta : 0) };
+    return (struct host_mem){ R12, (int8_t)host_of[g->reg], 0, disp + (g->reg == CPU_ESP ? b->esp_delta : 0) };
 }

@@ -36,12 +36,11 @@ static void leave_at(struct translator *t, greg_t *regs, const struct code_map *
     regs[REG_RIP] = (greg_t)stub;
 }
 
-/* In the 4 GiB below or above guest RAM, which are reserved and never mapped: an
- * access of a group whose address wrapped around 4 GiB. */
-static bool beside_ram(const struct translator *t, uint64_t address)
+/* Where the window shows nothing: an operand reached into the page below its
+ * last byte's, which the check leaves to the host (view.h). */
+static bool in_window(const struct translator *t, uint64_t address)
 {
-    uint64_t ram = (uint64_t)(uintptr_t)t->ram;
-    return address - (ram - (1ull << 32)) < (2ull << 32) + phys_ram_size(t->phys);
+    return address - (uint64_t)(uintptr_t)t->area->cpu.window < 1ull << 32;
 }
 
 static void on_signal(int number, siginfo_t *info, void *context)
@@ -55,8 +54,8 @@ static void on_signal(int number, siginfo_t *info, void *context)
         leave_at(t, regs, place, t->stubs.fault);
         return;
     }
-    if (place && (unsigned)regs[REG_TRAPNO] == TRAP_PF && beside_ram(t, (uint64_t)(uintptr_t)info->si_addr)) {
-        t->ungrouped = true;
+    if (place && (unsigned)regs[REG_TRAPNO] == TRAP_PF && in_window(t, (uint64_t)(uintptr_t)info->si_addr)) {
+        t->single = true; /* again, out of line */
         leave_at(t, regs, place, t->stubs.next);
         return;
     }

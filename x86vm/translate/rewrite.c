@@ -262,12 +262,11 @@ uint8_t rewrite_data_segment(const struct insn *insn)
 static struct access access_at_r9(struct build *b, uint8_t seg, uint16_t size, bool read, bool write)
 {
     enum seg_state state = access_segment(b, seg, write);
-    struct access a = { .ea = R9, .seg = seg, .checked = state == SEG_CHECKED, .size = size, .read = read, .write = write };
+    struct access a = { .at = mem_at(R9, 0), .seg = seg, .checked = state == SEG_CHECKED, .size = size, .read = read, .write = write };
 
     if (b->insn->addrsize == 2)
         emit_movzx16(b->hot, R9, R9);
     if (state == SEG_BASED) {
-        b->r10_holds = -1;
         emit_load32(b->hot, R10, cpu_member(offsetof(struct cpu, seg_base) + 4 * seg));
         emit_lea32(b->hot, R9, mem_sum(R9, R10));
     }
@@ -300,6 +299,7 @@ static void rewrite_maskmov(struct build *b, const struct insn *insn)
         emit_byte(b->hot, 0x9b); /* FWAIT: a pending #MF must come while RDI is the guest's */
     emit_mov32(b->hot, R9, RDI);
     a = access_at_r9(b, rewrite_data_segment(insn), insn->copy_66 ? 16 : 8, true, true);
+    a.careful = true;
     access_emit(b, &a, maskmov_operation, insn);
 }
 
@@ -489,14 +489,12 @@ static void rewrite_loop(struct build *b, const struct insn *insn)
 /* An access at [ESP + disp] of the flat stack. */
 static struct access stack_access(struct build *b, int32_t disp, bool write)
 {
-    struct access a = { .ea = R8, .seg = CPU_SS, .size = 4, .read = !write, .write = write };
+    struct access a = { .at = mem_at(R8, b->esp_delta + disp), .seg = CPU_SS, .size = 4, .read = !write, .write = write };
+    int8_t group = b->stack_group[b->insn - b->insns];
 
-    if (group_covers(b, b->stack_group[b->insn - b->insns])) {
+    if (group_covers(b, group, disp)) {
         a.grouped = true;
-        a.operand = group_operand(b, b->stack_group[b->insn - b->insns], disp);
-    } else if (b->esp_delta + disp) {
-        a.ea = R9;
-        emit_lea32(b->hot, R9, mem_at(R8, b->esp_delta + disp));
+        a.operand = group_operand(b, group, disp);
     }
     return a;
 }
@@ -613,7 +611,7 @@ static void rewrite_pop(struct build *b, const struct insn *insn)
 
 static void rewrite_leave(struct build *b, const struct insn *insn)
 {
-    struct access from = { .ea = RBP, .seg = CPU_SS, .size = 4, .read = true };
+    struct access from = { .at = mem_at(RBP, 0), .seg = CPU_SS, .size = 4, .read = true };
     enum host_reg to = R13;
 
     (void)insn;
@@ -680,7 +678,6 @@ static void rewrite_c_call(struct build *b, const struct insn *insn, call_functi
 
     access_island(b, false);
     rewrite_settle_esp(b);
-    b->r10_holds = -1;
     emit_mov_imm32(e, R11, number);
     emit_jmp(e, b->t->stubs.call);
     *call = (struct call){ .insn = *insn, .function = function, .block = b->block, .resume = emit_pc(e) };

@@ -36,13 +36,12 @@ static void emit_operation(struct emit *e, struct host_mem mem, const void *arg)
 static void on_memory(struct build *b, enum cpu_reg pointer, uint8_t seg, bool write, const struct operation *operation)
 {
     enum host_reg ea = host_of[pointer];
-    struct access a = { .ea = ea, .seg = seg, .size = operation->size, .read = !write, .write = write };
+    struct access a = { .at = mem_at(ea, 0), .seg = seg, .size = operation->size, .read = !write, .write = write };
 
     if (access_segment(b, seg, write) == SEG_BASED) {
-        b->r10_holds = -1;
         emit_load32(b->hot, R10, cpu_member(offsetof(struct cpu, seg_base) + 4 * seg));
         emit_lea32(b->hot, R9, mem_sum(ea, R10));
-        a.ea = R9;
+        a.at = mem_at(R9, 0);
     }
     access_emit(b, &a, emit_operation, operation);
 }
@@ -75,7 +74,6 @@ static void move_pointers(struct build *b, uint8_t size, bool source, bool desti
     uint8_t scale = size == 1 ? 1 : size == 2 ? 2 : 3;
 
     access_island(b, false);
-    b->r10_holds = -1;
     emit_load32(e, R10, CPU_MEM(eflags));
     emit_mov_imm32(e, R11, FLAG_DF);
     emit_pext32(e, R11, R10, R11);

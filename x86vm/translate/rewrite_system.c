@@ -198,7 +198,6 @@ static void rewrite_rdtsc(struct build *b, const struct insn *insn)
 
 void rewrite_system(struct build *b, const struct insn *insn)
 {
-    b->r10_holds = -1; /* most of them use R10 */
     switch (insn->kind) {
     case INSN_CLI: rewrite_cli(b, insn); break;
     case INSN_STI: rewrite_sti(b, insn); break;

@@ -16,6 +16,19 @@
 
 enum { ADDEND = 0, GO_ON = 1, BOUNCE_ADDRESS = 2, HOST_FLAGS = 7 };
 
+/* Translated code keeps a part of ESP in its displacements: C sees all of it. */
+static void arrive(struct cpu *cpu, const struct site *site)
+{
+    cpu->eip = site->eip;
+    cpu->regs[CPU_ESP] += (uint32_t)site->esp_delta;
+}
+
+static void go_back(struct cpu *cpu, const struct site *site, uint64_t to)
+{
+    cpu->regs[CPU_ESP] -= (uint32_t)site->esp_delta;
+    cpu->scratch[GO_ON] = to;
+}
+
 static void take_flags(struct cpu *cpu)
 {
     cpu->eflags = (cpu->eflags & ~(uint32_t)FLAGS_ARITH) | (cpu->scratch[HOST_FLAGS] & FLAGS_ARITH);
@@ -102,20 +115,39 @@ static void through_bounce(struct translator *t, const struct site *site, uint32
     if (site->read || site->may_not_write)
         view_read(cpu, linear, buffer, site->size, user);
     cpu->scratch[ADDEND] = (uint64_t)(uintptr_t)buffer - address;
-    cpu->scratch[GO_ON] = site->bounce;
     cpu->scratch[BOUNCE_ADDRESS] = linear;
+    go_back(cpu, site, site->bounce);
+}
+
+/* The addend for an access inside one page, 0: none. An entry that is there
+ * already means that the page missed the window often. */
+static uint64_t find_addend(struct cpu *cpu, const struct site *site, uint32_t linear, bool *device)
+{
+    uint64_t addend = cpu->tables[(site->write ? VIEW_WRITE / 8 : 0) + (linear >> PAGE_SHIFT)];
+    uint32_t physical;
+
+    if (addend) {
+        if (view_heated(cpu, linear))
+            translator_request(cpu);
+        return addend;
+    }
+    addend = view_fill(cpu, linear, site->write ? VIEW_FOR_WRITE : VIEW_FOR_READ, &physical);
+    *device = !addend && !phys_is_ram(cpu->phys, physical);
+    if (translator_current->eager && addend && view_heated(cpu, linear))
+        translator_request(cpu);
+    return addend;
 }
 
 void runtime_slow(struct cpu *cpu, uint32_t number, uint32_t address)
 {
     struct translator *t = translator_current;
     const struct site *site = t->sites.items[number];
-    uint32_t linear, physical;
+    uint32_t linear;
     uint64_t addend = 0;
     bool device = false;
 
     take_flags(cpu);
-    cpu->eip = site->eip;
+    arrive(cpu, site);
     t->counters.slow_accesses++;
     if (site->waits && x87_exception_pending())
         cpu_fault(cpu, VEC_MF);
@@ -124,13 +156,11 @@ void runtime_slow(struct cpu *cpu, uint32_t number, uint32_t address)
     linear = linear_address(cpu, site, address);
     if (site->must_align && linear & 15)
         cpu_fault_error(cpu, VEC_GP, 0);
-    if ((linear & (PAGE_SIZE - 1)) + site->size <= PAGE_SIZE) {
-        addend = view_fill(cpu, linear, site->write ? VIEW_FOR_WRITE : VIEW_FOR_READ, &physical);
-        device = !addend && !phys_is_ram(cpu->phys, physical);
-    }
+    if ((linear & (PAGE_SIZE - 1)) + site->size <= PAGE_SIZE)
+        addend = find_addend(cpu, site, linear, &device);
     if (addend) {
         cpu->scratch[ADDEND] = addend + linear - address;
-        cpu->scratch[GO_ON] = site->hot;
+        go_back(cpu, site, site->hot);
     } else {
         through_bounce(t, site, linear, address, device);
     }
@@ -141,9 +171,9 @@ void runtime_commit(struct cpu *cpu, uint32_t number)
     const struct site *site = translator_current->sites.items[number];
     uint32_t linear = (uint32_t)cpu->scratch[BOUNCE_ADDRESS];
 
-    cpu->eip = site->eip;
+    arrive(cpu, site);
     view_write(cpu, linear, cpu->bounce + (linear & 63), site->size, cpu->cpl == 3);
-    cpu->scratch[GO_ON] = site->after;
+    go_back(cpu, site, site->after);
 }
 
 /* Device memory and code pages: no check will ever pass. */
@@ -156,28 +186,43 @@ static bool never_direct(struct cpu *cpu, uint32_t address, bool write)
     return !phys_is_ram(cpu->phys, physical) || (write && phys_marks(cpu->phys, physical >> PAGE_SHIFT) & PHYS_CODE);
 }
 
-/* A group's check found no entry, or its range in two pages. */
+/* Whether a group's check would find the page, alone or, where the range reaches
+ * into the next, the next one in the window. */
+static bool group_passes(const struct cpu *cpu, const struct site *site, uint32_t first, uint32_t last)
+{
+    const uint8_t *tables = (const uint8_t *)cpu->tables;
+    bool pair = (first ^ last) >= PAGE_SIZE;
+    uint32_t table = site->write ? (pair ? VIEW_WRITE_PAIR : VIEW_WRITE_IN) : (pair ? VIEW_READ_PAIR : VIEW_READ_IN);
+
+    return tables[table + (last >> PAGE_SHIFT)];
+}
+
+static bool has_entry(const struct cpu *cpu, const struct site *site, uint32_t linear)
+{
+    return cpu->tables[(site->write ? VIEW_WRITE / 8 : 0) + (linear >> PAGE_SHIFT)];
+}
+
+/* A group's check found that the window will not do. */
 void runtime_group(struct cpu *cpu, uint32_t number, uint32_t address)
 {
     struct translator *t = translator_current;
     const struct site *site = t->sites.items[number];
-    uint64_t *entry = cpu->tables + (site->write ? VIEW_WRITE / 8 : 0) + (address >> PAGE_SHIFT);
+    uint32_t last = address + site->size - 1u;
 
     take_flags(cpu);
-    cpu->eip = site->eip;
+    arrive(cpu, site);
     t->counters.slow_accesses++;
-    if ((address & (PAGE_SIZE - 1)) + site->size <= PAGE_SIZE) {
-        if (!*entry)
-            view_fill_quietly(cpu, address);
-        if (*entry) {
-            cpu->scratch[GO_ON] = site->hot;
-            return;
-        }
+    if (!has_entry(cpu, site, address))
+        view_fill_quietly(cpu, address);
+    if ((address ^ last) >= PAGE_SIZE && !has_entry(cpu, site, last))
+        view_fill_quietly(cpu, last);
+    if (group_passes(cpu, site, address, last)) {
+        go_back(cpu, site, site->hot);
+        return;
     }
     if (never_direct(cpu, address, site->write) && blocks_group_failed(t, site->block->physical) && !site->block->dead)
         blocks_kill(t, site->block); /* its next translation has no groups */
-    t->ungrouped = true;
-    cpu->scratch[GO_ON] = t->stubs.next;
+    go_back(cpu, site, site->bounce);
 }
 
 /* After an instruction that went elsewhere (SYSENTER, IRET, MOV CR..): when

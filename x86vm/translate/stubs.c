@@ -10,14 +10,14 @@
 
 const uint8_t host_of[8] = { RAX, RCX, RDX, RBX, R8, RBP, RSI, RDI };
 
-/* cpu->scratch[]: 0 and 1 results of C (addend, where to go on), 6 the R9 kept
- * over a call, 7 the host's flags. */
+/* cpu->scratch[]: 0 and 1 results of C (addend, where to go on), 5 the RCX kept
+ * in a stub, 6 the R9 kept over a call, 7 the host's flags. */
 #define SCRATCH(n) cpu_member(offsetof(struct cpu, scratch) + 8 * (n))
 #define XMM(n) cpu_member(offsetof(struct cpu, xmm) + 16 * (n))
 #define REG(n) cpu_member(offsetof(struct cpu, regs) + 4 * (n))
 
 _Static_assert(offsetof(struct cpu_area, cpu) == 0, "R15 addresses both");
-_Static_assert(offsetof(struct cpu, tables) < 128, "short displacement for the hot members");
+_Static_assert(offsetof(struct cpu, window) < 128, "short displacement for the hot members");
 _Static_assert(offsetof(struct cpu, exit_request) < 128, "short displacement for the hot members");
 
 static const uint8_t callee_saved[] = { RBX, RBP, R12, R13, R14, R15 };
@@ -45,7 +45,7 @@ static void load_guest(struct emit *e)
     load_xmm_and_flags(e);
     for (unsigned i = 0; i < 8; i++)
         emit_load32(e, host_of[i], REG(i));
-    emit_load64(e, R12, CPU_MEM(tables));
+    emit_load64(e, R12, CPU_MEM(window));
 }
 
 /* RBX, RBP are preserved by C and not changed by it for a memory access. */
@@ -113,6 +113,59 @@ static uint64_t emit_memory(struct emit *e, void (*function)(struct cpu *, uint3
     return pc;
 }
 
+static void to_page(struct emit *e, bool bmi2, enum host_reg to, enum host_reg from)
+{
+    if (bmi2) {
+        emit_shrx32(e, to, from, R14);
+        return;
+    }
+    if (to != from)
+        emit_mov32(e, to, from);
+    emit_shr32_imm(e, to, PAGE_SHIFT);
+}
+
+/* An access missed the window: if it lies in one page that has an entry, returns
+ * with the addend in R10, and has counted it; else goes on to `slow`, also when
+ * the page's count has run out. Flags are kept. */
+static uint64_t emit_warm(struct translator *t, bool user, bool write)
+{
+    struct emit *e = &t->hot;
+    uint64_t pc = emit_pc(e);
+    const struct host_mem heat = { R12, R10, 0, VIEW_HEAT };
+    uint8_t *same, *crosses, *hot, *missing;
+
+    if (!t->bmi2)
+        emit_pushfq(e);
+    emit_store64(e, SCRATCH(5), RCX);
+    to_page(e, t->bmi2, R10, R10);
+    to_page(e, t->bmi2, RCX, R9);
+    emit_not32(e, RCX);
+    emit_lea32(e, RCX, (struct host_mem){ R10, RCX, 0, 1 });
+    same = emit_jecxz_later(e);
+    crosses = emit_jmp8_later(e);
+    emit_patch8(e, same);
+    emit_load8(e, RCX, heat);
+    emit_lea32(e, RCX, mem_at(RCX, -1));
+    emit_store8(e, heat, RCX);
+    hot = emit_jrcxz_later(e);
+    emit_load64(e, RCX, (struct host_mem){ R12, R10, 3, VIEW_TABLES(user) + (int32_t)(write ? VIEW_WRITE : 0) });
+    missing = emit_jrcxz_later(e);
+    emit_mov64(e, R10, RCX);
+    emit_load64(e, RCX, SCRATCH(5));
+    if (!t->bmi2)
+        emit_popfq(e);
+    emit_ret(e);
+    emit_patch8(e, crosses);
+    emit_patch8(e, hot);
+    emit_patch8(e, missing);
+    emit_load64(e, RCX, SCRATCH(5));
+    if (!t->bmi2)
+        emit_popfq(e);
+    emit_lea64(e, RSP, mem_at(RSP, 8));
+    emit_jmp(e, t->stubs.slow);
+    return pc;
+}
+
 static void commit(struct cpu *cpu, uint32_t site, uint32_t unused)
 {
     (void)unused;
@@ -153,4 +206,7 @@ void stubs_emit(struct translator *t)
     t->stubs.group = emit_memory(e, runtime_group);
     t->stubs.commit = emit_memory(e, commit);
     t->stubs.call = emit_call(e);
+    for (int user = 0; user < 2; user++)
+        for (int write = 0; write < 2; write++)
+            t->stubs.warm[user][write] = emit_warm(t, user, write);
 }

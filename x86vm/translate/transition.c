@@ -212,8 +212,7 @@ static void emit_fast_call(struct build *b, const struct insn *insn)
     emit_op_mem(e, 0, (const uint8_t[]){ 0xc6 }, 1, 0, CPU_MEM(cpl));
     emit_byte(e, enters ? 0 : 3);
     copy32(e, AREA(mode), OF(R10, mode));
-    emit_load64(e, R12, OF(R10, tables));
-    emit_store64(e, CPU_MEM(tables), R12);
+    copy64(e, CPU_MEM(tables), OF(R10, tables));
     if (enters) {
         emit_load32(e, R9, CPU_MEM(eflags));
         emit_mov_imm32(e, R11, ~(uint32_t)(FLAG_VM | FLAG_IF | FLAG_RF));
@@ -321,7 +320,6 @@ static void emit_load(struct build *b, const struct insn *insn)
 
 void transition_emit(struct build *b, const struct insn *insn)
 {
-    b->r10_holds = -1;
     access_island_now(b);
     if (insn->kind == INSN_SYSENTER || insn->kind == INSN_SYSEXIT)
         emit_fast_call(b, insn);

@@ -19,7 +19,7 @@
  *   RAX RCX RDX RBX RBP RSI RDI   the guest's, upper halves zero
  *   R8    guest ESP               R9   effective address, jump target
  *   R10   page index, addend      R11  temporary, number of a site/call/link
- *   R12   the view's tables       R13  data that must survive a memory access
+ *   R12   the window's base       R13  data that must survive a memory access
  *   R14   12, the page shift      R15  struct cpu
  *   RSP   the engine's own stack, 16-byte aligned
  *   flags the guest's arithmetic flags wherever they are live
@@ -47,6 +47,7 @@ enum mode_bit {
     MODE_SINGLE = 1 << 6, /* one instruction, then back to the dispatcher */
     MODE_CPL0 = 1 << 7,   /* protected mode, CPL 0: interrupt flag at will */
     MODE_UNGROUPED = 1 << 20, /* no shared checks: a group's failed */
+    MODE_USER = 1 << 21,  /* CPL 3: the user view's tables */
     MODE_SEG_SHIFT = 8,   /* two bits a segment register: enum seg_state */
     MODE_PARTIAL_SHIFT = 24, /* not 0: a block of at most so many instructions, not to be linked */
 };
@@ -138,6 +139,7 @@ struct site {
     bool must_align;         /* 16-aligned, else #GP */
     bool may_not_write;      /* an x87 store, which an unmasked exception cancels */
     bool waits;              /* a pending x87 exception comes first */
+    int32_t esp_delta;       /* what R8 lacks to guest ESP here */
     struct block *block;
     uint64_t hot, bounce, after; /* where to go on: direct, through the bounce buffer, past the access */
 };
@@ -172,6 +174,7 @@ struct stubs {
     uint64_t indirect; /* R9 = target */
     uint64_t poll;     /* cpu->eip set */
     uint64_t slow;     /* R11 = site, R9 = address */
+    uint64_t warm[2][2]; /* by user, write; called: R11 = site, R9 = address, R10 = its last byte; returns with R10 = addend */
     uint64_t commit;   /* R11 = site */
     uint64_t group;    /* R11 = site, R9 = lowest address */
     uint64_t call;     /* R11 = call */
@@ -192,6 +195,7 @@ struct translator {
     struct stubs stubs;
     bool bmi2;
     bool exact_flags;            /* all flags count as live everywhere */
+    bool eager;                  /* every page into the window at once: for tests */
 
     struct block **hash;         /* HASH_BUCKETS */
     struct block **page_blocks;  /* one list a page of RAM */
@@ -226,6 +230,13 @@ struct translator {
 extern struct translator *translator_current;
 
 static inline struct cpu *translator_cpu(struct translator *t) { return &t->area->cpu; }
+
+/* Makes translated code come back to the run loop soon; from any thread. */
+static inline void translator_request(struct cpu *cpu)
+{
+    __atomic_store_n(&cpu->exit_request, 1, __ATOMIC_SEQ_CST);
+    __atomic_or_fetch(&cpu->lookup_key, LOOKUP_POISON, __ATOMIC_SEQ_CST);
+}
 
 /* --- blocks.c --- */
 bool blocks_init(struct translator *t, uint32_t cache_size);

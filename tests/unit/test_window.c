@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The window: what comes into it and when, that the tables of bytes never say
+ * more than what is mapped and allowed, and that everything which takes an
+ * entry away takes the window's byte with it.
+ */
+#include "x86vm/cpu/cpu.h"
+#include "x86vm/memory/io_bus.h"
+#include "x86vm/memory/phys.h"
+#include "x86vm/memory/view.h"
+
+#include <CUnit/Basic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RAM (32u << 20)
+#define DIRECTORY 0x1000u
+#define TABLE 0x2000u
+enum { P = 1, W = 2, U = 4, PS = 0x80, G = 0x100 };
+
+static struct cpu *cpu;
+
+static void poke32(uint32_t address, uint32_t value) { memcpy(phys_ram(cpu->phys) + address, &value, 4); }
+static void set_pte(uint32_t linear, uint32_t pte) { poke32(TABLE + (linear >> 12 & 1023) * 4, pte); }
+
+/* Linear 0x400000..0x7fffff goes through TABLE. */
+static void setup(void)
+{
+    cpu = aligned_alloc(64, (sizeof *cpu + 63) / 64 * 64);
+    memset(cpu, 0, sizeof *cpu);
+    cpu->phys = phys_new(RAM);
+    cpu->io = io_bus_new();
+    cpu->views = view_set_new();
+    cpu_reset(cpu);
+    poke32(DIRECTORY + 4, TABLE | P | W | U);
+    cpu->cr3 = DIRECTORY;
+    cpu->cr0 = CR0_PE | CR0_PG | CR0_WP;
+    cpu->cr4 = CR4_PSE | CR4_PGE;
+    cpu->cpl = 3;
+    view_select(cpu);
+}
+
+static void teardown(void)
+{
+    view_set_free(cpu->views);
+    io_bus_free(cpu->io);
+    phys_free(cpu->phys);
+    free(cpu);
+}
+
+static void become(bool user)
+{
+    cpu->cpl = user ? 3 : 0;
+    view_select(cpu);
+}
+
+static uint8_t byte_of(uint32_t table, uint32_t linear) { return ((const uint8_t *)cpu->tables)[table + (linear >> 12)]; }
+
+static bool fill(uint32_t linear, enum view_access access)
+{
+    uint32_t physical;
+    return view_fill(cpu, linear, access, &physical) != 0;
+}
+
+/* Fills both entries and has the page mapped. */
+static void bring(uint32_t linear)
+{
+    fill(linear, VIEW_FOR_READ);
+    fill(linear, VIEW_FOR_WRITE);
+    CU_ASSERT_TRUE(view_heated(cpu, linear));
+    view_settle(cpu);
+}
+
+#define CHECK_BYTES(linear, read_in, write_in, read_pair, write_pair) do { \
+    CU_ASSERT_EQUAL(byte_of(VIEW_READ_IN, linear), (read_in) ? VIEW_DIRECT : 0); \
+    CU_ASSERT_EQUAL(byte_of(VIEW_WRITE_IN, linear), (write_in) ? VIEW_DIRECT : 0); \
+    CU_ASSERT_EQUAL(byte_of(VIEW_READ_PAIR, linear), (read_pair) ? VIEW_DIRECT : 0); \
+    CU_ASSERT_EQUAL(byte_of(VIEW_WRITE_PAIR, linear), (write_pair) ? VIEW_DIRECT : 0); \
+} while (0)
+
+static void test_shows_memory(void)
+{
+    set_pte(0x401000, 0x9000 | P | W | U);
+    fill(0x401000, VIEW_FOR_WRITE);
+    CHECK_BYTES(0x401000, 0, 0, 0, 0); /* an entry alone is an addend */
+    bring(0x401000);
+    CHECK_BYTES(0x401000, 1, 1, 1, 1); /* nothing below: the host would fault */
+    cpu->window[0x401234] = 0x5a;
+    CU_ASSERT_EQUAL(phys_ram(cpu->phys)[0x9234], 0x5a);
+    /* Two linear pages for one physical page. */
+    set_pte(0x403000, 0x9000 | P | W | U);
+    bring(0x403000);
+    CU_ASSERT_EQUAL(cpu->window[0x403234], 0x5a);
+    become(false);
+    CHECK_BYTES(0x401000, 0, 0, 0, 0); /* the other view has no entry ... */
+    fill(0x401000, VIEW_FOR_WRITE);
+    CHECK_BYTES(0x401000, 1, 1, 1, 1); /* ... and needs no mapping */
+}
+
+static void test_rights(void)
+{
+    set_pte(0x401000, 0x9000 | P | U);
+    fill(0x401000, VIEW_FOR_READ);
+    CU_ASSERT_TRUE(view_heated(cpu, 0x401000));
+    view_settle(cpu);
+    CHECK_BYTES(0x401000, 1, 0, 1, 0);
+    /* An operand that is written and begins in a page that may only be read. */
+    set_pte(0x402000, 0xa000 | P | W | U);
+    bring(0x402000);
+    CHECK_BYTES(0x402000, 1, 1, 1, 0);
+    /* A clean page: the first write must set its dirty bit. */
+    set_pte(0x405000, 0xb000 | P | W | U);
+    fill(0x405000, VIEW_FOR_READ);
+    view_heated(cpu, 0x405000);
+    view_settle(cpu);
+    CHECK_BYTES(0x405000, 1, 0, 1, 0);
+    fill(0x405000, VIEW_FOR_WRITE);
+    CHECK_BYTES(0x405000, 1, 1, 1, 1);
+}
+
+static void test_flushes(void)
+{
+    set_pte(0x401000, 0x9000 | P | W | U);
+    set_pte(0x402000, 0xb000 | P | W | U);
+    bring(0x401000);
+    bring(0x402000);
+    CHECK_BYTES(0x402000, 1, 1, 1, 1);
+    view_flush_page(cpu, 0x401000);
+    CHECK_BYTES(0x401000, 0, 0, 0, 0);
+    CHECK_BYTES(0x402000, 1, 1, 0, 0); /* what begins in 0x401000 must not pass */
+    fill(0x401000, VIEW_FOR_WRITE);
+    CHECK_BYTES(0x402000, 1, 1, 1, 1); /* the same page again: back at once */
+    view_flush_nonglobal(cpu);
+    CHECK_BYTES(0x401000, 0, 0, 0, 0);
+    CHECK_BYTES(0x402000, 0, 0, 0, 0);
+    /* Another physical page: an addend until it is used much. */
+    set_pte(0x402000, 0xc000 | P | W | U);
+    fill(0x402000, VIEW_FOR_WRITE);
+    CHECK_BYTES(0x402000, 0, 0, 0, 0);
+    bring(0x402000);
+    /* 0x401000 is mapped still, but nobody's: it had to go. */
+    CHECK_BYTES(0x402000, 1, 1, 1, 1);
+    cpu->window[0x402000] = 0x77;
+    CU_ASSERT_EQUAL(phys_ram(cpu->phys)[0xc000], 0x77);
+    fill(0x401000, VIEW_FOR_WRITE);
+    CHECK_BYTES(0x401000, 0, 0, 0, 0);
+}
+
+/* A view that keeps an old entry, as a TLB may, must not see a newer mapping through it. */
+static void test_stale_entry(void)
+{
+    set_pte(0x401000, 0x9000 | P | W | U);
+    bring(0x401000);
+    set_pte(0x401000, 0xa000 | P | W | U); /* and no INVLPG */
+    become(false);
+    bring(0x401000);
+    CHECK_BYTES(0x401000, 1, 1, 1, 1);
+    become(true);
+    CHECK_BYTES(0x401000, 0, 0, 0, 0);
+}
+
+static void test_code_page(void)
+{
+    set_pte(0x401000, 0x9000 | P | W | U);
+    set_pte(0x402000, 0xb000 | P | W | U);
+    bring(0x401000);
+    bring(0x402000);
+    phys_mark(cpu->phys, 9, PHYS_CODE);
+    view_protect_page(cpu, 9);
+    CHECK_BYTES(0x401000, 1, 0, 1, 0);
+    CHECK_BYTES(0x402000, 1, 1, 1, 0);
+    fill(0x401000, VIEW_FOR_READ);
+    CHECK_BYTES(0x401000, 1, 0, 1, 0);
+}
+
+/* What the guest maps to neighbouring pages comes with one page of it. */
+static void test_run(void)
+{
+    struct view_counters before, after;
+
+    poke32(DIRECTORY + 0xc00, 0 | P | W | G | PS); /* 0xc0000000: a kernel's direct map */
+    become(false);
+    view_get_counters(cpu, &before);
+    bring(0xc0123000);
+    view_get_counters(cpu, &after);
+    CU_ASSERT_EQUAL(after.window_mappings - before.window_mappings, 1);
+    CU_ASSERT_EQUAL(after.window_pages - before.window_pages, 1024);
+    fill(0xc0345000, VIEW_FOR_WRITE);
+    CHECK_BYTES(0xc0345000, 1, 1, 0, 0);
+    fill(0xc0344000, VIEW_FOR_WRITE);
+    CHECK_BYTES(0xc0345000, 1, 1, 1, 1);
+    cpu->window[0xc0345678] = 0x42;
+    CU_ASSERT_EQUAL(phys_ram(cpu->phys)[0x345678], 0x42);
+}
+
+/* A displacement may have wrapped around 4 GiB there. */
+static void test_margins(void)
+{
+    cpu->cr0 &= ~CR0_PG;
+    view_flush_all(cpu);
+    become(false);
+    fill(0x3000, VIEW_FOR_WRITE);
+    CU_ASSERT_FALSE(view_heated(cpu, 0x3000));
+    bring(0x4000);
+    CHECK_BYTES(0x3000, 0, 0, 0, 0);
+    CHECK_BYTES(0x4000, 1, 1, 1, 1);
+    CU_ASSERT_FALSE(view_heated(cpu, 0xfffff000));
+}
+
+/* The host's limit of mappings is not reached, whatever the guest does. */
+static void test_budget(void)
+{
+    struct view_counters counters;
+
+    for (uint32_t i = 0; i < 30000; i++) {
+        uint32_t linear = 0x401000 + i % 64 * 0x2000, physical = 0x100000 + (i * 7919u) % 4096 * 0x1000;
+        set_pte(linear, physical | P | W | U);
+        view_flush_page(cpu, linear);
+        fill(linear, VIEW_FOR_WRITE);
+        if (!view_heated(cpu, linear)) {
+            CU_FAIL("the window refuses");
+            return;
+        }
+        view_settle(cpu);
+        if (byte_of(VIEW_WRITE_IN, linear) != VIEW_DIRECT || cpu->window[linear] != phys_ram(cpu->phys)[physical]) {
+            CU_FAIL("not in the window");
+            return;
+        }
+        cpu->window[linear]++;
+    }
+    view_get_counters(cpu, &counters);
+    CU_ASSERT(counters.window_clears > 0);
+}
+
+int main(void)
+{
+    CU_initialize_registry();
+    CU_pSuite suite = CU_add_suite_with_setup_and_teardown("window", NULL, NULL, setup, teardown);
+    CU_add_test(suite, "shows memory", test_shows_memory);
+    CU_add_test(suite, "rights", test_rights);
+    CU_add_test(suite, "flushes", test_flushes);
+    CU_add_test(suite, "stale entries", test_stale_entry);
+    CU_add_test(suite, "code pages", test_code_page);
+    CU_add_test(suite, "runs", test_run);
+    CU_add_test(suite, "margins", test_margins);
+    CU_add_test(suite, "budget", test_budget);
+    CU_basic_run_tests();
+    unsigned failures = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    return failures ? 1 : 0;
+}

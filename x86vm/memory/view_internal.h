@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What view.c (filling and flushing) and view_window.c (which pages translated
+ * code may reach through the window) share: the views themselves.
+ */
+#ifndef X86VM_MEMORY_VIEW_INTERNAL_H
+#define X86VM_MEMORY_VIEW_INTERNAL_H
+
+#include "x86vm/memory/window.h"
+
+enum { LOGGED = 1, LOGGED_GLOBAL = 2, FILLED_READ = 4, FILLED_WRITE = 8, FILLED_EXEC = 16, IN_WINDOW = 32,
+       FILLED = FILLED_READ | FILLED_WRITE | FILLED_EXEC };
+
+struct page_log {
+    uint32_t *page; /* VIEW_PAGES of room: a page is in at most once */
+    uint32_t count;
+};
+
+/* The last walks that led to device memory, which no table entry can stand for:
+ * a driver's registers are read and written over and over. */
+enum { DEVICE_PAGES = 32 };
+struct device_page {
+    uint32_t linear;   /* page number */
+    uint32_t physical; /* page number */
+    uint64_t stamp;    /* view_set.stamp when it was walked */
+    bool writable;
+};
+
+enum { DIRECT_READ, DIRECT_WRITE, DIRECT_COUNT };
+
+struct view {
+    uint64_t *read, *write, *exec; /* the entry tables, `read` the start of the mapping */
+    uint8_t *in[DIRECT_COUNT];     /* VIEW_READ_IN, VIEW_WRITE_IN */
+    uint8_t *pair[DIRECT_COUNT];   /* VIEW_READ_PAIR, VIEW_WRITE_PAIR */
+    uint8_t *state;                /* LOGGED.. and FILLED.., one byte a page */
+    struct page_log local, global;
+    struct device_page device[DEVICE_PAGES];
+    uint64_t generation; /* of what code may be fetched from where */
+    bool local_code;     /* an entry for fetches of a page that is not global was filled */
+};
+
+enum { VIEW_SUPERVISOR, VIEW_USER, VIEW_COUNT };
+
+/* Linear pages (plus one; 0 is none) whose write entry leads to a physical page. */
+struct writers { uint32_t a, b; };
+#define WRITERS_MANY UINT32_MAX
+
+struct wanted { uint32_t page; bool user; };
+
+struct view_set {
+    void *map;
+    struct window window;
+    struct view view[VIEW_COUNT];
+    struct writers *writers; /* by physical page */
+    uint64_t stamp;          /* advances with every flush */
+    struct wanted wanted[WINDOW_WANTED]; /* pages to be mapped in the window */
+    uint32_t wanted_count;
+    struct view_counters counters;
+};
+
+static inline struct view *view_of(struct view_set *set, bool user)
+{
+    return &set->view[user ? VIEW_USER : VIEW_SUPERVISOR];
+}
+
+/* --- view_window.c --- */
+
+/* The page's entries were filled and lead to that physical page: translated
+ * code may use the window if it shows just that. */
+void view_window_filled(struct cpu *cpu, struct view *view, uint32_t page, uint32_t physical_page);
+/* The page's entries, or its entry for writes alone, are being dropped. */
+void view_window_dropped(struct view *view, uint32_t page);
+void view_window_protected(struct view *view, uint32_t page);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The window's host mappings: see window.h.
+ */
+#include "x86vm/memory/window.h"
+
+#include <stddef.h>
+#include <sys/mman.h>
+
+#define WINDOW_SIZE (4ull << 30)
+#define BELOW (2ull * VIEW_STRIDE)
+#define ABOVE (1ull << 20) /* an access that begins on the last page must not reach what comes next */
+#define SHOWS_SIZE (VIEW_PAGES * sizeof(uint32_t))
+#define ALIGNMENT (2ull << 20)
+#define MAP_SIZE (ALIGNMENT + BELOW + WINDOW_SIZE + ABOVE + SHOWS_SIZE)
+
+/* Each scattered page is one mapping, of 65530 that Linux gives a process. */
+enum { MAPPINGS_MAX = 24000 };
+
+bool window_reserve(struct window *window)
+{
+    const int how = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    uint8_t *shows;
+
+    window->map = mmap(NULL, MAP_SIZE, PROT_NONE, how, -1, 0);
+    if (window->map == MAP_FAILED) {
+        window->map = NULL;
+        return false;
+    }
+    window->base = (uint8_t *)(((uintptr_t)window->map + BELOW + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1));
+    shows = window->base + WINDOW_SIZE + ABOVE;
+    if (mprotect(window->base - BELOW, BELOW - VIEW_GAP, PROT_READ | PROT_WRITE) != 0
+        || mprotect(shows, SHOWS_SIZE, PROT_READ | PROT_WRITE) != 0) {
+        window_release(window);
+        return false;
+    }
+    /* sparse: huge pages would make it all resident */
+    madvise(window->map, MAP_SIZE, MADV_NOHUGEPAGE);
+    window->shows = (uint32_t *)(void *)shows;
+    return true;
+}
+
+void window_release(struct window *window)
+{
+    if (window->map)
+        munmap(window->map, MAP_SIZE);
+    window->map = NULL;
+}
+
+static bool make_inaccessible(struct window *window, uint32_t page, uint64_t size)
+{
+    return mmap(window->base + ((uint64_t)page << PAGE_SHIFT), size, PROT_NONE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED;
+}
+
+bool window_map(struct window *window, const struct phys *phys, uint32_t page, uint32_t physical_page, uint32_t count)
+{
+    uint8_t *at = window->base + ((uint64_t)page << PAGE_SHIFT);
+
+    if (window->refused || !phys_map(phys, at, physical_page << PAGE_SHIFT, (uint64_t)count << PAGE_SHIFT)) {
+        window->refused = true;
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        window->shows[page + i] = physical_page + i + 1;
+    window->mappings++;
+    return true;
+}
+
+void window_unmap(struct window *window, uint32_t page)
+{
+    if (make_inaccessible(window, page, PAGE_SIZE))
+        window->shows[page] = 0;
+    window->mappings++; /* a hole splits what is around it */
+}
+
+bool window_is_full(const struct window *window)
+{
+    return window->mappings >= MAPPINGS_MAX || (window->refused && window->mappings);
+}
+
+void window_clear(struct window *window)
+{
+    if (!make_inaccessible(window, 0, WINDOW_SIZE))
+        return;
+    madvise(window->shows, SHOWS_SIZE, MADV_DONTNEED);
+    window->refused = window->refused && window->mappings == 0;
+    window->mappings = 0;
+}
