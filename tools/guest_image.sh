@@ -37,6 +37,7 @@ cache=${1:-${VSWITCH_CACHE:-cache}}
 mkdir -p "$cache/apt" "$cache/debs" "$cache/images"
 cache=$(cd "$cache" && pwd)
 apt=$cache/apt debs=$cache/debs images=$cache/images
+. "$here/private_apt.sh"
 
 say() { echo "images: $*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -59,35 +60,11 @@ programs_files='bin/busybox bin/gzip bin/grep usr/bin/mawk usr/bin/sort usr/bin/
 
 # --- fetching ------------------------------------------------------------
 
-# The archives this machine uses for Debian 12 itself: by their origin, or, as long
-# as their lists were never read, by the suite's name.
-write_sources() {
-    targets=$(apt-get indextargets --format '$(ORIGIN)|$(RELEASE)|deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 2>/dev/null || true)
-    list=$(echo "$targets" | sed -n 's/^Debian|bookworm[^|]*|//p' | sort -u)
-    [ -n "$list" ] || list=$(echo "$targets" | sed -nE 's/^[^|]*\|bookworm(-updates|-security)?\|//p' | sort -u)
-    [ -n "$list" ] || fail "apt on this machine knows no Debian 12 (bookworm) archive: add it to its sources, then 'apt-get update'"
-    echo "$list" >"$apt/sources.list"
-}
-
-private_apt() {
-    tool=$1; shift
-    "$tool" -qq -o APT::Architecture=i386 -o APT::Architectures=i386 -o APT::Sandbox::User="$(id -un)" \
-        -o Acquire::Languages=none -o Dir::State="$apt/state" -o Dir::State::Lists="$apt/lists" \
-        -o Dir::State::status=/dev/null -o Dir::Cache="$apt/cache" -o Dir::Etc::SourceList="$apt/sources.list" \
-        -o Dir::Etc::SourceParts=/dev/null -o Dir::Etc::Preferences=/dev/null \
-        -o Dir::Etc::PreferencesParts=/dev/null "$@"
-}
-
-# Asks the archive once a run; one list that cannot be read (a mirror in the
-# middle of an update) is no reason to stop.
+# Asks the archive once a run.
 update_lists() {
     [ ! -e "$scratch/updated" ] || return 0
-    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/state"
-    write_sources
     say "asking Debian's archive for its i386 packages"
-    private_apt apt-get update >"$apt/update.log" 2>&1 ||
-        private_apt apt-get -o Acquire::CompressionTypes::Order::=gz update >"$apt/update.log" 2>&1 ||
-        say "some package lists could not be read (see $apt/update.log); going on with the others"
+    read_lists || say "some package lists could not be read (see $apt/update.log); going on with the others"
     : >"$scratch/updated"
 }
 
