@@ -48,7 +48,8 @@ static void packet(struct nic_state *s, struct e1000 *e)
     nic_state_bool(s, &tx->insert_l4);
     nic_state_bool(s, &tx->legacy_insert);
     nic_state_bool(s, &tx->vlan);
-    nic_state_u16(s, &tx->vlan_tag, 0xffff);
+    if (tx->vlan)
+        nic_state_u16(s, &tx->vlan_tag, 0xffff); /* otherwise an earlier packet's */
     if (tx->segment)
         segmentation(s, tx);
     if (s->restoring) {

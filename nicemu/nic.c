@@ -36,6 +36,8 @@ struct nic *nic_new(const char *name, const uint8_t mac[6], const struct nic_hos
     if (!nic)
         return NULL;
     nic->ops = ops;
+    nic->read = ops->read;
+    nic->write = ops->write;
     nic->host = *host;
     memcpy(nic->mac, mac, sizeof nic->mac);
     nic->isa_port = ops->identity.isa_port;
@@ -88,9 +90,7 @@ uint32_t nic_read(struct nic *nic, unsigned bar, uint32_t offset, unsigned size,
     if (!access_is_valid(nic, bar, offset, size))
         return UINT32_MAX;
     nic->counters.register_accesses++;
-    if (nic->trace)
-        return nic_trace_read(nic, bar, offset, size, now);
-    return nic->ops->read(nic, bar, offset, size, now);
+    return nic->read(nic, bar, offset, size, now);
 }
 
 void nic_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t value, uint64_t now)
@@ -98,10 +98,7 @@ void nic_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, ui
     if (!access_is_valid(nic, bar, offset, size))
         return;
     nic->counters.register_accesses++;
-    if (nic->trace)
-        nic_trace_write(nic, bar, offset, size, value, now);
-    else
-        nic->ops->write(nic, bar, offset, size, value, now);
+    nic->write(nic, bar, offset, size, value, now);
 }
 
 static void read_one_by_one(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count,

@@ -52,6 +52,9 @@ struct nic_ops {
 
 struct nic {
     const struct nic_ops *ops;
+    /* Register accesses: the model's own calls, or the trace's while one is on. */
+    uint32_t (*read)(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint64_t now);
+    void (*write)(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t value, uint64_t now);
     struct nic_host host;
     struct nic_counters counters;
     uint8_t mac[6];              /* what the EEPROM or PROM was made with */

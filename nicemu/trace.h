@@ -5,8 +5,9 @@
  * trace.c does what is common; trace_e1000*.c and trace_dp8390.c know the
  * chips' names, fields and rules, as tables.
  *
- * A NIC without a trace pays one test of a pointer for an access. Nothing else
- * is hooked: while a trace is on, it stands between the model and its host.
+ * A NIC without a trace pays nothing for an access: its read and write pointers
+ * lead to the model, or here while a trace is on, which then stands also between
+ * the model and its host. Strings of accesses and frames pay one test of a pointer.
  */
 #ifndef NICEMU_TRACE_H
 #define NICEMU_TRACE_H

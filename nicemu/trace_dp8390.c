@@ -145,29 +145,30 @@ static void check_cr(struct dp8390 *d, uint8_t value)
         transmit(d, value);
 }
 
-static void check_bnry(struct dp8390 *d, uint8_t value)
+static void check_bnry(struct dp8390 *d, const char *name, uint8_t value)
 {
     if (is_running(d) && d->pstart < d->pstop && (value < d->pstart || value >= d->pstop))
-        RULE(d, "7.0", "BNRY %02x lies outside of the ring %02x-%02x", value, d->pstart, d->pstop - 1);
+        RULE(d, "7.0", "%s %02x lies outside of the ring %02x-%02x", name, value, d->pstart, d->pstop - 1);
 }
 
-static void check_isr(struct dp8390 *d, uint8_t value)
+static void check_isr(struct dp8390 *d, const char *name, uint8_t value)
 {
     struct nic_trace *t = d->nic.trace;
+    (void)name;
     if (!(value & ISR_OVW) || !(d->isr & ISR_OVW))
         return;
     if (!t->stopped_since)
         RULE(d, "7.0", "OVW acknowledged without the recovery: STP, 1.6 ms, RBCR 0, loopback, STA, empty the ring");
 }
 
-static void check_stopped(struct dp8390 *d, uint8_t value)
+static void check_stopped(struct dp8390 *d, const char *name, uint8_t value)
 {
     (void)value;
     if (is_running(d))
-        RULE(d, "11.0", "a set-up register is written while the chip runs");
+        RULE(d, "11.0", "%s is written while the chip runs", name);
 }
 
-static const struct { uint8_t page, number; void (*check)(struct dp8390 *d, uint8_t value); } on_write[] = {
+static const struct { uint8_t page, number; void (*check)(struct dp8390 *d, const char *name, uint8_t value); } on_write[] = {
     { 0, 0x1, check_stopped }, { 0, 0x2, check_stopped }, { 0, 0x3, check_bnry }, { 0, 0x7, check_isr },
     { 0, 0xe, check_stopped }, { 1, 0x7, check_stopped },
 };
@@ -196,7 +197,7 @@ static void check_register(struct dp8390 *d, const struct nic_access *a)
         RULE(d, "10.3", "reserved bits %02x set in %s", reserved, w->name);
     for (size_t i = 0; i < sizeof on_write / sizeof *on_write; i++)
         if (on_write[i].page == page && on_write[i].number == a->offset)
-            on_write[i].check(d, (uint8_t)a->value);
+            on_write[i].check(d, w->name, (uint8_t)a->value);
 }
 
 static void check_data(struct dp8390 *d, bool is_write)

@@ -289,7 +289,7 @@ static void rules_dp8390(void)
         { "RULE  7.0: BNRY 45 lies outside of the ring 46-7f", bnry_out },
         { "RULE  7.0: started with PSTART 80 not below PSTOP 80", ring_backwards },
         { "RULE  7.0: started with CURR 10 outside", curr_out },
-        { "RULE  11.0: a set-up register is written while the chip runs", live_pstart },
+        { "RULE  11.0: PSTART is written while the chip runs", live_pstart },
         { "RULE  10.3: reserved bits 40 set in RCR", rcr_reserved },
         { "RULE  10.0: registers are accessed a byte at a time", wide },
         { "RULE  10.3: started with DCR.LS clear", half_loopback },
