@@ -16,7 +16,7 @@ $(BENCH_DIR)/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_CFLAGS) -o $@ $<
 
-.PHONY: bench bench-engine bench-programs
+.PHONY: bench bench-engine bench-nic bench-programs
 bench-programs: $(addprefix $(BENCH_DIR)/,kernels programs relay frames)
 bench_run = unshare -nmpf --mount-proc --kill-child python3 tests/bench/$(1) --rounds $(or $(ROUNDS),5) $(BUILD) \
             $(or $(VSWITCH_CACHE),cache)/images $(ROWS)
@@ -28,3 +28,11 @@ bench-engine: all bench-programs ## measures the engine beside the host's CPU an
 	@sh tools/deps.sh run check bench
 	@sh tools/guest_image.sh --iperf --nictools --programs
 	@$(call bench_run,bench_engine.py)
+bench-nic: all bench-programs $(BENCH_DIR)/nic_cost ## measures the NIC models by themselves and under Linux, beside QEMU TCG's (root)
+	@sh tools/deps.sh run check bench
+	@sh tools/guest_image.sh --iperf --nictools
+	@$(call bench_run,bench_nic.py)
+# The models and a host that does next to nothing.
+$(BENCH_DIR)/nic_cost: tests/bench/nic_cost.c $(NICEMU_SRCS)
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) -o $@ $^
