@@ -157,6 +157,7 @@ bool guest_nic_exchange(struct guest_nic *n)
     bool moved = n->moved;
 
     n->moved = false;
+    port_link_wake(n->link);
     if (!n->stalled && port_link_receive(n->link, deliver, n, FRAMES_AT_ONCE) > 0)
         moved = true;
     return moved;

@@ -13,10 +13,18 @@
 
 #include "guest/port_link_private.h"
 
+/* While we look at the queues ourselves, frames that are few wait for the next look
+ * before the switch is woken: a wake-up costs more than many frames do. */
+enum { OWED_FRAMES = 32, OWED_BYTES = 24576 };
+
 static void kick(struct port_link *link, unsigned queue)
 {
     static const uint64_t one = 1;
 
+    if (queue == VIRTIO_NET_TX) {
+        link->owed = false;
+        link->owed_frames = link->owed_bytes = 0;
+    }
     link->counters.kicks++;
     if (write(link->kicks[queue], &one, sizeof(one)) < 0 && errno != EAGAIN && errno != EINTR)
         port_link_disconnect(link, "kick failed");
@@ -102,6 +110,8 @@ bool port_link_send(struct port_link *link, const void *frame, size_t size, cons
     virtq_driver_post(&link->queues[VIRTIO_NET_TX], id, PORT_LINK_ARENA + start, total, false);
     link->counters.sent_frames++;
     link->counters.sent_bytes += size;
+    link->owed_frames++;
+    link->owed_bytes += total;
     return true;
 drop:
     link->counters.sent_drops++;
@@ -110,7 +120,16 @@ drop:
 
 void port_link_flush(struct port_link *link)
 {
-    if (link->phase == PHASE_UP && virtq_driver_show(&link->queues[VIRTIO_NET_TX]))
+    if (link->phase != PHASE_UP)
+        return;
+    link->owed |= virtq_driver_show(&link->queues[VIRTIO_NET_TX]);
+    if (!link->suppressed || link->owed_frames >= OWED_FRAMES || link->owed_bytes >= OWED_BYTES)
+        port_link_wake(link);
+}
+
+void port_link_wake(struct port_link *link)
+{
+    if (link->phase == PHASE_UP && link->owed)
         kick(link, VIRTIO_NET_TX);
 }
 
@@ -252,6 +271,8 @@ bool port_link_suppress(struct port_link *link, bool suppress)
     struct virtq_driver *queue = &link->queues[VIRTIO_NET_RX];
 
     link->suppressed = suppress;
+    if (!suppress)
+        port_link_wake(link);
     if (link->phase != PHASE_UP)
         return link->held != 0;
     if (suppress) {

@@ -52,9 +52,12 @@ unsigned port_link_poll(const struct port_link *link, struct pollfd fds[PORT_LIN
 void port_link_service(struct port_link *link, uint64_t now);
 bool port_link_connected(const struct port_link *link);
 
-/* False: dropped (and counted). The switch sees the frame after port_link_flush(). */
+/* False: dropped (and counted). The switch sees the frame after port_link_flush(). Where it
+ * sleeps it is woken then; while calls are suppressed, that is, while we look at the queues
+ * ourselves, it may be left to port_link_wake(), to be called at every look. */
 bool port_link_send(struct port_link *link, const void *frame, size_t size, const struct nic_offload *offload);
 void port_link_flush(struct port_link *link);
+void port_link_wake(struct port_link *link);
 
 enum port_link_answer {
     PORT_LINK_TAKEN, /* accepted, or dropped by the NIC: done with it */

@@ -57,6 +57,9 @@ struct port_link {
     uint64_t features; /* negotiated */
     uint64_t deadline; /* ns, for the handshake to end; 0: to be set */
     bool suppressed;
+    bool owed;            /* the switch asked to be woken, and has not been yet */
+    uint32_t owed_frames; /* sent since it was woken */
+    uint32_t owed_bytes;
     struct vhost_user_receiver receiver;
     struct virtq_driver queues[VIRTIO_NET_QUEUES];
     struct tx_arena arena;

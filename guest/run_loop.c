@@ -37,6 +37,7 @@ struct run_loop {
     struct record *record;    /* NULL: none */
     struct waker *waker;
     timer_t timer;
+    bool looking;             /* while frames flow: the switch was told not to call */
     uint64_t timer_at;        /* what the timer is set to; PC_NEVER: off */
     uint64_t started;
     uint64_t running_since;   /* end of the last HLT */
@@ -293,9 +294,9 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static uint64_t next_deadline(struct run_loop *l, uint64_t now)
+static uint64_t next_deadline(struct run_loop *l, uint64_t now, bool halted)
 {
-    uint64_t deadline = earlier(pc_next_deadline(l->parts.pc), l->console_at);
+    uint64_t deadline = earlier(pc_next_deadline(l->parts.pc, halted), l->console_at);
 
     deadline = earlier(earlier(deadline, l->housekeeping_at), l->stop_at);
     return l->input_waits ? earlier(deadline, now + INPUT_RETRY) : deadline;
@@ -305,8 +306,8 @@ static void set_timer(struct run_loop *l, uint64_t at)
 {
     struct itimerspec spec = { .it_value = { 0, 0 } }; /* off */
 
-    if (at == l->timer_at)
-        return;
+    if (at == l->timer_at || (at > l->timer_at && at != PC_NEVER))
+        return; /* where it comes too early there is nothing to do, which is cheaper than to move it */
     if (at != PC_NEVER) {
         spec.it_value.tv_sec = (time_t)(at / NS_PER_S);
         spec.it_value.tv_nsec = (long)(at % NS_PER_S);
@@ -318,19 +319,23 @@ static void set_timer(struct run_loop *l, uint64_t at)
 /* Arranges that guest code is left when there is something to do. */
 static void prepare_run(struct run_loop *l, uint64_t now)
 {
-    uint64_t deadline = next_deadline(l, now);
+    uint64_t deadline = next_deadline(l, now, false);
 
     if (now - l->last_traffic < TRAFFIC_WINDOW) {
+        l->looking = true;
         suppress_calls(l, true);
         deadline = earlier(deadline, now + TRAFFIC_LOOK);
     } else if (now - l->running_since < WAKER_AFTER) {
         deadline = earlier(deadline, l->running_since + WAKER_AFTER);
-    } else if (!l->watched) {
+    } else if (!l->watched || l->looking) {
         unsigned first_other;
 
-        l->watched = true;
-        l->watched_count = collect_fds(l, l->watched_fds, &first_other);
-        waker_arm(l->waker, l->watched_fds, l->watched_count);
+        if (!l->watched) {
+            l->watched = true;
+            l->watched_count = collect_fds(l, l->watched_fds, &first_other);
+            waker_arm(l->waker, l->watched_fds, l->watched_count);
+        }
+        l->looking = false;
         if (suppress_calls(l, false))
             run_loop_attention(l);
     }
@@ -351,7 +356,7 @@ static void sleep_halted(struct run_loop *l)
         serve_console(l);
     if (suppress_calls(l, false))
         return; /* frames came in between */
-    deadline = next_deadline(l, now);
+    deadline = next_deadline(l, now, true);
     if (deadline > now) {
         timeout.tv_sec = (time_t)((deadline - now) / NS_PER_S);
         timeout.tv_nsec = (long)((deadline - now) % NS_PER_S);

@@ -129,7 +129,7 @@ static void make_machine(struct bench *b, const char *path)
 {
     const struct x86vm_config config = { .ram_size = RAM };
     const struct pc_link link = { .opaque = b, .send = on_frame };
-    const uint8_t mac[6] = { 0x52, 0x54, 0, 0, 0, 1 };
+    const struct pc_nic_config card = { .model = "e1000", .mac = { 0x52, 0x54, 0, 0, 0, 1 } };
     struct pc_config pc = { .opaque = b, .set_intr = on_intr, .attention = on_attention };
     struct pc_blob image = read_file(path);
     char error[256] = "";
@@ -144,7 +144,7 @@ static void make_machine(struct bench *b, const char *path)
     if (!b->pc)
         fail("no machine");
     x86vm_set_intr_ack(b->vm, pc_acknowledge, b->pc);
-    if (!pc_add_nic(b->pc, "e1000", mac, &link, error, sizeof error)
+    if (!pc_add_nic(b->pc, &card, &link, error, sizeof error)
         || !pc_boot_multiboot(b->pc, image, "", error, sizeof error))
         fail(error);
     b->mailbox = (volatile struct mailbox *)(phys_ram(x86vm_phys(b->vm)) + MAILBOX);

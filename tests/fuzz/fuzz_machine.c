@@ -174,7 +174,7 @@ static bool after_run(struct fuzzer *f, enum x86vm_exit exit)
         f->board->ends[4]++;
         return false;
     }
-    deadline = pc_next_deadline(f->pc);
+    deadline = pc_next_deadline(f->pc, true);
     if (exit == X86VM_EXIT_HALTED && deadline > now) {
         const struct timespec until = { 0, (long)(deadline - now > MS ? MS : deadline - now) };
         ppoll(NULL, 0, &until, NULL); /* nanosleep() is not among the sandbox's calls */

@@ -190,7 +190,7 @@ static void advance(struct machine *m)
     m->now += by;
     for (unsigned i = 0; i < SERVED_MAX; i++) {
         pc_service(m->pc, m->now);
-        deadline = pc_next_deadline(m->pc);
+        deadline = pc_next_deadline(m->pc, true);
         if (deadline > m->now)
             return;
     }

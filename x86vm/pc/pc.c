@@ -70,7 +70,7 @@ void pc_deadline_moved(struct pc *pc, uint64_t deadline)
     pc->config.attention(pc->config.opaque);
 }
 
-uint64_t pc_next_deadline(struct pc *pc)
+uint64_t pc_next_deadline(struct pc *pc, bool halted)
 {
     uint64_t deadline = i8254_deadline(pc->pit), other = rtc_deadline(pc->rtc);
 
@@ -80,7 +80,7 @@ uint64_t pc_next_deadline(struct pc *pc)
     if (other < deadline)
         deadline = other;
     for (unsigned i = 0; i < pc->nic_count; i++) {
-        other = pc_nic_deadline(pc->nic[i]);
+        other = pc_nic_deadline(pc->nic[i], halted);
         if (other < deadline)
             deadline = other;
     }

@@ -51,8 +51,9 @@ uint8_t pc_acknowledge(void *pc);
 
 uint64_t pc_now(const struct pc *pc);
 
-/* The earliest time at which pc_service() has something to do, or PC_NEVER. */
-uint64_t pc_next_deadline(struct pc *pc);
+/* The earliest time at which pc_service() has something to do, or PC_NEVER. A vCPU that runs
+ * (not `halted`) is let run somewhat longer for a NIC's sake, whose driver will come by. */
+uint64_t pc_next_deadline(struct pc *pc, bool halted);
 void pc_service(struct pc *pc, uint64_t now);
 
 enum pc_event { PC_EVENT_NONE, PC_EVENT_RESET, PC_EVENT_EXIT, PC_EVENT_POWER_OFF };

@@ -60,7 +60,7 @@ struct pc {
 /* A device's next deadline is now `deadline`: tells the run loop when it is nearer than announced. */
 void pc_deadline_moved(struct pc *pc, uint64_t deadline);
 
-uint64_t pc_nic_deadline(const struct pc_nic *nic);
+uint64_t pc_nic_deadline(const struct pc_nic *nic, bool halted);
 void pc_nic_service(struct pc_nic *nic, uint64_t now);
 void pc_nic_reset(struct pc_nic *nic, uint64_t now);
 void pc_nic_free(struct pc_nic *nic);

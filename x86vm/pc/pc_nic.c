@@ -16,6 +16,11 @@
 
 enum { LOGGED_ERRORS = 20 }; /* of the guest's driver, each NIC */
 
+/* A driver that is at work looks at its registers every few microseconds, and with each
+ * access the model sees the time. The vCPU is interrupted for a timer of the model only
+ * where that has not happened for this long; it costs more than many frames do. */
+enum { TIMER_SLACK = 150000 /* ns */ };
+
 struct nic_bar_binding {
     struct pc_nic *nic;
     unsigned bar;
@@ -109,7 +114,7 @@ static void set_timer(void *opaque, uint64_t deadline)
 
     n->deadline = deadline;
     if (deadline)
-        pc_deadline_moved(n->pc, deadline);
+        pc_deadline_moved(n->pc, deadline + TIMER_SLACK);
 }
 
 __attribute__((format(printf, 2, 3))) static void guest_error(void *opaque, const char *format, ...)
@@ -135,18 +140,31 @@ static uint64_t access_time(const struct pc_nic *n)
     return n->needs_no_time && !n->traced ? n->pc->serviced_at : pc_now(n->pc);
 }
 
+/* The time of an access; what the model's timer was set to is served first, when it is due. */
+static uint64_t begin_access(struct pc_nic *n)
+{
+    uint64_t now = access_time(n);
+
+    if (n->deadline)
+        pc_nic_service(n, now);
+    return now;
+}
+
 static uint32_t bar_read(void *device, uint32_t offset, unsigned size)
 {
     const struct nic_bar_binding *b = device;
+    uint64_t now = begin_access(b->nic);
 
-    return nic_read(b->nic->model, b->bar, offset, size, access_time(b->nic));
+    return nic_read(b->nic->model, b->bar, offset, size, now);
 }
 
 static void bar_write(void *device, uint32_t offset, unsigned size, uint32_t value)
 {
     const struct nic_bar_binding *b = device;
 
-    nic_write(b->nic->model, b->bar, offset, size, value, access_time(b->nic));
+    uint64_t now = begin_access(b->nic);
+
+    nic_write(b->nic->model, b->bar, offset, size, value, now);
     if (b->nic->may_move)
         pc_nic_follow_place(b->nic);
 }
@@ -349,9 +367,11 @@ unsigned pc_nic_isa_irq(const struct pc_nic *n)
     return n->pci || !n->place.active ? 0 : n->place.irq;
 }
 
-uint64_t pc_nic_deadline(const struct pc_nic *n)
+uint64_t pc_nic_deadline(const struct pc_nic *n, bool halted)
 {
-    return n->deadline ? n->deadline : PC_NEVER;
+    uint64_t slack = halted ? 0 : TIMER_SLACK;
+
+    return n->deadline ? n->deadline + slack : PC_NEVER;
 }
 
 void pc_nic_service(struct pc_nic *n, uint64_t now)
