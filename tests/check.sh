@@ -6,10 +6,10 @@
 # why" for one that this machine cannot do) and ends with an error when one failed.
 # The last line is the sum; the exit status is 0 when nothing failed.
 #
-# usage: tests/check.sh [STAGE…]     stages: layers build unit sanitize insn engine suites integration
+# usage: tests/check.sh [STAGE…]     stages: layers build unit sanitize insn engine replay suites integration
 set -u
 cd "$(dirname "$0")/.."
-stages=${*:-layers build unit sanitize insn engine suites integration}
+stages=${*:-layers build unit sanitize insn engine replay suites integration}
 make=${MAKE:-make}
 build=${BUILD:-build}
 logs=$build/check
@@ -32,6 +32,7 @@ run_stage() {
         return $result ;;
     insn) if has_target insn; then "$make" -s insn; else echo "skip insn no comparison is built"; fi ;;
     engine) sh tests/guests/run.sh ;;
+    replay) "$make" -s replay-check ;;
     suites) "$make" -s suites ;;
     integration) sh tests/integration/run.sh ;;
     *) echo "FAIL $1 is no stage" ;;

@@ -226,7 +226,7 @@ static void handle_exit(struct translator *t, enum exit_reason reason)
         t->counters.indirect_misses++;
         break;
     case EXIT_NEXT:
-        if (t->counting && t->ungrouped) /* a group's check failed: its instruction starts again */
+        if (t->counting && (t->ungrouped || t->single)) /* the instruction starts again: a check of its failed */
             count_leave_running(t);
         break;
     case EXIT_COUNT:

@@ -73,20 +73,23 @@ else
     fail "no difference to Unicorn" "$out/compare"
 fi
 
+number_of() { # the number of a mutation, from the list of them
+    sed -n '/^enum mutation {/,/};/p' tests/insn/mutate.c | tr -d ' \n' | sed 's/.*{//; s/}.*//' | tr ',' '\n' | awk -v name="$1" '$0 == name { print NR - 1 }'
+}
+
 # mutation of tests/insn/mutate.c, and the instruction of tests/replay/guest.c that shows it first
 while read -r mutation instruction; do
-    INSN_MUTATION=$mutation timeout 100 "$build/tests/diverge_mutant" "$out/small" --every 200000 --quiet >"$out/mutant" 2>&1
+    INSN_MUTATION=$(number_of "$mutation") timeout 100 "$build/tests/diverge_mutant" "$out/small" --every 200000 --quiet >"$out/mutant" 2>&1
     if [ $? -eq 1 ] && grep -Eq "^instruction .*  $instruction" "$out/mutant"; then
         ok "mutation $mutation is found at: $(sed -n 's/^instruction [^ ]*  [0-9a-f ]*  *//p' "$out/mutant")"
     else
         fail "mutation $mutation is found at: $instruction" "$out/mutant"
     fi
 done <<END
-5 rol ax, 0x03
-6 mov \[edi\+0xFFE\], eax
-9 add eax, \[si\+0x20\]
-11 jp
-14 btc \[edi\+0x200\], edx
-18 mov ecx, \[ebx\+0x04\]
+REG_LOSES_66 rol ax, 0x03
+NO_16_BIT_WRAP add eax, \[si\+0x20\]
+CONDITION jp
+BIT_OFFSET_UNSIGNED btc \[edi\+0x200\], edx
+LIVE_FLAGS_KILLED mov ecx, \[ebx\+0x04\]
 END
 exit $failed
