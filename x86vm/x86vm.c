@@ -309,8 +309,9 @@ static bool take_interrupt(struct translator *t)
     struct cpu *cpu = translator_cpu(t);
     uint8_t vector;
 
-    if (cpu->nmi_pending) {
+    if (cpu_nmi_due(cpu)) {
         cpu->nmi_pending = false;
+        cpu->nmi_blocked = true;
         cpu->halted = false;
         protection_hardware_interrupt(cpu, VEC_NMI);
         return true;

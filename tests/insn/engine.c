@@ -96,6 +96,8 @@ static void make_tables(struct engine *e)
     put_descriptor(e, 0x10, 0, FLAT_DATA);
     put_descriptor(e, INSN_SEL_CODE, 0, FLAT_CODE | DPL3);
     put_descriptor(e, INSN_SEL_DATA, 0, FLAT_DATA | DPL3);
+    poke32(e, AT_GDT + (INSN_SEL_FS & ~7u), INSN_FS_BASE << 16 | INSN_FS_LIMIT);
+    poke32(e, AT_GDT + (INSN_SEL_FS & ~7u) + 4, (INSN_FS_BASE & 0xff000000) | 0x400000 | (FLAT_DATA | DPL3) << 8 | (INSN_FS_BASE >> 16 & 0xff));
     put_descriptor(e, INSN_SEL_GS, INSN_DATA, FLAT_DATA | DPL3);
     for (uint32_t vector = 0; vector < 256; vector++) {
         uint32_t handler = MONITOR + AT_HANDLERS + vector * HANDLER_SIZE;
@@ -113,7 +115,7 @@ static void make_tables(struct engine *e)
     cpu->ldtr = (struct cpu_segment){ 0 };
     cpu->cr3 = AT_DIRECTORY;
     cpu->cr4 = CR4_PSE | CR4_OSFXSR | CR4_OSXMMEXCPT;
-    cpu->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
+    cpu->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
     view_flush_all(cpu);
 }
 
@@ -152,12 +154,13 @@ static void enter_ring3(struct engine *e, const struct insn_state *in)
 {
     struct cpu *cpu = e->cpu;
     const struct cpu_segment code = flat(INSN_SEL_CODE, 0, FLAT_CODE | DPL3), data = flat(INSN_SEL_DATA, 0, FLAT_DATA | DPL3),
-                             gs = flat(INSN_SEL_GS, INSN_DATA, FLAT_DATA | DPL3), null = { 0 };
+                             gs = flat(INSN_SEL_GS, INSN_DATA, FLAT_DATA | DPL3),
+                             fs = { .base = INSN_FS_BASE, .limit = INSN_FS_LIMIT, .selector = INSN_SEL_FS, .access = FLAT_DATA | DPL3 | SEG_DB };
     cpu_set_segment(cpu, CPU_CS, &code);
     cpu_set_segment(cpu, CPU_SS, &data);
     cpu_set_segment(cpu, CPU_DS, &data);
     cpu_set_segment(cpu, CPU_ES, &data);
-    cpu_set_segment(cpu, CPU_FS, &null);
+    cpu_set_segment(cpu, CPU_FS, &fs);
     cpu_set_segment(cpu, CPU_GS, &gs);
     cpu->cpl = 3;
     memcpy(cpu->regs, in->regs, sizeof cpu->regs);

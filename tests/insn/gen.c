@@ -14,6 +14,7 @@
 enum { EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI };
 #define ARITHMETIC 0x8d5u
 #define FLAG_DF 0x400u
+#define FLAG_AC 0x40000u
 
 struct gen {
     struct gen_rng rng;
@@ -295,8 +296,15 @@ static void pick_operand(struct gen *g, struct operand *op, bool align)
             address16(g, op, target);
             return;
         }
-    } else if (r < 18) {
-        op->prefix[op->prefixes++] = (uint8_t[]){ 0x26, 0x36, 0x3e, 0x2e }[r == 17 && !g->options->integer_only ? 3 : below(g, 3)];
+    } else if (r < 14 && !g->options->integer_only) { /* often at the limit's edge */
+        op->prefix[op->prefixes++] = 0x64;
+        target = percent(g, 20) ? INSN_FS_LIMIT - 16 + below(g, 24) : target - INSN_FS_BASE;
+        if (r < 12) {
+            address16(g, op, target);
+            return;
+        }
+    } else if (r < 20) {
+        op->prefix[op->prefixes++] = (uint8_t[]){ 0x26, 0x36, 0x3e, 0x2e }[r == 19 && !g->options->integer_only ? 3 : below(g, 3)];
     }
     int base = pick_known(g, !g->in_subroutine), index = pick_known(g, false);
     r = below(g, 100);
@@ -476,7 +484,7 @@ static void add_repeat(struct gen *g, struct bytes *b, const struct insn_form *f
     if (percent(g, 60))
         add(b, percent(g, 50) ? 0xf3 : 0xf2, 1);
     if (percent(g, 8))
-        add(b, (uint8_t[]){ 0x26, 0x36, 0x3e }[below(g, 3)], 1);
+        add(b, (uint8_t[]){ 0x26, 0x36, 0x3e, 0x64, 0x65 }[below(g, g->options->integer_only ? 3 : 5)], 1);
     if (percent(g, 2))
         add(b, 0x67, 1);
 }
@@ -485,6 +493,8 @@ static void add_repeat(struct gen *g, struct bytes *b, const struct insn_form *f
 static void push_flags_image(struct gen *g, bool is16)
 {
     uint32_t image = ((uint32_t)gen_random(&g->rng) & (ARITHMETIC | FLAG_DF)) | 2 | (percent(g, 50) ? 0x200 : 0);
+    if (!is16 && percent(g, 10) && !g->options->integer_only)
+        image |= FLAG_AC;
     struct bytes b = { .length = 0 };
     if (is16)
         add(&b, 0x66, 1);
@@ -844,7 +854,8 @@ static void random_state(struct gen *g)
     g->esp_in_stack = true;
     memcpy(in->regs, g->value, sizeof in->regs);
     in->eip = g->out->base;
-    in->eflags = 0x202 | ((uint32_t)gen_random(&g->rng) & ARITHMETIC) | (percent(g, 20) ? FLAG_DF : 0);
+    in->eflags = 0x202 | ((uint32_t)gen_random(&g->rng) & ARITHMETIC) | (percent(g, 20) ? FLAG_DF : 0) |
+                 (percent(g, 5) && !g->options->integer_only ? FLAG_AC : 0);
     random_fx(g, in->fx);
 }
 

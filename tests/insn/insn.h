@@ -17,7 +17,8 @@
  *        + 0x9000  writable     stack
  *        + 0xa000  not mapped
  *
- * GS has base DATA, so that 16-bit addresses reach it. All else is flat.
+ * GS has base DATA, so that 16-bit addresses reach it; FS a base and a limit. All
+ * else is flat.
  */
 #ifndef TESTS_INSN_INSN_H
 #define TESTS_INSN_INSN_H
@@ -38,10 +39,14 @@
 /* Page numbers within the data window of the writable pages. */
 #define INSN_WRITABLE_PAGES { 0, 1, 3, 4, 8, 9 }
 
+#define INSN_FS_BASE (INSN_DATA + 0x804u)
+#define INSN_FS_LIMIT 0x16f9u /* last byte; in the second page */
+
 /* Selectors of a 32-bit process under a 64-bit Linux, used for the guest too. */
 #define INSN_SEL_CODE 0x23
 #define INSN_SEL_DATA 0x2b
 #define INSN_SEL_GS 0x63
+#define INSN_SEL_FS 0x6b
 
 struct insn_state {
     uint32_t regs[8]; /* EAX ECX EDX EBX ESP EBP ESI EDI */

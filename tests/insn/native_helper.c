@@ -98,7 +98,7 @@ static void load_case(struct sigcontext_32 *context)
     context->flags = in->eflags;
     context->ip = (uint32_t)(uintptr_t)enter_case;
     context->gs = INSN_SEL_GS;
-    context->fs = 0;
+    context->fs = INSN_SEL_FS;
     context->ds = context->es = context->ss = INSN_SEL_DATA;
     context->cs = INSN_SEL_CODE;
     context->fpstate = 0;
@@ -160,11 +160,13 @@ static void map(uint32_t at, uint32_t size, int protection, int flags, int fd, u
         die(2);
 }
 
-static void set_gs(void)
+static void set_segments(void)
 {
     struct user_desc entry = { .entry_number = 12, .base_addr = INSN_DATA, .limit = 0xfffff, .seg_32bit = 1,
                                .limit_in_pages = 1, .useable = 1 };
-    if (call(SYS_set_thread_area, (long)&entry, 0, 0, 0, 0, 0))
+    struct user_desc limited = { .entry_number = 13, .base_addr = INSN_FS_BASE, .limit = INSN_FS_LIMIT, .seg_32bit = 1,
+                                 .useable = 1 };
+    if (call(SYS_set_thread_area, (long)&entry, 0, 0, 0, 0, 0) || call(SYS_set_thread_area, (long)&limited, 0, 0, 0, 0, 0))
         die(3);
     __asm__ volatile("movw %w0, %%gs" : : "r"(INSN_SEL_GS));
 }
@@ -194,7 +196,7 @@ __attribute__((force_align_arg_pointer)) void _start(void)
     for (unsigned i = 0; i < INSN_WRITABLE; i++)
         map((uint32_t)(uintptr_t)data_page(writable[i]), INSN_PAGE, PROT_READ | PROT_WRITE,
             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    set_gs();
+    set_segments();
     set_signals();
     __asm__ volatile("int3");
     die(5);

@@ -49,13 +49,14 @@ void cpu_reset(struct cpu *cpu)
     memset(cpu->dr, 0, sizeof cpu->dr);
     cpu->dr[6] = 0xffff0ff0;
     cpu->dr[7] = 0x400;
-    cpu->watch_data = cpu->watch_code = 0;
+    cpu->watch_data = cpu->watch_code = cpu->watch_io = 0;
     cpu->watch_hits = 0;
     cpu->debug_delay = DEBUG_AT_ONCE;
     cpu->sysenter_cs = cpu->sysenter_esp = cpu->sysenter_eip = 0;
     cpu->efer = 0;
     memset(cpu->msr_misc, 0, sizeof cpu->msr_misc);
     cpu->cpl = 0;
+    cpu->nmi_blocked = false;
     cpu->halted = cpu->interrupt_shadow = cpu->shutdown = cpu->nmi_pending = false;
     cpu->mode_dirty = true;
     cpu->x87_ip = cpu->x87_dp = cpu->x87_info = 0;

@@ -112,10 +112,11 @@ struct cpu {
     uint8_t cpl;
     bool halted;               /* HLT executed with nothing pending */
     bool interrupt_shadow;     /* one instruction without interrupts (STI, MOV SS, POP SS) */
+    bool nmi_blocked;          /* from an NMI to the next IRET */
     bool mode_dirty;           /* CPL, CR0/3/4 or a segment changed: translate/ re-derives its mode */
     bool shutdown;             /* triple fault */
-    uint8_t watch_data, watch_code; /* enabled breakpoints DR0-3, one bit each: memory/watch.h */
-    uint32_t watch_hits;       /* data breakpoints hit by the instruction so far */
+    uint8_t watch_data, watch_code, watch_io; /* enabled breakpoints DR0-3, one bit each: memory/watch.h */
+    uint32_t watch_hits;       /* data and I/O breakpoints hit by the instruction so far */
     uint8_t debug_delay;       /* enum debug_delay, of the last instruction */
 
     /* --- interrupts from the platform --- */
@@ -152,6 +153,12 @@ _Noreturn void cpu_fault_error(struct cpu *cpu, enum cpu_vector vector, uint32_t
 
 static inline bool cpu_protected(const struct cpu *cpu) { return cpu->cr0 & CR0_PE; }
 static inline bool cpu_v8086(const struct cpu *cpu) { return cpu->eflags & FLAG_VM; }
+/* Alignment checking (vol. 3, 6.15, #AC): the program's own accesses, at CPL 3. */
+static inline bool cpu_checks_alignment(const struct cpu *cpu)
+{
+    return cpu->cpl == 3 && cpu->cr0 & CR0_AM && cpu->eflags & FLAG_AC;
+}
+static inline bool cpu_nmi_due(const struct cpu *cpu) { return cpu->nmi_pending && !cpu->nmi_blocked; }
 static inline unsigned cpu_iopl(const struct cpu *cpu) { return cpu->eflags >> FLAGS_IOPL_SHIFT & 3; }
 
 #endif

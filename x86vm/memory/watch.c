@@ -25,7 +25,7 @@ void watch_update(struct cpu *cpu)
 {
     bool had_data = cpu->watch_data;
 
-    cpu->watch_data = cpu->watch_code = 0;
+    cpu->watch_data = cpu->watch_code = cpu->watch_io = 0;
     for (unsigned i = 0; i < 4; i++) {
         if (!(cpu->dr[7] >> (2 * i) & 3))
             continue;
@@ -33,6 +33,8 @@ void watch_update(struct cpu *cpu)
             cpu->watch_code |= (uint8_t)(1u << i);
         else if (condition(cpu, i) != CONDITION_IO)
             cpu->watch_data |= (uint8_t)(1u << i);
+        else if (cpu->cr4 & CR4_DE)
+            cpu->watch_io |= (uint8_t)(1u << i);
     }
     if (had_data || cpu->watch_data)
         view_flush_all(cpu);
@@ -50,6 +52,16 @@ uint32_t watch_data_hits(const struct cpu *cpu, uint32_t linear, uint32_t size, 
 
     for (unsigned i = 0; i < 4; i++)
         if (cpu->watch_data >> i & 1 && (write || condition(cpu, i) == CONDITION_ACCESS) && overlaps(cpu, i, linear, size))
+            hits |= 1u << i;
+    return hits;
+}
+
+uint32_t watch_io_hits(const struct cpu *cpu, uint16_t port, uint32_t size)
+{
+    uint32_t hits = 0;
+
+    for (unsigned i = 0; i < 4; i++)
+        if (cpu->watch_io >> i & 1 && overlaps(cpu, i, port, size))
             hits |= 1u << i;
     return hits;
 }

@@ -55,6 +55,8 @@ static void write_cr4(struct cpu *cpu, uint32_t value)
         cpu_fault_error(cpu, VEC_GP, 0);
     cpu->cr4 = value;
     cpu->mode_dirty = true;
+    if ((old ^ value) & CR4_DE)
+        watch_update(cpu);
     if ((old ^ value) & CR4_FLUSHES) {
         view_flush_all(cpu);
         view_select(cpu);

@@ -13,6 +13,8 @@
 
 static inline void flags_write(struct cpu *cpu, uint32_t image, uint32_t mask)
 {
+    if ((cpu->eflags ^ image) & mask & FLAG_AC)
+        cpu->mode_dirty = true; /* alignment checking: every access goes through C */
     cpu->eflags = (cpu->eflags & ~mask) | (image & mask) | FLAG_ONE;
 }
 

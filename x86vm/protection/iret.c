@@ -89,8 +89,10 @@ static void iret_protected(struct cpu *cpu, unsigned size)
     restore_flags(cpu, frame[2], mask);
 }
 
+/* NMIs are let in again even when the IRET faults (6.7.1). */
 void protection_iret(struct cpu *cpu, unsigned size, uint32_t return_eip)
 {
+    cpu->nmi_blocked = false;
     if (!cpu_protected(cpu))
         iret_paragraph(cpu, size);
     else if (cpu_v8086(cpu))

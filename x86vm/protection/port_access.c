@@ -3,6 +3,7 @@
  * IN and OUT: who may use a port (SDM vol. 1, 19.5), then the bus.
  */
 #include "x86vm/memory/io_bus.h"
+#include "x86vm/memory/watch.h"
 
 #include "x86vm/protection/descriptor.h"
 #include "x86vm/protection/protection.h"
@@ -31,11 +32,13 @@ void protection_check_io(struct cpu *cpu, uint16_t port, unsigned size)
 uint32_t protection_in(struct cpu *cpu, uint16_t port, unsigned size)
 {
     protection_check_io(cpu, port, size);
+    cpu->watch_hits |= cpu->watch_io ? watch_io_hits(cpu, port, size) : 0;
     return io_port_read(cpu->io, port, size);
 }
 
 void protection_out(struct cpu *cpu, uint16_t port, unsigned size, uint32_t value)
 {
     protection_check_io(cpu, port, size);
+    cpu->watch_hits |= cpu->watch_io ? watch_io_hits(cpu, port, size) : 0;
     io_port_write(cpu->io, port, size, value);
 }

@@ -36,6 +36,12 @@ bool protection_verify(struct cpu *cpu, uint16_t selector, bool for_write); /* V
  * linear address. */
 uint32_t protection_segment_address(struct cpu *cpu, enum cpu_seg which, uint32_t offset, uint32_t size, bool write);
 
+/* #AC where alignment is checked and an operand of that size (table 6-7) at the
+ * linear address is misaligned. */
+void protection_check_alignment(struct cpu *cpu, uint32_t linear, uint32_t size);
+/* Both, for an operand of the program's own. */
+uint32_t protection_program_address(struct cpu *cpu, enum cpu_seg which, uint32_t offset, uint32_t size, bool write);
+
 /* --- stack.c: pushes and pops of C code on SS:ESP with SS.B, CPL's privilege --- */
 void protection_push(struct cpu *cpu, uint32_t value, unsigned size);
 uint32_t protection_pop(struct cpu *cpu, unsigned size);

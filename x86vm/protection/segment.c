@@ -207,6 +207,29 @@ bool segment_admits(const struct cpu_segment *segment, uint32_t offset, uint32_t
     return last >= offset && last <= segment->limit;
 }
 
+/* A table or an environment needs the alignment of its members, an 80-bit value
+ * that of its mantissa. FXSAVE's image has its own rule (#GP). */
+static uint32_t alignment_of(uint32_t size)
+{
+    return size == 10 ? 8 : size > 128 ? 1 : size & 15 ? size & -size : 16;
+}
+
+void protection_check_alignment(struct cpu *cpu, uint32_t linear, uint32_t size)
+{
+    if (linear & (alignment_of(size) - 1) && cpu_checks_alignment(cpu))
+        cpu_fault_error(cpu, VEC_AC, 0);
+}
+
+uint32_t protection_program_address(struct cpu *cpu, enum cpu_seg which, uint32_t offset, uint32_t size, bool write)
+{
+    const uint32_t linear = protection_segment_address(cpu, which, offset, size, write);
+
+    if (offset + (size - 1) < offset) /* around 4 GiB, which even a flat segment does not admit here */
+        cpu_fault_error(cpu, which == CPU_SS ? VEC_SS : VEC_GP, 0);
+    protection_check_alignment(cpu, linear, size);
+    return linear;
+}
+
 uint32_t protection_segment_address(struct cpu *cpu, enum cpu_seg which, uint32_t offset, uint32_t size, bool write)
 {
     const struct cpu_segment *s = &cpu->seg[which];

@@ -60,10 +60,13 @@ static uint32_t merge_pointer(const struct stack *stack, uint32_t value)
     return (stack->pointer & ~mask) | (value & mask);
 }
 
-static void require_room(struct cpu *cpu, const struct stack *stack, uint32_t offset, uint32_t size)
+/* `slot`: the operand size of each push or pop. */
+static void require_room(struct cpu *cpu, const struct stack *stack, uint32_t offset, uint32_t size, uint32_t slot)
 {
     if (!(stack->segment.access & SEG_P) || !segment_admits(&stack->segment, offset, size))
         cpu_fault_error(cpu, VEC_SS, stack->error);
+    if (stack->user)
+        protection_check_alignment(cpu, stack->segment.base + offset, slot);
 }
 
 /* True when [offset, offset+size) does not wrap at the top of the stack's address range. */
@@ -86,12 +89,12 @@ void stack_push(struct cpu *cpu, struct stack *stack, const uint32_t *slots, uns
         image = narrow;
     }
     if (contiguous(stack, first, bytes)) {
-        require_room(cpu, stack, first, bytes);
+        require_room(cpu, stack, first, bytes, size);
         view_write(cpu, stack->segment.base + first, image, bytes, stack->user);
     } else {
         for (unsigned i = count; i-- > 0;) {
             const uint32_t offset = (first + i * size) & pointer_mask(stack);
-            require_room(cpu, stack, offset, size);
+            require_room(cpu, stack, offset, size, size);
             view_write(cpu, stack->segment.base + offset, (const uint8_t *)image + i * size, size, stack->user);
         }
     }
@@ -108,13 +111,13 @@ void stack_pop(struct cpu *cpu, struct stack *stack, uint32_t *slots, unsigned c
 
     memset(image, 0, count * size);
     if (contiguous(stack, first, bytes)) {
-        require_room(cpu, stack, first, bytes);
+        require_room(cpu, stack, first, bytes, size);
         view_read(cpu, stack->segment.base + first, image, bytes, stack->user);
     } else {
         for (unsigned i = 0; i < count; i++) {
             const uint32_t offset = (first + i * size) & pointer_mask(stack);
             const uint32_t part = selectors >> i & 1 ? 2 : size;
-            require_room(cpu, stack, offset, part);
+            require_room(cpu, stack, offset, part, size);
             view_read(cpu, stack->segment.base + offset, (uint8_t *)image + i * size, part, stack->user);
         }
     }
@@ -127,7 +130,7 @@ void stack_pop(struct cpu *cpu, struct stack *stack, uint32_t *slots, unsigned c
 void stack_require_room(struct cpu *cpu, const struct stack *stack, unsigned count, unsigned size)
 {
     for (unsigned i = 1; i <= count; i++)
-        require_room(cpu, stack, (stack->pointer - i * size) & pointer_mask(stack), size);
+        require_room(cpu, stack, (stack->pointer - i * size) & pointer_mask(stack), size, size);
 }
 
 void stack_skip(struct stack *stack, uint32_t bytes)

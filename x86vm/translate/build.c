@@ -71,9 +71,7 @@ static void decode_block(struct build *b, const struct fetch *f)
         }
         b->count++;
         offset += insn->length;
-        eip += insn->length;
-        if (f->mode == INSN_MODE_16)
-            eip &= 0xffff;
+        eip += insn->length; /* IP does not wrap by itself, in 16-bit code either */
         if (insn_ends_block(insn) || transition_ends_block(b, insn))
             break;
     }
@@ -257,7 +255,7 @@ static void emit_block(struct build *b)
     for (unsigned i = 0; i < b->count; i++)
         rewrite_insn(b, i);
     if (falls_through(last))
-        rewrite_jump(b, b->mode & MODE_CODE32 ? next : next & 0xffff);
+        rewrite_jump(b, next);
     access_island(b, true);
 }
 

@@ -38,7 +38,7 @@ call_function calls_fxsave, calls_fxrstor, calls_fnsave, calls_frstor, calls_fns
 
 static inline bool calls_interrupt_due(const struct cpu *cpu)
 {
-    return cpu->nmi_pending || (cpu->intr && cpu->eflags & FLAG_IF);
+    return cpu_nmi_due(cpu) || (cpu->intr && cpu->eflags & FLAG_IF);
 }
 
 #endif

@@ -23,7 +23,7 @@ static void set_esp(struct cpu *cpu, uint32_t value)
 
 static uint32_t stack_linear(struct cpu *cpu, uint32_t offset, uint32_t size, bool write)
 {
-    return protection_segment_address(cpu, CPU_SS, offset & stack_mask(cpu), size, write);
+    return protection_program_address(cpu, CPU_SS, offset & stack_mask(cpu), size, write);
 }
 
 enum call_result calls_push(struct cpu *cpu, const struct insn *insn)
@@ -53,7 +53,7 @@ enum call_result calls_pop(struct cpu *cpu, const struct insn *insn)
     /* The address is computed with the new ESP, but a fault must show the old. */
     uint32_t offset = operand_offset(cpu, insn), popped = cpu->regs[CPU_ESP];
     cpu->regs[CPU_ESP] = esp;
-    linear = protection_segment_address(cpu, insn->mem.seg, offset, insn->opsize, true);
+    linear = protection_program_address(cpu, insn->mem.seg, offset, insn->opsize, true);
     view_write(cpu, linear, &value, insn->opsize, cpu->cpl == 3);
     cpu->regs[CPU_ESP] = popped;
     return CALL_NEXT;
@@ -195,10 +195,11 @@ static enum cpu_seg pushed_segment(const struct insn *insn)
 
 enum call_result calls_push_segment(struct cpu *cpu, const struct insn *insn)
 {
-    uint32_t top = cpu->regs[CPU_ESP] - insn->opsize;
+    uint32_t top = cpu->regs[CPU_ESP] - insn->opsize, linear = stack_linear(cpu, top, 2, true);
 
+    protection_check_alignment(cpu, linear, insn->opsize);
     /* 16 bits are stored whatever the operand size (vol. 2, PUSH: the later CPUs). */
-    view_write(cpu, stack_linear(cpu, top, 2, true), &cpu->seg[pushed_segment(insn)].selector, 2, cpu->cpl == 3);
+    view_write(cpu, linear, &cpu->seg[pushed_segment(insn)].selector, 2, cpu->cpl == 3);
     set_esp(cpu, top);
     return CALL_NEXT;
 }

@@ -67,7 +67,7 @@ static uint32_t linear_of(const struct string_state *s, enum cpu_seg seg, enum c
 
     if (mode_seg(translator_current->area->mode, seg) != SEG_CHECKED)
         return cpu->seg_base[seg] + offset;
-    return protection_segment_address(cpu, seg, offset, s->size, write);
+    return protection_program_address(cpu, seg, offset, s->size, write);
 }
 
 /* How many elements from `linear` on lie wholly in its page. */
@@ -260,7 +260,7 @@ static bool pauses(const struct cpu *cpu, uint32_t most)
 /* Debug traps come after each element (vol. 3, 17.3.1.4). */
 static bool is_debugged(const struct cpu *cpu)
 {
-    return cpu->eflags & FLAG_TF || cpu->watch_data;
+    return cpu->eflags & FLAG_TF || cpu->watch_data || cpu->watch_io;
 }
 
 static bool trapped(const struct cpu *cpu)
@@ -293,9 +293,10 @@ enum call_result calls_string(struct cpu *cpu, const struct insn *insn)
 static void in_element(struct string_state *s, uint16_t port)
 {
     struct cpu *cpu = s->cpu;
-    uint32_t linear = linear_of(s, CPU_ES, CPU_EDI, true), value;
+    uint32_t linear, value;
 
     protection_check_io(cpu, port, s->size);
+    linear = linear_of(s, CPU_ES, CPU_EDI, true);
     view_check_write(cpu, linear, s->size, cpu->cpl == 3);
     value = protection_in(cpu, port, s->size);
     view_write(cpu, linear, &value, s->size, cpu->cpl == 3);
@@ -305,9 +306,10 @@ static void in_element(struct string_state *s, uint16_t port)
 static void out_element(struct string_state *s, uint16_t port)
 {
     struct cpu *cpu = s->cpu;
-    uint32_t linear = linear_of(s, s->source_seg, CPU_ESI, false), value = 0;
+    uint32_t linear, value = 0;
 
     protection_check_io(cpu, port, s->size);
+    linear = linear_of(s, s->source_seg, CPU_ESI, false);
     view_read(cpu, linear, &value, s->size, cpu->cpl == 3);
     protection_out(cpu, port, s->size, value);
     advance(cpu, CPU_ESI, s->mask, s->step);

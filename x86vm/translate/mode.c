@@ -10,6 +10,8 @@ enum { EPOCH_BITS = 17 }; /* 32 EIP, 17 epoch, 1 privilege, 10 mode, 1 poison, a
 
 static enum seg_state segment_state(const struct cpu *cpu, enum cpu_seg which)
 {
+    if (cpu_checks_alignment(cpu))
+        return SEG_CHECKED;
     const struct cpu_segment *s = &cpu->seg[which];
     unsigned type = s->access & 15;
     bool usable = (s->access & (SEG_P | SEG_S)) == (SEG_P | SEG_S) && s->limit == 0xffffffff;

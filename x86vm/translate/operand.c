@@ -40,7 +40,7 @@ uint32_t operand_offset(const struct cpu *cpu, const struct insn *insn)
 
 uint32_t operand_linear(struct cpu *cpu, const struct insn *insn, uint32_t delta, uint32_t size, bool write)
 {
-    return protection_segment_address(cpu, insn->mem.seg, operand_offset(cpu, insn) + delta, size, write);
+    return protection_program_address(cpu, insn->mem.seg, operand_offset(cpu, insn) + delta, size, write);
 }
 
 uint32_t operand_load(struct cpu *cpu, const struct insn *insn, uint32_t delta, unsigned size)

@@ -24,8 +24,8 @@ uint32_t operand_linear(struct cpu *cpu, const struct insn *insn, uint32_t delta
 
 static inline uint32_t operand_next(const struct cpu *cpu, const struct insn *insn)
 {
-    uint32_t next = insn->eip + insn->length;
-    return cpu->seg[CPU_CS].access & SEG_DB ? next : next & 0xffff;
+    (void)cpu;
+    return insn->eip + insn->length; /* not cut to 16 bits in 16-bit code either */
 }
 
 #endif

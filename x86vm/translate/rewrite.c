@@ -670,7 +670,7 @@ static void rewrite_ret(struct build *b, const struct insn *insn)
 
 /* --- calls into C --- */
 
-static void rewrite_c_call(struct build *b, const struct insn *insn, call_function *function)
+void rewrite_c_call(struct build *b, const struct insn *insn, call_function *function)
 {
     struct emit *e = b->hot;
     struct call *call;
@@ -754,10 +754,12 @@ bool rewrite_is_call(const struct build *b, const struct insn *insn)
     if (rewrite_system_inline(b, insn))
         return false;
     switch (insn->kind) {
-    case INSN_PUSH: case INSN_POP: case INSN_LEAVE: case INSN_CALL: case INSN_CALL_INDIRECT: case INSN_RET:
+    case INSN_PUSH: case INSN_POP: case INSN_LEAVE:
         return !fast_stack;
+    case INSN_CALL: case INSN_CALL_INDIRECT: case INSN_RET: /* their target is checked against the limit */
+        return !fast_stack || b->block->cs_limit != 0xffffffff;
     case INSN_JMP_INDIRECT:
-        return insn->opsize != 4;
+        return insn->opsize != 4 || b->block->cs_limit != 0xffffffff;
     default:
         return !rewrites[insn->kind];
     }
@@ -800,6 +802,8 @@ void rewrite_insn(struct build *b, unsigned i)
     fault = insn->kind == INSN_UNDEFINED ? raise_ud : unit_fault(b, insn);
     if (fault)
         rewrite_c_call(b, insn, fault);
+    else if (rewrite_leaves_segment(b, insn))
+        rewrite_out_of_segment(b, insn);
     else if (rewrite_is_call(b, insn))
         rewrite_c_call(b, insn, calls_function(insn->kind));
     else if (rewrites[insn->kind])

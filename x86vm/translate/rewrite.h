@@ -29,9 +29,14 @@ void rewrite_load_word(struct build *b, const struct insn *insn, enum host_reg t
 void rewrite_dispatch(struct build *b);
 /* A jump out of the block placed in the cold part, to a translation without groups. */
 void rewrite_cold_jump(struct build *b, uint32_t target);
-/* A call into C placed in the cold part, which returns to the hot part's present end. */
 /* Makes R8 the guest's ESP. */
 void rewrite_settle_esp(struct build *b);
+/* A call into C; the second is placed in the cold part and returns to the hot part's present end. */
+void rewrite_c_call(struct build *b, const struct insn *insn, call_function *function);
 void rewrite_cold_call(struct build *b, const struct insn *insn, call_function *function);
+
+/* rewrite_bounds.c: a direct branch (CALL apart) to beyond CS's limit. */
+bool rewrite_leaves_segment(const struct build *b, const struct insn *insn);
+void rewrite_out_of_segment(struct build *b, const struct insn *insn);
 
 #endif

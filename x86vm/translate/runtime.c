@@ -44,14 +44,12 @@ static bool x87_exception_pending(void)
 
 static uint32_t linear_address(struct cpu *cpu, const struct site *site, uint32_t address)
 {
-    if (!site->checked) {
-        /* Flat, but nothing may reach past the segment's last byte and around. */
-        uint32_t offset = address - cpu->seg_base[site->seg];
-        if (offset + (site->size - 1u) < offset)
-            cpu_fault_error(cpu, site->seg == CPU_SS ? VEC_SS : VEC_GP, 0);
-        return address;
-    }
-    return protection_segment_address(cpu, site->seg, address, site->size, site->write);
+    uint32_t offset = site->checked ? address : address - cpu->seg_base[site->seg];
+
+    /* Nothing may reach past a flat segment's last byte and around. */
+    if (offset + (site->size - 1u) < offset)
+        cpu_fault_error(cpu, site->seg == CPU_SS ? VEC_SS : VEC_GP, 0);
+    return site->checked ? protection_segment_address(cpu, site->seg, address, site->size, site->write) : address;
 }
 
 static bool overlaps(const struct block *block, uint32_t physical, uint32_t size)
@@ -156,6 +154,8 @@ void runtime_slow(struct cpu *cpu, uint32_t number, uint32_t address)
     linear = linear_address(cpu, site, address);
     if (site->must_align && linear & 15)
         cpu_fault_error(cpu, VEC_GP, 0);
+    if (site->checked)
+        protection_check_alignment(cpu, linear, site->size);
     if ((linear & (PAGE_SIZE - 1)) + site->size <= PAGE_SIZE)
         addend = find_addend(cpu, site, linear, &device);
     if (addend) {
@@ -234,7 +234,7 @@ static bool go_on(struct translator *t)
     const struct lookup_entry *entry = &t->area->lookup[cpu->eip & (LOOKUP_ENTRIES - 1)];
 
     if (cpu->exit_request || cpu->halted || cpu->interrupt_shadow || cpu->watch_code || cpu->watch_hits
-        || cpu->eflags & FLAG_TF || cpu->nmi_pending || (cpu->intr && cpu->eflags & FLAG_IF))
+        || cpu->eflags & FLAG_TF || cpu_nmi_due(cpu) || (cpu->intr && cpu->eflags & FLAG_IF))
         return false;
     if (cpu->mode_dirty)
         mode_update(t);

@@ -4,6 +4,8 @@
  */
 #include "x86vm/translate/transition.h"
 
+#include "x86vm/cpu/x87.h"
+
 #include "x86vm/translate/calls.h"
 #include "x86vm/translate/operand.h"
 #include "x86vm/translate/rewrite.h"
@@ -61,7 +63,7 @@ void transition_complete(struct translator *t)
 
     t->noted = -1;
     m->negated_key = 1;
-    if ((cpu->lookup_key | t->noted_key) & LOOKUP_POISON || cpu->mode_dirty)
+    if ((cpu->lookup_key | t->noted_key) & LOOKUP_POISON || cpu->mode_dirty || cpu_checks_alignment(cpu))
         return;
     m->negated_mode = -t->noted_mode;
     m->negated_epoch = -t->area->key_epoch[which == TRANSITION_SYSEXIT];
@@ -132,6 +134,14 @@ static void expect_zero(struct emit *e, struct slow *slow, bool wide)
 
     slow->place[slow->count++] = emit_jmp_later(e);
     emit_patch8(e, ok);
+}
+
+static void expect_clear(struct emit *e, struct slow *slow, struct host_mem word, uint32_t mask)
+{
+    emit_load32(e, RCX, word);
+    emit_mov_imm32(e, R11, mask);
+    emit_pext32(e, RCX, RCX, R11);
+    expect_zero(e, slow, false);
 }
 
 /* RCX + [negated] == 0 */
@@ -205,6 +215,9 @@ static void emit_fast_call(struct build *b, const struct insn *insn)
     expect64(e, &slow, CPU_MEM(lookup_key), OF(R10, negated_key));
     expect32(e, &slow, AREA(mode), OF(R10, negated_mode));
     expect32(e, &slow, area_member(offsetof(struct cpu_area, key_epoch) + (enters ? 0 : 4)), OF(R10, negated_epoch));
+    expect_clear(e, &slow, CPU_MEM(x87_info), X87_CODE_OPEN | X87_DATA_OPEN);
+    if (!enters)
+        expect_clear(e, &slow, CPU_MEM(eflags), FLAG_AC);
     for (unsigned i = 0; i < 3; i++)
         copy64(e, cpu_member(segments + 8 * i), mem_at(R10, (int32_t)(offsetof(struct transition, seg) + 8 * i)));
     emit_mov_imm32(e, R11, 0);
@@ -303,6 +316,7 @@ static void emit_load(struct build *b, const struct insn *insn)
     load_selector(b, insn);
     access_island_now(b);
     find_load(b, seg, &slow);
+    expect_clear(e, &slow, CPU_MEM(x87_info), X87_DATA_OPEN);
     copy64(e, cpu_member(segment), OF(R10, seg));
     copy32(e, cpu_member(segment + 8), mem_at(R10, (int32_t)offsetof(struct transition, seg) + 8));
     copy32(e, cpu_member(offsetof(struct cpu, seg_base) + 4 * seg), OF(R10, seg[0].base));
