@@ -237,6 +237,30 @@ static void test_nested_to_the_end(void)
     end();
 }
 
+/* An NMI holds back the next one until its handler's IRET. */
+static void test_nmi_until_iret(void)
+{
+    const uint32_t handler = CODE + 0x100;
+
+    start(0);
+    poke32(IDT + VEC_NMI * 8, 8 << 16 | (handler & 0xffff));
+    poke32(IDT + VEC_NMI * 8 + 4, (handler & 0xffff0000) | 0x8e00);
+    poke(CODE, "\x90\xf4", 2);
+    poke(handler, "\xf4\x43\xf4\xcf", 4); /* hlt; inc ebx; hlt; iret */
+    cpu->regs[CPU_EBX] = 0;
+    cpu->nmi_pending = true;
+    CU_ASSERT_EQUAL(x86vm_run(vm), X86VM_EXIT_DEAD);
+    CU_ASSERT(cpu->eip == handler + 1 && !cpu->nmi_pending);
+    cpu->nmi_pending = true;
+    cpu->halted = false;
+    CU_ASSERT_EQUAL(x86vm_run(vm), X86VM_EXIT_DEAD);
+    CU_ASSERT(cpu->eip == handler + 3 && cpu->regs[CPU_EBX] == 1 && cpu->nmi_pending);
+    cpu->halted = false;
+    CU_ASSERT_EQUAL(x86vm_run(vm), X86VM_EXIT_DEAD);
+    CU_ASSERT(cpu->eip == handler + 1 && !cpu->nmi_pending && cpu->regs[CPU_ESP] == STACK - 12);
+    x86vm_free(vm);
+}
+
 int main(void)
 {
     CU_pSuite suite;
@@ -250,6 +274,7 @@ int main(void)
     CU_add_test(suite, "short exits reach their islands", test_short_exits_reach);
     CU_add_test(suite, "comes back from endless loops", test_comes_back);
     CU_add_test(suite, "nested exceptions end in a shutdown", test_nested_to_the_end);
+    CU_add_test(suite, "NMI until IRET", test_nmi_until_iret);
     CU_basic_set_mode(CU_BRM_NORMAL);
     CU_basic_run_tests();
     failures = CU_get_number_of_failures();
