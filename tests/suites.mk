@@ -14,3 +14,9 @@ suites: all suites-sources ## Linux's selftests/x86 and QEMU's tests/tcg, in the
 suites-long: all suites-sources ## the same, and under QEMU TCG
 	@$(SUITES)
 check-long: suites-long
+
+.PHONY: time-long
+time-long: all ## ten minutes of the guest's clocks under load against this machine's, and a stop of half a minute
+	@sh tools/guest_image.sh
+	@BUILD="$(BUILD)" DRIFT_SECONDS=600 STOP_SECONDS=30 TEST_SECONDS=900 sh tests/integration/run.sh guest_time
+check-long: time-long

@@ -42,6 +42,16 @@ def cpio(files):
     return bytes(out)
 
 
+def compile_i386(source, *options):
+    """The static i386 program that `source` (C) makes."""
+    with tempfile.TemporaryDirectory(prefix="vswitch-cc.") as folder:
+        out = os.path.join(folder, "program")
+        subprocess.run(["gcc", "-m32", "-O1", "-static", "-no-pie", "-Wall", "-Werror", "-x", "c", *options, "-o", out, "-"],
+                       input=source.encode(), check=True)
+        with open(out, "rb") as f:
+            return f.read()
+
+
 class Guest:
     def __init__(self, name, kernel="vmlinuz", initrd="initrd.gz", files=None, append="", options=(), memory=128):
         self.work = tempfile.mkdtemp(prefix="vswitch-test.")
