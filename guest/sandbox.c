@@ -18,6 +18,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* Linux 6.3's; Debian 12's headers do not have them. */
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65
+#define PR_MDWE_REFUSE_EXEC_GAIN 1
+#endif
+
 /* --- namespaces --- */
 
 /* An empty, read-only root. Descriptors opened before lead where they did. */
@@ -53,7 +59,7 @@ static int drop_capabilities(void)
     return syscall(SYS_capset, &header, none) ? errno : 0;
 }
 
-static int drop_privileges(const char **what)
+int sandbox_drop_privileges(const char **what)
 {
     const struct rlimit no_core = { 0, 0 };
     int error;
@@ -69,6 +75,10 @@ static int drop_privileges(const char **what)
     }
     if (setrlimit(RLIMIT_CORE, &no_core) || prctl(PR_SET_DUMPABLE, 0) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) {
         *what = "cannot restrict the process";
+        return errno;
+    }
+    if (prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) && errno != EINVAL) { /* EINVAL: a kernel without it */
+        *what = "cannot refuse executable memory";
         return errno;
     }
     return 0;
@@ -123,7 +133,7 @@ static int load_filter(void)
 
 int sandbox_close_door(const char **what)
 {
-    int error = drop_privileges(what);
+    int error = sandbox_drop_privileges(what);
 
     if (error)
         return error;

@@ -16,8 +16,13 @@
  * effort; describes in `report` what was had. */
 void sandbox_enter_namespaces(char *report, size_t size);
 
+/* Second half but for the filter: drops groups and capabilities, no core dump, not
+ * dumpable, no memory that becomes executable any more where the kernel can refuse it.
+ * 0 or errno with `what` failed. */
+int sandbox_drop_privileges(const char **what);
+
 /* Second half, after the last thread, file and executable mapping: drops
- * groups and capabilities, loads the filter for all threads. 0 or errno with `what` failed. */
+ * privileges, loads the filter for all threads. 0 or errno with `what` failed. */
 int sandbox_close_door(const char **what);
 
 #endif
