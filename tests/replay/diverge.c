@@ -4,7 +4,7 @@
  * and on Unicorn side by side, compares registers and the whole of RAM every so
  * many steps, and where they differ finds the very instruction by bisection.
  *
- * usage: diverge FILE [--every STEPS] [--to POSITION] [--reports N] [--quiet]
+ * usage: diverge FILE [--every STEPS] [--from POSITION] [--to POSITION] [--reports N] [--quiet]
  * exit status: 0 no difference, 1 a difference was found, 2 the recording or Unicorn is of no use
  */
 #include <Zydis/Zydis.h>
@@ -26,7 +26,7 @@
 #include "x86vm/translate/count.h"
 #include "x86vm/x86vm.h"
 
-enum { WORDS_SHOWN = 16, BACK_MOST = 64 };
+enum { WORDS_SHOWN = 16, BACK_MOST = 64, FX_XMM = 160 };
 enum { PTE_ACCESSED = 0x20, PTE_DIRTY = 0x40 };
 
 /* Where both were alike: to start again from. */
@@ -122,7 +122,8 @@ static bool same_cpu(struct finder *f)
     uint32_t flags = ~(uint32_t)(FLAGS_ARITH | FLAG_RF);
 
     second_get(f->second);
-    return memcmp(a->regs, b->regs, sizeof a->regs) == 0 && a->eip == b->eip && !((a->eflags ^ b->eflags) & flags) &&
+    second_get_sse(f->second);
+    return memcmp(a->fpu + FX_XMM, b->fpu + FX_XMM, 8 * 16) == 0 && memcmp(a->regs, b->regs, sizeof a->regs) == 0 && a->eip == b->eip && !((a->eflags ^ b->eflags) & flags) &&
            a->cpl == b->cpl && a->cr0 == b->cr0 && a->cr3 == b->cr3 && a->cr4 == b->cr4 && same_segments(a, b);
 }
 
@@ -229,12 +230,27 @@ static void show_memory(struct finder *f)
         printf("  and %u further words\n", count - WORDS_SHOWN);
 }
 
+static void show_sse(struct finder *f)
+{
+    const uint8_t *ours = f->cpu->fpu + FX_XMM, *other = second_cpu(f->second)->fpu + FX_XMM;
+
+    for (unsigned i = 0; i < 8; i++) {
+        uint64_t a[2], b[2];
+        memcpy(a, ours + 16 * i, 16);
+        memcpy(b, other + 16 * i, 16);
+        if (a[0] != b[0] || a[1] != b[1])
+            printf("  xmm%u: engine %016" PRIx64 "%016" PRIx64 ", unicorn %016" PRIx64 "%016" PRIx64 "\n", i, a[1], a[0], b[1], b[0]);
+    }
+}
+
 static void show_both(struct finder *f, const char *when)
 {
     second_get(f->second);
+    second_get_sse(f->second);
     printf("%s\n", when);
     show_cpu("engine", f->cpu);
     show_cpu("unicorn", second_cpu(f->second));
+    show_sse(f);
 }
 
 /* Flags that the manual defines and that differ at `position`. */
@@ -326,8 +342,13 @@ static void follow_engine(struct finder *f, uint64_t position)
     go_back(f, &f->last);
 }
 
-static int compare(struct finder *f, uint64_t every, uint64_t to, unsigned most, bool quiet)
+static int compare(struct finder *f, uint64_t every, uint64_t from, uint64_t to, unsigned most, bool quiet)
 {
+    if (from) {
+        f->result = replay_run(f->replay, f->vm, from);
+        remember(f, &f->last);
+        go_back(f, &f->last);
+    }
     remember(f, &f->last);
     remember(f, &f->last); /* and the older one */
     for (;;) {
@@ -401,7 +422,7 @@ static bool set_up(struct finder *f, const char *path, char *error, size_t error
 int main(int argc, char **argv)
 {
     static struct finder finder;
-    uint64_t every = 1000000, to = UINT64_MAX;
+    uint64_t every = 1000000, from = 0, to = UINT64_MAX;
     unsigned most = 1;
     bool quiet = false;
     char error[300];
@@ -413,6 +434,8 @@ int main(int argc, char **argv)
             quiet = true;
         else if (!strcmp(argv[i], "--every") && i + 1 < argc)
             every = strtoull(argv[++i], NULL, 0);
+        else if (!strcmp(argv[i], "--from") && i + 1 < argc)
+            from = strtoull(argv[++i], NULL, 0);
         else if (!strcmp(argv[i], "--to") && i + 1 < argc)
             to = strtoull(argv[++i], NULL, 0);
         else if (!strcmp(argv[i], "--reports") && i + 1 < argc)
@@ -421,14 +444,14 @@ int main(int argc, char **argv)
             argc = 0;
     }
     if (argc < 2 || !every || !most) {
-        fprintf(stderr, "usage: diverge FILE [--every STEPS] [--to POSITION] [--reports N] [--quiet]\n");
+        fprintf(stderr, "usage: diverge FILE [--every STEPS] [--from POSITION] [--to POSITION] [--reports N] [--quiet]\n");
         return 2;
     }
     if (!set_up(&finder, argv[1], error, sizeof error)) {
         fprintf(stderr, "diverge: %s\n", error);
         return 2;
     }
-    status = compare(&finder, every, to, most, quiet);
+    status = compare(&finder, every, from, to, most, quiet);
     counts = second_counts(finder.second);
     printf("%s: %" PRIu64 " steps, %u differences; unicorn ran %" PRIu64 " instructions itself, %" PRIu64 " were assisted; %" PRIu64
            " exceptions, %" PRIu64 " interrupts, %" PRIu64 " page-table words with other accessed or dirty bits\n",

@@ -48,6 +48,7 @@ static bool load_library(void)
 
 /* --- the machine --- */
 
+enum { FX_ST = 32, FX_XMM = 160, FX_XMM_END = 288 }; /* in an FXSAVE image */
 enum { SEEN_SIZE = 1 << 16, PAGES_SIZE = 4096 };
 
 /* An instruction met before, by its physical address. */
@@ -177,6 +178,12 @@ void second_get(struct second *s)
     view_select(cpu);
 }
 
+void second_get_sse(struct second *s)
+{
+    for (unsigned i = 0; i < 8; i++)
+        p_uc_reg_read(s->uc, UC_X86_REG_XMM0 + (int)i, s->cpu.fpu + FX_XMM + 16 * i);
+}
+
 static uint32_t hidden_flags(const struct cpu *cpu)
 {
     const struct cpu_segment *seg = cpu->seg;
@@ -223,17 +230,28 @@ static void put_fpu(struct second *s)
 {
     const uint8_t *fx = s->cpu.fpu;
     uint32_t mxcsr;
-    uint16_t word;
+    uint16_t word, tags = 0;
+    unsigned top;
 
     memcpy(&mxcsr, fx + 24, 4);
     p_uc_reg_write(s->uc, UC_X86_REG_MXCSR, &mxcsr);
     for (unsigned i = 0; i < 8; i++) {
         uint8_t xmm[16];
-        memcpy(xmm, fx + 160 + 16 * i, 16);
+        memcpy(xmm, fx + FX_XMM + 16 * i, 16);
         p_uc_reg_write(s->uc, UC_X86_REG_XMM0 + (int)i, xmm);
     }
     memcpy(&word, fx, 2);
     p_uc_reg_write(s->uc, UC_X86_REG_FPCW, &word);
+    memcpy(&word, fx + 2, 2);
+    p_uc_reg_write(s->uc, UC_X86_REG_FPSW, &word);
+    top = word >> 11 & 7;
+    for (unsigned i = 0; i < 8; i++) { /* the image has ST0 first, Unicorn R0 */
+        uint8_t value[16] = { 0 };
+        memcpy(value, fx + FX_ST + 16 * i, 10);
+        p_uc_reg_write(s->uc, UC_X86_REG_FP0 + (int)((top + i) & 7), value);
+        tags |= (uint16_t)((fx[4] >> i & 1 ? 0 : 3) << 2 * i);
+    }
+    p_uc_reg_write(s->uc, UC_X86_REG_FPTAG, &tags);
 }
 
 /* --- the guest's linear address space in Unicorn --- */
@@ -664,8 +682,8 @@ static bool adopt_fpu(struct second *s)
     if (insn.kind == INSN_FXSAVE) {
         uint8_t mine[512];
         view_read(&s->cpu, linear, mine, sizeof mine, false);
-        for (unsigned n = 32; n < 288; n++)
-            if ((n >= 160 || n % 16 < 10) && mine[n] != i->bytes[n])
+        for (unsigned n = FX_ST; n < FX_XMM_END; n++)
+            if ((n >= FX_XMM || n % 16 < 10) && mine[n] != i->bytes[n])
                 return differs(s, "FXSAVE at %08x: byte %u is %02x, the engine's %02x", s->cpu.eip, n, mine[n], i->bytes[n]);
     }
     view_write(&s->cpu, linear, i->bytes, i->size, false);

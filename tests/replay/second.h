@@ -22,6 +22,7 @@ struct second *second_new(struct replay *replay, uint64_t ram_size, char *error,
 struct cpu *second_cpu(struct second *second);
 struct phys *second_phys(struct second *second);
 void second_get(struct second *second);
+void second_get_sse(struct second *second); /* the XMM registers into its FPU image */
 /* At `position` now, with memory written behind its back. */
 void second_put(struct second *second, uint64_t position);
 
