@@ -211,6 +211,8 @@ static void follow_link(struct translator *t)
     t->ungrouped = link->ungrouped;
     if (cpu->exit_request || cpu->mode_dirty || link->from->mode & MODE_PARTIAL)
         return;
+    if (t->counting && cpu->count_left == 0)
+        return; /* something may be due here, before the fetch faults */
     to = find_block(t, t->area->mode | (link->ungrouped ? MODE_UNGROUPED : 0));
     if (t->counters.cache_flushes == flushes)
         blocks_link(t, link, to);

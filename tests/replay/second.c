@@ -90,6 +90,7 @@ struct second {
     uint32_t undefined;
     struct second_counts counts;
     char message[240];
+    bool fetching;           /* the page fault was of the next instruction */
     uint32_t fault_address, last_missing;
     struct mapping **mappings;
     unsigned mapping_count, mapping_room;
@@ -361,6 +362,7 @@ static bool on_missing(uc_engine *uc, uc_mem_type type, uint64_t address, int si
     cs = reg(s, UC_X86_REG_CS);
     s->last_missing = (uint32_t)address;
     if (!paging_walk(&s->cpu, linear, access, (cs & 3) == 3, true, &walk, &error)) {
+        s->fetching = fetch;
         s->fault_address = linear == ((uint32_t)address & ~(PAGE_SIZE - 1)) ? (uint32_t)address : linear;
         s->vector = VEC_PF;
         s->stop = STOP_PAGE_FAULT;
@@ -729,6 +731,8 @@ static bool handle_stop(struct second *s, uc_err error)
         unmap(s, UNMAP_PAGE, reg(s, UC_X86_REG_EIP));
         return true;
     case STOP_EXCEPTION: case STOP_UNDEFINED: case STOP_PAGE_FAULT:
+        if (s->stop == STOP_PAGE_FAULT && s->fetching)
+            complete(s);
         s->pending = s->repeating = false;
         s->fpu = NULL;
         second_get(s);
