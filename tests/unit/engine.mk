@@ -2,3 +2,4 @@
 $(eval $(call unit_test,test_engine,$(filter-out x86vm/pc/%,$(X86VM_SRCS)),$(LIBS_ZYDIS)))
 $(eval $(call unit_test,test_port_string,$(filter-out x86vm/pc/%,$(X86VM_SRCS)),$(LIBS_ZYDIS)))
 $(eval $(call unit_test,test_replay,$(filter-out x86vm/pc/%,$(X86VM_SRCS)),$(LIBS_ZYDIS)))
+$(eval $(call unit_test,test_count,$(filter-out x86vm/pc/%,$(X86VM_SRCS)),$(LIBS_ZYDIS)))

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Positions: the engine counts exactly what was executed, and stops at every
+ * position in the same state, whatever the places it stopped at before.
+ */
+#include "x86vm/cpu/cpu.h"
+#include "x86vm/memory/phys.h"
+#include "x86vm/memory/view.h"
+#include "x86vm/x86vm.h"
+
+#include <CUnit/Basic.h>
+#include <string.h>
+
+enum { RAM = 2 << 20, IDT = 0x1000, GDT = 0x2000, HANDLERS = 0x3000, TABLES = 0x8000, CODE = 0x10000, DATA = 0x20000, STACK = 0x30000,
+       MISSING = 0x80000, STEPS = 54 };
+#define FLAT_LIMIT 0xffffffffu
+
+/* A loop with a jump out of the middle, a load, a repeated store that counts
+ * three times (x86vm/translate/count.h), and a call to a page that is not there. */
+static const uint8_t program[] = {
+    0xb9, 10, 0, 0, 0,                  /*       mov ecx, 10 */
+    0x40,                               /* next: inc eax */
+    0xa8, 1,                            /*       test al, 1 */
+    0x74, 6,                            /*       jz even */
+    0x03, 0x1d, 0, 0, 2, 0,             /*       add ebx, [DATA] */
+    0xe2, 0xf3,                         /* even: loop next */
+    0xb9, 0xf0, 0x49, 2, 0,             /*       mov ecx, 150000 */
+    0xbf, 0, 0, 0x10, 0,                /*       mov edi, 0x100000 */
+    0xf3, 0xaa,                         /*       rep stosb */
+    0xe8, 0, 0, 0, 0,                   /*       call MISSING */
+};
+
+static struct x86vm *vm;
+static struct cpu *cpu;
+
+static void poke(uint32_t at, const void *bytes, uint32_t size) { CU_ASSERT_TRUE(phys_dma_write(x86vm_phys(vm), at, bytes, size)); }
+static void poke32(uint32_t at, uint32_t value) { poke(at, &value, 4); }
+
+/* Flat, ring 0, paging on; each exception ends in a HLT of its own. */
+static void start(void)
+{
+    const struct x86vm_config config = { .ram_size = RAM };
+    const struct cpu_segment code = { .limit = FLAT_LIMIT, .selector = 8, .access = 0x9b | SEG_G | SEG_DB },
+                             data = { .limit = FLAT_LIMIT, .selector = 16, .access = 0x93 | SEG_G | SEG_DB };
+    char error[200] = "";
+
+    vm = x86vm_new(&config, error, sizeof error);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(vm);
+    cpu = x86vm_cpu(vm);
+    for (unsigned i = 0; i < CPU_SEG_COUNT; i++)
+        cpu_set_segment(cpu, i, i == CPU_CS ? &code : &data);
+    cpu->gdtr = (struct cpu_table){ GDT, 0x17 };
+    cpu->idtr = (struct cpu_table){ IDT, 0x7ff };
+    poke32(GDT + 8, 0xffff), poke32(GDT + 12, 0xcf9b00);
+    poke32(GDT + 16, 0xffff), poke32(GDT + 20, 0xcf9300);
+    for (uint32_t i = 0; i < 32; i++) {
+        poke32(IDT + i * 8, 8 << 16 | (HANDLERS + i * 4));
+        poke32(IDT + i * 8 + 4, 0x8e00);
+        poke(HANDLERS + i * 4, "\xf4", 1);
+    }
+    for (uint32_t page = 0; page < RAM >> 12; page++)
+        poke32(TABLES + 4096 + page * 4, page << 12 | (page == MISSING >> 12 ? 2 : 3));
+    poke32(TABLES, (TABLES + 4096) | 3);
+    poke32(DATA, 7);
+    poke(CODE, program, sizeof program);
+    poke32(CODE + sizeof program - 4, MISSING - (CODE + sizeof program));
+    cpu->cr3 = TABLES;
+    cpu->cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_MP | CR0_PG;
+    cpu->eip = CODE;
+    cpu->regs[CPU_ESP] = STACK;
+    cpu->mode_dirty = true;
+    view_flush_all(cpu);
+    view_select(cpu);
+    x86vm_count(vm);
+}
+
+static void end(void)
+{
+    x86vm_free(vm);
+    vm = NULL;
+}
+
+static void test_counts(void)
+{
+    start();
+    CU_ASSERT_EQUAL(x86vm_run(vm), X86VM_EXIT_DEAD);
+    CU_ASSERT_EQUAL(x86vm_position(vm), STEPS);
+    CU_ASSERT_EQUAL(cpu->eip, HANDLERS + VEC_PF * 4 + 1);
+    CU_ASSERT_EQUAL(cpu->regs[CPU_EAX], 10);
+    CU_ASSERT_EQUAL(cpu->regs[CPU_EBX], 35);
+    end();
+}
+
+struct state { uint32_t regs[8], eip; };
+
+/* Stops at each multiple of `stride`; what it is like there is put into, or compared with, `states`. */
+static void walk(unsigned stride, struct state *states, bool compare)
+{
+    start();
+    for (unsigned at = stride; at < STEPS; at += stride) {
+        struct state now;
+
+        x86vm_stop_at(vm, at);
+        CU_ASSERT_EQUAL(x86vm_run(vm), X86VM_EXIT_POSITION);
+        CU_ASSERT_EQUAL(x86vm_position(vm), at);
+        memcpy(now.regs, cpu->regs, sizeof now.regs);
+        now.eip = cpu->eip;
+        if (compare)
+            CU_ASSERT_EQUAL(memcmp(&now, &states[at], sizeof now), 0);
+        states[at] = now;
+    }
+    x86vm_stop_at(vm, UINT64_MAX);
+    CU_ASSERT_EQUAL(x86vm_run(vm), X86VM_EXIT_DEAD);
+    CU_ASSERT_EQUAL(x86vm_position(vm), STEPS);
+    end();
+}
+
+static void test_stops(void)
+{
+    static struct state states[STEPS];
+
+    walk(1, states, false);
+    CU_ASSERT_EQUAL(states[46].eip, CODE + 18);                  /* behind the loop */
+    CU_ASSERT_EQUAL(states[49].regs[CPU_ECX], 150000 - 65536);   /* within the repeated store */
+    CU_ASSERT_EQUAL(states[52].eip, MISSING);                    /* called, and not yet faulted */
+    CU_ASSERT_EQUAL(states[53].eip, HANDLERS + VEC_PF * 4);
+    for (unsigned stride = 2; stride < STEPS; stride++)
+        walk(stride, states, true);
+}
+
+int main(void)
+{
+    CU_initialize_registry();
+    CU_pSuite suite = CU_add_suite("count", NULL, NULL);
+    CU_add_test(suite, "what is counted", test_counts);
+    CU_add_test(suite, "stops at every position", test_stops);
+    CU_basic_run_tests();
+    return CU_get_number_of_failures() ? 1 : 0;
+}
