@@ -872,7 +872,7 @@ int main(void)
         { "monitor mode and tallies", monitor_and_tallies },
         { "stopped, no link, loopback", stopped_receiver },
         { "transmission", send_frame },
-        { "strange transmissions", strange_transmissions },
+        { "cve class E: strange transmissions", strange_transmissions },
         { "loopback to the FIFO", loopback },
         { "loopback with the driver's FCS", loopback_without_crc },
         { "loopback of words", loopback_of_words },
@@ -882,10 +882,10 @@ int main(void)
         { "frames lost outside", lost_frames },
         { "NE1000", ne1000 },
         { "NE2000 in an 8-bit slot", ne2000_in_a_byte_slot },
-        { "A: page registers", page_registers },
-        { "E: a frame larger than the ring", frame_larger_than_ring },
+        { "cve class A: page registers", page_registers },
+        { "cve class E: a frame larger than the ring", frame_larger_than_ring },
         { "blocks are as many single accesses", blocks },
-        { "F: every port at every width", every_port },
+        { "cve class F: every port at every width", every_port },
         CU_TEST_INFO_NULL,
     };
     CU_initialize_registry();

@@ -310,9 +310,9 @@ int main(void)
         { "a waiting frame", waiting_frame },
         { "fetched descriptors", fetched_descriptors },
         { "half a remote read", half_a_remote_read },
-        { "L: e1000 states refused", refused_e1000 },
-        { "L: descriptors that the chip cannot hold", refused_cache },
-        { "L: DP8390 states refused", refused_dp8390 },
+        { "cve class L: e1000 states refused", refused_e1000 },
+        { "cve class L: descriptors that the chip cannot hold", refused_cache },
+        { "cve class L: DP8390 states refused", refused_dp8390 },
         CU_TEST_INFO_NULL,
     };
     CU_initialize_registry();

@@ -370,9 +370,9 @@ int main(void)
     CU_add_test(suite, "sums", test_sum);
     CU_add_test(suite, "segments", test_segments);
     CU_add_test(suite, "completed checksums", test_complete_csum);
-    CU_add_test(suite, "checksum bounds", test_csum_bounds);
-    CU_add_test(suite, "lies about segments", test_gso_lies);
-    CU_add_test(suite, "random metadata", test_random_metadata);
+    CU_add_test(suite, "cve class D: checksum bounds", test_csum_bounds);
+    CU_add_test(suite, "cve class M: lies about segments", test_gso_lies);
+    CU_add_test(suite, "cve class M: random metadata", test_random_metadata);
     CU_basic_run_tests();
     unsigned failures = CU_get_number_of_failures();
     CU_cleanup_registry();

@@ -146,8 +146,8 @@ int main(void)
     CU_initialize_registry();
     CU_pSuite suite = CU_add_suite_with_setup_and_teardown("phys", NULL, NULL, setup, teardown);
     CU_add_test(suite, "sizes", test_sizes);
-    CU_add_test(suite, "DMA bounds", test_dma_bounds);
-    CU_add_test(suite, "ROM and holes", test_rom_and_hole);
+    CU_add_test(suite, "cve class H: DMA bounds", test_dma_bounds);
+    CU_add_test(suite, "cve class H: ROM and holes", test_rom_and_hole);
     CU_add_test(suite, "marks", test_marks);
     CU_add_test(suite, "code pages tell the translator", test_code_written);
     CU_add_test(suite, "A20", test_a20);

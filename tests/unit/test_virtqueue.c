@@ -440,8 +440,8 @@ int main(void)
     CU_add_test(suite, "indirect", test_indirect);
     CU_add_test(suite, "descriptor across regions", test_two_regions);
     CU_add_test(suite, "capacity", test_capacity);
-    CU_add_test(suite, "hostile driver", test_hostile_driver);
-    CU_add_test(suite, "hostile device", test_hostile_device);
+    CU_add_test(suite, "cve class J: hostile driver", test_hostile_driver);
+    CU_add_test(suite, "cve class J: hostile device", test_hostile_device);
     CU_add_test(suite, "suppression", test_suppression);
     CU_add_test(suite, "memory", test_memory);
     CU_add_test(suite, "sizes", test_sizes);
