@@ -22,5 +22,5 @@ $(GUEST_IMAGE): $(GUEST_OBJS) tests/guests/guest.ld
 guest-image: $(GUEST_IMAGE)
 guest-qemu: $(GUEST_IMAGE) ## runs the test guest under QEMU, the second opinion
 	@timeout 60 qemu-system-i386 -accel tcg -cpu qemu32 -m 64 -display none -serial stdio -no-reboot \
-	    -nic user,model=e1000 -device isa-debug-exit,iobase=0xf4 -kernel $(GUEST_IMAGE) $(if $(ONLY),-append only=$(ONLY)) \
+	    -nic user,model=e1000 -nic user,model=ne2k_pci -device isa-debug-exit,iobase=0xf4 -kernel $(GUEST_IMAGE) $(if $(ONLY),-append only=$(ONLY)) \
 	    </dev/null; [ $$? -eq 1 ]
