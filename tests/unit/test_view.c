@@ -452,6 +452,32 @@ static void test_hostile_tables(void)
     CU_ASSERT(counters.page_faults > 0 && counters.fills > 0 && counters.flushes > 0);
 }
 
+/* Every page of 4 GiB, all by one page table: the entries stay bounded, and whatever
+ * is dropped for that can be had again and is noticed by INVLPG. */
+static void test_many_pages(void)
+{
+    const uint64_t generation = view_generation(cpu);
+    uint32_t physical, entries = 0, astray = 0;
+
+    for (uint32_t i = 0; i < 1024; i++) {
+        poke32(DIRECTORY + 4 * i, TABLE | P | W | U);
+        poke32(TABLE + 4 * i, (0x100000 + (i << PAGE_SHIFT)) | P | W | U | A | D);
+    }
+    CU_ASSERT_NOT_EQUAL(view_fill(cpu, 0, VIEW_FOR_EXEC, &physical), 0);
+    for (uint32_t page = 1; page < VIEW_PAGES; page++)
+        astray += !view_fill(cpu, page << PAGE_SHIFT, VIEW_FOR_WRITE, &physical) ||
+                  physical != 0x100000 + ((page & 1023) << PAGE_SHIFT);
+    CU_ASSERT_EQUAL(astray, 0);
+    for (uint32_t page = 0; page < VIEW_PAGES; page++)
+        entries += cpu->tables[VIEW_WRITE / 8 + page] != 0;
+    CU_ASSERT(entries > 0 && entries <= VIEW_LOGGED_MOST);
+    CU_ASSERT_EQUAL(cpu->tables[VIEW_EXEC / 8], 0);
+    CU_ASSERT(view_generation(cpu) > generation); /* what was fetched through it is forgotten */
+    const uint32_t value = 0x1234567;
+    view_write(cpu, 0x80001000, &value, sizeof value, false);
+    CU_ASSERT_EQUAL(view_read32(cpu, 0x1000, false), value);
+}
+
 int main(void)
 {
     CU_initialize_registry();
@@ -462,6 +488,7 @@ int main(void)
     CU_add_test(suite, "PAE", test_pae);
     CU_add_test(suite, "flushes", test_flush);
     CU_add_test(suite, "the log is bounded", test_log_is_bounded);
+    CU_add_test(suite, "every page", test_many_pages);
     CU_add_test(suite, "code pages", test_code_page);
     CU_add_test(suite, "writers after remapping", test_writers_after_remapping);
     CU_add_test(suite, "page table in a code page", test_table_in_code_page);

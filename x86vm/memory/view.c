@@ -24,7 +24,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define LOG_SIZE (VIEW_PAGES * sizeof(uint32_t))
+#define LOG_SIZE (VIEW_LOGGED_MOST * sizeof(uint32_t))
 #define ONE_VIEW_SIZE (VIEW_PAGES + 2 * LOG_SIZE)
 #define WRITERS_SIZE (VIEW_PAGES * sizeof(struct writers))
 #define MAP_SIZE (VIEW_COUNT * ONE_VIEW_SIZE + WRITERS_SIZE)
@@ -140,6 +140,44 @@ static bool find_device(struct cpu *cpu, const struct view *view, uint32_t linea
     return true;
 }
 
+/* --- dropping --- */
+
+static void drop_page(struct view *view, uint32_t page)
+{
+    uint8_t state = view->state[page];
+    if (state & IN_WINDOW)
+        view_window_dropped(view, page);
+    if (state & FILLED_READ)
+        view->read[page] = 0;
+    if (state & FILLED_WRITE)
+        view->write[page] = 0;
+    if (state & FILLED_EXEC)
+        view->exec[page] = 0;
+    view->state[page] = state & (uint8_t)~(FILLED | IN_WINDOW);
+}
+
+static void flush_log(struct view *view, struct page_log *log, uint8_t in)
+{
+    for (uint32_t i = 0; i < log->count; i++) {
+        drop_page(view, log->page[i]);
+        view->state[log->page[i]] &= (uint8_t)~in;
+    }
+    log->count = 0;
+}
+
+/* A guest that touches all of its 4 GiB must not make one flush last long: a full
+ * log is emptied, and its pages are filled again when they are wanted. What was
+ * fetched through them is forgotten, since INVLPG would no longer notice it. */
+static void make_room(struct view *view, bool global)
+{
+    struct page_log *log = global ? &view->global : &view->local;
+
+    if (log->count < VIEW_LOGGED_MOST)
+        return;
+    flush_log(view, log, global ? LOGGED_GLOBAL : LOGGED);
+    view->generation++;
+}
+
 /* Fills what the walk allows: the entry asked for, and beside it those that
  * need no further bit set in the guest's tables. */
 static uint64_t fill(struct cpu *cpu, struct view *view, uint32_t linear, enum view_access access,
@@ -153,6 +191,7 @@ static uint64_t fill(struct cpu *cpu, struct view *view, uint32_t linear, enum v
         return 0;
     uint32_t page = linear >> PAGE_SHIFT, physical_page = walk->physical >> PAGE_SHIFT;
     uint64_t addend = addend_of(cpu, walk->physical, linear);
+    make_room(view, walk->global);
     bool can_write = walk->writable && walk->dirty && phys_is_writable(cpu->phys, walk->physical) &&
                      !(phys_marks(cpu->phys, physical_page) & PHYS_CODE);
     uint8_t filled = FILLED_READ;
@@ -224,29 +263,6 @@ void view_fill_quietly(struct cpu *cpu, uint32_t linear)
 }
 
 /* --- flushing --- */
-
-static void drop_page(struct view *view, uint32_t page)
-{
-    uint8_t state = view->state[page];
-    if (state & IN_WINDOW)
-        view_window_dropped(view, page);
-    if (state & FILLED_READ)
-        view->read[page] = 0;
-    if (state & FILLED_WRITE)
-        view->write[page] = 0;
-    if (state & FILLED_EXEC)
-        view->exec[page] = 0;
-    view->state[page] = state & (uint8_t)~(FILLED | IN_WINDOW);
-}
-
-static void flush_log(struct view *view, struct page_log *log, uint8_t in)
-{
-    for (uint32_t i = 0; i < log->count; i++) {
-        drop_page(view, log->page[i]);
-        view->state[log->page[i]] &= (uint8_t)~in;
-    }
-    log->count = 0;
-}
 
 static void count_flush(struct view_set *set)
 {

@@ -39,6 +39,7 @@ struct cpu;
 struct view_set;
 
 #define VIEW_PAGES (1u << 20)
+#define VIEW_LOGGED_MOST (1u << 17) /* pages of one log, global or not, that have entries at a time */
 #define VIEW_WRITE (8u << 20)
 #define VIEW_EXEC (16u << 20)
 #define VIEW_READ_IN (24u << 20)

@@ -12,7 +12,7 @@ enum { LOGGED = 1, LOGGED_GLOBAL = 2, FILLED_READ = 4, FILLED_WRITE = 8, FILLED_
        FILLED = FILLED_READ | FILLED_WRITE | FILLED_EXEC };
 
 struct page_log {
-    uint32_t *page; /* VIEW_PAGES of room: a page is in at most once */
+    uint32_t *page; /* VIEW_LOGGED_MOST of room: a page is in at most once */
     uint32_t count;
 };
 
