@@ -33,7 +33,8 @@ run_stage() {
     insn) if has_target insn; then "$make" -s insn; else echo "skip insn no comparison is built"; fi ;;
     engine) sh tests/guests/run.sh ;;
     replay) "$make" -s replay-check ;;
-    suites) "$make" -s suites ;;
+    suites)
+        if sh tools/suite_sources.sh; then "$make" -s suites; else echo "skip suites their sources cannot be fetched"; fi ;;
     integration) sh tests/integration/run.sh ;;
     *) echo "FAIL $1 is no stage" ;;
     esac

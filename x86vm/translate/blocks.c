@@ -14,6 +14,7 @@
 #include "x86vm/translate/transition.h"
 
 enum { ARENA_CHUNK = 1 << 20, BLOCK_ROOM = 64 << 10 };
+enum { PAGE_BLOCKS_MOST = 1 << 14 }; /* bounds what one store to a page of code takes */
 
 struct arena {
     struct arena *next;
@@ -95,7 +96,8 @@ bool blocks_init(struct translator *t, uint32_t cache_size)
         return false;
     t->hash = calloc(HASH_BUCKETS, sizeof *t->hash);
     t->page_blocks = calloc(phys_ram_size(t->phys) >> PAGE_SHIFT, sizeof *t->page_blocks);
-    if (!t->hash || !t->page_blocks)
+    t->page_count = calloc(phys_ram_size(t->phys) >> PAGE_SHIFT, sizeof *t->page_count);
+    if (!t->hash || !t->page_blocks || !t->page_count)
         return false;
     rewind_cache(t);
     phys_on_code_written(t->phys, code_written, t);
@@ -113,6 +115,7 @@ void blocks_free(struct translator *t)
     free_arena(t);
     free(t->hash);
     free(t->page_blocks);
+    free(t->page_count);
     free(t->links.items);
     free(t->sites.items);
     free(t->calls.items);
@@ -133,9 +136,11 @@ void blocks_flush(struct translator *t)
     uint32_t pages = (uint32_t)(phys_ram_size(t->phys) >> PAGE_SHIFT);
 
     for (uint32_t page = 0; page < pages; page++) {
-        if (t->page_blocks[page])
-            phys_unmark(t->phys, page, PHYS_CODE);
+        if (!t->page_blocks[page])
+            continue;
+        phys_unmark(t->phys, page, PHYS_CODE);
         t->page_blocks[page] = NULL;
+        t->page_count[page] = 0;
     }
     memset(t->hash, 0, HASH_BUCKETS * sizeof *t->hash);
     blocks_clear_lookup(t);
@@ -146,31 +151,53 @@ void blocks_flush(struct translator *t)
     t->counters.cache_flushes++;
 }
 
-bool blocks_full(const struct translator *t)
+bool blocks_full(const struct translator *t, uint32_t physical)
 {
-    return t->hot.end - t->hot.p < BLOCK_ROOM || t->cold.end - t->cold.p < BLOCK_ROOM;
+    return t->hot.end - t->hot.p < BLOCK_ROOM || t->cold.end - t->cold.p < BLOCK_ROOM ||
+           t->page_count[physical >> PAGE_SHIFT] >= PAGE_BLOCKS_MOST;
 }
 
-static uint32_t bucket_of(uint32_t physical)
+/* All of the key but the mode: a guest that runs the same bytes by many segments
+ * must not make one long list of them. */
+static uint32_t bucket_of(uint32_t physical, uint32_t eip, uint32_t cs_base, uint32_t cs_limit)
 {
-    return (physical ^ physical >> 16) & (HASH_BUCKETS - 1);
+    uint64_t key = physical ^ (uint64_t)(eip + cs_base) << 20 ^ (uint64_t)cs_limit << 32 ^ (uint64_t)cs_base << 9;
+
+    return (uint32_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 40) & (HASH_BUCKETS - 1);
+}
+
+static uint32_t bucket_of_block(const struct block *block)
+{
+    return bucket_of(block->physical, block->eip, block->cs_base, block->cs_limit);
 }
 
 struct block *blocks_find(struct translator *t, uint32_t eip, uint32_t physical, uint32_t mode)
 {
     const struct cpu_segment *cs = &translator_cpu(t)->seg[CPU_CS];
 
-    for (struct block *b = t->hash[bucket_of(physical)]; b; b = b->hash_next)
+    for (struct block *b = t->hash[bucket_of(physical, eip, cs->base, cs->limit)]; b; b = b->hash_next)
         if (b->physical == physical && b->eip == eip && !((b->mode ^ mode) & b->mode_mask) && b->cs_base == cs->base
             && b->cs_limit == cs->limit)
             return b;
     return NULL;
 }
 
+/* In which of a block's two lists a page is. */
+static unsigned list_of(const struct block *block, uint32_t page)
+{
+    return block->physical >> PAGE_SHIFT == page ? 0 : 1;
+}
+
 static void watch_page(struct translator *t, struct block *block, uint32_t page, unsigned list)
 {
-    block->page_next[list] = t->page_blocks[page];
+    struct block *next = t->page_blocks[page];
+
+    block->page_next[list] = next;
+    block->page_at[list] = &t->page_blocks[page];
+    if (next)
+        next->page_at[list_of(next, page)] = &block->page_next[list];
     t->page_blocks[page] = block;
+    t->page_count[page]++;
     if (!(phys_marks(t->phys, page) & PHYS_CODE)) {
         phys_mark(t->phys, page, PHYS_CODE);
         view_protect_page(translator_cpu(t), page);
@@ -179,10 +206,14 @@ static void watch_page(struct translator *t, struct block *block, uint32_t page,
 
 void blocks_add(struct translator *t, struct block *block)
 {
-    uint32_t first = block->physical >> PAGE_SHIFT, bucket = bucket_of(block->physical);
+    uint32_t first = block->physical >> PAGE_SHIFT;
+    struct block **bucket = &t->hash[bucket_of_block(block)];
 
-    block->hash_next = t->hash[bucket];
-    t->hash[bucket] = block;
+    block->hash_next = *bucket;
+    block->hash_at = bucket;
+    if (*bucket)
+        (*bucket)->hash_at = &block->hash_next;
+    *bucket = block;
     watch_page(t, block, first, 0);
     if (block->last_page != first)
         watch_page(t, block, block->last_page, 1);
@@ -192,27 +223,22 @@ void blocks_add(struct translator *t, struct block *block)
 
 /* --- invalidation --- */
 
-static void unhash(struct translator *t, struct block *block)
+static void unhash(struct block *block)
 {
-    struct block **p = &t->hash[bucket_of(block->physical)];
-    while (*p && *p != block)
-        p = &(*p)->hash_next;
-    if (*p)
-        *p = block->hash_next;
-}
-
-static struct block **next_in(struct block *block, uint32_t page)
-{
-    return &block->page_next[block->physical >> PAGE_SHIFT == page ? 0 : 1];
+    *block->hash_at = block->hash_next;
+    if (block->hash_next)
+        block->hash_next->hash_at = block->hash_at;
 }
 
 static void unwatch_page(struct translator *t, struct block *block, uint32_t page)
 {
-    struct block **p = &t->page_blocks[page];
-    while (*p && *p != block)
-        p = next_in(*p, page);
-    if (*p)
-        *p = *next_in(block, page);
+    unsigned list = list_of(block, page);
+    struct block *next = block->page_next[list];
+
+    *block->page_at[list] = next;
+    if (next)
+        next->page_at[list_of(next, page)] = block->page_at[list];
+    t->page_count[page]--;
     if (!t->page_blocks[page])
         phys_unmark(t->phys, page, PHYS_CODE);
 }
@@ -237,7 +263,7 @@ void blocks_kill(struct translator *t, struct block *block)
     block->incoming = NULL;
     block->dead = true;
     forget(t, block);
-    unhash(t, block);
+    unhash(block);
     unwatch_page(t, block, first);
     if (block->last_page != first)
         unwatch_page(t, block, block->last_page);
@@ -261,7 +287,7 @@ static void code_written(void *opaque, uint32_t address, uint32_t size)
     struct block *next;
 
     for (struct block *b = t->page_blocks[page]; b; b = next) {
-        next = *next_in(b, page);
+        next = b->page_next[list_of(b, page)];
         if (made_from(b, page, address, size))
             blocks_kill(t, b);
     }

@@ -280,7 +280,7 @@ static struct block *try_block(struct translator *t, uint32_t eip, uint32_t mode
 
     if (!addend)
         cpu_fault(cpu, VEC_UD); /* code in device memory is not supported */
-    if (blocks_full(t))
+    if (blocks_full(t, physical))
         return NULL;
     decode_block(&b, &f);
     straddles = f.offset + draft.length > PAGE_SIZE;

@@ -111,8 +111,8 @@ struct block {
     bool live_in;            /* the guest's flags matter on entry */
     bool dead;
     uint64_t entry, poll_entry, guard_entry; /* executable addresses; guard_entry 0 until needed */
-    struct block *hash_next;
-    struct block *page_next[2]; /* lists of the first and the last page */
+    struct block *hash_next, **hash_at; /* `at`: what points to this block in the list */
+    struct block *page_next[2], **page_at[2]; /* lists of the first and the last page */
     struct link *incoming;
     uint32_t *eips;          /* of its instructions, when counting */
 };
@@ -199,6 +199,7 @@ struct translator {
 
     struct block **hash;         /* HASH_BUCKETS */
     struct block **page_blocks;  /* one list a page of RAM */
+    uint32_t *page_count;        /* and how long it is */
     TABLE(struct link *) links;
     TABLE(struct site *) sites;
     TABLE(struct call *) calls;
@@ -249,7 +250,7 @@ void blocks_kill(struct translator *t, struct block *block);
 void blocks_link(struct translator *t, struct link *link, struct block *to);
 void blocks_remember(struct translator *t, uint32_t eip, const struct block *block);
 void blocks_clear_lookup(struct translator *t);
-bool blocks_full(const struct translator *t); /* the next block might not fit */
+bool blocks_full(const struct translator *t, uint32_t physical); /* the next block might not fit, or its page has too many */
 uint32_t blocks_new_link(struct translator *t, struct link **out);
 uint32_t blocks_new_site(struct translator *t, struct site **out);
 uint32_t blocks_new_call(struct translator *t, struct call **out);
