@@ -169,6 +169,15 @@ static uint64_t tsc(void *opaque)
     return now;
 }
 
+static void on_exception(void *opaque)
+{
+    struct record *r = opaque;
+
+    put_u8(r, RECORD_EXCEPTION);
+    put_u8(r, (uint8_t)r->cpu->fault_vector);
+    put_u16(r, (uint16_t)(r->cpu->eflags & FLAGS_ARITH));
+}
+
 static uint8_t acknowledge(void *opaque)
 {
     struct record *r = opaque;
@@ -178,6 +187,7 @@ static uint8_t acknowledge(void *opaque)
     put_u64(r, x86vm_position(r->vm));
     put_u8(r, vector);
     put_u32(r, record_check(r->cpu));
+    put_u16(r, (uint16_t)(r->cpu->eflags & FLAGS_ARITH));
     return vector;
 }
 
@@ -239,6 +249,8 @@ struct record *record_start(struct x86vm *vm, int fd, bool exact_flags, void (*l
     phys_tap(x86vm_phys(vm), &memory);
     r->cpu->tsc_source = tsc;
     r->cpu->tsc_opaque = r;
+    r->cpu->exception_tap = on_exception;
+    r->cpu->exception_opaque = r;
     return r;
 }
 

@@ -11,7 +11,9 @@
  * (interrupts, DMA) carry the position they happened at, see x86vm_position();
  * what the guest itself asks for (port and memory-mapped reads, the time-stamp
  * counter) does not: it comes in the order in which it is asked for. Writes of
- * the guest to devices are there to tell early that a replay goes another way.
+ * the guest to devices and its exceptions are there to tell early that a replay goes
+ * another way; and as flags that nobody will read may differ from run to run, their
+ * frames get the recorded ones.
  */
 #ifndef X86VM_RECORD_H
 #define X86VM_RECORD_H
@@ -36,8 +38,9 @@ enum record_kind {
     RECORD_DMA_INSIDE,    /* u32 address, u32 size, data: by the access whose record comes next */
     RECORD_A20_INSIDE,    /* u8: the same */
     RECORD_DMA,           /* u64 position, u32 address, u32 size, data */
-    RECORD_INTERRUPT,     /* u64 position, u8 vector, u32 check */
+    RECORD_INTERRUPT,     /* u64 position, u8 vector, u32 check, u16 arithmetic flags */
     RECORD_END,           /* u64 position, u32 check, u64 hash of RAM, u8 enum x86vm_exit */
+    RECORD_EXCEPTION,     /* u8 vector, u16 arithmetic flags */
 };
 /* A kind from here on is a TSC read RECORD_TSC_NEAR_MOST or less after the one before: bits 8 to 14
  * of the difference, and the lower eight in the byte that follows. Kernels read it a lot. */

@@ -27,6 +27,7 @@ struct replay {
     struct replay_event next;
     uint64_t tsc;             /* as last read */
     uint64_t last_position;   /* of a record, for a recording without an end */
+    struct cpu *cpu;
     struct phys *phys;
     struct replay_watcher watcher;
     bool divisor_latch;       /* COM1: its first port is not for data */
@@ -60,7 +61,8 @@ static unsigned head_of(unsigned kind)
 {
     static const uint8_t heads[] = { [RECORD_PORT_READ] = 5, [RECORD_PORT_WRITE] = 5, [RECORD_MMIO_READ] = 6,
         [RECORD_MMIO_WRITE] = 6, [RECORD_TSC] = 8, [RECORD_DMA_INSIDE] = 8, [RECORD_A20_INSIDE] = 1, [RECORD_DMA] = 16,
-        [RECORD_INTERRUPT] = 13, [RECORD_END] = 21 };
+        [RECORD_INTERRUPT] = 15, [RECORD_END] = 21,
+        [RECORD_EXCEPTION] = 3 };
     if (kind >= RECORD_TSC_NEAR)
         return 1;
     return kind < sizeof heads ? heads[kind] : 0;
@@ -220,6 +222,7 @@ static void look_ahead(struct replay *r)
         if (item.kind == RECORD_INTERRUPT) {
             r->next.vector = head[0];
             r->next.check = (uint32_t)get(head + 1, 4);
+            r->next.flags = (uint16_t)get(head + 5, 2) & FLAGS_ARITH;
         } else if (item.kind == RECORD_END) {
             r->next.check = (uint32_t)get(head, 4);
             r->next.ram_hash = get(head + 4, 8);
@@ -320,7 +323,7 @@ static const char *name_of(enum record_kind kind)
     static const char *const names[] = { [RECORD_PORT_READ] = "port read", [RECORD_PORT_WRITE] = "port write",
         [RECORD_MMIO_READ] = "memory-mapped read", [RECORD_MMIO_WRITE] = "memory-mapped write", [RECORD_TSC] = "RDTSC",
         [RECORD_DMA_INSIDE] = "DMA", [RECORD_A20_INSIDE] = "A20", [RECORD_DMA] = "DMA", [RECORD_INTERRUPT] = "interrupt",
-        [RECORD_END] = "end" };
+        [RECORD_END] = "end", [RECORD_EXCEPTION] = "exception" };
     return kind < sizeof names / sizeof names[0] && names[kind] ? names[kind] : "end of the file";
 }
 
@@ -410,6 +413,21 @@ static uint64_t tsc(void *opaque)
     return r->tsc;
 }
 
+static void on_exception(void *opaque)
+{
+    struct replay *r = opaque;
+    const uint8_t *head = r->bytes + r->at + 1;
+    struct item item;
+
+    if (!current(r, &item) || item.kind != RECORD_EXCEPTION || head[0] != r->cpu->fault_vector) {
+        replay_set_diverged(r, "exception %d at %08x, recorded was: %s %u", r->cpu->fault_vector, r->cpu->eip, name_of(item.kind),
+                            item.kind == RECORD_EXCEPTION ? head[0] : 0u);
+        return;
+    }
+    r->cpu->eflags = (r->cpu->eflags & ~(uint32_t)FLAGS_ARITH) | ((uint32_t)get(head + 1, 2) & FLAGS_ARITH);
+    r->at += item.length;
+}
+
 bool replay_load(struct replay *r, struct cpu *cpu, struct phys *phys, struct io_bus *io, char *error, size_t error_size)
 {
     const struct io_tap tap = { r, access_tapped, never_after };
@@ -431,6 +449,9 @@ bool replay_load(struct replay *r, struct cpu *cpu, struct phys *phys, struct io
     io_bus_tap(io, &tap);
     cpu->tsc_source = tsc;
     cpu->tsc_opaque = r;
+    cpu->exception_tap = on_exception;
+    cpu->exception_opaque = r;
+    r->cpu = cpu;
     return true;
 }
 

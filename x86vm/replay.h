@@ -36,6 +36,7 @@ struct replay_event {
     uint64_t position;
     uint8_t vector, last_exit;
     uint32_t check;
+    uint16_t flags;        /* RECORD_INTERRUPT: the arithmetic ones of its frame */
     uint64_t ram_hash;
     bool cut;              /* RECORD_END, but the recording has none: nothing to compare with */
 };

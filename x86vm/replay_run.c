@@ -51,6 +51,7 @@ static enum x86vm_exit interrupt(struct replay *r, struct x86vm *vm, const struc
     if (!same_here(r, vm, event) || !replay_take(r))
         return X86VM_EXIT_POSITION;
     cpu->interrupt_shadow = false;
+    cpu->eflags = (cpu->eflags & ~(uint32_t)FLAGS_ARITH) | event->flags;
     x86vm_set_intr_ack(vm, acknowledge, &line);
     x86vm_set_intr(vm, true);
     exit = x86vm_run(vm);

@@ -411,6 +411,8 @@ enum x86vm_exit x86vm_run(struct x86vm *vm)
     if (from == FROM_FAULT) {
         t->counters.exceptions++;
         t->counters.exception[cpu->fault_vector & (X86VM_EXCEPTIONS - 1)]++;
+        if (cpu->exception_tap)
+            cpu->exception_tap(cpu->exception_opaque);
         protection_exception(cpu);
         cpu->fault_env = &env;
     }

@@ -616,6 +616,9 @@ static bool deliver(struct second *s, uint32_t vector)
     take_flags(s, i);
     s->counts.exceptions++;
     s->position++;
+    s->cpu.exception_tap(s->cpu.exception_opaque);
+    if (replay_diverged(s->replay))
+        return differs(s, "%s", replay_diverged(s->replay));
     protection_exception(&s->cpu);
     put(s);
     return true;

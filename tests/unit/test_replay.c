@@ -52,7 +52,8 @@ static void make(struct file *f)
     number(f, RECORD_DMA_INSIDE, 1), number(f, 16, 4), number(f, 2, 4), put(f, "xy", 2);
     number(f, RECORD_PORT_READ, 1), number(f, 0x60, 2), number(f, 2, 1), number(f, 1, 2), number(f, 0xabcd, 2);
     number(f, RECORD_DMA, 1), number(f, 50, 8), number(f, 32, 4), number(f, 3, 4), put(f, "abc", 3);
-    number(f, RECORD_INTERRUPT, 1), number(f, 60, 8), number(f, 0x20, 1), number(f, 77, 4);
+    number(f, RECORD_INTERRUPT, 1), number(f, 60, 8), number(f, 0x20, 1), number(f, 77, 4), number(f, 0x41, 2);
+    number(f, RECORD_EXCEPTION, 1), number(f, VEC_PF, 1), number(f, FLAG_CF | FLAG_IF, 2);
     number(f, RECORD_PORT_READ, 1), number(f, 0x300, 2), number(f, 1, 1), number(f, 4, 2), put(f, "1234", 4);
     number(f, RECORD_MMIO_WRITE, 1), number(f, 0xfe000000, 4), number(f, 4, 2), number(f, 42, 4);
     number(f, RECORD_END, 1), number(f, 90, 8), number(f, 7, 4), number(f, 8, 8), number(f, 1, 1);
@@ -110,6 +111,10 @@ static void test_right(void)
     CU_ASSERT_EQUAL(replay_next(m->replay)->vector, 0x20);
     CU_ASSERT_EQUAL(replay_next(m->replay)->check, 77);
     CU_ASSERT_TRUE(replay_take(m->replay));
+    m->cpu.eflags = FLAG_ZF | FLAG_IF;
+    m->cpu.fault_vector = VEC_PF;
+    m->cpu.exception_tap(m->cpu.exception_opaque);
+    CU_ASSERT_EQUAL(m->cpu.eflags, FLAG_CF | FLAG_IF); /* a frame gets the recorded arithmetic flags */
     CU_ASSERT_EQUAL(io_port_read(m->cpu.io, 0x300, 1), '1'); /* a block may be taken apart */
     CU_ASSERT_TRUE(io_port_read_block(m->cpu.io, 0x300, 1, 3, bytes));
     CU_ASSERT_EQUAL(memcmp(bytes, "234", 3), 0);

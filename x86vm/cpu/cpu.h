@@ -108,6 +108,8 @@ struct cpu {
     uint64_t tsc_offset;       /* guest TSC = host TSC + tsc_offset */
     uint64_t (*tsc_source)(void *opaque); /* in the host TSC's place: a recording; NULL: none */
     void *tsc_opaque;
+    void (*exception_tap)(void *opaque); /* before each exception of the guest: a recording; NULL: none */
+    void *exception_opaque;
     uint32_t tsc_khz;          /* CPUID tells the guest; 0: it has to measure. Kept over a reset */
     uint8_t cpl;
     bool halted;               /* HLT executed with nothing pending */
