@@ -147,6 +147,16 @@ static void run_fpu(void *unused)
     (void)unused;
     __asm__ volatile("fld1; fstp %%st(0)" :::);
 }
+static void run_convert(void *unused)
+{
+    (void)unused;
+    __asm__ volatile("cvtss2si %0, %%eax" :: "m"(area) : "eax");
+}
+static void run_movnti(void *unused)
+{
+    (void)unused;
+    __asm__ volatile("movnti %%eax, %0" : "=m"(area2));
+}
 static void run_fcomi(void *unused)
 {
     (void)unused;
@@ -170,9 +180,10 @@ static bool switched_off(void)
     WRITE_CR(0, READ_CR(0) & ~(uint32_t)CR0_EM);
     CHECK(fcomi && fpu && fpu_vector == 7 && sse && sse_vector == 6);
     WRITE_CR(4, READ_CR(4) & ~(uint32_t)CR4_OSFXSR);
-    sse = catch_fault(run_sse, NULL, &f);
+    sse = catch_fault(run_sse, NULL, &f) && catch_fault(run_convert, NULL, &f) && f.vector == 6
+          && !catch_fault(run_movnti, NULL, &f);
     WRITE_CR(4, READ_CR(4) | CR4_OSFXSR);
-    CHECK(sse && f.vector == 6);
+    CHECK(sse);
     return true;
 }
 

@@ -91,6 +91,36 @@ static bool mask_move_unaligned(const struct gen_sequence *sequence, const struc
         && (native->vector != other->vector || native->state.eip != other->state.eip);
 }
 
+/* AMD's CPUs store 32 bits for a pushed segment register, Intel's (and the engine) 16 of them. */
+static bool pushed_half(const struct gen_sequence *sequence, const struct insn_output *native, const struct insn_output *other)
+{
+    return native->vector == VECTOR_PF && form_of_end(sequence, native)->setup == SETUP_PUSH_SEGMENT
+        && native->state.eip != other->state.eip;
+}
+
+/* CALL far has stored CS when the store of EIP faults, some CPUs'. */
+static bool far_call_half(const struct gen_sequence *sequence, const struct insn_output *native)
+{
+    unsigned part = part_of_end(sequence, native);
+    const uint8_t *code = part < sequence->count ? sequence->code + sequence->part[part].offset : NULL;
+
+    return code && sequence->part[part].form == GEN_GLUE && (code[0] == 0x9a || (code[0] == 0xff && code[1] == 0x1d));
+}
+
+/* An operand that is misaligned and beyond the segment's limit: the order is the
+ * CPU's affair for SSE operands, and for 80-bit ones, which are two accesses. */
+static bool limit_or_alignment(const struct gen_sequence *sequence, const struct insn_output *native, const struct insn_output *other)
+{
+    const struct insn_form *form = form_of_end(sequence, native);
+    bool wide = form->class == CLASS_X87 && ((form->opcode == 0xdb && (form->digit == 5 || form->digit == 7)) ||
+                                             (form->opcode == 0xdf && (form->digit == 4 || form->digit == 6)));
+
+    if (native->state.eip != other->state.eip)
+        return false;
+    return (form->attributes & ALIGNED && native->vector == VECTOR_GP && other->vector == VECTOR_SS)
+        || (wide && native->vector == VECTOR_AC && (other->vector == VECTOR_GP || other->vector == VECTOR_SS));
+}
+
 /* BOUND below its lower bound: AMD's CPUs have read the upper one too by then,
  * Intel's, like the engine, have not. */
 static bool bound_unread(const struct gen_sequence *sequence, const struct insn_output *native, const struct insn_output *other)
@@ -152,7 +182,7 @@ enum verdict compare(const struct gen_sequence *sequence, const struct insn_outp
         return NOT_COMPARABLE;
     if (bound_unread(sequence, native, other))
         return NOT_COMPARABLE;
-    if (mask_move_unaligned(sequence, native, other) || two_bad_operands(sequence, native, other))
+    if (limit_or_alignment(sequence, native, other) || pushed_half(sequence, native, other) || mask_move_unaligned(sequence, native, other) || two_bad_operands(sequence, native, other))
         return NOT_COMPARABLE;
     if (native->vector != other->vector) {
         snprintf(what, size, "vector: %u, not %u", other->vector, native->vector);
@@ -198,7 +228,7 @@ enum verdict compare(const struct gen_sequence *sequence, const struct insn_outp
         }
     if (!same_pointers(native, other, what, size))
         return DIFFERENT;
-    if (native->vector == VECTOR_PF && form->attributes & PIECEWISE)
+    if (native->vector == VECTOR_PF && (form->attributes & PIECEWISE || far_call_half(sequence, native)))
         return SAME;
     for (unsigned page = 0; page < INSN_WRITABLE; page++)
         for (unsigned i = 0; i < INSN_PAGE; i++)

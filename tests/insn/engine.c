@@ -81,7 +81,7 @@ static void put_descriptor(struct engine *e, uint16_t selector, uint32_t base, u
 {
     uint32_t at = AT_GDT + (selector & ~7u);
     poke32(e, at, base << 16 | 0xffff);
-    poke32(e, at + 4, (base & 0xff000000) | 0xcf0000 | (uint32_t)type << 8 | (base >> 16 & 0xff));
+    poke32(e, at + 4, (base & 0xff000000) | (base ? 0xdf0000 : 0xcf0000) | (uint32_t)type << 8 | (base >> 16 & 0xff));
 }
 
 static struct cpu_segment flat(uint16_t selector, uint32_t base, uint16_t type)
@@ -97,7 +97,7 @@ static void make_tables(struct engine *e)
     put_descriptor(e, INSN_SEL_CODE, 0, FLAT_CODE | DPL3);
     put_descriptor(e, INSN_SEL_DATA, 0, FLAT_DATA | DPL3);
     poke32(e, AT_GDT + (INSN_SEL_FS & ~7u), INSN_FS_BASE << 16 | INSN_FS_LIMIT);
-    poke32(e, AT_GDT + (INSN_SEL_FS & ~7u) + 4, (INSN_FS_BASE & 0xff000000) | 0x400000 | (FLAT_DATA | DPL3) << 8 | (INSN_FS_BASE >> 16 & 0xff));
+    poke32(e, AT_GDT + (INSN_SEL_FS & ~7u) + 4, (INSN_FS_BASE & 0xff000000) | 0x500000 | (FLAT_DATA | DPL3) << 8 | (INSN_FS_BASE >> 16 & 0xff));
     put_descriptor(e, INSN_SEL_GS, INSN_DATA, FLAT_DATA | DPL3);
     for (uint32_t vector = 0; vector < 256; vector++) {
         uint32_t handler = MONITOR + AT_HANDLERS + vector * HANDLER_SIZE;

@@ -340,11 +340,18 @@ static void setup_string(struct gen *g)
 
 static void setup_segment(struct gen *g)
 {
-    set_register(g, EAX, INSN_SEL_DATA);
+    set_register(g, EAX, percent(g, 95) ? INSN_SEL_DATA : INSN_SEL_FS);
+}
+
+/* One that means the same in both descriptor tables, or nothing in either. */
+static void setup_selector(struct gen *g)
+{
+    static const uint16_t selectors[] = { INSN_SEL_CODE, INSN_SEL_DATA, INSN_SEL_GS, INSN_SEL_FS, INSN_SEL_DATA & ~3, 0, 3, 0xfff8, 0x4007 };
+    set_register(g, EAX, selectors[below(g, sizeof selectors / sizeof *selectors)] | (percent(g, 30) ? 0x10000 : 0));
 }
 
 /* Runs what has to come before; true when the form's memory operand is to be `*target`. */
-static bool run_setup(struct gen *g, unsigned setup, uint32_t *target)
+static bool run_setup(struct gen *g, unsigned setup, bool is16, uint32_t *target)
 {
     *target = safe_target(g);
     switch (setup) {
@@ -385,8 +392,14 @@ static bool run_setup(struct gen *g, unsigned setup, uint32_t *target)
         return true;
     case SETUP_SEGMENT: setup_segment(g); return false;
     case SETUP_FAR_POINTER:
-        set_memory(g, *target + 4, (uint32_t)gen_random(&g->rng) << 16 | INSN_SEL_DATA);
+    case SETUP_GS_POINTER:
+        set_memory(g, *target + (is16 ? 2 : 4), (uint32_t)gen_random(&g->rng) << 16 | (setup == SETUP_GS_POINTER ? INSN_SEL_GS : INSN_SEL_DATA));
         return true;
+    case SETUP_SEGMENT_MEMORY:
+        set_memory(g, *target, (uint32_t)gen_random(&g->rng) << 16 | INSN_SEL_DATA);
+        return true;
+    case SETUP_GS: set_register(g, EAX, INSN_SEL_GS); return false;
+    case SETUP_SELECTOR: setup_selector(g); return false;
     case SETUP_FPU_STORE:
     case SETUP_FPU_LOAD:
         *target = INSN_DATA + below(g, 0x1d00) / 16 * 16; /* 512 bytes */
@@ -524,13 +537,13 @@ static void emit_form(struct gen *g, uint16_t which)
         ensure_stack(g);
     if (form->setup == SETUP_POPF)
         push_flags_image(g, is16);
-    bool fixed_target = run_setup(g, form->setup, &target);
+    bool fixed_target = run_setup(g, form->setup, is16, &target);
     if (form->setup == SETUP_BIT_OFFSET && memory)
         add_bit_offset_setup(g, form, &reg);
     if (form->setup == SETUP_FPU_LOAD)
         save_fpu(g, form, target, is16);
-    if (form->setup == SETUP_POP_SEGMENT)
-        put(g, (uint8_t[]){ 0x66, 0x6a, INSN_SEL_DATA } + !is16, 2u + is16, GEN_GLUE, 0);
+    if (form->setup == SETUP_POP_SEGMENT || form->setup == SETUP_POP_GS)
+        put(g, (uint8_t[]){ 0x66, 0x6a, form->setup == SETUP_POP_GS ? INSN_SEL_GS : INSN_SEL_DATA } + !is16, 2u + is16, GEN_GLUE, 0);
     if (fixed_target)
         absolute(g, &op, target);
     else if (memory)
@@ -562,7 +575,8 @@ static void emit_form(struct gen *g, uint16_t which)
         memcpy(b.at + b.length, op.bytes, op.length);
         b.length += op.length;
     } else if (form->rm != RM_NONE) {
-        unsigned rm = form->setup == SETUP_SEGMENT ? EAX : pick_register(g, any_register);
+        bool eax = form->setup == SETUP_SEGMENT || form->setup == SETUP_GS || form->setup == SETUP_SELECTOR;
+        unsigned rm = eax ? EAX : pick_register(g, any_register);
         add(&b, 0xc0u | (uint32_t)reg << 3 | rm, 1);
     }
     add_immediate(g, &b, form, is16, moffs16);
@@ -725,6 +739,39 @@ static void emit_indirect(struct gen *g)
         put(g, trap + i, 1, GEN_GLUE, 0);
 }
 
+/* Far jumps, calls and returns to the same code segment, IRET. */
+static void emit_far(struct gen *g)
+{
+    unsigned kind = below(g, 6);
+    bool calls = kind == 2 || kind == 4;
+    uint32_t cell = safe_target(g), label;
+    uint8_t direct[7] = { kind == 1 ? 0xea : 0x9a }, indirect[6] = { 0xff, kind == 3 ? 0x2d : 0x1d }, push[5] = { 0x68 };
+
+    ensure_stack(g);
+    if (g->out->count + 8 > GEN_PARTS_MAX || g->out->length + 64 > GEN_CODE_MAX)
+        return;
+    if (kind == 5)
+        put(g, (uint8_t[]){ 0x9c }, 1, GEN_GLUE, 0);
+    label = here(g) + (kind == 0 ? 2 + 5 + 1 : kind == 5 ? 2 + 5 + 1 : kind < 3 ? 7 : 10 + 10 + 6);
+    memcpy(push + 1, &label, 4);
+    memcpy(direct + 1, &label, 4);
+    direct[5] = INSN_SEL_CODE;
+    memcpy(indirect + 2, &cell, 4);
+    if (kind == 0 || kind == 5) {
+        put(g, (uint8_t[]){ 0x6a, INSN_SEL_CODE }, 2, GEN_GLUE, 0);
+        put(g, push, 5, GEN_GLUE, 0);
+        put(g, (uint8_t[]){ kind ? 0xcf : 0xcb }, 1, GEN_GLUE, 0);
+    } else if (kind < 3) {
+        put(g, direct, 7, GEN_GLUE, 0);
+    } else {
+        set_memory(g, cell, label);
+        set_memory(g, cell + 4, INSN_SEL_CODE);
+        put(g, indirect, 6, GEN_GLUE, 0);
+    }
+    if (calls) /* the return address */
+        put(g, (uint8_t[]){ 0x83, 0xc4, 8 }, 3, GEN_GLUE, 0);
+}
+
 /* With 66h a near jump cuts EIP to 16 bits: lands where nothing is mapped. */
 static void emit_truncating_jump(struct gen *g)
 {
@@ -753,9 +800,11 @@ static void emit_item(struct gen *g)
         emit_subroutine(g);
     else if (r < 105)
         emit_indirect(g);
-    else if (r < 107 && !g->options->integer_only)
+    else if (r < 115 && !g->options->integer_only)
+        emit_far(g);
+    else if (r < 117 && !g->options->integer_only)
         emit_truncating_jump(g);
-    else if (r < 109 && !g->options->integer_only)
+    else if (r < 119 && !g->options->integer_only)
         emit_int(g);
     else
         emit_any(g, false);

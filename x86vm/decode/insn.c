@@ -296,6 +296,21 @@ static enum insn_kind refine_kind(const struct insn *insn, const ZydisDecodedIns
     }
 }
 
+/* What SSE added to MMX names MMX registers and none of its own, but for two conversions. */
+static bool is_mmx_extension(const ZydisDecodedInstruction *z, const ZydisDecodedOperand *ops)
+{
+    bool mmx = false;
+
+    if (z->mnemonic == ZYDIS_MNEMONIC_CVTPS2PI || z->mnemonic == ZYDIS_MNEMONIC_CVTTPS2PI)
+        return false;
+    for (unsigned i = 0; i < z->operand_count_visible; i++) {
+        if (in_class(&ops[i], ZYDIS_REGCLASS_XMM))
+            return false;
+        mmx |= in_class(&ops[i], ZYDIS_REGCLASS_MMX);
+    }
+    return mmx;
+}
+
 static enum insn_unit unit_of(const ZydisDecodedInstruction *z, const ZydisDecodedOperand *ops)
 {
     if (z->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && z->opcode >= 0xd8 && z->opcode <= 0xdf)
@@ -306,11 +321,9 @@ static enum insn_unit unit_of(const ZydisDecodedInstruction *z, const ZydisDecod
     case ZYDIS_ISA_SET_PENTIUMMMX: case ZYDIS_ISA_SET_SSE2MMX:
         return INSN_UNIT_MMX;
     case ZYDIS_ISA_SET_SSE:
-        for (unsigned i = 0; i < z->operand_count_visible; i++)
-            if (in_class(&ops[i], ZYDIS_REGCLASS_XMM))
-                return INSN_UNIT_SSE;
-        return INSN_UNIT_MMX; /* the MMX extensions that came with SSE */
+        return is_mmx_extension(z, ops) ? INSN_UNIT_MMX : INSN_UNIT_SSE;
     case ZYDIS_ISA_SET_SSE2:
+        return z->mnemonic == ZYDIS_MNEMONIC_MOVNTI ? INSN_UNIT_INTEGER : INSN_UNIT_SSE;
     case ZYDIS_ISA_SET_SSEMXCSR:
         return INSN_UNIT_SSE;
     default:

@@ -63,7 +63,9 @@ static uint32_t merge_pointer(const struct stack *stack, uint32_t value)
 /* `slot`: the operand size of each push or pop. */
 static void require_room(struct cpu *cpu, const struct stack *stack, uint32_t offset, uint32_t size, uint32_t slot)
 {
-    if (!(stack->segment.access & SEG_P) || !segment_admits(&stack->segment, offset, size))
+    const bool around = stack->user && offset + size - 1 < offset;
+
+    if (!(stack->segment.access & SEG_P) || around || !segment_admits(&stack->segment, offset, size))
         cpu_fault_error(cpu, VEC_SS, stack->error);
     if (stack->user)
         protection_check_alignment(cpu, stack->segment.base + offset, slot);
@@ -90,6 +92,8 @@ void stack_push(struct cpu *cpu, struct stack *stack, const uint32_t *slots, uns
     }
     if (contiguous(stack, first, bytes)) {
         require_room(cpu, stack, first, bytes, size);
+        if (count > 1 && stack->user) /* a page fault is that of the first push, the uppermost */
+            view_check_write(cpu, stack->segment.base + first + bytes - size, size, true);
         view_write(cpu, stack->segment.base + first, image, bytes, stack->user);
     } else {
         for (unsigned i = count; i-- > 0;) {
