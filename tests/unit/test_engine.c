@@ -3,6 +3,7 @@
  * run loop comes back on request from every kind of endless loop.
  */
 #include "x86vm/cpu/cpu.h"
+#include "x86vm/memory/io_bus.h"
 #include "x86vm/memory/phys.h"
 #include "x86vm/memory/view.h"
 #include "x86vm/x86vm.h"
@@ -237,6 +238,55 @@ static void test_nested_to_the_end(void)
     end();
 }
 
+/* Counts 5000 writes beside the code that makes them: none of them may cost a
+ * translation, or a page with code and data would be as slow as interpretation. */
+static void test_data_beside_code(void)
+{
+    struct x86vm_counters before, after;
+
+    start(0);
+    /* mov ecx, 5000; again: add dword [CODE + 0x800], 1; dec ecx; jnz again; hlt */
+    poke(CODE, "\xb9\x88\x13\x00\x00\x83\x05\x00\x08\x01\x00\x01\x49\x75\xf6\xf4", 16);
+    poke32(CODE + 0x800, 0);
+    x86vm_get_counters(vm, &before);
+    CU_ASSERT_EQUAL(run(), X86VM_EXIT_DEAD);
+    x86vm_get_counters(vm, &after);
+    CU_ASSERT_EQUAL(*(uint32_t *)(phys_ram(phys) + CODE + 0x800), 5000);
+    CU_ASSERT(after.blocks_translated - before.blocks_translated <= 8);
+    CU_ASSERT(after.invalidations - before.invalidations <= 4);
+    x86vm_free(vm);
+}
+
+/* A device writes the instruction behind the OUT that makes it do so. */
+static void dma_to_code(void *device, uint32_t offset, unsigned size, uint32_t value)
+{
+    (void)device, (void)offset, (void)size;
+    poke(CODE + 5, &value, 1);
+}
+
+static uint32_t nothing(void *device, uint32_t offset, unsigned size)
+{
+    (void)device, (void)offset, (void)size;
+    return 0;
+}
+
+static void test_dma_beside_pc(void)
+{
+    static const struct io_ops ops = { .read = nothing, .write = dma_to_code };
+
+    start(0);
+    CU_ASSERT_EQUAL_FATAL(io_bus_map_ports(x86vm_io(vm), 0x10, 1, &ops, NULL), 0);
+    for (uint8_t i = 1; i < 40; i++) {
+        poke(CODE, "\xb0\x00\xe6\x10\xb3\x00\xf4", 7); /* mov al, i; out 0x10, al; mov bl, 0; hlt */
+        poke(CODE + 1, &i, 1);
+        cpu->eip = CODE;
+        cpu->halted = false;
+        CU_ASSERT_EQUAL(run(), X86VM_EXIT_DEAD);
+        CU_ASSERT_EQUAL(cpu->regs[CPU_EBX] & 0xff, i);
+    }
+    x86vm_free(vm);
+}
+
 /* An NMI holds back the next one until its handler's IRET. */
 static void test_nmi_until_iret(void)
 {
@@ -274,6 +324,8 @@ int main(void)
     CU_add_test(suite, "short exits reach their islands", test_short_exits_reach);
     CU_add_test(suite, "comes back from endless loops", test_comes_back);
     CU_add_test(suite, "nested exceptions end in a shutdown", test_nested_to_the_end);
+    CU_add_test(suite, "data beside code costs no translations", test_data_beside_code);
+    CU_add_test(suite, "a device writes the next instruction", test_dma_beside_pc);
     CU_add_test(suite, "NMI until IRET", test_nmi_until_iret);
     CU_basic_set_mode(CU_BRM_NORMAL);
     CU_basic_run_tests();
