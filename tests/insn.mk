@@ -18,6 +18,12 @@ $(INSN_NATIVE): tests/insn/native_helper.c tests/insn/insn.h
 	$(CC) -m32 -std=gnu11 -O2 $(WARN) -I. -ffreestanding -fno-stack-protector -fno-pie -fcf-protection=none \
 	    -nostdlib -static -no-pie -o $@ $<
 
+# The generator's forms against what the decoder accepts.
+INSN_OPCODES := $(BUILD)/tests/insn_opcodes
+$(INSN_OPCODES): $(call objs,tests/insn/opcodes.c tests/insn/forms.c x86vm/decode/insn.c)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_ZYDIS)
+
 # The same program with the emitter's calls led through tests/insn/mutate.c.
 INSN_MUTANT := $(BUILD)/tests/insn_mutant
 INSN_WRAPPED := $(shell grep '^WRAP' tests/insn/mutate.c | grep -o 'emit_[a-z0-9_]*')
@@ -43,7 +49,8 @@ insn-unicorn: $(INSN_UNICORN) $(INSN_NATIVE)
 .PHONY: insn insn-long check-long insn-mutants
 insn-mutants: $(INSN_MUTANT) $(INSN_NATIVE)
 	@sh tests/insn/mutants.sh $(INSN_MUTANT) $(INSN_NATIVE)
-insn: $(INSN_TEST) $(INSN_NATIVE) insn-mutants
+insn: $(INSN_TEST) $(INSN_NATIVE) $(INSN_OPCODES) insn-mutants
+	@$(INSN_OPCODES)
 	@sh tests/insn/run.sh $(INSN_TEST) $(INSN_NATIVE) 100000 $(or $(SEED),1)
 check-long: insn-long
 insn-long: $(INSN_TEST) $(INSN_NATIVE)

@@ -344,10 +344,10 @@ static void setup_segment(struct gen *g)
 }
 
 /* One that means the same in both descriptor tables, or nothing in either. */
-static void setup_selector(struct gen *g)
+static uint32_t any_selector(struct gen *g)
 {
     static const uint16_t selectors[] = { INSN_SEL_CODE, INSN_SEL_DATA, INSN_SEL_GS, INSN_SEL_FS, INSN_SEL_DATA & ~3, 0, 3, 0xfff8, 0x4007 };
-    set_register(g, EAX, selectors[below(g, sizeof selectors / sizeof *selectors)] | (percent(g, 30) ? 0x10000 : 0));
+    return selectors[below(g, sizeof selectors / sizeof *selectors)] | (percent(g, 30) ? 0x10000 : 0);
 }
 
 /* Runs what has to come before; true when the form's memory operand is to be `*target`. */
@@ -399,7 +399,9 @@ static bool run_setup(struct gen *g, unsigned setup, bool is16, uint32_t *target
         set_memory(g, *target, (uint32_t)gen_random(&g->rng) << 16 | INSN_SEL_DATA);
         return true;
     case SETUP_GS: set_register(g, EAX, INSN_SEL_GS); return false;
-    case SETUP_SELECTOR: setup_selector(g); return false;
+    case SETUP_SELECTOR: set_register(g, EAX, any_selector(g)); return false;
+    case SETUP_SELECTOR_MEMORY: set_memory(g, *target, any_selector(g)); return true;
+    case SETUP_GS_MEMORY: set_memory(g, *target, INSN_SEL_GS); return true;
     case SETUP_FPU_STORE:
     case SETUP_FPU_LOAD:
         *target = INSN_DATA + below(g, 0x1d00) / 16 * 16; /* 512 bytes */

@@ -21,7 +21,8 @@ run() { # run NAME [VARIABLE=VALUE] ARGUMENT…
     fi
 }
 
-run flags_in_use --count "$count" --min-coverage 20
+run flags_in_use --coverage --count "$count" --min-coverage 20
+cp "$out" "$(dirname "$test")/insn_coverage.txt" # how often each form ran
 run in_window X86VM_EAGER_WINDOW=1 --count $((count / 2))
 run exact_flags --exact-flags --count "$short"
 run without_bmi2 X86VM_NO_BMI2=1 --count "$short"
