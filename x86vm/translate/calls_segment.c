@@ -168,9 +168,13 @@ enum call_result calls_verify(struct cpu *cpu, const struct insn *insn)
 enum call_result calls_arpl(struct cpu *cpu, const struct insn *insn)
 {
     uint16_t before = (uint16_t)operand_rm(cpu, insn, 2), after = before;
+    uint32_t old_flags = cpu->eflags, new_flags;
 
     protection_arpl(cpu, &after, (uint16_t)operand_reg(cpu, insn_reg(insn), 2));
+    new_flags = cpu->eflags;
+    cpu->eflags = old_flags; /* which a fault of the store leaves */
     if (after != before)
         operand_set_rm(cpu, insn, 2, after);
+    cpu->eflags = new_flags;
     return CALL_NEXT;
 }
