@@ -25,7 +25,8 @@ struct test_group {
 };
 
 extern const struct test_group group_cpu, group_string, group_fault, group_segment, group_interrupt,
-    group_paging, group_ring, group_smc, group_fpu, group_device, group_nic, group_debug, group_checks;
+    group_paging, group_ring, group_smc, group_fpu, group_device, group_nic, group_debug, group_checks,
+    group_sensitive;
 
 /* False, having printed file and line, when `condition` is false. */
 bool check_at(bool condition, const char *what, const char *file, int line);
