@@ -59,7 +59,7 @@ static void tdt(struct e1000 *e, uint32_t value)
     uint32_t count = tx_count(e), head = REG(e, TDH);
     if (value == REG(e, TDT))
         return;
-    if (!(REG(e, TCTL) & TCTL_EN))
+    if (!(REG(e, TCTL) & TCTL_EN) && value != head) /* an empty ring may be set up at any time */
         nic_trace_rule(&e->nic, "14.5", "TDT written before TCTL.EN: nothing is sent");
     if (value >= count)
         nic_trace_rule(&e->nic, "13.4.40", "TDT %u lies outside of a ring of %u descriptors", value, count);
