@@ -210,16 +210,17 @@ static void nic_option(const struct config_nic *nic, unsigned index, char *text,
 /* The folder for what outlives the guest; "": there is none, and nothing is kept. */
 static void make_state_directory(const struct guest *g, char *path, size_t size)
 {
-    const char *state = g->guests->config.state_dir;
+    const char *const parts[] = {"", "/guests", "/guests/"};
 
-    snprintf(path, size, "%s/guests", state);
-    if ((mkdir(state, 0755) != 0 && errno != EEXIST) || (mkdir(path, 0750) != 0 && errno != EEXIST)) {
-        log_warning("guest %s: cannot make %s: %s; what it writes into EEPROMs will not be kept", g->config.name, path,
-                    strerror(errno));
-        path[0] = '\0';
-        return;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        snprintf(path, size, "%s%s%s", g->guests->config.state_dir, parts[i], i == 2 ? g->config.name : "");
+        if (mkdir(path, i == 0 ? 0755 : 0750) != 0 && errno != EEXIST) {
+            log_warning("guest %s: cannot make %s: %s; what it writes into EEPROMs will not be kept", g->config.name, path,
+                        strerror(errno));
+            path[0] = '\0';
+            return;
+        }
     }
-    snprintf(path, size, "%s/guests/%s", state, g->config.name);
 }
 
 static void make_command_line(const struct guest *g, struct command_line *line)

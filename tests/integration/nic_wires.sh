@@ -120,6 +120,13 @@ ctl guest kill erin
 wait_until 5 stopped
 head -c 50 "$RUN/state/guests/erin/nic0-e1000-02000000001e.eeprom" >"$W/short" && cp "$W/short" "$RUN/state/guests/erin/nic0-e1000-02000000001e.eeprom"
 check_says "a file that was cut off" "50 bytes are not an EEPROM's, which has 128" ctl guest start erin
+
 check "guest undefine" ctl guest undefine erin
 check "takes the EEPROMs away" test ! -e "$RUN/state/guests/erin"
+
+# --- no place to keep them -------------------------------------------------------------
+rm -rf "$RUN/state"; : >"$RUN/state"
+check "a guest starts where nothing can be kept" define --nic e1000
+check "and the daemon says so" grep -q "will not be kept" "$W/vswitchd.log"
+ctl guest kill erin
 finish
