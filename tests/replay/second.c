@@ -86,7 +86,7 @@ struct second {
     bool again;              /* run it although it is an assisted one */
     const struct seen *last, *fpu;
     bool repeating;
-    uint32_t repeating_at, iterations;
+    uint32_t pending_at, repeating_at, iterations;
     uint32_t undefined;
     struct second_counts counts;
     char message[240];
@@ -357,6 +357,8 @@ static bool on_missing(uc_engine *uc, uc_mem_type type, uint64_t address, int si
     struct mapping m = { .second = s, .linear = linear, .size = PAGE_SIZE };
 
     (void)uc, (void)value;
+    if (s->stop != STOP_NONE)
+        return false; /* the first fault counts */
     if (size > 1 && type != UC_MEM_WRITE_PROT && type != UC_MEM_READ_PROT && s->last_missing == (uint32_t)address)
         linear = m.linear = ((uint32_t)address + (uint32_t)size - 1) & ~(PAGE_SIZE - 1); /* its first page is there by now */
     cs = reg(s, UC_X86_REG_CS);
@@ -496,6 +498,10 @@ static void on_code(uc_engine *uc, uint64_t address, uint32_t size, void *opaque
     const struct seen *e;
 
     (void)uc, (void)size;
+    if (s->stop != STOP_NONE) { /* a store within one of its helpers failed, and it went on */
+        p_uc_emu_stop(s->uc);
+        return;
+    }
     if (s->repeating && address == s->repeating_at) {
         if (++s->iterations < COUNT_REP || reg(s, UC_X86_REG_ECX) == 0)
             return;
@@ -530,6 +536,7 @@ static void on_code(uc_engine *uc, uint64_t address, uint32_t size, void *opaque
     }
     s->again = false;
     s->pending = true;
+    s->pending_at = (uint32_t)address;
     if (e && e->fpu_image)
         s->fpu = e;
     if (e && e->repeated) {
@@ -736,9 +743,11 @@ static bool handle_stop(struct second *s, uc_err error)
     case STOP_EXCEPTION: case STOP_UNDEFINED: case STOP_PAGE_FAULT:
         if (s->stop == STOP_PAGE_FAULT && s->fetching)
             complete(s);
+        second_get(s);
+        if (s->stop == STOP_PAGE_FAULT && s->pending)
+            s->cpu.eip = s->pending_at - s->cpu.seg_base[CPU_CS];
         s->pending = s->repeating = false;
         s->fpu = NULL;
-        second_get(s);
         if (s->stop == STOP_PAGE_FAULT)
             s->cpu.cr2 = s->fault_address;
         return deliver(s, s->vector);
