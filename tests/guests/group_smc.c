@@ -50,6 +50,46 @@ static bool next_instruction(void)
     return true;
 }
 
+/* The instruction behind a store, rewritten by each kind of store. `where` is the
+ * offset of the address in the code, `source` that of the new bytes' address. */
+static bool next_by_each_store(void)
+{
+    static const uint8_t fresh[8] = { 0x40, 0x89, 0xdc, 0xc3, 0x90, 0x90, 0x90, 0x90 }; /* inc eax; mov esp, ebx; ret */
+    static const struct {
+        uint8_t length, where, source, past; /* past: the address is that much behind */
+        uint8_t code[24];
+    } stores[] = {
+        { 11, 6, 1, 0, { 0xbe, 0, 0, 0, 0, 0xbf, 0, 0, 0, 0, 0xa4 } },                                     /* movsb */
+        { 17, 6, 1, 0, { 0xbe, 0, 0, 0, 0, 0xbf, 0, 0, 0, 0, 0xb9, 1, 0, 0, 0, 0xf3, 0xa4 } },             /* rep movsb */
+        { 17, 6, 1, 0, { 0xbe, 0, 0, 0, 0, 0xbf, 0, 0, 0, 0, 0xb9, 2, 0, 0, 0, 0xf3, 0xa5 } },             /* rep movsd */
+        { 10, 1, 0, 4, { 0xbc, 0, 0, 0, 0, 0x68, 0x40, 0x89, 0xdc, 0xc3 } },                               /* push */
+        { 16, 12, 4, 0, { 0xf3, 0x0f, 0x7e, 0x05, 0, 0, 0, 0, 0x66, 0x0f, 0xd6, 0x05, 0, 0, 0, 0 } },      /* movq [..], xmm0 */
+        { 8, 4, 0, 0, { 0xb2, 0x40, 0x86, 0x15, 0, 0, 0, 0 } },                                            /* xchg */
+        { 9, 5, 0, 0, { 0xb2, 0x40, 0xf0, 0x86, 0x15, 0, 0, 0, 0 } },                                      /* lock xchg */
+        { 12, 8, 2, 0, { 0xdf, 0x2d, 0, 0, 0, 0, 0xdf, 0x3d, 0, 0, 0, 0 } },                               /* fild, fistp qword */
+    };
+    uint8_t *p = (uint8_t *)P1;
+
+    WRITE_CR(4, READ_CR(4) | 0x200);
+    for (unsigned run = 0; run < 3; run++)
+        for (unsigned i = 0; i < sizeof stores / sizeof stores[0]; i++) {
+            unsigned at = 0;
+            uint32_t patch = P1 + 4 + stores[i].length;
+            volatile uint8_t *v = p;
+            v[at++] = 0x89, v[at++] = 0xe3, v[at++] = 0x31, v[at++] = 0xc0; /* mov ebx, esp; xor eax, eax */
+            for (unsigned k = 0; k < stores[i].length; k++)
+                v[at++] = stores[i].code[k];
+            *(volatile uint32_t *)(v + 4 + stores[i].where) = patch + stores[i].past;
+            if (stores[i].source)
+                *(volatile uint32_t *)(v + 4 + stores[i].source) = (uint32_t)fresh;
+            v[at++] = 0x90, v[at++] = 0x89, v[at++] = 0xdc, v[at++] = 0xc3; /* nop; mov esp, ebx; ret */
+            uint32_t result;
+            __asm__ volatile("call *%1" : "=a"(result) : "r"(P1) : "ebx", "ecx", "edx", "esi", "edi", "memory", "cc");
+            CHECK(result == 1);
+        }
+    return true;
+}
+
 static bool through_alias(void)
 {
     pages_map(V, P1 | PTE_P | PTE_W);
@@ -136,6 +176,7 @@ static bool chained_target(void)
 
 static const struct test tests[] = {
     { "rewritten", rewritten, NULL }, { "next_instruction", next_instruction, NULL }, { "through_alias", through_alias, NULL },
+    { "next_by_each_store", next_by_each_store, NULL },
     { "page_replaced", page_replaced, NULL }, { "mixed_page", mixed_page, NULL }, { "across_pages", across_pages, NULL },
     { "chained_target", chained_target, NULL }, { NULL, NULL, NULL },
 };
