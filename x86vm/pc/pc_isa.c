@@ -11,9 +11,10 @@
 
 enum { PNP_ADDRESS = 0x279, PNP_WRITE_DATA = 0xa79 };
 
+/* `port`: one for which pc_isa_is_window() holds. */
 static struct pc_isa_window *window_of(struct pc *pc, uint16_t port)
 {
-    return &pc->isa[(port - ISA_FIRST) / ISA_WINDOW % ISA_WINDOWS];
+    return &pc->isa[(port - ISA_FIRST) / ISA_WINDOW];
 }
 
 /* Every board hears every byte. */
@@ -105,9 +106,9 @@ const struct pc_nic *pc_isa_owner(const struct pc *pc, uint16_t port)
 
 bool pc_isa_claim(struct pc *pc, uint16_t port, struct pc_nic *nic, const struct io_ops *ops, void *device)
 {
-    struct pc_isa_window *w = window_of(pc, port);
+    struct pc_isa_window *w = pc_isa_is_window(port) ? window_of(pc, port) : NULL;
 
-    if (!pc_isa_is_window(port) || w->owner || io_bus_map_ports(pc->config.io, port, ISA_WINDOW, ops, device))
+    if (!w || w->owner || io_bus_map_ports(pc->config.io, port, ISA_WINDOW, ops, device))
         return false;
     w->owner = nic;
     return true;
