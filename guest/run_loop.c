@@ -342,6 +342,7 @@ static void prepare_run(struct run_loop *l, uint64_t now)
     if (l->timer_at <= now)
         l->timer_at = PC_NEVER; /* it has fired, or is about to */
     set_timer(l, deadline);
+    pc_serviced_by(l->parts.pc, deadline);
 }
 
 /* HLT: the thread sleeps until a deadline or a descriptor. */

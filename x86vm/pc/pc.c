@@ -88,6 +88,11 @@ uint64_t pc_next_deadline(struct pc *pc, bool halted)
     return deadline;
 }
 
+void pc_serviced_by(struct pc *pc, uint64_t at)
+{
+    pc->announced = at;
+}
+
 void pc_service(struct pc *pc, uint64_t now)
 {
     pc->serviced_at = now;

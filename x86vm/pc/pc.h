@@ -55,6 +55,10 @@ uint64_t pc_now(const struct pc *pc);
  * (not `halted`) is let run somewhat longer for a NIC's sake, whose driver will come by. */
 uint64_t pc_next_deadline(struct pc *pc, bool halted);
 void pc_service(struct pc *pc, uint64_t now);
+/* The next pc_service() comes at that time at the latest, nearer than
+ * pc_next_deadline() or not: a deadline that moves, but not before it, is no
+ * reason to call for attention. */
+void pc_serviced_by(struct pc *pc, uint64_t at);
 
 enum pc_event { PC_EVENT_NONE, PC_EVENT_RESET, PC_EVENT_EXIT, PC_EVENT_POWER_OFF };
 /* What the guest asked for since the last call; `code` for PC_EVENT_EXIT. */

@@ -51,7 +51,7 @@ struct pc {
     uint8_t elcr[2];                 /* what the boot sets, bits of level-triggered inputs */
     uint8_t reset_control;           /* PIIX3 port 0xCF9 */
     uint64_t serviced_at;            /* `now` of the last pc_service() */
-    uint64_t announced;              /* the deadline that pc_next_deadline() last gave */
+    uint64_t announced;              /* when pc_service() will be called at the latest */
     enum pc_event event;
     uint8_t exit_code;
     struct pc_port_binding binding[PC_BYTE_DEVICES];
