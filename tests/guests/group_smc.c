@@ -174,10 +174,39 @@ static bool chained_target(void)
     return true;
 }
 
+static uint32_t far_call(uint32_t at, uint16_t selector)
+{
+    const struct { uint32_t offset; uint16_t selector; } __attribute__((packed)) target = { at, selector };
+    uint32_t value;
+
+    __asm__ volatile("lcall *%1" : "=a"(value) : "m"(target) : "ecx", "edx", "cc", "memory");
+    return value;
+}
+
+/* The same bytes by more code segments than a translator keeps of one page; what is
+ * written to them holds for all. */
+static bool many_segments(void)
+{
+    enum { SEGMENTS = 20000 };
+
+    for (uint32_t round = 1; round <= 2; round++) {
+        put_function((void *)P1, round);
+        *(volatile uint8_t *)(P1 + 5) = 0xcb; /* a far return */
+        for (uint32_t i = 0; i < SEGMENTS; i++) {
+            gdt_set(SEL_SPARE, 0, 0x10000 + i, 0x9a, 0xc);
+            CHECK(far_call(P1, SEL_SPARE) == round);
+        }
+    }
+    put_function((void *)P1, 3);
+    *(volatile uint8_t *)(P1 + 5) = 0xcb;
+    CHECK(far_call(P1, SEL_SPARE) == 3);
+    return true;
+}
+
 static const struct test tests[] = {
     { "rewritten", rewritten, NULL }, { "next_instruction", next_instruction, NULL }, { "through_alias", through_alias, NULL },
     { "next_by_each_store", next_by_each_store, NULL },
     { "page_replaced", page_replaced, NULL }, { "mixed_page", mixed_page, NULL }, { "across_pages", across_pages, NULL },
-    { "chained_target", chained_target, NULL }, { NULL, NULL, NULL },
+    { "chained_target", chained_target, NULL }, { "many_segments", many_segments, NULL }, { NULL, NULL, NULL },
 };
 const struct test_group group_smc = { "smc", tests, pages_on };
