@@ -84,19 +84,21 @@ class Moment:
         self.host, self.host_wall = (self.before + self.after) / 2, (wall_before + wall_after) / 2
         self.monotonic, self.wall = (int(ns) / 1e9 for ns in found.groups())
         found = console.wait(head + r"at (\d+) jiffies (\d+) end", 30)
-        self.at, self.jiffies = int(found.group(3)) / 1e9, int(found.group(4))
+        self.behind = int(found.group(3)) / 1e9 * HZ - int(found.group(4))   # ticks not yet counted
 
 
 def moment(g):
-    """The most exact of some readings."""
+    """The most exact of some readings; a tick may be late in some of them."""
     g.console.socket.sendall(b"clocks\n")
-    best = min((Moment(g) for _ in range(TRIES)), key=lambda m: m.error)
+    tries = [Moment(g) for _ in range(TRIES)]
     g.console.socket.sendall(b"\n")
+    best = min(tries, key=lambda m: m.error)
+    best.behind = min(m.behind for m in tries)
     return best
 
 
 def ticks_lost(first, last):
-    return (last.at - first.at) * HZ - (last.jiffies - first.jiffies)
+    return last.behind - first.behind
 
 
 def quiet(g, name):
@@ -133,17 +135,17 @@ def stop(g, seconds, busy):
     last = moment(g)
     if busy:
         g.run("kill $(cat /run/load)")
-    passed = last.host - first.host
-    check(f"stopped while {how}: monotonic time includes it", abs(last.monotonic - first.monotonic - passed) < 1,
+    passed, most = last.host - first.host, 1 + (first.error + last.error) / 2
+    check(f"stopped while {how}: monotonic time includes it", abs(last.monotonic - first.monotonic - passed) < most,
           f"{last.monotonic - first.monotonic:.3f} of {passed:.3f} s")
-    check(f"stopped while {how}: wall time includes it", abs(last.wall - first.wall - passed) < 1 and
+    check(f"stopped while {how}: wall time includes it", abs(last.wall - first.wall - passed) < most and
           abs(last.wall - last.host_wall) < 3, f"{last.wall - first.wall:.3f} of {passed:.3f} s, now {last.wall - last.host_wall:+.3f}")
     lost = ticks_lost(first, last)
     check(f"stopped while {how}: the ticks are made up", abs(lost) <= 2, f"{lost:.1f} jiffies")
     begin = time.monotonic()
-    g.run("sleep 1; usleep 100000")
+    status, _ = g.run("sleep 1; usleep 100000")
     took = time.monotonic() - begin
-    check(f"stopped while {how}: timers go on", 1.05 < took < 3, f"sleeping 1.1 s took {took:.2f} s")
+    check(f"stopped while {how}: timers go on", status == 0 and took > 1.05, f"sleeping 1.1 s took {took:.2f} s")
 
 
 def rtc(g):
@@ -163,10 +165,10 @@ def main():
             drift(g)
             g.run("(sleep 0.2; poweroff -f) & true")
             check("poweroff ends the process", g.ended(30) == 0 and "powered off" in g.said(), g.said())
-    with Guest("button") as g:
+    with Guest("button", options=["--stop-timeout", "60"]) as g:
         if check("another boots", g.ready(), g.process.poll()):
             os.kill(g.pid, signal.SIGTERM)
-            check("asked to stop, it powers off by its button", g.ended(8) == 0 and "pressed" in g.said() and
+            check("asked to stop, it powers off by its button", g.ended(50) == 0 and "pressed" in g.said() and
                   "powered off" in g.said(), g.said())
     return 1 if failed else 0
 
