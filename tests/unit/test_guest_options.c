@@ -57,6 +57,11 @@ static void test_good(void)
     CU_ASSERT_EQUAL(options.stop_timeout_s, 0);
     CU_ASSERT_TRUE(PARSE("--help"));
     CU_ASSERT_TRUE(options.help);
+    CU_ASSERT_TRUE(PARSE("--name", "a", "--kernel", "k", "--record", "/r/a"));
+    CU_ASSERT_STRING_EQUAL(options.record, "/r/a");
+    CU_ASSERT_TRUE(PARSE("--replay", "/r/a")); /* needs no name and no kernel */
+    CU_ASSERT_STRING_EQUAL(options.replay, "/r/a");
+    REFUSED("--replay", "--replay", "/r/a");
 }
 
 static void test_bad(void)
