@@ -67,8 +67,9 @@ __attribute__((format(printf, 2, 3))) static void guest_error(void *opaque, cons
     exit(1);
 }
 
-static const struct nic_host host = { NULL, dma_read, dma_write, set_irq, send_frame, nothing, nothing, set_timer,
-                                      guest_error };
+static const struct nic_host host = { .dma_read = dma_read, .dma_write = dma_write, .set_irq = set_irq,
+                                      .send_frame = send_frame, .send_flush = nothing, .receive_ready = nothing,
+                                      .set_timer = set_timer, .guest_error = guest_error, .eeprom_changed = nothing };
 
 static uint64_t clock_ns(void)
 {
