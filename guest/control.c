@@ -19,6 +19,7 @@ struct client {
     int fd; /* -1: free */
     char line[LINE_MAX_SIZE];
     size_t used;
+    bool gone;                     /* it takes no more answers; what it has asked for is done all the same */
     struct control_stream *stream; /* of a trace; NULL: none */
     unsigned traced;               /* the card */
 };
@@ -54,6 +55,7 @@ static void drop(struct control *c, struct client *client)
     close(client->fd);
     client->fd = -1;
     client->used = 0;
+    client->gone = false;
 }
 
 void control_free(struct control *c)
@@ -69,19 +71,19 @@ void control_free(struct control *c)
 }
 
 /* An answer that the client's socket does not take whole ends the connection. */
-static void answer(struct control *c, struct client *client, const char *text, size_t size)
+static void answer(struct client *client, const char *text, size_t size)
 {
-    if (write(client->fd, text, size) != (ssize_t)size)
-        drop(c, client);
+    if (!client->gone && write(client->fd, text, size) != (ssize_t)size)
+        client->gone = true;
 }
 
 /* {"ok":true}, or what is wrong. */
-static void answer_result(struct control *c, struct client *client, const char *wrong)
+static void answer_result(struct client *client, const char *wrong)
 {
     char text[256];
     int size = snprintf(text, sizeof text, wrong ? "{\"error\":\"%s\"}\n" : "{\"ok\":true}\n", wrong);
 
-    answer(c, client, text, (size_t)size);
+    answer(client, text, (size_t)size);
 }
 
 static void on_stats(struct control *c, struct client *client, const char *words)
@@ -91,21 +93,21 @@ static void on_stats(struct control *c, struct client *client, const char *words
 
     (void)words;
     text[size++] = '\n';
-    answer(c, client, text, size);
+    answer(client, text, size);
 }
 
 static void on_stop(struct control *c, struct client *client, const char *words)
 {
     (void)words;
     c->request = CONTROL_STOP;
-    answer_result(c, client, NULL);
+    answer_result(client, NULL);
 }
 
 static void on_kill(struct control *c, struct client *client, const char *words)
 {
     (void)words;
     c->request = CONTROL_KILL;
-    answer_result(c, client, NULL);
+    answer_result(client, NULL);
 }
 
 static void on_link(struct control *c, struct client *client, const char *words)
@@ -115,9 +117,9 @@ static void on_link(struct control *c, struct client *client, const char *words)
     int used = 0;
 
     if (sscanf(words, "%u %7s%n", &nic, state, &used) != 2 || words[used] || (strcmp(state, "up") && strcmp(state, "down")))
-        answer_result(c, client, "link NIC up or link NIC down is meant");
+        answer_result(client, "link NIC up or link NIC down is meant");
     else
-        answer_result(c, client, c->calls.set_link(c->calls.opaque, nic, !strcmp(state, "up")));
+        answer_result(client, c->calls.set_link(c->calls.opaque, nic, !strcmp(state, "up")));
 }
 
 static void trace_line(void *opaque, const char *text)
@@ -154,7 +156,7 @@ static void on_trace(struct control *c, struct client *client, const char *words
     bool strict = !strcmp(first, "strict"), rules = !strcmp(first, "rules") || !strcmp(second, "rules");
     bool good = count >= 1 && (count < 2 || strict || rules) && (count < 3 || (strict && rules)) && !client->stream;
 
-    answer_result(c, client, good ? start_trace(c, client, nic, strict || rules, rules)
+    answer_result(client, good ? start_trace(c, client, nic, strict || rules, rules)
                                   : "trace NIC [strict] [rules] is meant, once a connection");
 }
 
@@ -171,14 +173,14 @@ static void execute(struct control *c, struct client *client, const char *comman
             commands[i].run(c, client, command + length + strspn(command + length, " "));
             return;
         }
-    answer_result(c, client, "unknown command: stats, stop, kill, link, trace");
+    answer_result(client, "unknown command: stats, stop, kill, link, trace");
 }
 
 static void execute_lines(struct control *c, struct client *client)
 {
     char *end;
 
-    while (client->fd >= 0 && (end = memchr(client->line, '\n', client->used))) {
+    while ((end = memchr(client->line, '\n', client->used))) {
         size_t length = (size_t)(end - client->line);
         char command[LINE_MAX_SIZE];
 
@@ -202,7 +204,9 @@ static void serve(struct control *c, struct client *client)
     }
     client->used += (size_t)got;
     execute_lines(c, client);
-    if (client->fd >= 0 && client->used == sizeof client->line)
+    if (client->gone)
+        drop(c, client);
+    else if (client->used == sizeof client->line)
         drop(c, client); /* no command is that long */
 }
 

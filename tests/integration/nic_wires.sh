@@ -42,7 +42,7 @@ check "the guest sees that, too" carrier eth0 1
 check "frames pass again" reaches 10.9.0.1
 check "a port that is disabled" ctl port set erin --down
 check "takes the carrier away" carrier eth0 0
-ctl guest link erin down --nic 0; ctl port set erin --up; sleep 0.3
+ctl guest link erin down --nic 0; ctl port set erin --up; sleep 0.5 # and it would be up by then
 check "and a cable that is out keeps it away" carrier eth0 0
 ctl guest link erin up --nic 0
 check "until it is plugged in" carrier eth0 1
@@ -55,7 +55,7 @@ bnc() { in_guest erin "read -r b _ </sys/class/net/eth1/device/resource; p=\$((b
     ip link set eth1 down; put 0 e1; dd if=/dev/port bs=1 count=1 skip=\$((p + 3)) 2>/dev/null | hexdump -v -e '1/1 \"config0 %02x\\n\"'; put 0 21"; }
 check "the RTL8029AS is on twisted pair" says 'config0 00' bnc
 ctl guest link erin down --nic 1
-check "and without it on its other connector" says 'config0 04' bnc
+check "and without it on its other connector" wait_until 5 says 'config0 04' bnc
 ctl guest link erin up --nic 1
 in_guest erin "ip link set eth1 up" >/dev/null
 check_says "no such card" "guest.no_nic|has no card 5" ctl --json guest link erin down --nic 5

@@ -153,6 +153,25 @@ static void test_link(void)
     control_free(control);
 }
 
+/* vswitchd tells all links at once and does not wait for the answers. */
+static void test_client_that_leaves(void)
+{
+    struct pollfd fds[CONTROL_FDS];
+    int fd;
+
+    setup();
+    fd = attach();
+    control_service(control);
+    CU_ASSERT_EQUAL(write(fd, "link 0 up\nlink 1 down\n", 22), 22);
+    close(fd);
+    link_nic = 9;
+    control_service(control);
+    CU_ASSERT_TRUE(link_nic == 1 && !link_up);
+    control_service(control);
+    CU_ASSERT_EQUAL(control_poll(control, fds), 1);
+    control_free(control);
+}
+
 static void test_trace(void)
 {
     struct pollfd fds[CONTROL_FDS];
@@ -236,6 +255,7 @@ int main(void)
     CU_ADD_TEST(suite, test_commands);
     CU_ADD_TEST(suite, test_bad_clients);
     CU_ADD_TEST(suite, test_link);
+    CU_ADD_TEST(suite, test_client_that_leaves);
     CU_ADD_TEST(suite, test_trace);
     CU_ADD_TEST(suite, test_slow_reader);
     CU_basic_run_tests();
