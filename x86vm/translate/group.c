@@ -225,11 +225,13 @@ static struct host_mem verdict(const struct build *b, uint32_t table)
     return (struct host_mem){ R12, R10, 0, view_table(b, table) };
 }
 
-/* The whole range in one page, and that page in the window: goes on at `inside`. */
-static void try_one_page(struct build *b, const struct group *g, uint64_t inside)
+/* The whole range in one page, and that page in the window: goes on at `inside`.
+ * An entry that is there and only not in the window is nothing for C: jumps to
+ * where the returned place is made to lead. */
+static uint8_t *try_one_page(struct build *b, const struct group *g, uint64_t inside)
 {
     struct emit *e = b->cold;
-    uint8_t *crosses;
+    uint8_t *crosses, *has_entry;
 
     emit_lea32(e, R9, range_end(b, g, g->low));
     emit_lea32(e, R11, range_end(b, g, g->high - 1));
@@ -238,13 +240,17 @@ static void try_one_page(struct build *b, const struct group *g, uint64_t inside
     crosses = emit_jcc_later(e, CC_NZ);
     emit_cmp8(e, verdict(b, g->write ? VIEW_WRITE_IN : VIEW_READ_IN), R14);
     emit_jcc(e, CC_Z, inside);
+    emit_load64(e, R9, (struct host_mem){ R12, R10, 3, view_table(b, g->write ? VIEW_WRITE : 0) });
+    emit_test64(e, R9, R9);
+    has_entry = emit_jcc_later(e, CC_NZ);
     if (!e->overflow)
         emit_patch32(crosses, e->to_exec, emit_pc(e));
+    return has_entry;
 }
 
 /* C looks whether the entries can be filled and the check made again; if not,
  * the translation without groups goes on, linked like any jump. */
-static void cold_missing(struct build *b, const struct group *g, uint64_t inside)
+static void cold_missing(struct build *b, const struct group *g, uint64_t inside, uint8_t *has_entry)
 {
     struct emit *e = b->cold;
     struct site *site;
@@ -255,6 +261,8 @@ static void cold_missing(struct build *b, const struct group *g, uint64_t inside
     emit_jmp(e, b->t->stubs.group);
     *site = (struct site){ .eip = b->insn->eip, .size = (uint16_t)(g->high - g->low), .write = g->write, .block = b->block,
                            .hot = inside, .esp_delta = b->esp_delta, .bounce = emit_pc(e) };
+    if (has_entry && !e->overflow)
+        emit_patch32(has_entry, e->to_exec, emit_pc(e));
     if (b->esp_delta)
         emit_lea32(e, R8, mem_at(R8, b->esp_delta));
     rewrite_cold_jump(b, b->insn->eip);
@@ -264,7 +272,7 @@ static void open_group(struct build *b, const struct group *g)
 {
     struct emit *e = b->hot;
     bool live = b->flags_live;
-    uint8_t *missing;
+    uint8_t *missing, *has_entry = NULL;
     uint64_t inside;
 
     if (live)
@@ -291,8 +299,8 @@ static void open_group(struct build *b, const struct group *g)
     if (live)
         emit_mov64(b->cold, RCX, R11);
     else
-        try_one_page(b, g, inside);
-    cold_missing(b, g, inside);
+        has_entry = try_one_page(b, g, inside);
+    cold_missing(b, g, inside, has_entry);
     if (live)
         access_island(b, false);
 }
