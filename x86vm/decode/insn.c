@@ -185,7 +185,7 @@ static bool needs_66(const struct insn *insn, const ZydisDecodedInstruction *z, 
 {
     if (type == ZYDIS_PREFIX_TYPE_MANDATORY)
         return true;
-    if (insn->unit != INSN_UNIT_INTEGER)
+    if (insn->unit != INSN_UNIT_INTEGER || z->mnemonic == ZYDIS_MNEMONIC_MOVNTI) /* 66h makes it undefined */
         return false;
     return z->operand_width == 16;
 }
