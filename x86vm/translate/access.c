@@ -94,9 +94,9 @@ struct access access_address(struct build *b, const struct insn_mem *mem, int32_
                         .read = mem->read, .write = mem->write };
     int8_t group = b->memory_group[b->insn - b->insns];
 
-    if (group_covers(b, group, disp)) {
+    if (group_covers(b, group)) {
         a.grouped = true;
-        a.operand = group_operand(b, group, disp);
+        a.at = group_operand(b, group, disp);
         return a;
     }
     a.at = host_address(b, mem, disp);
@@ -312,7 +312,8 @@ void access_emit(struct build *b, const struct access *a, access_operation *oper
 
     access_island(b, false);
     if (a->grouped) {
-        operation(e, a->operand, arg);
+        operand = hot_operand(b, a, &s);
+        operation(e, operand, arg);
         return;
     }
     if (a->checked || a->careful || b->mode & MODE_SINGLE) {

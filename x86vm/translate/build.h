@@ -13,18 +13,19 @@
 struct short_exit { uint8_t *place; uint64_t target; };
 enum { SHORT_EXITS_MAX = 32 };
 
-/* Accesses off one register that share a check: group.c. */
+/* Accesses off one sum of registers that share a check: group.c. */
+struct group_sum { uint8_t base, index, scale; }; /* either may be INSN_NO_REG, not both; the scale of no index is 0 */
 struct group {
-    uint8_t reg;
+    struct group_sum sum;
     uint8_t first;       /* instruction before which the check stands */
     uint16_t alone;      /* host instructions of its accesses' own checks */
     uint8_t count;
     bool write;
     bool ready;          /* the check was emitted */
-    int32_t low, high;   /* bytes from the register; ESP: from where it was when last unknown */
+    int32_t low, high;   /* bytes from the sum; ESP: from where it was when last unknown */
     int32_t esp_moved;   /* ... and how far it had moved since, at `first` */
 };
-enum { GROUPS_MAX = 16 };
+enum { GROUPS_MAX = 32 };
 
 struct build {
     struct translator *t;
@@ -66,8 +67,7 @@ struct access {
     bool read, write;
     bool constant;      /* `at` is a displacement alone */
     bool careful;       /* the host must not fault in the operation: it has a guest register in use */
-    bool grouped;       /* checked by its group: the operand is `operand` */
-    struct host_mem operand;
+    bool grouped;       /* checked by its group */
 };
 /* [window + register + disp] with no more than that needs no wrapping: see WINDOW_MARGIN_PAGES. */
 enum { WINDOW_DISP_MAX = 4 * PAGE_SIZE - 1024 };
@@ -95,9 +95,9 @@ void access_island_now(struct build *b); /* a long sequence without accesses fol
 void group_analyse(struct build *b);
 /* Emits the checks of the groups that begin at instruction i. */
 void group_open(struct build *b, unsigned i);
-/* Whether its check was made for an access at [register + disp]. */
-bool group_covers(const struct build *b, int8_t group, int32_t disp);
-/* The operand [register + disp] of an access in a checked group. */
+/* Whether its check was made. */
+bool group_covers(const struct build *b, int8_t group);
+/* The guest address, its sum + disp, of an access in a checked group. */
 struct host_mem group_operand(const struct build *b, int8_t group, int32_t disp);
 /* Whether instruction i only moves ESP by a constant, its flags being dead. */
 bool group_esp_adjust(const struct build *b, unsigned i, int32_t *by);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Groups: accesses off the same unchanged base register, close together, get
- * one check for all of them; each access is then the operation alone, on
- * [window + register + displacement]. ESP counts as unchanged while its motion is
- * known (PUSH, POP, ADD ESP, constant): within a block it is moved at translation
- * time only, b->esp_delta being what R8 lacks.
+ * Groups: accesses off the same unchanged base and index registers, close
+ * together, get one check for all of them; each access is then the operation
+ * alone, on [window + register + displacement], or with an index or a large
+ * displacement a LEA and the operation. ESP counts as unchanged while its motion
+ * is known (PUSH, POP, ADD ESP, constant): within a block it is moved at
+ * translation time only, b->esp_delta being what R8 lacks.
  *
  * The check is that of an operand as large as the whole range: its last byte's
  * page and the one below may be reached through the window, or the range lies in
@@ -16,17 +17,19 @@
 #include "x86vm/translate/build.h"
 #include "x86vm/translate/rewrite.h"
 
-enum { RANGE_MAX = 1024, DISP_MAX = 0x10000 };
+enum { RANGE_MAX = 1024, DISP_MAX = 0x10000, DISP_FAR = 0x7fff0000 };
 
 /* Host instructions of an access's own check, and of a group's. */
 enum { CHECK_PLAIN = 4, CHECK_FLAGS = 6 };
 
-/* One access of an instruction: [reg + disp], with ESP as the instruction finds it. */
-struct touch { uint8_t reg; int32_t disp; uint16_t size; bool write, stack; };
+/* One access of an instruction: [sum + disp], with ESP as the instruction finds it. */
+struct touch { struct group_sum sum; int32_t disp; uint16_t size; bool write, stack; };
+
+static const struct group_sum esp_alone = { CPU_ESP, INSN_NO_REG, 0 };
 
 struct analysis {
     struct build *b;
-    int8_t open[8];       /* group being collected for each register, -1: none */
+    uint32_t open;        /* groups being collected, one bit each */
     int32_t esp_moved;    /* since ESP was last unknown */
     int32_t esp_at[BLOCK_MAX_INSNS];    /* the same before each instruction */
     uint8_t changed[BLOCK_MAX_INSNS];   /* registers unknown behind each instruction; all behind a call into C */
@@ -59,14 +62,15 @@ static bool explicit_touch(const struct build *b, const struct insn *insn, struc
 {
     const struct insn_mem *mem = &insn->mem;
 
-    if (!insn->has_mem || insn->addrsize != 4 || mem->base == INSN_NO_REG || mem->index != INSN_NO_REG || mem->size == 0
-        || mem->size > 16 || mem->disp <= -DISP_MAX || mem->disp >= DISP_MAX || insn->high_byte)
+    if (!insn->has_mem || insn->addrsize != 4 || (mem->base == INSN_NO_REG && mem->index == INSN_NO_REG) || mem->size == 0
+        || mem->size > 16 || mem->disp <= -DISP_FAR || mem->disp >= DISP_FAR || insn->high_byte)
         return false; /* the operation on a high byte has ESI in use, and the host may fault in a group */
     if (access_segment(b, mem->seg, mem->write) != SEG_FLAT)
         return false;
     switch (insn->kind) {
     case INSN_PLAIN: case INSN_PUSH: case INSN_POP: case INSN_CALL_INDIRECT: case INSN_JMP_INDIRECT:
-        *out = (struct touch){ mem->base, mem->disp, mem->size, mem->write, false };
+        *out = (struct touch){ { mem->base, mem->index, mem->index == INSN_NO_REG ? 0 : mem->scale }, mem->disp, mem->size,
+                               mem->write, false };
         return true;
     default:
         return false;
@@ -77,11 +81,11 @@ static bool stack_touch(const struct insn *insn, struct touch *out, int32_t *mov
 {
     switch (insn->kind) {
     case INSN_PUSH: case INSN_CALL: case INSN_CALL_INDIRECT: case INSN_PUSH_SEG: case INSN_PUSHF:
-        *out = (struct touch){ CPU_ESP, -4, 4, true, true };
+        *out = (struct touch){ esp_alone, -4, 4, true, true };
         *moves = -4;
         return true;
     case INSN_POP: case INSN_RET:
-        *out = (struct touch){ CPU_ESP, 0, 4, false, true };
+        *out = (struct touch){ esp_alone, 0, 4, false, true };
         *moves = 4;
         return true;
     default:
@@ -91,44 +95,61 @@ static bool stack_touch(const struct insn *insn, struct touch *out, int32_t *mov
 
 static bool fits(const struct group *g, int32_t low, int32_t high)
 {
-    int32_t new_low = low < g->low ? low : g->low, new_high = high > g->high ? high : g->high;
+    int64_t new_low = low < g->low ? low : g->low, new_high = high > g->high ? high : g->high;
     return new_high - new_low <= RANGE_MAX;
+}
+
+static uint8_t registers_of(struct group_sum sum)
+{
+    return (uint8_t)((sum.base == INSN_NO_REG ? 0 : 1u << sum.base) | (sum.index == INSN_NO_REG ? 0 : 1u << sum.index));
+}
+
+/* The open group that the access may join, or a new one; -1 when there are too many. */
+static int find_group(struct analysis *a, unsigned i, const struct touch *touch, int32_t low, int32_t high)
+{
+    struct build *b = a->b;
+
+    for (unsigned k = 0; k < b->group_count; k++) {
+        const struct group *g = &b->groups[k];
+        if (a->open >> k & 1 && g->sum.base == touch->sum.base && g->sum.index == touch->sum.index
+            && g->sum.scale == touch->sum.scale && fits(g, low, high))
+            return (int)k;
+    }
+    if (b->group_count == GROUPS_MAX)
+        return -1;
+    a->open |= 1u << b->group_count;
+    b->groups[b->group_count] = (struct group){ .sum = touch->sum, .low = low, .high = high, .first = (uint8_t)i,
+                                                .esp_moved = a->esp_moved };
+    return (int)b->group_count++;
 }
 
 static void collect(struct analysis *a, unsigned i, const struct touch *touch)
 {
     struct build *b = a->b;
-    int32_t low = touch->disp + (touch->reg == CPU_ESP ? a->esp_moved : 0), high = low + touch->size;
-    int8_t *open = &a->open[touch->reg];
+    int32_t low = touch->disp + (touch->sum.base == CPU_ESP ? a->esp_moved : 0), high = low + touch->size;
+    int number = find_group(a, i, touch, low, high);
     struct group *g;
 
-    if (*open >= 0 && !fits(&b->groups[*open], low, high))
-        *open = -1;
-    if (*open < 0) {
-        if (b->group_count == GROUPS_MAX)
-            return;
-        *open = (int8_t)b->group_count++;
-        b->groups[*open] = (struct group){ .reg = touch->reg, .low = low, .high = high, .first = (uint8_t)i,
-                                           .esp_moved = a->esp_moved };
-    }
-    g = &b->groups[*open];
+    if (number < 0)
+        return;
+    g = &b->groups[number];
     g->low = low < g->low ? low : g->low;
     g->high = high > g->high ? high : g->high;
     g->write |= touch->write;
     g->count++;
     g->alone = (uint16_t)(g->alone + (b->live_before[i] ? CHECK_FLAGS : CHECK_PLAIN));
     if (touch->stack)
-        b->stack_group[i] = *open;
+        b->stack_group[i] = (int8_t)number;
     else
-        b->memory_group[i] = *open;
+        b->memory_group[i] = (int8_t)number;
 }
 
 static void forget(struct analysis *a, unsigned i, uint8_t registers)
 {
     a->changed[i] = registers;
-    for (unsigned reg = 0; reg < 8; reg++)
-        if (registers >> reg & 1)
-            a->open[reg] = -1;
+    for (unsigned k = 0; k < a->b->group_count; k++)
+        if (registers_of(a->b->groups[k].sum) & registers)
+            a->open &= ~(1u << k);
     if (registers >> CPU_ESP & 1)
         a->esp_moved = 0;
 }
@@ -153,7 +174,7 @@ static void analyse_insn(struct analysis *a, unsigned i)
     if (stack)
         collect(a, i, &touch);
     if (pop_memory && explicit_touch(b, insn, &explicit)) {
-        explicit.disp += explicit.reg == CPU_ESP ? 4 : 0;
+        explicit.disp += explicit.sum.base == CPU_ESP ? 4 : 0;
         collect(a, i, &explicit);
     }
     a->esp_moved += moves;
@@ -174,7 +195,7 @@ static void hoist(const struct analysis *a, struct group *g)
     const struct build *b = a->b;
     unsigned i = g->first;
 
-    while (b->live_before[i] && i > 0 && !(a->changed[i - 1] >> g->reg & 1))
+    while (b->live_before[i] && i > 0 && !(a->changed[i - 1] & registers_of(g->sum)))
         i--;
     if (b->live_before[i])
         return;
@@ -191,7 +212,6 @@ void group_analyse(struct build *b)
 {
     struct analysis a = { .b = b };
 
-    memset(a.open, -1, sizeof a.open);
     memset(b->memory_group, -1, sizeof b->memory_group);
     memset(b->stack_group, -1, sizeof b->stack_group);
     b->group_count = 0;
@@ -205,19 +225,15 @@ void group_analyse(struct build *b)
 
 /* --- checking --- */
 
-static int32_t displacement(const struct build *b, const struct group *g, int32_t offset)
+static struct host_mem sum_at(struct group_sum sum, int32_t disp)
 {
-    return offset + (g->reg == CPU_ESP ? b->esp_delta - g->esp_moved : 0);
+    return (struct host_mem){ sum.base == INSN_NO_REG ? NO_REG : (int8_t)host_of[sum.base],
+                              sum.index == INSN_NO_REG ? NO_REG : (int8_t)host_of[sum.index], sum.scale, disp };
 }
 
 static struct host_mem range_end(const struct build *b, const struct group *g, int32_t offset)
 {
-    return mem_at(host_of[g->reg], displacement(b, g, offset));
-}
-
-static bool is_near(int32_t disp)
-{
-    return disp >= -WINDOW_DISP_MAX && disp <= WINDOW_DISP_MAX;
+    return sum_at(g->sum, offset + (g->sum.base == CPU_ESP ? b->esp_delta - g->esp_moved : 0));
 }
 
 static struct host_mem verdict(const struct build *b, uint32_t table)
@@ -309,22 +325,21 @@ void group_open(struct build *b, unsigned i)
 {
     for (unsigned k = 0; k < b->group_count; k++) {
         struct group *g = &b->groups[k];
-        if (g->first != i || !worth_it(b, g) || (b->flags_live && !b->t->bmi2) || !is_near(displacement(b, g, g->low))
-            || !is_near(displacement(b, g, g->high)))
+        if (g->first != i || !worth_it(b, g) || (b->flags_live && !b->t->bmi2))
             continue;
         open_group(b, g);
         g->ready = true;
     }
 }
 
-bool group_covers(const struct build *b, int8_t group, int32_t disp)
+bool group_covers(const struct build *b, int8_t group)
 {
-    return group >= 0 && b->groups[group].ready && is_near(disp + (b->groups[group].reg == CPU_ESP ? b->esp_delta : 0));
+    return group >= 0 && b->groups[group].ready;
 }
 
 struct host_mem group_operand(const struct build *b, int8_t group, int32_t disp)
 {
     const struct group *g = &b->groups[group];
 
-    return (struct host_mem){ R12, (int8_t)host_of[g->reg], 0, disp + (g->reg == CPU_ESP ? b->esp_delta : 0) };
+    return sum_at(g->sum, disp + (g->sum.base == CPU_ESP ? b->esp_delta : 0));
 }
