@@ -25,6 +25,7 @@
 #define WAKER_AFTER (1 * MS)         /* run without a pause before the waker is worth its cost */
 #define CONSOLE_DELAY (2 * MS)       /* output is gathered that long */
 #define INPUT_RETRY (5 * MS)         /* the guest's UART was full */
+#define REST_LOOK (10ull * NS_PER_S)/* how long a guest has to be idle before memory is given back */
 #define HOUSEKEEPING (100u * MS)     /* connections being made; descriptors while nobody watches them */
 
 enum { FDS_MAX = CONSOLE_FDS + CONTROL_FDS + 1 + OPTIONS_NICS_MAX * PORT_LINK_FDS };
@@ -41,6 +42,8 @@ struct run_loop {
     uint64_t timer_at;        /* what the timer is set to; PC_NEVER: off */
     uint64_t started;
     uint64_t running_since;   /* end of the last HLT */
+    uint64_t rest_look_at;    /* when to see how idle the guest has been, */
+    uint64_t rest_idle_ns;    /* since it had been idle for so long */
     struct stats_time time;   /* uptime and samples only when asked for */
     uint64_t last_traffic;
     uint64_t console_at;      /* when gathered output is to be written; PC_NEVER: none */
@@ -345,6 +348,19 @@ static void prepare_run(struct run_loop *l, uint64_t now)
     pc_serviced_by(l->parts.pc, deadline);
 }
 
+/* Nine tenths of the time asleep: memory is worth more than speed. */
+static void rest(struct run_loop *l, uint64_t now)
+{
+    uint64_t idle = l->time.idle_ns - l->rest_idle_ns;
+
+    if (now < l->rest_look_at)
+        return;
+    if (l->rest_look_at && idle / 9 * 10 >= now - l->rest_look_at + REST_LOOK)
+        x86vm_rest(l->parts.vm, now);
+    l->rest_look_at = now + REST_LOOK;
+    l->rest_idle_ns = l->time.idle_ns;
+}
+
 /* HLT: the thread sleeps until a deadline or a descriptor. */
 static void sleep_halted(struct run_loop *l)
 {
@@ -371,6 +387,7 @@ static void sleep_halted(struct run_loop *l)
     l->running_since = pc_now(l->parts.pc);
     l->time.idle_ns += l->running_since - now;
     l->time.halts++;
+    rest(l, l->running_since);
 }
 
 int run_loop_run(struct run_loop *l)

@@ -422,6 +422,8 @@ enum x86vm_exit x86vm_run(struct x86vm *vm)
     return result;
 }
 
+void x86vm_rest(struct x86vm *vm, uint64_t now) { blocks_rest(&vm->t, now); }
+
 void x86vm_count(struct x86vm *vm)
 {
     vm->t.counting = true;

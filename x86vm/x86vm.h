@@ -53,6 +53,10 @@ enum x86vm_exit x86vm_run(struct x86vm *vm);
 /* Makes x86vm_run() return soon. Any thread; async-signal-safe. */
 void x86vm_request_exit(struct x86vm *vm);
 
+/* The guest has been idle: memory that it hardly needs is given back to the host. Between
+ * two x86vm_run(), on their thread. `now`: ns of a clock that does not go back. */
+void x86vm_rest(struct x86vm *vm, uint64_t now);
+
 /* Counting, for recordings (record.h): from the first run on, at a cost. A position
  * is the number of instructions retired and exceptions delivered (translate/count.h). */
 void x86vm_count(struct x86vm *vm); /* before the first x86vm_run() */

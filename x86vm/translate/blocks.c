@@ -6,6 +6,7 @@
  * addresses; nothing is ever both. See translator.h.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -42,16 +43,14 @@ void *blocks_alloc(struct translator *t, size_t size)
 
     size = (size + 15) & ~(size_t)15;
     if (!t->arena || t->arena->used + size > ARENA_CHUNK - sizeof(struct arena)) {
-        struct arena *chunk = malloc(ARENA_CHUNK);
-        if (!chunk)
+        struct arena *chunk = mmap(NULL, ARENA_CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (chunk == MAP_FAILED)
             abort();
         chunk->next = t->arena;
-        chunk->used = 0;
         t->arena = chunk;
     }
     memory = t->arena->bytes + t->arena->used;
     t->arena->used += size;
-    memset(memory, 0, size);
     return memory;
 }
 
@@ -59,7 +58,7 @@ static void free_arena(struct translator *t)
 {
     while (t->arena) {
         struct arena *next = t->arena->next;
-        free(t->arena);
+        munmap(t->arena, ARENA_CHUNK);
         t->arena = next;
     }
 }
@@ -104,6 +103,20 @@ bool blocks_init(struct translator *t, uint32_t cache_size)
     return true;
 }
 
+static void drop_tables(struct translator *t)
+{
+    free(t->links.items);
+    free(t->sites.items);
+    free(t->calls.items);
+    free(t->hot_map.items);
+    free(t->cold_map.items);
+    memset(&t->links, 0, sizeof t->links);
+    memset(&t->sites, 0, sizeof t->sites);
+    memset(&t->calls, 0, sizeof t->calls);
+    memset(&t->hot_map, 0, sizeof t->hot_map);
+    memset(&t->cold_map, 0, sizeof t->cold_map);
+}
+
 void blocks_free(struct translator *t)
 {
     if (t->cache_rw && t->cache_rw != MAP_FAILED)
@@ -116,11 +129,7 @@ void blocks_free(struct translator *t)
     free(t->hash);
     free(t->page_blocks);
     free(t->page_count);
-    free(t->links.items);
-    free(t->sites.items);
-    free(t->calls.items);
-    free(t->hot_map.items);
-    free(t->cold_map.items);
+    drop_tables(t);
 }
 
 void blocks_clear_lookup(struct translator *t)
@@ -149,6 +158,41 @@ void blocks_flush(struct translator *t)
     free_arena(t);
     rewind_cache(t);
     t->counters.cache_flushes++;
+}
+
+/* --- an idle guest --- */
+
+enum { STALE_SHARE = 8 }; /* of the cache */
+#define BETWEEN_DROPS (600ull * 1000000000)
+
+/* Most code that a guest has run by the time it first rests is never run again:
+ * its boot. All goes, and what is needed is made again. A recording's and its
+ * replay's translations must not depend on time. */
+static bool drop_stale(struct translator *t, uint64_t now)
+{
+    uint64_t code = (uint64_t)(t->hot.p - t->hot_start) + (uint64_t)(t->cold.p - t->cold_start);
+
+    if (t->counting || code < t->cache_size / STALE_SHARE || now < t->next_drop)
+        return false;
+    t->next_drop = now + BETWEEN_DROPS;
+    blocks_flush(t);
+    drop_tables(t);
+    madvise(t->cache_rw, t->cache_size, MADV_REMOVE); /* the file's pages, the stubs' among them */
+    rewind_cache(t);
+    malloc_trim(0);
+    return true;
+}
+
+/* The host counts what is in the code cache at both of its mappings, and keeps
+ * tables of pages for both. The writable one's come back as they are touched. */
+void blocks_rest(struct translator *t, uint64_t now)
+{
+    uint64_t changes = t->counters.blocks_translated + t->counters.links;
+
+    if (!drop_stale(t, now) && changes == t->rested_changes)
+        return;
+    t->rested_changes = changes;
+    madvise(t->cache_rw, t->cache_size, MADV_DONTNEED);
 }
 
 bool blocks_full(const struct translator *t, uint32_t physical)

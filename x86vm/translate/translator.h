@@ -206,6 +206,8 @@ struct translator {
     TABLE(struct code_map) hot_map;
     TABLE(struct code_map) cold_map;
     struct arena *arena;         /* memory of blocks, links, sites, calls; freed whole */
+    uint64_t next_drop;          /* an idle guest's code may be dropped again; ns */
+    uint64_t rested_changes;     /* of the code cache, when its writable mapping was let go last */
 
     struct code_mode modes[1024]; /* seen so far: their index is their number */
     uint32_t mode_count;
@@ -243,6 +245,7 @@ static inline void translator_request(struct cpu *cpu)
 bool blocks_init(struct translator *t, uint32_t cache_size);
 void blocks_free(struct translator *t);
 void blocks_flush(struct translator *t);
+void blocks_rest(struct translator *t, uint64_t now); /* the guest is idle: only from outside of x86vm_run() */
 void *blocks_alloc(struct translator *t, size_t size);
 struct block *blocks_find(struct translator *t, uint32_t eip, uint32_t physical, uint32_t mode);
 void blocks_add(struct translator *t, struct block *block);
