@@ -94,12 +94,12 @@ struct access access_address(struct build *b, const struct insn_mem *mem, int32_
                         .read = mem->read, .write = mem->write };
     int8_t group = b->memory_group[b->insn - b->insns];
 
+    a.at = host_address(b, mem, disp);
     if (group_covers(b, group)) {
         a.grouped = true;
-        a.at = group_operand(b, group, disp);
+        a.constant_range = b->constant_range[b->insn - b->insns];
         return a;
     }
-    a.at = host_address(b, mem, disp);
     if (b->insn->addrsize == 2) {
         emit_movzx16(b->hot, R9, address_register(b->hot, a.at));
         a.at = mem_at(R9, 0);
@@ -203,6 +203,11 @@ static struct host_mem hot_operand(struct build *b, const struct access *a, stru
 {
     bool small = s->at.disp >= -WINDOW_DISP_MAX && s->at.disp <= WINDOW_DISP_MAX;
 
+    if (a->constant_range && s->at.disp >= 0 && (s->at.base == NO_REG || s->at.index == NO_REG)) {
+        if (s->at.base != NO_REG)
+            s->at.index = s->at.base;
+        return (struct host_mem){ R12, s->at.index, s->at.scale, s->at.disp };
+    }
     if (a->constant ? s->at.disp < 0 : s->at.index != NO_REG || !small) {
         address_register(b->hot, s->at);
         if (!a->constant)

@@ -14,7 +14,7 @@ struct short_exit { uint8_t *place; uint64_t target; };
 enum { SHORT_EXITS_MAX = 32 };
 
 /* Accesses off one sum of registers that share a check: group.c. */
-struct group_sum { uint8_t base, index, scale; }; /* either may be INSN_NO_REG, not both; the scale of no index is 0 */
+struct group_sum { uint8_t base, index, scale; }; /* either or both may be INSN_NO_REG; the scale of no index is 0 */
 struct group {
     struct group_sum sum;
     uint8_t first;       /* instruction before which the check stands */
@@ -22,6 +22,7 @@ struct group {
     uint8_t count;
     bool write;
     bool ready;          /* the check was emitted */
+    bool estimated;      /* perhaps not all of the range is accessed */
     int32_t low, high;   /* bytes from the sum; ESP: from where it was when last unknown */
     int32_t esp_moved;   /* ... and how far it had moved since, at `first` */
 };
@@ -45,6 +46,7 @@ struct build {
     struct group groups[GROUPS_MAX];
     unsigned group_count;
     int8_t memory_group[BLOCK_MAX_INSNS], stack_group[BLOCK_MAX_INSNS]; /* -1: none */
+    bool constant_range[BLOCK_MAX_INSNS]; /* the memory operand has a constant and small registers alone */
 };
 
 /* Host register of a guest register. */
@@ -68,6 +70,7 @@ struct access {
     bool constant;      /* `at` is a displacement alone */
     bool careful;       /* the host must not fault in the operation: it has a guest register in use */
     bool grouped;       /* checked by its group */
+    bool constant_range; /* ... and a constant and small registers alone */
 };
 /* [window + register + disp] with no more than that needs no wrapping: see WINDOW_MARGIN_PAGES. */
 enum { WINDOW_DISP_MAX = 4 * PAGE_SIZE - 1024 };
@@ -97,8 +100,6 @@ void group_analyse(struct build *b);
 void group_open(struct build *b, unsigned i);
 /* Whether its check was made. */
 bool group_covers(const struct build *b, int8_t group);
-/* The guest address, its sum + disp, of an access in a checked group. */
-struct host_mem group_operand(const struct build *b, int8_t group, int32_t disp);
 /* Whether instruction i only moves ESP by a constant, its flags being dead. */
 bool group_esp_adjust(const struct build *b, unsigned i, int32_t *by);
 

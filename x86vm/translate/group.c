@@ -7,6 +7,10 @@
  * is known (PUSH, POP, ADD ESP, constant): within a block it is moved at
  * translation time only, b->esp_delta being what R8 lacks.
  *
+ * A register that is known to be small (MOVZX, AND, SHR in the block) widens the
+ * range instead of being part of what must stay unchanged; a table at a constant
+ * address then has a check of constant pages.
+ *
  * The check is that of an operand as large as the whole range: its last byte's
  * page and the one below may be reached through the window, or the range lies in
  * one such page. Where it does not hold, the block is left and run from that
@@ -17,19 +21,20 @@
 #include "x86vm/translate/build.h"
 #include "x86vm/translate/rewrite.h"
 
-enum { RANGE_MAX = 1024, DISP_MAX = 0x10000, DISP_FAR = 0x7fff0000 };
+enum { RANGE_MAX = 1024, BOUNDED_MAX = 2048, DISP_MAX = 0x10000, DISP_FAR = 0x7fff0000 };
 
 /* Host instructions of an access's own check, and of a group's. */
-enum { CHECK_PLAIN = 4, CHECK_FLAGS = 6 };
+enum { CHECK_PLAIN = 4, CHECK_FLAGS = 6, CHECK_LESS_IF_CONSTANT = 2 };
 
 /* One access of an instruction: [sum + disp], with ESP as the instruction finds it. */
-struct touch { struct group_sum sum; int32_t disp; uint16_t size; bool write, stack; };
+struct touch { struct group_sum sum; int32_t disp; uint16_t size; bool write, stack, bounded; };
 
 static const struct group_sum esp_alone = { CPU_ESP, INSN_NO_REG, 0 };
 
 struct analysis {
     struct build *b;
     uint32_t open;        /* groups being collected, one bit each */
+    uint32_t most[8];     /* a register's value is no more than that */
     int32_t esp_moved;    /* since ESP was last unknown */
     int32_t esp_at[BLOCK_MAX_INSNS];    /* the same before each instruction */
     uint8_t changed[BLOCK_MAX_INSNS];   /* registers unknown behind each instruction; all behind a call into C */
@@ -58,8 +63,34 @@ bool group_esp_adjust(const struct build *b, unsigned i, int32_t *by)
 
 /* --- collecting --- */
 
-static bool explicit_touch(const struct build *b, const struct insn *insn, struct touch *out)
+enum { EVERYTHING = 0xff }; /* changed by a call into C, mappings too */
+
+/* Takes small registers out of the sum, into the range. */
+static void bound_sum(const struct analysis *a, struct touch *touch)
 {
+    struct group_sum *sum = &touch->sum;
+    uint64_t wide = touch->size, by;
+
+    if (sum->index != INSN_NO_REG && (by = (uint64_t)a->most[sum->index] << sum->scale) + wide <= BOUNDED_MAX) {
+        wide += by;
+        sum->index = INSN_NO_REG;
+        sum->scale = 0;
+    }
+    if (sum->base != INSN_NO_REG && a->most[sum->base] + wide <= BOUNDED_MAX) {
+        wide += a->most[sum->base];
+        sum->base = INSN_NO_REG;
+        if (sum->scale == 0) { /* what is left is one register: alike wherever it stood */
+            sum->base = sum->index;
+            sum->index = INSN_NO_REG;
+        }
+    }
+    touch->bounded = wide > touch->size;
+    touch->size = (uint16_t)wide;
+}
+
+static bool explicit_touch(const struct analysis *a, const struct insn *insn, struct touch *out)
+{
+    const struct build *b = a->b;
     const struct insn_mem *mem = &insn->mem;
 
     if (!insn->has_mem || insn->addrsize != 4 || (mem->base == INSN_NO_REG && mem->index == INSN_NO_REG) || mem->size == 0
@@ -70,7 +101,8 @@ static bool explicit_touch(const struct build *b, const struct insn *insn, struc
     switch (insn->kind) {
     case INSN_PLAIN: case INSN_PUSH: case INSN_POP: case INSN_CALL_INDIRECT: case INSN_JMP_INDIRECT:
         *out = (struct touch){ { mem->base, mem->index, mem->index == INSN_NO_REG ? 0 : mem->scale }, mem->disp, mem->size,
-                               mem->write, false };
+                               mem->write, false, false };
+        bound_sum(a, out);
         return true;
     default:
         return false;
@@ -81,11 +113,11 @@ static bool stack_touch(const struct insn *insn, struct touch *out, int32_t *mov
 {
     switch (insn->kind) {
     case INSN_PUSH: case INSN_CALL: case INSN_CALL_INDIRECT: case INSN_PUSH_SEG: case INSN_PUSHF:
-        *out = (struct touch){ esp_alone, -4, 4, true, true };
+        *out = (struct touch){ esp_alone, -4, 4, true, true, false };
         *moves = -4;
         return true;
     case INSN_POP: case INSN_RET:
-        *out = (struct touch){ esp_alone, 0, 4, false, true };
+        *out = (struct touch){ esp_alone, 0, 4, false, true, false };
         *moves = 4;
         return true;
     default:
@@ -96,12 +128,17 @@ static bool stack_touch(const struct insn *insn, struct touch *out, int32_t *mov
 static bool fits(const struct group *g, int32_t low, int32_t high)
 {
     int64_t new_low = low < g->low ? low : g->low, new_high = high > g->high ? high : g->high;
-    return new_high - new_low <= RANGE_MAX;
+    return new_high - new_low <= RANGE_MAX || (low >= g->low && high <= g->high);
 }
 
 static uint8_t registers_of(struct group_sum sum)
 {
     return (uint8_t)((sum.base == INSN_NO_REG ? 0 : 1u << sum.base) | (sum.index == INSN_NO_REG ? 0 : 1u << sum.index));
+}
+
+static bool is_constant_sum(struct group_sum sum)
+{
+    return sum.base == INSN_NO_REG && sum.index == INSN_NO_REG;
 }
 
 /* The open group that the access may join, or a new one; -1 when there are too many. */
@@ -137,7 +174,9 @@ static void collect(struct analysis *a, unsigned i, const struct touch *touch)
     g->high = high > g->high ? high : g->high;
     g->write |= touch->write;
     g->count++;
+    g->estimated |= touch->bounded;
     g->alone = (uint16_t)(g->alone + (b->live_before[i] ? CHECK_FLAGS : CHECK_PLAIN));
+    b->constant_range[i] = touch->bounded && is_constant_sum(touch->sum);
     if (touch->stack)
         b->stack_group[i] = (int8_t)number;
     else
@@ -147,11 +186,56 @@ static void collect(struct analysis *a, unsigned i, const struct touch *touch)
 static void forget(struct analysis *a, unsigned i, uint8_t registers)
 {
     a->changed[i] = registers;
+    if (registers == EVERYTHING)
+        a->open = 0;
     for (unsigned k = 0; k < a->b->group_count; k++)
         if (registers_of(a->b->groups[k].sum) & registers)
             a->open &= ~(1u << k);
     if (registers >> CPU_ESP & 1)
         a->esp_moved = 0;
+}
+
+/* What an instruction on registers leaves in the one it writes at most, in 32-bit code. */
+static uint32_t most_after(const struct analysis *a, const struct insn *insn, unsigned *reg)
+{
+    bool two = insn->has_modrm && !insn->has_mem;
+    unsigned rm = insn_rm(insn);
+    uint32_t most = a->most[rm];
+
+    *reg = rm;
+    if (insn->opcode_length == 2) {
+        *reg = insn_reg(insn);
+        return insn->opcode == 0xb6 ? 0xff : insn->opcode == 0xb7 ? 0xffff : UINT32_MAX; /* MOVZX */
+    }
+    if (two && (insn->opcode == 0x81 || insn->opcode == 0x83) && insn_reg(insn) == 4) /* AND */
+        return insn->imm < most ? insn->imm : most;
+    if (insn->opcode == 0x25) { /* AND EAX */
+        *reg = CPU_EAX;
+        return insn->imm < a->most[CPU_EAX] ? insn->imm : a->most[CPU_EAX];
+    }
+    if (two && insn->opcode == 0xc1 && insn_reg(insn) == 5) /* SHR */
+        return most >> (insn->imm & 31);
+    if (two && insn->opcode == 0x8b) { /* MOV */
+        *reg = insn_reg(insn);
+        return most;
+    }
+    if (two && insn->opcode == 0x89) {
+        *reg = rm;
+        return a->most[insn_reg(insn)];
+    }
+    return UINT32_MAX;
+}
+
+static void bound_registers(struct analysis *a, const struct insn *insn)
+{
+    bool wide = a->b->mode & MODE_CODE32 && insn->kind == INSN_PLAIN && insn->unit == INSN_UNIT_INTEGER && insn->opsize == 4
+                && !insn->copy_66 && !insn->mandatory && insn->opcode_length <= 2;
+    unsigned reg = CPU_ESP;
+    uint32_t most = wide ? most_after(a, insn, &reg) : UINT32_MAX;
+
+    for (unsigned k = 0; k < 8; k++)
+        if (insn->regs_written >> k & 1)
+            a->most[k] = k == reg && k != CPU_ESP ? most : UINT32_MAX;
 }
 
 static void analyse_insn(struct analysis *a, unsigned i)
@@ -166,14 +250,15 @@ static void analyse_insn(struct analysis *a, unsigned i)
 
     a->esp_at[i] = a->esp_moved;
     if (rewrite_is_call(b, insn) || insn->kind == INSN_UNDEFINED) {
-        forget(a, i, 0xff);
+        forget(a, i, EVERYTHING);
+        memset(a->most, 0xff, sizeof a->most);
         return;
     }
-    if (!pop_memory && explicit_touch(b, insn, &explicit))
+    if (!pop_memory && explicit_touch(a, insn, &explicit))
         collect(a, i, &explicit);
     if (stack)
         collect(a, i, &touch);
-    if (pop_memory && explicit_touch(b, insn, &explicit)) {
+    if (pop_memory && explicit_touch(a, insn, &explicit)) {
         explicit.disp += explicit.sum.base == CPU_ESP ? 4 : 0;
         collect(a, i, &explicit);
     }
@@ -184,6 +269,7 @@ static void analyse_insn(struct analysis *a, unsigned i)
     } else if (stack && !(insn->kind == INSN_POP && !insn->has_mem && insn->opcode_is_gpr && (insn->opcode & 7) == CPU_ESP)) {
         written &= (uint8_t)~(1u << CPU_ESP);
     }
+    bound_registers(a, insn);
     forget(a, i, written);
 }
 
@@ -195,7 +281,7 @@ static void hoist(const struct analysis *a, struct group *g)
     const struct build *b = a->b;
     unsigned i = g->first;
 
-    while (b->live_before[i] && i > 0 && !(a->changed[i - 1] & registers_of(g->sum)))
+    while (b->live_before[i] && i > 0 && a->changed[i - 1] != EVERYTHING && !(a->changed[i - 1] & registers_of(g->sum)))
         i--;
     if (b->live_before[i])
         return;
@@ -205,13 +291,14 @@ static void hoist(const struct analysis *a, struct group *g)
 
 static bool worth_it(const struct build *b, const struct group *g)
 {
-    return g->alone > (b->flags_live ? CHECK_FLAGS : CHECK_PLAIN);
+    return g->alone > (b->flags_live ? CHECK_FLAGS : CHECK_PLAIN) - (is_constant_sum(g->sum) ? CHECK_LESS_IF_CONSTANT : 0);
 }
 
 void group_analyse(struct build *b)
 {
     struct analysis a = { .b = b };
 
+    memset(a.most, 0xff, sizeof a.most);
     memset(b->memory_group, -1, sizeof b->memory_group);
     memset(b->stack_group, -1, sizeof b->stack_group);
     b->group_count = 0;
@@ -236,9 +323,37 @@ static struct host_mem range_end(const struct build *b, const struct group *g, i
     return sum_at(g->sum, offset + (g->sum.base == CPU_ESP ? b->esp_delta - g->esp_moved : 0));
 }
 
+static void emit_range_end(struct emit *e, enum host_reg to, const struct build *b, const struct group *g, int32_t offset)
+{
+    if (is_constant_sum(g->sum))
+        emit_mov_imm32(e, to, (uint32_t)offset);
+    else
+        emit_lea32(e, to, range_end(b, g, offset));
+}
+
+static uint32_t last_page(const struct group *g)
+{
+    return (uint32_t)(g->high - 1) >> PAGE_SHIFT;
+}
+
 static struct host_mem verdict(const struct build *b, uint32_t table)
 {
     return (struct host_mem){ R12, R10, 0, view_table(b, table) };
+}
+
+/* The byte for the last page, whose number goes to R10 unless it is known. */
+static struct host_mem emit_verdict(struct build *b, const struct group *g)
+{
+    struct host_mem byte = verdict(b, g->write ? VIEW_WRITE_PAIR : VIEW_READ_PAIR);
+
+    if (is_constant_sum(g->sum))
+        return mem_at(R12, byte.disp + (int32_t)last_page(g));
+    emit_lea32(b->hot, R10, range_end(b, g, g->high - 1));
+    if (b->t->bmi2)
+        emit_shrx32(b->hot, R10, R10, R14);
+    else
+        emit_shr32_imm(b->hot, R10, PAGE_SHIFT);
+    return byte;
 }
 
 /* The whole range in one page, and that page in the window: goes on at `inside`.
@@ -249,8 +364,10 @@ static uint8_t *try_one_page(struct build *b, const struct group *g, uint64_t in
     struct emit *e = b->cold;
     uint8_t *crosses, *has_entry;
 
-    emit_lea32(e, R9, range_end(b, g, g->low));
-    emit_lea32(e, R11, range_end(b, g, g->high - 1));
+    if (is_constant_sum(g->sum))
+        emit_mov_imm32(e, R10, last_page(g));
+    emit_range_end(e, R9, b, g, g->low);
+    emit_range_end(e, R11, b, g, g->high - 1);
     emit_xor32(e, R11, R9);
     emit_test32_imm(e, R11, ~(PAGE_SIZE - 1));
     crosses = emit_jcc_later(e, CC_NZ);
@@ -272,10 +389,10 @@ static void cold_missing(struct build *b, const struct group *g, uint64_t inside
     struct site *site;
     uint32_t number = blocks_new_site(b->t, &site);
 
-    emit_lea32(e, R9, range_end(b, g, g->low));
+    emit_range_end(e, R9, b, g, g->low);
     emit_mov_imm32(e, R11, number);
     emit_jmp(e, b->t->stubs.group);
-    *site = (struct site){ .eip = b->insn->eip, .size = (uint16_t)(g->high - g->low), .write = g->write, .block = b->block,
+    *site = (struct site){ .eip = b->insn->eip, .size = (uint16_t)(g->high - g->low), .write = g->write, .estimated = g->estimated, .block = b->block,
                            .hot = inside, .esp_delta = b->esp_delta, .bounce = emit_pc(e) };
     if (has_entry && !e->overflow)
         emit_patch32(has_entry, e->to_exec, emit_pc(e));
@@ -289,23 +406,20 @@ static void open_group(struct build *b, const struct group *g)
     struct emit *e = b->hot;
     bool live = b->flags_live;
     uint8_t *missing, *has_entry = NULL;
+    struct host_mem byte;
     uint64_t inside;
 
     if (live)
         access_island(b, false);
-    emit_lea32(e, R10, range_end(b, g, g->high - 1));
-    if (b->t->bmi2)
-        emit_shrx32(e, R10, R10, R14);
-    else
-        emit_shr32_imm(e, R10, PAGE_SHIFT);
+    byte = emit_verdict(b, g);
     if (live) {
         emit_mov64(e, R11, RCX);
-        emit_load8(e, RCX, verdict(b, g->write ? VIEW_WRITE_PAIR : VIEW_READ_PAIR));
+        emit_load8(e, RCX, byte);
         missing = emit_jrcxz_later(e);
         emit_mov64(e, RCX, R11);
         b->exits[b->exit_count++] = (struct short_exit){ missing, emit_pc(b->cold) };
     } else {
-        emit_cmp8(e, verdict(b, g->write ? VIEW_WRITE_PAIR : VIEW_READ_PAIR), R14);
+        emit_cmp8(e, byte, R14);
         missing = emit_jcc_later(e, CC_NZ);
         if (!e->overflow)
             emit_patch32(missing, e->to_exec, emit_pc(b->cold));
@@ -335,11 +449,4 @@ void group_open(struct build *b, unsigned i)
 bool group_covers(const struct build *b, int8_t group)
 {
     return group >= 0 && b->groups[group].ready;
-}
-
-struct host_mem group_operand(const struct build *b, int8_t group, int32_t disp)
-{
-    const struct group *g = &b->groups[group];
-
-    return sum_at(g->sum, disp + (g->sum.base == CPU_ESP ? b->esp_delta : 0));
 }

@@ -492,10 +492,7 @@ static struct access stack_access(struct build *b, int32_t disp, bool write)
     struct access a = { .at = mem_at(R8, b->esp_delta + disp), .seg = CPU_SS, .size = 4, .read = !write, .write = write };
     int8_t group = b->stack_group[b->insn - b->insns];
 
-    if (group_covers(b, group)) {
-        a.grouped = true;
-        a.at = group_operand(b, group, disp);
-    }
+    a.grouped = group_covers(b, group);
     return a;
 }
 

@@ -208,6 +208,7 @@ void runtime_group(struct cpu *cpu, uint32_t number, uint32_t address)
     struct translator *t = translator_current;
     const struct site *site = t->sites.items[number];
     uint32_t last = address + site->size - 1u;
+    bool nobody;
 
     take_flags(cpu);
     arrive(cpu, site);
@@ -220,7 +221,8 @@ void runtime_group(struct cpu *cpu, uint32_t number, uint32_t address)
         go_back(cpu, site, site->hot);
         return;
     }
-    if (never_direct(cpu, address, site->write) && blocks_group_failed(t, site->block->physical) && !site->block->dead)
+    nobody = site->estimated && (address ^ last) >= PAGE_SIZE; /* perhaps nobody ever gets to the other page */
+    if ((nobody || never_direct(cpu, address, site->write)) && blocks_group_failed(t, site->block->physical) && !site->block->dead)
         blocks_kill(t, site->block); /* its next translation has no groups */
     go_back(cpu, site, site->bounce);
 }
