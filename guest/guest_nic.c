@@ -21,6 +21,8 @@ struct guest_nic {
     void (*attention)(void *opaque);
     void *opaque;
     bool stalled; /* the NIC has no room; it will say when it has */
+    bool backlog; /* frames have been waiting since it had none */
+    bool overflowed; /* its driver was told that they have become too many */
     bool moved;   /* frames passed since the last exchange */
 };
 
@@ -55,8 +57,34 @@ static enum port_link_answer deliver(void *opaque, const void *frame, size_t siz
 
     if (pc_nic_receive(n->board, frame, size, offload) != NIC_RX_FULL)
         return PORT_LINK_TAKEN;
-    n->stalled = true;
+    n->stalled = n->backlog = true;
     return PORT_LINK_FULL;
+}
+
+static enum port_link_answer lose(void *opaque, const void *frame, size_t size, const struct nic_offload *offload)
+{
+    struct guest_nic *n = opaque;
+
+    (void)frame, (void)size, (void)offload;
+    pc_nic_receive_lost(n->board);
+    return PORT_LINK_TAKEN;
+}
+
+/* The queue stands for the chip's FIFO, and the chip learns how full it is. When all of it
+ * is, the switch has nowhere to put the next frame and does not say so: the oldest makes
+ * room, and is what the chip tells its driver of. Once, until half the queue is free. */
+static void watch_backlog(struct guest_nic *n)
+{
+    unsigned waiting = port_link_waiting(n->link);
+
+    pc_nic_receive_backlog(n->board, waiting, PORT_LINK_RECEIVE_QUEUE);
+    if (waiting == PORT_LINK_RECEIVE_QUEUE && n->stalled && !n->overflowed) {
+        n->overflowed = true;
+        port_link_receive(n->link, lose, n, 1);
+    }
+    if (waiting < PORT_LINK_RECEIVE_QUEUE / 2)
+        n->overflowed = false;
+    n->backlog = n->stalled || waiting > 0;
 }
 
 static void eeprom_changed(void *opaque)
@@ -160,6 +188,8 @@ bool guest_nic_exchange(struct guest_nic *n)
     port_link_wake(n->link);
     if (!n->stalled && port_link_receive(n->link, deliver, n, FRAMES_AT_ONCE) > 0)
         moved = true;
+    if (n->backlog)
+        watch_backlog(n);
     return moved;
 }
 

@@ -266,6 +266,11 @@ unsigned port_link_receive(struct port_link *link, port_link_function *function,
     return taken;
 }
 
+unsigned port_link_waiting(const struct port_link *link)
+{
+    return link->phase == PHASE_UP ? virtq_driver_waiting(&link->queues[VIRTIO_NET_RX]) : 0;
+}
+
 bool port_link_suppress(struct port_link *link, bool suppress)
 {
     struct virtq_driver *queue = &link->queues[VIRTIO_NET_RX];

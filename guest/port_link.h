@@ -68,6 +68,10 @@ typedef enum port_link_answer port_link_function(void *opaque, const void *frame
 /* Hands over up to `max` frames. Returns how many were taken. After fewer than
  * `max`, and without a FULL, the switch will call (unless suppressed). */
 unsigned port_link_receive(struct port_link *link, port_link_function *function, void *opaque, unsigned max);
+/* How many of its PORT_LINK_RECEIVE_QUEUE buffers the switch has filled and port_link_receive() not
+ * taken. All of them: what the switch would send now is lost. */
+#define PORT_LINK_RECEIVE_QUEUE 256u
+unsigned port_link_waiting(const struct port_link *link);
 /* True: asks the switch not to call, because we look at the queue ourselves.
  * False: asks it to call again. Returns whether frames wait already. */
 bool port_link_suppress(struct port_link *link, bool suppress);

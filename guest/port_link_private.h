@@ -11,7 +11,7 @@
 #include "proto/virtio_net.h"
 #include "proto/virtqueue.h"
 
-#define PORT_LINK_QUEUE_SIZE 256u
+#define PORT_LINK_QUEUE_SIZE PORT_LINK_RECEIVE_QUEUE
 #define PORT_LINK_BUFFER_SIZE 2048u      /* of one receive buffer; longer frames are merged from several */
 #define PORT_LINK_ARENA_SIZE 0x200000u   /* for frames on their way out */
 

@@ -53,7 +53,7 @@ void e1000_device_reset(struct e1000 *e)
     e->throttle_until = 0;
     e1000_tx_reset(e);
     e1000_regs_reset(e);
-    e->rx.xoff_until = 0;
+    e->rx.xoff = E1000_XOFF_NONE;
     e1000_rx_forget_prefetched(e);
     e1000_nvm_load(e);
     e1000_irq_update(e);
@@ -133,6 +133,14 @@ static void lost(struct nic *nic, uint64_t now)
     struct e1000 *e = from_nic(nic);
     e->now = now;
     e1000_rx_missed(e);
+    e1000_pause_overflow(e);
+}
+
+static void backlog(struct nic *nic, uint32_t waiting, uint32_t capacity, uint64_t now)
+{
+    struct e1000 *e = from_nic(nic);
+    e->now = now;
+    e1000_pause_backlog(e, waiting, capacity);
 }
 
 static void timer(struct nic *nic, uint64_t now)
@@ -165,7 +173,8 @@ static struct eeprom93c46 *eeprom(struct nic *nic)
                   .bar = { [BAR_MEMORY] = { NIC_BAR_MEMORY, 0x20000 }, [BAR_IO] = { NIC_BAR_IO, 8 } } }
 #define CALLS                                                                                             \
     .size = sizeof(struct e1000), .accepts_partial_checksum = true, .init = init, .reset = reset,        \
-    .read = read, .write = write, .receive = receive, .lost = lost, .timer = timer, .set_link = set_link,              \
+    .read = read, .write = write, .receive = receive, .lost = lost, .backlog = backlog, .timer = timer,       \
+    .set_link = set_link,                                                                                 \
     .state = e1000_state, .restored = e1000_restored, .eeprom = eeprom, .decoder = &nic_trace_e1000
 
 const struct nic_ops e1000_ops = { IDENTITY("e1000", 0x100e, 0x001e, 3), CALLS };

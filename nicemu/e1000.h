@@ -158,11 +158,17 @@ struct e1000_tx {
     uint8_t buffer[E1000_VLAN_TAG + NIC_FRAME_MAX]; /* room for a tag, then the frame */
 };
 
+enum e1000_xoff {
+    E1000_XOFF_NONE,     /* since the FIFO was last at its low threshold */
+    E1000_XOFF_SENT,
+    E1000_XOFF_REPEATED, /* for an overflow */
+};
+
 struct e1000_rx {
     struct e1000_descriptor cache[E1000_PREFETCH];
     uint32_t cache_first, cache_count; /* ring indices held in cache[] */
     bool waiting;                      /* NIC_RX_FULL was answered */
-    uint64_t xoff_until;               /* our XOFF holds the peer back */
+    uint8_t xoff;                      /* enum e1000_xoff */
     uint8_t scratch[E1000_VLAN_TAG + 16384 + 4];
 };
 
@@ -260,8 +266,8 @@ bool e1000_is_looped_back(const struct e1000 *e);
 /* e1000_pause.c */
 void e1000_pause_until(struct e1000 *e, uint64_t until);
 bool e1000_pause_receive(struct e1000 *e, const uint8_t *frame, size_t size); /* true: done with */
-void e1000_pause_ring_full(struct e1000 *e);
-void e1000_pause_ring_moved(struct e1000 *e);
+void e1000_pause_backlog(struct e1000 *e, uint32_t waiting, uint32_t capacity);
+void e1000_pause_overflow(struct e1000 *e);
 void e1000_pause_by_software(struct e1000 *e);
 
 /* e1000_phy.c */

@@ -2,8 +2,8 @@
  *
  * e1000's flow control (3.7.5, 802.3 annex 31B). PAUSE frames that come in stop
  * the transmitter; frames that find the receive ring full wait in the machine's
- * queue, which takes the part of the chip's packet buffer: that is where the
- * high threshold is crossed and XOFF goes out, and XON once it drains.
+ * queue, which takes the part of the receive FIFO: as full as the queue is, so
+ * full is the FIFO of PBA's size, for the thresholds that XOFF and XON go by.
  */
 #include "nicemu/e1000.h"
 #include "nicemu/mac_filter.h"
@@ -102,21 +102,39 @@ static bool may_send(const struct e1000 *e)
     return (REG(e, TCTL) & TCTL_EN) && (REG(e, STATUS) & STATUS_FD) && e1000_link_is_up(e) && !e1000_is_looped_back(e);
 }
 
-void e1000_pause_ring_full(struct e1000 *e)
+static bool may_hold_back(const struct e1000 *e)
 {
-    if (!(REG(e, CTRL) & CTRL_TFCE) || !(REG(e, FCRTH) & THRESHOLD) || !may_send(e) || e->rx.xoff_until > e->now)
-        return;
-    e->rx.xoff_until = e->now + pause_time(e, REG(e, FCTTV)); /* said again only when it has run out */
-    send(e, REG(e, FCTTV));
+    return (REG(e, CTRL) & CTRL_TFCE) && may_send(e);
 }
 
-void e1000_pause_ring_moved(struct e1000 *e)
+/* One XOFF each time that the high threshold is reached, which counts anew only
+ * once the FIFO has drained to the low one (8.7.5, 13.4.23): FCTTV is no more
+ * than what the frame says, nothing is repeated when it has run out. */
+void e1000_pause_backlog(struct e1000 *e, uint32_t waiting, uint32_t capacity)
 {
-    if (e->rx.xoff_until <= e->now)
+    uint32_t fifo = (REG(e, PBA) & 0x7f) * 1024;
+    uint32_t level = capacity ? (uint32_t)((uint64_t)fifo * (waiting < capacity ? waiting : capacity) / capacity) : 0;
+    uint32_t high = REG(e, FCRTH) & THRESHOLD;
+
+    if (high && level >= high) {
+        if (e->rx.xoff != E1000_XOFF_NONE || !may_hold_back(e))
+            return;
+        e->rx.xoff = E1000_XOFF_SENT;
+        send(e, REG(e, FCTTV));
+    } else if (e->rx.xoff != E1000_XOFF_NONE && level <= (REG(e, FCRTL) & THRESHOLD)) {
+        e->rx.xoff = E1000_XOFF_NONE;
+        if ((REG(e, FCRTL) & FCRTL_XONE) && may_hold_back(e))
+            send(e, 0);
+    }
+}
+
+/* "One more", in case that the first has not reached its target. */
+void e1000_pause_overflow(struct e1000 *e)
+{
+    if (e->rx.xoff != E1000_XOFF_SENT || !may_hold_back(e))
         return;
-    e->rx.xoff_until = 0;
-    if ((REG(e, CTRL) & CTRL_TFCE) && (REG(e, FCRTL) & FCRTL_XONE) && may_send(e))
-        send(e, 0);
+    e->rx.xoff = E1000_XOFF_REPEATED;
+    send(e, REG(e, FCTTV));
 }
 
 /* TCTL.SWXOFF: the driver asks for an XOFF itself. */

@@ -154,7 +154,6 @@ void e1000_rx_ring_moved(struct e1000 *e)
     if (on && REG(e, RDH) == REG(e, RDT))
         return;
     e->rx.waiting = false;
-    e1000_pause_ring_moved(e);
     e->nic.host.receive_ready(e->nic.host.opaque);
 }
 
@@ -320,7 +319,6 @@ static enum nic_rx_result refuse(struct e1000 *e)
 {
     e->rx.waiting = true;
     e1000_count(e, E1000_RNBC, 1);
-    e1000_pause_ring_full(e);
     return NIC_RX_FULL;
 }
 

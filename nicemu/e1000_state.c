@@ -83,7 +83,8 @@ static void receiver(struct nic_state *s, struct e1000 *e)
     nic_state_u32(s, &rx->cache_count, UINT32_MAX);
     nic_state_check(s, rx->cache_count <= E1000_PREFETCH);
     nic_state_bool(s, &rx->waiting);
-    nic_state_moment(s, &rx->xoff_until);
+    nic_state_u8(s, &rx->xoff, 3);
+    nic_state_check(s, rx->xoff <= E1000_XOFF_REPEATED);
     if (!rx->cache_count || s->bad)
         return;
     nic_state_u32(s, &rx->cache_first, 0xffff);

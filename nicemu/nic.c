@@ -163,6 +163,15 @@ void nic_receive_lost(struct nic *nic, uint64_t now)
     nic->ops->lost(nic, now);
 }
 
+void nic_receive_backlog(struct nic *nic, uint32_t waiting, uint32_t capacity, uint64_t now)
+{
+    if (!nic->ops->backlog)
+        return;
+    if (nic->trace)
+        nic_trace_at(nic, now);
+    nic->ops->backlog(nic, waiting, capacity, now);
+}
+
 bool nic_accepts_partial_checksum(const struct nic *nic)
 {
     return nic->ops->accepts_partial_checksum;

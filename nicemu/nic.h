@@ -72,6 +72,10 @@ enum nic_rx_result nic_receive(struct nic *nic, const void *frame, size_t size,
  * machine's own queue was full: the chip tells its driver (missed packets, OVW). */
 void nic_receive_lost(struct nic *nic, uint64_t now);
 
+/* From a NIC_RX_FULL on until none wait any more: how many frames do, in a queue
+ * of how many. It is to the chip as its own FIFO is (PAUSE frames go by it). */
+void nic_receive_backlog(struct nic *nic, uint32_t waiting, uint32_t capacity, uint64_t now);
+
 /* Whether partially checksummed frames may be handed to nic_receive(): true
  * for models whose driver can be told "checksum good" (e1000 RXCSUM). */
 bool nic_accepts_partial_checksum(const struct nic *nic);

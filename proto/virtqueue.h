@@ -160,6 +160,8 @@ void virtq_driver_post(struct virtq_driver *queue, uint16_t id, uint64_t address
 bool virtq_driver_show(struct virtq_driver *queue);
 /* A buffer that came back, its id free again. 0, EAGAIN or EPROTO. */
 int virtq_driver_reap(struct virtq_driver *queue, uint16_t *id, uint32_t *written);
+/* How many buffers have come back and were not reaped, as the device says. */
+uint16_t virtq_driver_waiting(const struct virtq_driver *queue);
 /* Asks the device not to call, or to call at its next buffer; the second
  * returns true when buffers are there already. */
 void virtq_driver_suppress(struct virtq_driver *queue);

@@ -104,6 +104,13 @@ int virtq_driver_reap(struct virtq_driver *queue, uint16_t *id, uint32_t *writte
     return 0;
 }
 
+uint16_t virtq_driver_waiting(const struct virtq_driver *queue)
+{
+    uint16_t count = (uint16_t)(__atomic_load_n(&queue->used->index, __ATOMIC_RELAXED) - queue->next_used);
+
+    return count < queue->size ? count : queue->size;
+}
+
 void virtq_driver_suppress(struct virtq_driver *queue)
 {
     if (queue->event_index)

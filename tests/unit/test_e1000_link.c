@@ -123,50 +123,90 @@ static void open_flow_control(uint32_t fcrtl)
     wr(E1000_FCRTL, fcrtl);
 }
 
+/* The queue outside holds `waiting` frames of 256: in a FIFO of 48 KiB, 192 bytes each. */
+static void backlog(uint32_t waiting)
+{
+    nic_receive_backlog(host.nic, waiting, 256, host.now);
+}
+
 static void xoff_and_xon(void)
 {
     open_flow_control(0x80009000);
-    for (unsigned i = 0; i < RING - 1; i++)
+    for (unsigned i = 0; i < RING; i++)
         give(60);
+    backlog(213);
     CU_ASSERT_EQUAL(host.frame_count, 0);
-    CU_ASSERT_EQUAL(give(60), NIC_RX_FULL);
+    backlog(214); /* 0xa000 / 192 is 213.3 */
     CU_ASSERT_EQUAL_FATAL(host.frame_count, 1);
     const struct fake_frame *f = &host.frames[0];
     CU_ASSERT_EQUAL(f->size, 60);
     CU_ASSERT_EQUAL(memcmp(f->bytes, "\x01\x80\xc2\x00\x00\x01", 6), 0);
     CU_ASSERT_EQUAL(memcmp(f->bytes + 6, fake_mac, 6), 0);
     CU_ASSERT_EQUAL(memcmp(f->bytes + 12, "\x88\x08\x00\x01\x10\x00", 6), 0);
-    give(60); /* not with every frame */
-    CU_ASSERT_EQUAL(host.frame_count, 1);
+    CU_ASSERT_EQUAL(give(60), NIC_RX_FULL); /* not with every frame */
+    backlog(220);
     fake_nic_host_advance(&host, 0x1000 * 512 + 1);
-    give(60); /* but when the time has run out */
+    backlog(256); /* nor when the time has run out */
+    backlog(200); /* between the thresholds: nothing, in either direction */
+    backlog(230);
+    CU_ASSERT_EQUAL(host.frame_count, 1);
+    backlog(192); /* 0x9000 */
+    CU_ASSERT_EQUAL_FATAL(host.frame_count, 2);
+    CU_ASSERT_EQUAL(memcmp(host.frames[1].bytes + 12, "\x88\x08\x00\x01\x00\x00", 6), 0);
+    backlog(0);
     CU_ASSERT_EQUAL(host.frame_count, 2);
-    rx_give(10);
-    CU_ASSERT_EQUAL_FATAL(host.frame_count, 3);
-    CU_ASSERT_EQUAL(memcmp(host.frames[2].bytes + 12, "\x88\x08\x00\x01\x00\x00", 6), 0);
+    backlog(256); /* and again */
+    CU_ASSERT_EQUAL(host.frame_count, 3);
     CU_ASSERT_EQUAL(rd(E1000_XOFFTXC), 2);
     CU_ASSERT_EQUAL(rd(E1000_XONTXC), 1);
     CU_ASSERT_EQUAL(rd(E1000_GPTC), 0);
     CU_ASSERT_EQUAL(rd(E1000_TPT), 3);
 }
 
+/* A FIFO that overflows all the same: one more XOFF, however many frames are lost. */
+static void xoff_repeated(void)
+{
+    open_flow_control(0x80009000);
+    nic_receive_lost(host.nic, host.now); /* none was sent yet */
+    CU_ASSERT_EQUAL(host.frame_count, 0);
+    backlog(256);
+    for (unsigned i = 0; i < 20; i++)
+        nic_receive_lost(host.nic, host.now);
+    CU_ASSERT_EQUAL(host.frame_count, 2);
+    CU_ASSERT_EQUAL(rd(E1000_XOFFTXC), 2);
+    CU_ASSERT_EQUAL(rd(E1000_MPC), 21);
+    wr(E1000_PBA, 0x20); /* 32 KiB: the threshold is never reached */
+    backlog(0);
+    backlog(256);
+    CU_ASSERT_EQUAL(host.frame_count, 3); /* the XON */
+    wr(E1000_FCRTH, 0x8000);
+    backlog(256);
+    CU_ASSERT_EQUAL(host.frame_count, 4);
+}
+
 static void no_xoff(void)
 {
     open_flow_control(0x9000); /* without XONE */
-    for (unsigned i = 0; i < RING; i++)
-        give(60);
+    backlog(256);
     CU_ASSERT_EQUAL(host.frame_count, 1);
-    rx_give(10);
+    backlog(0);
     CU_ASSERT_EQUAL(host.frame_count, 1);
+    backlog(256);
+    CU_ASSERT_EQUAL(host.frame_count, 2);
     open_flow_control(0x80009000);
     wr(E1000_FCRTH, 0); /* no threshold */
-    for (unsigned i = 0; i < RING; i++)
-        give(60);
+    backlog(256);
+    CU_ASSERT_EQUAL(host.frame_count, 0);
+    open_flow_control(0x80009000);
+    wr(E1000_CTRL, rd(E1000_CTRL) & ~CTRL_TFCE);
+    backlog(256);
     CU_ASSERT_EQUAL(host.frame_count, 0);
     open_flow_control(0x80009000);
     phy_set(0, 0x2000); /* half duplex */
-    for (unsigned i = 0; i < RING; i++)
-        give(60);
+    backlog(256);
+    backlog(0);
+    CU_ASSERT_EQUAL(host.frame_count, 0);
+    nic_receive_backlog(host.nic, 5, 0, host.now); /* no queue at all */
     CU_ASSERT_EQUAL(host.frame_count, 0);
 }
 
@@ -346,6 +386,7 @@ int main(void)
         { "power down and reset of the PHY", power_down },
         { "a flapping link", flapping },
         { "XOFF and XON", xoff_and_xon },
+        { "XOFF repeated", xoff_repeated },
         { "no XOFF", no_xoff },
         { "XOFF by the driver", software_xoff },
         { "paused", paused },

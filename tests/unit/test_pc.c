@@ -54,6 +54,11 @@ const struct nic_identity *nic_identity(const struct nic *nic) { return &nic->id
 void nic_reset(struct nic *nic, uint64_t now) { (void)now; nic->resets++; }
 void nic_timer(struct nic *nic, uint64_t now) { (void)now; nic->timers++; }
 void nic_set_link(struct nic *nic, bool up, uint64_t now) { (void)nic; (void)up; (void)now; }
+void nic_receive_lost(struct nic *nic, uint64_t now) { (void)nic; (void)now; }
+void nic_receive_backlog(struct nic *nic, uint32_t waiting, uint32_t capacity, uint64_t now)
+{
+    (void)nic; (void)waiting; (void)capacity; (void)now;
+}
 const char *nic_model_name(unsigned index) { return index ? NULL : "fake-pci"; }
 bool nic_set_eeprom(struct nic *nic, const uint8_t *image, size_t size) { (void)nic; (void)image; return size == 0; }
 void nic_pnp_outvoted(struct nic *nic) { (void)nic; }

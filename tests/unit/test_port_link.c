@@ -246,6 +246,25 @@ static void test_bad_handshakes(void)
     }
 }
 
+/* How full the queue is, by what the switch says: never more than it can be. */
+static void test_waiting(void)
+{
+    const struct virtio_net_header header = { .num_buffers = 1 };
+
+    open_up();
+    CU_ASSERT_EQUAL(port_link_waiting(link_), 0);
+    for (unsigned i = 0; i < 256; i++)
+        give(i, 12 + 60, &header);
+    CU_ASSERT_EQUAL(port_link_waiting(link_), 256);
+    CU_ASSERT_EQUAL(port_link_receive(link_, on_frame, NULL, 1), 1);
+    CU_ASSERT_EQUAL(port_link_waiting(link_), 255);
+    CU_ASSERT_EQUAL(port_link_receive(link_, on_frame, NULL, 300), 255);
+    CU_ASSERT_EQUAL(port_link_waiting(link_), 0);
+    used_of(RX)->index += 1000;
+    CU_ASSERT_EQUAL(port_link_waiting(link_), 256);
+    close_all();
+}
+
 /* All frames but the oldest come back, time and again: room is then bounded by the record of what is out. */
 static void test_oldest_is_kept(void)
 {
@@ -312,6 +331,7 @@ int main(void)
     CU_add_test(suite, "bad headers are dropped", test_bad_headers_are_dropped);
     CU_add_test(suite, "breaches end the connection", test_breaches);
     CU_add_test(suite, "bad handshakes", test_bad_handshakes);
+    CU_add_test(suite, "waiting frames", test_waiting);
     CU_add_test(suite, "oldest frame kept", test_oldest_is_kept);
     CU_add_test(suite, "random queues", test_random_queues);
     CU_basic_run_tests();

@@ -405,6 +405,16 @@ enum nic_rx_result pc_nic_receive(struct pc_nic *n, const void *frame, size_t si
     return nic_receive(n->model, frame, size, offload, pc_now(n->pc));
 }
 
+void pc_nic_receive_lost(struct pc_nic *n)
+{
+    nic_receive_lost(n->model, pc_now(n->pc));
+}
+
+void pc_nic_receive_backlog(struct pc_nic *n, uint32_t waiting, uint32_t capacity)
+{
+    nic_receive_backlog(n->model, waiting, capacity, pc_now(n->pc));
+}
+
 void pc_nic_set_link(struct pc_nic *n, bool up)
 {
     nic_set_link(n->model, up, pc_now(n->pc));
