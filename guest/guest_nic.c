@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FRAMES_AT_ONCE = 64 };
+enum { FRAMES_AT_ONCE = 64, OVERFLOW_INTERVAL = 1000000000 /* ns */ };
 
 struct guest_nic {
     struct options_nic options;
@@ -22,7 +22,7 @@ struct guest_nic {
     void *opaque;
     bool stalled; /* the NIC has no room; it will say when it has */
     bool backlog; /* frames have been waiting since it had none */
-    bool overflowed; /* its driver was told that they have become too many */
+    uint64_t overflow_told; /* when its driver was last told that they have become too many */
     bool moved;   /* frames passed since the last exchange */
 };
 
@@ -72,18 +72,17 @@ static enum port_link_answer lose(void *opaque, const void *frame, size_t size, 
 
 /* The queue stands for the chip's FIFO, and the chip learns how full it is. When all of it
  * is, the switch has nowhere to put the next frame and does not say so: the oldest makes
- * room, and is what the chip tells its driver of. Once, until half the queue is free. */
-static void watch_backlog(struct guest_nic *n)
+ * room, and is what the chip tells its driver of. Not more often than OVERFLOW_INTERVAL:
+ * drivers of the DP8390 stop the chip for 10 ms then, and lose far more. */
+static void watch_backlog(struct guest_nic *n, uint64_t now)
 {
     unsigned waiting = port_link_waiting(n->link);
 
     pc_nic_receive_backlog(n->board, waiting, PORT_LINK_RECEIVE_QUEUE);
-    if (waiting == PORT_LINK_RECEIVE_QUEUE && n->stalled && !n->overflowed) {
-        n->overflowed = true;
+    if (waiting == PORT_LINK_RECEIVE_QUEUE && n->stalled && now - n->overflow_told >= OVERFLOW_INTERVAL) {
+        n->overflow_told = now;
         port_link_receive(n->link, lose, n, 1);
     }
-    if (waiting < PORT_LINK_RECEIVE_QUEUE / 2)
-        n->overflowed = false;
     n->backlog = n->stalled || waiting > 0;
 }
 
@@ -180,7 +179,7 @@ void guest_nic_service(struct guest_nic *n, uint64_t now)
     port_link_service(n->link, now);
 }
 
-bool guest_nic_exchange(struct guest_nic *n)
+bool guest_nic_exchange(struct guest_nic *n, uint64_t now)
 {
     bool moved = n->moved;
 
@@ -189,7 +188,7 @@ bool guest_nic_exchange(struct guest_nic *n)
     if (!n->stalled && port_link_receive(n->link, deliver, n, FRAMES_AT_ONCE) > 0)
         moved = true;
     if (n->backlog)
-        watch_backlog(n);
+        watch_backlog(n, now);
     return moved;
 }
 
@@ -210,13 +209,14 @@ size_t guest_nic_stats(const struct guest_nic *n, char *out, size_t size)
     length = snprintf(out, size,
         "{\"model\":\"%s\",\"mac\":\"%02x:%02x:%02x:%02x:%02x:%02x\",\"socket\":\"%s\",\"link\":%s,\"connected\":%s,"
         "\"rx_frames\":%llu,\"rx_bytes\":%llu,\"tx_frames\":%llu,\"tx_bytes\":%llu,\"rx_dropped_full\":%llu,"
-        "\"rx_filtered\":%llu,\"tx_errors\":%llu,\"guest_errors\":%llu,\"interrupts\":%llu,"
+        "\"rx_dropped_off\":%llu,\"rx_filtered\":%llu,\"tx_errors\":%llu,\"guest_errors\":%llu,\"interrupts\":%llu,"
         "\"register_accesses\":%llu,\"link_sent\":%llu,\"link_sent_drops\":%llu,\"link_received\":%llu,"
         "\"link_received_drops\":%llu,\"kicks\":%llu}",
         n->options.model, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], n->options.socket,
         n->unplugged ? "false" : "true", port_link_connected(n->link) ? "true" : "false",
         (unsigned long long)nic.rx_frames, (unsigned long long)nic.rx_bytes, (unsigned long long)nic.tx_frames,
-        (unsigned long long)nic.tx_bytes, (unsigned long long)nic.rx_dropped_full, (unsigned long long)nic.rx_filtered,
+        (unsigned long long)nic.tx_bytes, (unsigned long long)nic.rx_dropped_full,
+        (unsigned long long)nic.rx_dropped_off, (unsigned long long)nic.rx_filtered,
         (unsigned long long)nic.tx_errors, (unsigned long long)nic.guest_errors, (unsigned long long)nic.interrupts,
         (unsigned long long)nic.register_accesses, (unsigned long long)link->sent_frames,
         (unsigned long long)link->sent_drops, (unsigned long long)link->received_frames,

@@ -23,7 +23,7 @@ unsigned guest_nic_poll(const struct guest_nic *nic, struct pollfd fds[PORT_LINK
 /* The connection: when a descriptor is ready, and now and then. */
 void guest_nic_service(struct guest_nic *nic, uint64_t now);
 /* Frames for the guest, a bounded number. True: some moved, in either direction, since the last call. */
-bool guest_nic_exchange(struct guest_nic *nic);
+bool guest_nic_exchange(struct guest_nic *nic, uint64_t now);
 /* Passes on whether the switch is to call; true: frames wait that the NIC could take. */
 bool guest_nic_suppress(struct guest_nic *nic, bool suppress);
 

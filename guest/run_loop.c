@@ -225,7 +225,7 @@ static bool exchange(struct run_loop *l, uint64_t now)
     bool moved = false;
 
     for (unsigned i = 0; i < l->parts.nic_count; i++)
-        moved |= guest_nic_exchange(l->parts.nic[i]);
+        moved |= guest_nic_exchange(l->parts.nic[i], now);
     if (moved)
         l->last_traffic = now;
     return moved;

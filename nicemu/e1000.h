@@ -67,6 +67,7 @@ enum e1000_statistic {
 #define STATUS_SPEED 0x000000c0u
 #define STATUS_SPEED_1000 0x00000080u
 #define RCTL_EN 0x00000002u
+#define RCTL_SBP 0x00000004u
 #define RCTL_UPE 0x00000008u
 #define RCTL_MPE 0x00000010u
 #define RCTL_LPE 0x00000020u
@@ -290,6 +291,7 @@ void e1000_write_eerd(struct e1000 *e, uint32_t index, uint32_t value);
 void e1000_count(struct e1000 *e, enum e1000_statistic statistic, uint32_t amount);
 void e1000_count_seen(struct e1000 *e, size_t size);
 void e1000_count_sent(struct e1000 *e, size_t size, uint32_t frames);
+void e1000_count_oversize(struct e1000 *e);
 void e1000_count_received(struct e1000 *e, const uint8_t *frame, size_t size);
 void e1000_count_transmitted(struct e1000 *e, const uint8_t *frame, size_t size, uint32_t frames);
 uint32_t e1000_read_statistic(struct e1000 *e, uint32_t index);

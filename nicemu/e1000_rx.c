@@ -338,8 +338,17 @@ static enum nic_rx_result miss(struct e1000 *e, size_t size)
     return NIC_RX_TAKEN;
 }
 
+/* A frame stored for RCTL.SBP alone. */
+static void count_bad(struct e1000 *e, size_t size)
+{
+    e1000_count_seen(e, size);
+    e1000_count_oversize(e);
+    e->nic.counters.rx_frames++;
+    e->nic.counters.rx_bytes += size;
+}
+
 static enum nic_rx_result deliver(struct e1000 *e, const uint8_t *frame, size_t size,
-                                  const struct nic_offload *offload, uint32_t status)
+                                  const struct nic_offload *offload, uint32_t status, bool bad)
 {
     struct delivery d = { .bytes = frame, .size = (uint32_t)size, .status = status };
     struct plan plan;
@@ -357,7 +366,7 @@ static enum nic_rx_result deliver(struct e1000 *e, const uint8_t *frame, size_t 
         break;
     }
     fill(e, &d, &plan);
-    e1000_count_received(e, frame, size);
+    bad ? count_bad(e, size) : e1000_count_received(e, frame, size);
     uint32_t causes = low_descriptors(e, before, before - plan.count);
     if (d.total <= REG(e, RSRPD))
         causes |= ICR_SRPD;
@@ -378,16 +387,16 @@ enum nic_rx_result e1000_rx_frame(struct e1000 *e, const uint8_t *frame, size_t 
     bool inexact;
     if (!(REG(e, RCTL) & RCTL_EN))
         return NIC_RX_OFF;
-    if (size + 4 > (REG(e, RCTL) & RCTL_LPE ? FRAME_LONG_MAX : FRAME_SHORT_MAX)) {
-        e1000_count(e, E1000_ROC, 1);
-        e1000_count(e, E1000_RLEC, 1);
-        return filter_out(e, size);
-    }
-    if (get16(frame + 12) == REG(e, FCT) && e1000_pause_receive(e, frame, size))
+    bool oversize = size + 4 > (REG(e, RCTL) & RCTL_LPE ? FRAME_LONG_MAX : FRAME_SHORT_MAX);
+    if (get16(frame + 12) == REG(e, FCT) && !oversize && e1000_pause_receive(e, frame, size))
         return NIC_RX_TAKEN;
     if (!address_passes(e, frame, &inexact) || !vlan_passes(e, frame, size))
         return filter_out(e, size);
-    return deliver(e, frame, size, offload, inexact ? RXD_PIF : 0);
+    if (oversize && (!(REG(e, RCTL) & RCTL_SBP) || size + 4 > FRAME_LONG_MAX)) {
+        e1000_count_oversize(e);
+        return filter_out(e, size);
+    }
+    return deliver(e, frame, size, offload, inexact ? RXD_PIF : 0, oversize);
 }
 
 /* A frame of the transmitter's in loopback: nobody keeps it where there is no room. */

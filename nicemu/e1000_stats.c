@@ -46,6 +46,13 @@ void e1000_count_sent(struct e1000 *e, size_t size, uint32_t frames)
     count_octets(e, E1000_TOTL, (uint64_t)((size < NIC_MIN_FRAME ? NIC_MIN_FRAME : size) + 4) * frames);
 }
 
+/* Of a frame that passed the filter: it is no "good packet", and in no bin of sizes. */
+void e1000_count_oversize(struct e1000 *e)
+{
+    e1000_count(e, E1000_ROC, 1);
+    e1000_count(e, E1000_RLEC, 1);
+}
+
 void e1000_count_received(struct e1000 *e, const uint8_t *frame, size_t size)
 {
     size_t wire = (size < NIC_MIN_FRAME ? NIC_MIN_FRAME : size) + 4;

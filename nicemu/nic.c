@@ -151,9 +151,11 @@ enum nic_rx_result nic_receive(struct nic *nic, const void *frame, size_t size,
         nic->counters.rx_filtered++;
         return NIC_RX_TAKEN;
     }
-    if (nic->trace)
-        return nic_trace_receive(nic, frame, size, offload, now);
-    return nic->ops->receive(nic, frame, size, offload, now);
+    enum nic_rx_result result = nic->trace ? nic_trace_receive(nic, frame, size, offload, now)
+                                           : nic->ops->receive(nic, frame, size, offload, now);
+    if (result == NIC_RX_OFF)
+        nic->counters.rx_dropped_off++;
+    return result;
 }
 
 void nic_receive_lost(struct nic *nic, uint64_t now)

@@ -135,7 +135,7 @@ int nic_set_trace(struct nic *nic, nic_trace_line *line, void *opaque, bool stri
 /* Counters that every model keeps, for the control plane. */
 struct nic_counters {
     uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
-    uint64_t rx_dropped_full, rx_filtered, tx_errors, guest_errors, interrupts, register_accesses;
+    uint64_t rx_dropped_full, rx_dropped_off, rx_filtered, tx_errors, guest_errors, interrupts, register_accesses;
 };
 void nic_get_counters(const struct nic *nic, struct nic_counters *out);
 

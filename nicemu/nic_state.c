@@ -117,7 +117,7 @@ static void header(struct nic_state *s, struct nic *nic, uint32_t total)
 static void common(struct nic_state *s, struct nic *nic)
 {
     struct nic_counters *c = &nic->counters;
-    uint64_t *const counters[] = { &c->rx_frames, &c->rx_bytes, &c->tx_frames, &c->tx_bytes, &c->rx_dropped_full,
+    uint64_t *const counters[] = { &c->rx_frames, &c->rx_bytes, &c->tx_frames, &c->tx_bytes, &c->rx_dropped_full, &c->rx_dropped_off,
                                    &c->rx_filtered, &c->tx_errors, &c->guest_errors, &c->interrupts,
                                    &c->register_accesses };
     for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """Sends COUNT frames of a type for local experiments out of an interface, not faster
-than a slow NIC's driver takes them. usage: lib_frames.py INTERFACE TO FROM COUNT [VLAN]"""
+than a slow NIC's driver takes them, or with FLOOD=1 as fast as can be.
+usage: lib_frames.py INTERFACE TO FROM COUNT [VLAN]"""
+import os
 import socket
 import struct
 import sys
@@ -20,4 +22,5 @@ s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 s.bind((interface, 0))
 for _ in range(int(count)):
     s.send(frame)
-    time.sleep(0.0005)
+    if "FLOOD" not in os.environ:
+        time.sleep(0.0005)
