@@ -257,6 +257,65 @@ static void test_data_beside_code(void)
     x86vm_free(vm);
 }
 
+/* Tables at constant addresses whose index could be larger than it ever is:
+ * their check speaks of the next page, too, and must not cost a call into C
+ * each time when that is not there. */
+static void test_tables_of_small_registers(void)
+{
+    static const struct { uint32_t read, written; } rows[] = {
+        { DATA, DATA + 0x2000 }, { DATA + 0x1000 - 256, DATA + 0x3000 - 256 }, { RAM - 512, DATA + 0x2000 }, { DATA, RAM - 512 },
+    };
+    const uint32_t rounds = 20000;
+
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct x86vm_counters before, after;
+        uint32_t sum = 0;
+
+        start(0);
+        /* xor ebx, ebx; xor edx, edx; again: movzx eax, dl; add ebx, [eax*4 + read]; mov [eax*4 + written], ebx;
+         * add edx, 1; and edx, 7fh; dec ecx; jnz again; hlt */
+        poke(CODE, "\x31\xdb\x31\xd2\x0f\xb6\xc2\x03\x1c\x85", 10), poke32(CODE + 10, rows[i].read);
+        poke(CODE + 14, "\x89\x1c\x85", 3), poke32(CODE + 17, rows[i].written);
+        poke(CODE + 21, "\x83\xc2\x01\x83\xe2\x7f\x49\x75\xe6\xf4", 10);
+        for (uint32_t k = 0; k < 128; k++)
+            poke32(rows[i].read + 4 * k, k * k + 1);
+        for (uint32_t k = 0; k < rounds; k++)
+            sum += (k & 127) * (k & 127) + 1;
+        cpu->regs[CPU_ECX] = rounds;
+        x86vm_get_counters(vm, &before);
+        CU_ASSERT_EQUAL(run(), X86VM_EXIT_DEAD);
+        x86vm_get_counters(vm, &after);
+        CU_ASSERT_EQUAL(cpu->regs[CPU_EBX], sum);
+        CU_ASSERT_EQUAL(*(uint32_t *)(phys_ram(phys) + rows[i].written + 4 * ((rounds - 1) & 127)), sum);
+        CU_ASSERT(after.slow_accesses - before.slow_accesses < 2000);
+        end();
+    }
+}
+
+/* REP MOVS and REP STOS of a few bytes are no calls into C. */
+static void test_short_repeats(void)
+{
+    struct x86vm_counters before, after;
+
+    start(0);
+    /* mov ebx, 5000; again: mov esi, DATA; mov edi, DATA + 1000h; mov ecx, 3; rep movsb; mov cl, 3; rep stosd; dec ebx; jnz again; hlt */
+    poke(CODE, "\xbb\x88\x13\x00\x00\xbe\x00\x00\x02\x00\xbf\x00\x10\x02\x00\xb9\x03\x00\x00\x00", 20);
+    poke(CODE + 20, "\xf3\xa4\xb1\x03\xf3\xab\x4b\x75\xe8\xf4", 10);
+    poke32(DATA, 0x00030201);
+    cpu->regs[CPU_EAX] = 0x77777777;
+    /* Only what misses the window is looked at, and so gets into it. */
+    poke(CODE + 0x100, "\xb9\x00\x10\x00\x00\xa3\x00\x10\x02\x00\x8a\x15\x00\x00\x02\x00\x49\x75\xf2\xe9\xe8\xfe\xff\xff", 24);
+    cpu->eip = CODE + 0x100;
+    x86vm_get_counters(vm, &before);
+    CU_ASSERT_EQUAL(run(), X86VM_EXIT_DEAD);
+    x86vm_get_counters(vm, &after);
+    CU_ASSERT_EQUAL(*(uint32_t *)(phys_ram(phys) + DATA + 0x1000), 0x77030201);
+    CU_ASSERT_EQUAL(*(uint32_t *)(phys_ram(phys) + DATA + 0x100c), 0x77777777 & 0x00777777);
+    CU_ASSERT_EQUAL(cpu->regs[CPU_EDI], DATA + 0x1000 + 15);
+    CU_ASSERT(!__builtin_cpu_supports("bmi2") || getenv("X86VM_NO_BMI2") || after.helper_calls - before.helper_calls < 100);
+    end();
+}
+
 /* A device writes the instruction behind the OUT that makes it do so. */
 static void dma_to_code(void *device, uint32_t offset, unsigned size, uint32_t value)
 {
@@ -408,6 +467,8 @@ int main(void)
     CU_add_test(suite, "comes back from endless loops", test_comes_back);
     CU_add_test(suite, "nested exceptions end in a shutdown", test_nested_to_the_end);
     CU_add_test(suite, "data beside code costs no translations", test_data_beside_code);
+    CU_add_test(suite, "tables indexed by small registers", test_tables_of_small_registers);
+    CU_add_test(suite, "short REP MOVS and REP STOS without C", test_short_repeats);
     CU_add_test(suite, "a device writes the next instruction", test_dma_beside_pc);
     CU_add_test(suite, "NMI until IRET", test_nmi_until_iret);
     CU_add_test(suite, "an idle guest's code is dropped and made again", test_rest);

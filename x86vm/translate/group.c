@@ -195,6 +195,23 @@ static void forget(struct analysis *a, unsigned i, uint8_t registers)
         a->esp_moved = 0;
 }
 
+static uint32_t at_most(uint64_t value) { return value < UINT32_MAX ? (uint32_t)value : UINT32_MAX; }
+
+/* The largest number with as many bits. */
+static uint32_t ones(uint32_t value) { return value ? UINT32_MAX >> __builtin_clz(value) : 0; }
+
+/* The sum of registers and a constant that LEA leaves at most. */
+static uint32_t most_of_lea(const struct analysis *a, const struct insn_mem *mem)
+{
+    uint64_t most = (uint32_t)mem->disp;
+
+    if (mem->base != INSN_NO_REG)
+        most += a->most[mem->base];
+    if (mem->index != INSN_NO_REG)
+        most += (uint64_t)a->most[mem->index] << mem->scale;
+    return at_most(most);
+}
+
 /* What an instruction on registers leaves in the one it writes at most, in 32-bit code. */
 static uint32_t most_after(const struct analysis *a, const struct insn *insn, unsigned *reg)
 {
@@ -215,6 +232,18 @@ static uint32_t most_after(const struct analysis *a, const struct insn *insn, un
     }
     if (two && insn->opcode == 0xc1 && insn_reg(insn) == 5) /* SHR */
         return most >> (insn->imm & 31);
+    if (two && insn->opcode == 0xc1 && insn_reg(insn) == 4) /* SHL */
+        return at_most((uint64_t)most << (insn->imm & 31));
+    if (two && (insn->opcode == 0x0b || insn->opcode == 0x09)) { /* OR */
+        *reg = insn->opcode == 0x0b ? insn_reg(insn) : rm;
+        return ones(most | a->most[insn_reg(insn)]);
+    }
+    if (two && (insn->opcode == 0x03 || insn->opcode == 0x01)) { /* ADD */
+        *reg = insn->opcode == 0x03 ? insn_reg(insn) : rm;
+        return at_most((uint64_t)most + a->most[insn_reg(insn)]);
+    }
+    if (two && (insn->opcode == 0x33 || insn->opcode == 0x31) && insn_reg(insn) == rm) /* XOR */
+        return 0;
     if (two && insn->opcode == 0x8b) { /* MOV */
         *reg = insn_reg(insn);
         return most;
@@ -233,6 +262,10 @@ static void bound_registers(struct analysis *a, const struct insn *insn)
     unsigned reg = CPU_ESP;
     uint32_t most = wide ? most_after(a, insn, &reg) : UINT32_MAX;
 
+    if (insn->kind == INSN_LEA && insn->addrsize == 4 && insn->opsize == 4) {
+        reg = insn_reg(insn);
+        most = most_of_lea(a, &insn->mem);
+    }
     for (unsigned k = 0; k < 8; k++)
         if (insn->regs_written >> k & 1)
             a->most[k] = k == reg && k != CPU_ESP ? most : UINT32_MAX;
