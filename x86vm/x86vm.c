@@ -203,19 +203,20 @@ static enum exit_reason enter(struct translator *t, uint64_t code)
 static void follow_link(struct translator *t)
 {
     struct cpu *cpu = translator_cpu(t);
-    struct link *link = t->links.items[(uint32_t)cpu->scratch[0]];
+    const uint32_t number = (uint32_t)cpu->scratch[0];
+    const struct link link = t->links.items[number];
     uint64_t flushes = t->counters.cache_flushes;
     struct block *to;
 
-    cpu->eip = link->target;
-    t->ungrouped = link->ungrouped;
-    if (cpu->exit_request || cpu->mode_dirty || link->from->mode & MODE_PARTIAL)
+    cpu->eip = link.target;
+    t->ungrouped = link.ungrouped;
+    if (cpu->exit_request || cpu->mode_dirty || link.from->mode & MODE_PARTIAL)
         return;
     if (t->counting && cpu->count_left == 0)
         return; /* something may be due here, before the fetch faults */
-    to = find_block(t, t->area->mode | (link->ungrouped ? MODE_UNGROUPED : 0));
+    to = find_block(t, t->area->mode | (link.ungrouped ? MODE_UNGROUPED : 0));
     if (t->counters.cache_flushes == flushes)
-        blocks_link(t, link, to);
+        blocks_link(t, number, to);
 }
 
 static void handle_exit(struct translator *t, enum exit_reason reason)

@@ -20,7 +20,7 @@ enum { PAGE_BLOCKS_MOST = 1 << 14 }; /* bounds what one store to a page of code 
 struct arena {
     struct arena *next;
     size_t used;
-    _Alignas(16) uint8_t bytes[];
+    _Alignas(8) uint8_t bytes[];
 };
 
 static void *grow(void *items, uint32_t count, uint32_t *capacity, size_t item_size)
@@ -41,7 +41,7 @@ void *blocks_alloc(struct translator *t, size_t size)
 {
     void *memory;
 
-    size = (size + 15) & ~(size_t)15;
+    size = (size + 7) & ~(size_t)7;
     if (!t->arena || t->arena->used + size > ARENA_CHUNK - sizeof(struct arena)) {
         struct arena *chunk = mmap(NULL, ARENA_CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (chunk == MAP_FAILED)
@@ -108,13 +108,11 @@ static void drop_tables(struct translator *t)
     free(t->links.items);
     free(t->sites.items);
     free(t->calls.items);
-    free(t->hot_map.items);
-    free(t->cold_map.items);
+    code_map_free(&t->hot_map);
+    code_map_free(&t->cold_map);
     memset(&t->links, 0, sizeof t->links);
     memset(&t->sites, 0, sizeof t->sites);
     memset(&t->calls, 0, sizeof t->calls);
-    memset(&t->hot_map, 0, sizeof t->hot_map);
-    memset(&t->cold_map, 0, sizeof t->cold_map);
 }
 
 void blocks_free(struct translator *t)
@@ -154,7 +152,9 @@ void blocks_flush(struct translator *t)
     memset(t->hash, 0, HASH_BUCKETS * sizeof *t->hash);
     blocks_clear_lookup(t);
     memset(t->group_failures, 0, sizeof t->group_failures);
-    t->links.count = t->sites.count = t->calls.count = t->hot_map.count = t->cold_map.count = 0;
+    t->links.count = t->sites.count = t->calls.count = 0;
+    code_map_clear(&t->hot_map);
+    code_map_clear(&t->cold_map);
     free_arena(t);
     rewind_cache(t);
     t->counters.cache_flushes++;
@@ -298,13 +298,12 @@ void blocks_kill(struct translator *t, struct block *block)
 {
     uint32_t first = block->physical >> PAGE_SHIFT;
 
-    for (struct link *l = block->incoming; l; l = l->next_incoming) {
-        if (l->to != block)
-            continue;
-        emit_patch32(l->place, t->hot.to_exec, l->stub);
-        l->to = NULL;
+    for (uint32_t next = block->incoming; next; next = t->links.items[next - 1].next_incoming) {
+        struct link *l = &t->links.items[next - 1];
+        emit_patch32(t->cache_rw + l->place, t->hot.to_exec, (uint64_t)(uintptr_t)t->cache_rx + l->stub);
+        l->linked = false;
     }
-    block->incoming = NULL;
+    block->incoming = 0;
     block->dead = true;
     forget(t, block);
     unhash(block);
@@ -339,13 +338,14 @@ static void code_written(void *opaque, uint32_t address, uint32_t size)
 
 /* --- links, sites, calls --- */
 
-void blocks_link(struct translator *t, struct link *link, struct block *to)
+void blocks_link(struct translator *t, uint32_t number, struct block *to)
 {
+    struct link *link = &t->links.items[number];
     bool same_page = (link->source ^ link->target) < PAGE_SIZE;
     bool backward = link->target <= link->source;
     uint64_t entry = backward ? to->poll_entry : to->entry;
 
-    if (link->from->dead || link->to || to->mode & MODE_SINGLE)
+    if (link->from->dead || link->linked || to->mode & MODE_SINGLE)
         return;
     if (to->mode_mask & ~link->from->mode_mask)
         return;
@@ -353,10 +353,10 @@ void blocks_link(struct translator *t, struct link *link, struct block *to)
         entry = to->guard_entry;
     if (!entry)
         return;
-    emit_patch32(link->place, t->hot.to_exec, entry);
-    link->to = to;
+    emit_patch32(t->cache_rw + link->place, t->hot.to_exec, entry);
+    link->linked = true;
     link->next_incoming = to->incoming;
-    to->incoming = link;
+    to->incoming = number + 1;
     t->counters.links++;
 }
 
@@ -374,8 +374,8 @@ void blocks_remember(struct translator *t, uint32_t eip, const struct block *blo
 
 uint32_t blocks_new_link(struct translator *t, struct link **out)
 {
-    *out = blocks_alloc(t, sizeof **out);
-    TABLE_ADD(t->links, *out);
+    TABLE_ADD(t->links, (struct link){ 0 });
+    *out = &t->links.items[t->links.count - 1];
     return t->links.count - 1;
 }
 
@@ -395,42 +395,31 @@ uint32_t blocks_new_call(struct translator *t, struct call **out)
 
 /* --- host address -> guest EIP --- */
 
+static void map_here(struct translator *t, struct code_map *map, const struct emit *e, uint32_t eip, int32_t esp_delta)
+{
+    code_map_add(map, &(struct code_row){ (uint32_t)(e->p - t->cache_rw), eip, esp_delta });
+}
+
 void blocks_map_hot(struct translator *t, uint32_t eip, int32_t esp_delta)
 {
-    struct code_map row = { (uint32_t)(t->hot.p - t->cache_rw), eip, esp_delta };
-    TABLE_ADD(t->hot_map, row);
+    map_here(t, &t->hot_map, &t->hot, eip, esp_delta);
 }
 
 void blocks_map_cold(struct translator *t, uint32_t eip, int32_t esp_delta)
 {
-    struct code_map row = { (uint32_t)(t->cold.p - t->cache_rw), eip, esp_delta };
-    TABLE_ADD(t->cold_map, row);
+    map_here(t, &t->cold_map, &t->cold, eip, esp_delta);
 }
 
-static const struct code_map *map_find(const struct code_map *rows, uint32_t count, uint32_t offset)
-{
-    uint32_t low = 0, high = count;
-
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (rows[middle].offset <= offset)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low ? &rows[low - 1] : NULL;
-}
-
-const struct code_map *blocks_locate(const struct translator *t, uint64_t pc)
+bool blocks_locate(const struct translator *t, uint64_t pc, struct code_row *out)
 {
     const uint8_t *at = (const uint8_t *)(uintptr_t)pc - t->hot.to_exec;
     uint32_t offset = (uint32_t)(at - t->cache_rw);
 
     if (at >= t->hot_start && at < t->hot.p)
-        return map_find(t->hot_map.items, t->hot_map.count, offset);
+        return code_map_find(&t->hot_map, offset, out);
     if (at >= t->cold_start && at < t->cold.p)
-        return map_find(t->cold_map.items, t->cold_map.count, offset);
-    return NULL;
+        return code_map_find(&t->cold_map, offset, out);
+    return false;
 }
 
 /* --- groups that keep failing (device registers, stacks at a page's edge) --- */

@@ -310,7 +310,7 @@ static struct block *try_block(struct translator *t, uint32_t eip, uint32_t mode
 struct block *build_block(struct translator *t, uint32_t eip, uint32_t mode)
 {
     const struct emit hot = t->hot, cold = t->cold;
-    const uint32_t hot_rows = t->hot_map.count, cold_rows = t->cold_map.count;
+    const struct code_map_end hot_rows = t->hot_map.end, cold_rows = t->cold_map.end;
     const bool bmi2 = t->bmi2;
     struct block *block = try_block(t, eip, mode);
 
@@ -318,8 +318,8 @@ struct block *build_block(struct translator *t, uint32_t eip, uint32_t mode)
         return block;
     t->hot = hot;
     t->cold = cold;
-    t->hot_map.count = hot_rows;
-    t->cold_map.count = cold_rows;
+    code_map_rewind(&t->hot_map, &hot_rows);
+    code_map_rewind(&t->cold_map, &cold_rows);
     t->bmi2 = false;
     block = try_block(t, eip, mode);
     t->bmi2 = bmi2;

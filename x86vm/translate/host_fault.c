@@ -29,7 +29,7 @@ static bool guest_exception(unsigned trap, int *vector, uint32_t *error)
 }
 
 /* Leaves translated code before the instruction at `place`. */
-static void leave_at(struct translator *t, greg_t *regs, const struct code_map *place, uint64_t stub)
+static void leave_at(struct translator *t, greg_t *regs, const struct code_row *place, uint64_t stub)
 {
     translator_cpu(t)->eip = place->eip;
     regs[REG_R8] = (uint32_t)((uint32_t)regs[REG_R8] + (uint32_t)place->esp_delta);
@@ -48,7 +48,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
     ucontext_t *uc = context;
     greg_t *regs = uc->uc_mcontext.gregs;
     struct translator *t = translator_current;
-    const struct code_map *place = t ? blocks_locate(t, (uint64_t)regs[REG_RIP]) : NULL;
+    struct code_row row, *place = t && blocks_locate(t, (uint64_t)regs[REG_RIP], &row) ? &row : NULL;
 
     if (place && guest_exception((unsigned)regs[REG_TRAPNO], &t->host_fault_vector, &t->host_fault_error)) {
         leave_at(t, regs, place, t->stubs.fault);

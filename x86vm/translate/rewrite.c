@@ -388,7 +388,8 @@ static void new_jump(struct build *b, uint8_t *place, uint32_t target, bool ungr
         return;
     }
     number = blocks_new_link(b->t, &link);
-    *link = (struct link){ .from = b->block, .place = place, .stub = stub, .target = target, .source = b->insn->eip,
+    *link = (struct link){ .from = b->block, .place = (uint32_t)(place - b->t->cache_rw),
+                           .stub = (uint32_t)(stub - (uint64_t)(uintptr_t)b->t->cache_rx), .target = target, .source = b->insn->eip,
                            .ungrouped = ungrouped };
     emit_mov_imm32(e, R11, number);
     emit_jmp(e, b->t->stubs.link);

@@ -13,6 +13,7 @@
  *   runtime.c    the C side of those stubs
  *   calls_*.c    instructions that are carried out by a call into C
  *   blocks.c     finding, linking and invalidating blocks; the code cache
+ *   code_map.c   host code -> guest instruction
  *   host_fault.c host signals raised by translated code
  *
  * Host registers inside translated code:
@@ -34,6 +35,7 @@
 #include "x86vm/decode/insn.h"
 #include "x86vm/memory/phys.h"
 #include "x86vm/memory/view.h"
+#include "x86vm/translate/code_map.h"
 #include "x86vm/translate/emit.h"
 #include "x86vm/x86vm.h"
 
@@ -97,8 +99,6 @@ struct cpu_area {
     struct transition transition[TRANSITION_COUNT];
 };
 
-struct link;
-
 struct block {
     uint32_t eip;
     uint32_t physical;       /* of the first byte */
@@ -113,20 +113,20 @@ struct block {
     uint64_t entry, poll_entry, guard_entry; /* executable addresses; guard_entry 0 until needed */
     struct block *hash_next, **hash_at; /* `at`: what points to this block in the list */
     struct block *page_next[2], **page_at[2]; /* lists of the first and the last page */
-    struct link *incoming;
+    uint32_t incoming;       /* the first link to it: number + 1, or 0 */
     uint32_t *eips;          /* of its instructions, when counting */
 };
 
 /* A direct jump out of a block. */
 struct link {
     struct block *from;
-    uint8_t *place;          /* its rel32, writable */
-    uint64_t stub;           /* where it jumps while not linked */
+    uint32_t place;          /* of its rel32, in the cache */
+    uint32_t stub;           /* where it jumps while not linked, in the cache */
     uint32_t target;         /* guest EIP */
     uint32_t source;         /* guest EIP of the branch */
+    uint32_t next_incoming;  /* of the block that it is linked to: number + 1, or 0 */
     bool ungrouped;          /* to a translation without groups */
-    struct link *next_incoming;
-    struct block *to;        /* NULL while not linked */
+    bool linked;
 };
 
 /* One memory access that may have to go the slow way. */
@@ -158,10 +158,6 @@ struct call {
     struct block *block;
     uint64_t resume;
 };
-
-/* Host code offset -> guest EIP and what R8 lacks to guest ESP there, for host
- * faults; sorted by construction. */
-struct code_map { uint32_t offset; uint32_t eip; int32_t esp_delta; };
 
 /* A growable array whose members keep their number, not their address. */
 #define TABLE(type) struct { type *items; uint32_t count, capacity; }
@@ -201,12 +197,11 @@ struct translator {
     struct block **hash;         /* HASH_BUCKETS */
     struct block **page_blocks;  /* one list a page of RAM */
     uint32_t *page_count;        /* and how long it is */
-    TABLE(struct link *) links;
+    TABLE(struct link) links;    /* they move when one is added */
     TABLE(struct site *) sites;
     TABLE(struct call *) calls;
-    TABLE(struct code_map) hot_map;
-    TABLE(struct code_map) cold_map;
-    struct arena *arena;         /* memory of blocks, links, sites, calls; freed whole */
+    struct code_map hot_map, cold_map;
+    struct arena *arena;         /* memory of blocks, sites, calls; freed whole */
     uint64_t next_drop;          /* an idle guest's code may be dropped again; ns */
     uint64_t rested_changes;     /* of the code cache, when its writable mapping was let go last */
 
@@ -251,7 +246,7 @@ void *blocks_alloc(struct translator *t, size_t size);
 struct block *blocks_find(struct translator *t, uint32_t eip, uint32_t physical, uint32_t mode);
 void blocks_add(struct translator *t, struct block *block);
 void blocks_kill(struct translator *t, struct block *block);
-void blocks_link(struct translator *t, struct link *link, struct block *to);
+void blocks_link(struct translator *t, uint32_t link, struct block *to);
 void blocks_remember(struct translator *t, uint32_t eip, const struct block *block);
 void blocks_clear_lookup(struct translator *t);
 bool blocks_full(const struct translator *t, uint32_t physical); /* the next block might not fit, or its page has too many */
@@ -260,8 +255,8 @@ uint32_t blocks_new_site(struct translator *t, struct site **out);
 uint32_t blocks_new_call(struct translator *t, struct call **out);
 void blocks_map_hot(struct translator *t, uint32_t eip, int32_t esp_delta);  /* at t->hot.p */
 void blocks_map_cold(struct translator *t, uint32_t eip, int32_t esp_delta); /* at t->cold.p */
-/* The guest instruction that the host was executing at `pc`; NULL when pc is not in a block. */
-const struct code_map *blocks_locate(const struct translator *t, uint64_t pc);
+/* The guest instruction that the host was executing at `pc`; false when pc is not in a block. */
+bool blocks_locate(const struct translator *t, uint64_t pc, struct code_row *out);
 /* Whether groups of this block's code failed so often that it gets none any more; counting one more. */
 bool blocks_group_failed(struct translator *t, uint32_t physical);
 bool blocks_groups_useless(const struct translator *t, uint32_t physical);

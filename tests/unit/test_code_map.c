@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ * The map from host code to guest instructions against a plain array.
+ */
+#include "x86vm/translate/code_map.h"
+
+#include <CUnit/Basic.h>
+#include <stdlib.h>
+
+enum { ROWS = 5000, REWOUND = 1000 };
+
+static struct code_row rows[ROWS];
+static struct code_map map;
+
+static uint32_t random32(void)
+{
+    static uint64_t state = 1;
+    state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(state >> 32);
+}
+
+/* Mostly small steps, as code makes them; now and then any. */
+static uint32_t step(uint32_t small)
+{
+    unsigned kind = random32() % 16;
+    return kind == 0 ? 0 : kind == 1 ? random32() : random32() % small;
+}
+
+static void make_rows(uint32_t from)
+{
+    for (uint32_t i = from; i < ROWS; i++) {
+        struct code_row before = i ? rows[i - 1] : (struct code_row){ 100, UINT32_MAX - 20, 0 };
+        rows[i].offset = before.offset + (random32() % 8 ? random32() % 200 : random32() % 100000);
+        rows[i].eip = before.eip + step(16);
+        rows[i].esp_delta = random32() % 3 ? 0 : (int32_t)step(64) - 32;
+        code_map_add(&map, &rows[i]);
+    }
+}
+
+static void same_as_rows(void)
+{
+    struct code_row found;
+    uint32_t at = 0;
+
+    CU_ASSERT_FALSE(code_map_find(&map, rows[0].offset - 1, &found));
+    for (uint32_t i = 0; i < ROWS; i++) {
+        uint32_t end = i + 1 < ROWS ? rows[i + 1].offset : rows[i].offset + 1000;
+        if (end == rows[i].offset)
+            continue; /* the last of the same offset counts */
+        for (unsigned look = 0; look < 3; look++) {
+            at = look == 0 ? rows[i].offset : look == 1 ? end - 1 : rows[i].offset + random32() % (end - rows[i].offset);
+            if (!code_map_find(&map, at, &found) || found.offset != rows[i].offset || found.eip != rows[i].eip
+                || found.esp_delta != rows[i].esp_delta)
+                CU_FAIL("another row");
+        }
+    }
+}
+
+static void test_find(void)
+{
+    struct code_row found;
+
+    CU_ASSERT_FALSE(code_map_find(&map, 0, &found));
+    CU_ASSERT_FALSE(code_map_find(&map, UINT32_MAX, &found));
+    make_rows(0);
+    same_as_rows();
+}
+
+static void test_rewind(void)
+{
+    struct code_map_end end;
+
+    code_map_clear(&map);
+    for (uint32_t i = 0; i < REWOUND; i++)
+        code_map_add(&map, &rows[i]);
+    end = map.end;
+    make_rows(REWOUND);
+    code_map_rewind(&map, &end);
+    CU_ASSERT_EQUAL(map.end.row_count, REWOUND);
+    make_rows(REWOUND);
+    same_as_rows();
+    code_map_free(&map);
+}
+
+int main(void)
+{
+    CU_pSuite suite;
+    unsigned failures;
+
+    if (CU_initialize_registry() != CUE_SUCCESS || !(suite = CU_add_suite("code_map", NULL, NULL)))
+        return 1;
+    CU_add_test(suite, "finds what an array would", test_find);
+    CU_add_test(suite, "rows taken back", test_rewind);
+    CU_basic_set_mode(CU_BRM_NORMAL);
+    CU_basic_run_tests();
+    failures = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    return failures ? 1 : 0;
+}
