@@ -41,6 +41,7 @@ void e1000_update_link(struct e1000 *e)
     REG(e, STATUS) = status;
     if ((old ^ status) & STATUS_LU) {
         e1000_irq_raise(e, ICR_LSC);
+        e1000_wake_link(e);
         e1000_tx_run(e);
     }
 }

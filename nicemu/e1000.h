@@ -11,6 +11,7 @@
  *   e1000_phy.c    MDIC and the PHY           e1000_nvm.c  EECD, EERD and the EEPROM's contents
  *   e1000_irq.c    causes, masks, timers      e1000_stats.c  statistics
  *   e1000_pause.c  flow control               e1000_state.c  saving and restoring
+ *   e1000_wake.c   wake-up filters
  */
 #ifndef NICEMU_E1000_H
 #define NICEMU_E1000_H
@@ -86,6 +87,8 @@ enum e1000_statistic {
 #define RXCSUM_IPOFLD 0x00000100u
 #define RXCSUM_TUOFLD 0x00000200u
 #define RAH_AV 0x80000000u
+#define WUC_APME 0x00000001u
+#define WUC_PME_EN 0x00000002u
 #define RDTR_FPD 0x80000000u
 
 /* Interrupt causes: ICR, ICS, IMS, IMC (13.4.17). */
@@ -263,6 +266,13 @@ enum nic_rx_result e1000_rx_frame(struct e1000 *e, const uint8_t *frame, size_t 
 void e1000_rx_missed(struct e1000 *e);
 void e1000_rx_loop_back(struct e1000 *e, const uint8_t *frame, size_t size);
 bool e1000_is_looped_back(const struct e1000 *e);
+bool e1000_rx_address_passes(const struct e1000 *e, const uint8_t *mac, bool *exact, bool *inexact);
+
+/* e1000_wake.c */
+void e1000_wake_frame(struct e1000 *e, const uint8_t *frame, size_t size);
+void e1000_wake_link(struct e1000 *e);
+void e1000_write_wuc(struct e1000 *e, uint32_t index, uint32_t value);
+void e1000_write_wus(struct e1000 *e, uint32_t index, uint32_t value);
 
 /* e1000_pause.c */
 void e1000_pause_until(struct e1000 *e, uint64_t until);

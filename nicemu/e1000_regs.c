@@ -85,11 +85,6 @@ static uint32_t read_zero(struct e1000 *e, uint32_t index)
     return 0;
 }
 
-static void write_wus(struct e1000 *e, uint32_t index, uint32_t value)
-{
-    e->reg[index] &= ~value;
-}
-
 static const struct e1000_register e1000_registers[] = {
     /* offset, count, stride, name, reset, stored, read, write */
     { E1000_CTRL, 1, 4, "CTRL", 0x00140241, 0x58fc1be9, NULL, write_ctrl },
@@ -146,15 +141,15 @@ static const struct e1000_register e1000_registers[] = {
     { E1000_RAL, 16, 8, "RAL", 0, ALL, NULL, NULL },
     { E1000_RAH, 16, 8, "RAH", 0, 0x8003ffff, NULL, NULL },
     { E1000_VFTA, 128, 4, "VFTA", 0, ALL, NULL, NULL },
-    { E1000_WUC, 1, 4, "WUC", 0, 0x000f, NULL, NULL },
+    { E1000_WUC, 1, 4, "WUC", 0, 0x000f, NULL, e1000_write_wuc },
     { E1000_WUFC, 1, 4, "WUFC", 0, 0x000f80ff, NULL, NULL },
-    { E1000_WUS, 1, 4, "WUS", 0, 0, NULL, write_wus },
+    { E1000_WUS, 1, 4, "WUS", 0, 0, NULL, e1000_write_wus },
     { E1000_MANC, 1, 4, "MANC", 0, ALL, NULL, NULL },
     { E1000_IPAV, 1, 4, "IPAV", 0, 0x0001000f, NULL, NULL },
     { E1000_IP4AT, 4, 8, "IP4AT", 0, ALL, NULL, NULL },
     { E1000_IP6AT, 4, 4, "IP6AT", 0, ALL, NULL, NULL },
-    { E1000_WUPL, 1, 4, "WUPL", 0, 0, NULL, NULL },
-    { E1000_WUPM, 32, 4, "WUPM", 0, 0, NULL, NULL },
+    { E1000_WUPL, 1, 4, "WUPL", 0, 0x0fff, NULL, NULL },
+    { E1000_WUPM, 32, 4, "WUPM", 0, ALL, NULL, NULL },
     { E1000_FFLT, 4, 8, "FFLT", 0, 0x07ff, NULL, NULL },
     { E1000_FFMT, 128, 8, "FFMT", 0, 0x000f, NULL, NULL },
     { E1000_FFVT, 128, 8, "FFVT", 0, ALL, NULL, NULL },
@@ -188,6 +183,8 @@ void e1000_regs_reset(struct e1000 *e)
 {
     for (unsigned row = 0; row < ROWS; row++) {
         const struct e1000_register *r = &e1000_registers[row];
+        if (r->offset == E1000_WUS || r->offset == E1000_WUPL || r->offset == E1000_WUPM)
+            continue; /* what has woken the machine outlives its resets */
         for (unsigned i = 0; i < r->count; i++)
             e->reg[(r->offset + i * r->stride) / 4] = r->reset;
     }
@@ -198,7 +195,7 @@ static uint32_t reachable(const struct e1000_register *r)
 {
     static const struct { uint32_t offset, bits; } more[] = {
         { E1000_EERD, 0xffffff10 }, { E1000_MDIC, ALL }, { E1000_PBA, 0x007f007f }, { E1000_STATISTICS, ALL },
-        { E1000_RAL, ALL }, { E1000_RAH, 0x8000ffff },
+        { E1000_RAL, ALL }, { E1000_RAH, 0x8000ffff }, { E1000_WUS, 0x000f00ff },
     };
     for (size_t i = 0; i < sizeof more / sizeof *more; i++)
         if (more[i].offset == r->offset)

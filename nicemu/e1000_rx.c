@@ -64,12 +64,14 @@ static bool matches_receive_address(const struct e1000 *e, const uint8_t *mac)
     return false;
 }
 
-/* Whether the address filter takes the frame; *inexact: by the hash alone. */
-static bool address_passes(const struct e1000 *e, const uint8_t *mac, bool *inexact)
+/* Whether the address filter takes the frame; *exact: by a receive address, *inexact:
+ * by the hash alone. */
+bool e1000_rx_address_passes(const struct e1000 *e, const uint8_t *mac, bool *exact, bool *inexact)
 {
     uint32_t rctl = REG(e, RCTL);
     *inexact = false;
-    if (matches_receive_address(e, mac))
+    *exact = matches_receive_address(e, mac);
+    if (*exact)
         return true;
     if (!mac_is_multicast(mac))
         return rctl & RCTL_UPE;
@@ -384,13 +386,15 @@ static enum nic_rx_result filter_out(struct e1000 *e, size_t size)
 enum nic_rx_result e1000_rx_frame(struct e1000 *e, const uint8_t *frame, size_t size,
                                   const struct nic_offload *offload)
 {
-    bool inexact;
+    bool exact, inexact;
+    if (REG(e, WUC) & (WUC_APME | WUC_PME_EN))
+        e1000_wake_frame(e, frame, size);
     if (!(REG(e, RCTL) & RCTL_EN))
         return NIC_RX_OFF;
     bool oversize = size + 4 > (REG(e, RCTL) & RCTL_LPE ? FRAME_LONG_MAX : FRAME_SHORT_MAX);
     if (get16(frame + 12) == REG(e, FCT) && !oversize && e1000_pause_receive(e, frame, size))
         return NIC_RX_TAKEN;
-    if (!address_passes(e, frame, &inexact) || !vlan_passes(e, frame, size))
+    if (!e1000_rx_address_passes(e, frame, &exact, &inexact) || !vlan_passes(e, frame, size))
         return filter_out(e, size);
     if (oversize && (!(REG(e, RCTL) & RCTL_SBP) || size + 4 > FRAME_LONG_MAX)) {
         e1000_count_oversize(e);
