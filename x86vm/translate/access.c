@@ -197,8 +197,8 @@ static struct host_mem verdict(struct build *b, const struct access *a, struct h
     return (struct host_mem){ R12, R10, 0, table };
 }
 
-/* What the operation works on; the address goes to R9 unless it is a register
- * with a small displacement or a small constant. */
+/* What the operation works on; its last byte's address goes to R9 unless the
+ * address is a register with a small displacement or a small constant. */
 static struct host_mem hot_operand(struct build *b, const struct access *a, struct shape *s)
 {
     bool small = s->at.disp >= -WINDOW_DISP_MAX && s->at.disp <= WINDOW_DISP_MAX;
@@ -209,10 +209,12 @@ static struct host_mem hot_operand(struct build *b, const struct access *a, stru
         return (struct host_mem){ R12, s->at.index, s->at.scale, s->at.disp };
     }
     if (a->constant ? s->at.disp < 0 : s->at.index != NO_REG || !small) {
+        int32_t last = !a->constant && !a->grouped && may_cross(b, a) ? a->size - 1 : 0;
+        s->at.disp = (int32_t)((uint32_t)s->at.disp + (uint32_t)last);
         address_register(b->hot, s->at);
         if (!a->constant)
-            s->at = mem_at(R9, 0);
-        return mem_sum(R12, R9);
+            s->at = mem_at(R9, -last);
+        return (struct host_mem){ R12, R9, 0, -last };
     }
     return (struct host_mem){ R12, a->constant ? NO_REG : s->at.base, 0, s->at.disp };
 }
@@ -241,7 +243,7 @@ static void check_keeping_flags(struct build *b, const struct access *a, struct 
 static void try_own_page(struct build *b, const struct access *a, const struct shape *s)
 {
     struct emit *e = b->cold;
-    uint8_t *misaligned;
+    uint8_t *misaligned, *outside;
 
     if (!may_cross(b, a) || b->flags_live || a->constant || (a->size != 2 && a->size != 4 && a->size != 8))
         return;
@@ -249,7 +251,15 @@ static void try_own_page(struct build *b, const struct access *a, const struct s
     misaligned = emit_jcc_later(e, CC_NZ);
     to_page(b, e, R9);
     emit_cmp8(e, (struct host_mem){ R12, R10, 0, view_table(b, table_in(a)) }, R14);
-    emit_jcc(e, CC_Z, s->direct);
+    if (s->at.base == R9 && s->at.disp) { /* the hot path's R9 */
+        outside = emit_jcc_later(e, CC_NZ);
+        emit_lea32(e, R9, mem_at(R9, -s->at.disp));
+        emit_jmp(e, s->direct);
+        if (!e->overflow)
+            emit_patch32(outside, e->to_exec, emit_pc(e));
+    } else {
+        emit_jcc(e, CC_Z, s->direct);
+    }
     if (!e->overflow)
         emit_patch32(misaligned, e->to_exec, emit_pc(e));
 }
