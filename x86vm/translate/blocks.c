@@ -15,6 +15,7 @@
 #include "x86vm/translate/transition.h"
 
 enum { ARENA_CHUNK = 1 << 20, BLOCK_ROOM = 64 << 10 };
+enum { LET_GO_SHARE = 16 }; /* of the cache, between two times that its writable mapping is let go */
 enum { PAGE_BLOCKS_MOST = 1 << 14 }; /* bounds what one store to a page of code takes */
 
 struct arena {
@@ -63,6 +64,11 @@ static void free_arena(struct translator *t)
     }
 }
 
+static uint32_t code_size(const struct translator *t)
+{
+    return (uint32_t)(t->hot.p - t->hot_start) + (uint32_t)(t->cold.p - t->cold_start);
+}
+
 static bool map_cache(struct translator *t, uint32_t size)
 {
     t->cache_fd = memfd_create("x86vm-code", MFD_CLOEXEC);
@@ -72,6 +78,14 @@ static bool map_cache(struct translator *t, uint32_t size)
     t->cache_rx = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, t->cache_fd, 0);
     t->cache_size = size;
     return t->cache_rw != MAP_FAILED && t->cache_rx != MAP_FAILED;
+}
+
+/* The host counts what is in the code cache at both of its mappings, and keeps
+ * tables of pages for both. The writable one's come back as they are touched. */
+static void let_writable_go(struct translator *t)
+{
+    t->let_go_at = code_size(t) + t->cache_size / LET_GO_SHARE;
+    madvise(t->cache_rw, t->cache_size, MADV_DONTNEED);
 }
 
 /* The hot part gets two fifths: cold code is longer. */
@@ -85,6 +99,7 @@ static void rewind_cache(struct translator *t)
     stubs_emit(t);
     t->hot_start = t->hot.p;
     t->cold_start = t->cold.p;
+    t->let_go_at = t->cache_size / LET_GO_SHARE;
 }
 
 static void code_written(void *opaque, uint32_t address, uint32_t size);
@@ -170,9 +185,7 @@ enum { STALE_SHARE = 8 }; /* of the cache */
  * replay's translations must not depend on time. */
 static bool drop_stale(struct translator *t, uint64_t now)
 {
-    uint64_t code = (uint64_t)(t->hot.p - t->hot_start) + (uint64_t)(t->cold.p - t->cold_start);
-
-    if (t->counting || code < t->cache_size / STALE_SHARE || now < t->next_drop)
+    if (t->counting || code_size(t) < t->cache_size / STALE_SHARE || now < t->next_drop)
         return false;
     t->next_drop = now + BETWEEN_DROPS;
     blocks_flush(t);
@@ -183,8 +196,6 @@ static bool drop_stale(struct translator *t, uint64_t now)
     return true;
 }
 
-/* The host counts what is in the code cache at both of its mappings, and keeps
- * tables of pages for both. The writable one's come back as they are touched. */
 void blocks_rest(struct translator *t, uint64_t now)
 {
     uint64_t changes = t->counters.blocks_translated + t->counters.links;
@@ -192,7 +203,7 @@ void blocks_rest(struct translator *t, uint64_t now)
     if (!drop_stale(t, now) && changes == t->rested_changes)
         return;
     t->rested_changes = changes;
-    madvise(t->cache_rw, t->cache_size, MADV_DONTNEED);
+    let_writable_go(t);
 }
 
 bool blocks_full(const struct translator *t, uint32_t physical)
@@ -263,6 +274,8 @@ void blocks_add(struct translator *t, struct block *block)
         watch_page(t, block, block->last_page, 1);
     t->counters.blocks_translated++;
     t->counters.bytes_translated += block->length;
+    if (code_size(t) >= t->let_go_at)
+        let_writable_go(t);
 }
 
 /* --- invalidation --- */

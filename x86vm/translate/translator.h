@@ -203,6 +203,7 @@ struct translator {
     struct code_map hot_map, cold_map;
     struct arena *arena;         /* memory of blocks, sites, calls; freed whole */
     uint64_t next_drop;          /* an idle guest's code may be dropped again; ns */
+    uint32_t let_go_at;          /* how much code there is when the writable mapping is let go again */
     uint64_t rested_changes;     /* of the code cache, when its writable mapping was let go last */
 
     struct code_mode modes[1024]; /* seen so far: their index is their number */
