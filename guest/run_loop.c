@@ -26,7 +26,7 @@
 #define CONSOLE_DELAY (2 * MS)       /* output is gathered that long */
 #define INPUT_RETRY (5 * MS)         /* the guest's UART was full */
 #define REST_LOOK (10ull * NS_PER_S)/* how long a guest has to be idle before memory is given back */
-#define HOUSEKEEPING (100u * MS)     /* connections being made; descriptors while nobody watches them */
+#define HOUSEKEEPING (100u * MS)     /* connections being made, signals; descriptors while nobody watches them */
 
 enum { FDS_MAX = CONSOLE_FDS + CONTROL_FDS + 1 + OPTIONS_NICS_MAX * PORT_LINK_FDS };
 
@@ -138,15 +138,18 @@ static const char *trace(void *opaque, unsigned nic, bool strict, void (*line)(v
 
 /* --- descriptors --- */
 
-/* The descriptors of all, NICs first; `first_other` is where theirs end. */
-static unsigned collect_fds(struct run_loop *l, struct pollfd *fds, unsigned *first_other)
+/* The descriptors of all, NICs first; `first_other` is where theirs end. The kernel wakes
+ * whoever polls a signalfd for every signal to the process, so the waker would run at each
+ * alarm of a busy vCPU: to it the signals are not given, housekeeping looks for them. */
+static unsigned collect_fds(struct run_loop *l, struct pollfd *fds, unsigned *first_other, bool with_signals)
 {
     unsigned count = 0;
 
     for (unsigned i = 0; i < l->parts.nic_count; i++)
         count += guest_nic_poll(l->parts.nic[i], fds + count);
     *first_other = count;
-    fds[count++] = (struct pollfd){ .fd = l->parts.signals, .events = POLLIN };
+    if (with_signals)
+        fds[count++] = (struct pollfd){ .fd = l->parts.signals, .events = POLLIN };
     count += control_poll(l->control, fds + count);
     count += console_poll(l->parts.console, fds + count, pc_serial_room(l->parts.pc, 0) > 0);
     return count;
@@ -208,7 +211,7 @@ static void serve_others(struct run_loop *l)
 static bool watches_other_fds(struct run_loop *l)
 {
     struct pollfd fds[FDS_MAX];
-    unsigned first_other, count = collect_fds(l, fds, &first_other);
+    unsigned first_other, count = collect_fds(l, fds, &first_other, false);
 
     if (count != l->watched_count)
         return true;
@@ -335,7 +338,7 @@ static void prepare_run(struct run_loop *l, uint64_t now)
 
         if (!l->watched) {
             l->watched = true;
-            l->watched_count = collect_fds(l, l->watched_fds, &first_other);
+            l->watched_count = collect_fds(l, l->watched_fds, &first_other, false);
             waker_arm(l->waker, l->watched_fds, l->watched_count);
         }
         l->looking = false;
@@ -378,7 +381,7 @@ static void sleep_halted(struct run_loop *l)
         timeout.tv_sec = (time_t)((deadline - now) / NS_PER_S);
         timeout.tv_nsec = (long)((deadline - now) % NS_PER_S);
     }
-    count = collect_fds(l, fds, &first_other);
+    count = collect_fds(l, fds, &first_other, true);
     set_timer(l, PC_NEVER); /* its signal would come when the sleep ends anyway, and costs more than this call */
     if (ppoll(fds, count, &timeout, NULL) > 0) {
         l->check_nics |= any_ready(fds, first_other);
