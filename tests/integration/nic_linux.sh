@@ -122,10 +122,22 @@ soak() { # both send at once, one as fast as it can, the other as fast as its NI
     for p in $soaking; do wait "$p" || return 1; done
     sleep 1
 }
+# How often the guest's threads beside the vCPU's have slept: each is a wake-up that somebody paid for.
+other_threads_slept() {
+    pid=$(guest_pid ann)
+    for task in /proc/$pid/task/*; do
+        [ "${task##*/}" = "$pid" ] || sed -n 's/^voluntary_ctxt_switches:[^0-9]*//p' "$task/status"
+    done | awk '{ n += $1 } END { print n + 0 }'
+}
+vcpu_is_left_alone() { # thousands of alarms a second are the vCPU's own affair
+    [ "$slept_before" -gt 0 ] && [ $(($(other_threads_slept) - slept_before)) -lt $((SOAK_SECONDS * 300 + 1000)) ]
+}
 rpc port.set '{"name":"host","enabled":false}' >/dev/null
 sleep 1
 snapshot 0
+slept_before=$(other_threads_slept)
 check "$SOAK_SECONDS s of pktgen in both" soak
+check "no other thread was woken by the alarms of ann's vCPU" vcpu_is_left_alone
 snapshot 1
 check "every frame is accounted for" python3 tests/integration/lib_accounts.py "$W" ann ned
 grep -E '^(ann|ned) ' "$W/last" | sed 's/^/     /'
