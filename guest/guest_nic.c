@@ -65,8 +65,8 @@ static enum port_link_answer lose(void *opaque, const void *frame, size_t size, 
 {
     struct guest_nic *n = opaque;
 
-    (void)frame, (void)size, (void)offload;
-    pc_nic_receive_lost(n->board);
+    (void)frame, (void)offload;
+    pc_nic_receive_lost(n->board, size);
     return PORT_LINK_TAKEN;
 }
 

@@ -111,7 +111,7 @@ void dp8390_port_write(struct dp8390 *d, uint32_t offset, unsigned size, uint32_
 /* The functions of struct nic_ops that boards share. */
 enum nic_rx_result dp8390_receive(struct nic *nic, const uint8_t *frame, size_t size,
                                   const struct nic_offload *offload, uint64_t now);
-void dp8390_lost(struct nic *nic, uint64_t now);
+void dp8390_lost(struct nic *nic, size_t size, uint64_t now);
 void dp8390_timer(struct nic *nic, uint64_t now);
 void dp8390_set_link(struct nic *nic, bool up, uint64_t now);
 

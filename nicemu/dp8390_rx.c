@@ -126,9 +126,10 @@ static bool is_receiving(const struct dp8390 *d)
     return !(d->cr & CR_STP) && (d->cr & CR_STA) && !dp8390_is_looped_back(d) && d->link;
 }
 
-void dp8390_lost(struct nic *nic, uint64_t now)
+void dp8390_lost(struct nic *nic, size_t size, uint64_t now)
 {
     struct dp8390 *d = (struct dp8390 *)nic;
+    (void)size;
     d->now = now;
     if (is_receiving(d))
         miss(d, 0);

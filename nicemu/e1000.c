@@ -129,10 +129,12 @@ static enum nic_rx_result receive(struct nic *nic, const uint8_t *frame, size_t 
     return e1000_rx_frame(e, frame, size, offload);
 }
 
-static void lost(struct nic *nic, uint64_t now)
+static void lost(struct nic *nic, size_t size, uint64_t now)
 {
     struct e1000 *e = from_nic(nic);
     e->now = now;
+    if (REG(e, RCTL) & RCTL_EN)
+        e1000_count_seen(e, size); /* missed packets are in the totals, too (13.7.5) */
     e1000_rx_missed(e);
     e1000_pause_overflow(e);
 }

@@ -158,11 +158,11 @@ enum nic_rx_result nic_receive(struct nic *nic, const void *frame, size_t size,
     return result;
 }
 
-void nic_receive_lost(struct nic *nic, uint64_t now)
+void nic_receive_lost(struct nic *nic, size_t size, uint64_t now)
 {
     if (nic->trace)
         nic_trace_at(nic, now);
-    nic->ops->lost(nic, now);
+    nic->ops->lost(nic, size, now);
 }
 
 void nic_receive_backlog(struct nic *nic, uint32_t waiting, uint32_t capacity, uint64_t now)

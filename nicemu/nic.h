@@ -68,9 +68,9 @@ enum nic_rx_result {
 enum nic_rx_result nic_receive(struct nic *nic, const void *frame, size_t size,
                                const struct nic_offload *offload, uint64_t now);
 
-/* A frame was lost before nic_receive() could offer it again, because the
+/* A frame of `size` bytes was lost before nic_receive() could offer it again, because the
  * machine's own queue was full: the chip tells its driver (missed packets, OVW). */
-void nic_receive_lost(struct nic *nic, uint64_t now);
+void nic_receive_lost(struct nic *nic, size_t size, uint64_t now);
 
 /* From a NIC_RX_FULL on until none wait any more: how many frames do, in a queue
  * of how many. It is to the chip as its own FIFO is (PAUSE frames go by it). */

@@ -39,7 +39,7 @@ struct nic_ops {
                         const uint8_t *from, uint64_t now);
     enum nic_rx_result (*receive)(struct nic *nic, const uint8_t *frame, size_t size,
                                   const struct nic_offload *offload, uint64_t now);
-    void (*lost)(struct nic *nic, uint64_t now);
+    void (*lost)(struct nic *nic, size_t size, uint64_t now);
     void (*backlog)(struct nic *nic, uint32_t waiting, uint32_t capacity, uint64_t now); /* NULL: nothing to do */
     void (*timer)(struct nic *nic, uint64_t now);
     void (*set_link)(struct nic *nic, bool up, uint64_t now);

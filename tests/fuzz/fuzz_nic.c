@@ -363,7 +363,7 @@ static void step(struct fake_nic_host *host, void (*poke)(struct fake_nic_host *
         if (below(50) == 0)
             nic_set_link(host->nic, below(4), host->now);
         else if (below(50) == 0)
-            nic_receive_lost(host->nic, host->now);
+            nic_receive_lost(host->nic, 60, host->now);
         if (below(20) == 0)
             nic_receive_backlog(host->nic, below(300), below(2) ? 256 : below(300), host->now);
         break;

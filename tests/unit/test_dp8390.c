@@ -629,7 +629,7 @@ static void lost_frames(void)
     restart("ne2000");
     open_card(0x04);
     give(60);
-    nic_receive_lost(host.nic, host.now);
+    nic_receive_lost(host.nic, 60, host.now);
     CU_ASSERT_EQUAL(in(7) & (ISR_OVW | ISR_RST | ISR_PRX), ISR_OVW | ISR_RST | ISR_PRX);
     CU_ASSERT_EQUAL(in(0xc) & RSR_MPA, RSR_MPA);
     CU_ASSERT_EQUAL(in(0xf), 1);
@@ -638,7 +638,7 @@ static void lost_frames(void)
     CU_ASSERT_EQUAL(drain(10), 1);
     CU_ASSERT_FALSE(in(7) & ISR_RST);
     out(CR, 0x21);
-    nic_receive_lost(host.nic, host.now); /* stopped: nobody misses it */
+    nic_receive_lost(host.nic, 60, host.now); /* stopped: nobody misses it */
     CU_ASSERT_EQUAL(in(0xf), 0);
 }
 

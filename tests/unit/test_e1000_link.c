@@ -167,11 +167,11 @@ static void xoff_and_xon(void)
 static void xoff_repeated(void)
 {
     open_flow_control(0x80009000);
-    nic_receive_lost(host.nic, host.now); /* none was sent yet */
+    nic_receive_lost(host.nic, 60, host.now); /* none was sent yet */
     CU_ASSERT_EQUAL(host.frame_count, 0);
     backlog(256);
     for (unsigned i = 0; i < 20; i++)
-        nic_receive_lost(host.nic, host.now);
+        nic_receive_lost(host.nic, 60, host.now);
     CU_ASSERT_EQUAL(host.frame_count, 2);
     CU_ASSERT_EQUAL(rd(E1000_XOFFTXC), 2);
     CU_ASSERT_EQUAL(rd(E1000_MPC), 21);
@@ -271,12 +271,16 @@ static void control_frames(void)
 static void frames_lost_outside(void)
 {
     e1000_open(RCTL_EN);
-    nic_receive_lost(host.nic, host.now);
+    nic_receive_lost(host.nic, 60, host.now);
     CU_ASSERT_EQUAL(rd(E1000_MPC), 1);
+    CU_ASSERT_EQUAL(rd(E1000_TPR), 1);
+    CU_ASSERT_EQUAL(rd(E1000_TORL), 64);
+    CU_ASSERT_EQUAL(rd(E1000_TORL + 4), 0);
     CU_ASSERT_EQUAL(rd(E1000_ICR), ICR_RXO);
     wr(E1000_RCTL, 0);
-    nic_receive_lost(host.nic, host.now);
+    nic_receive_lost(host.nic, 60, host.now);
     CU_ASSERT_EQUAL(rd(E1000_MPC), 0);
+    CU_ASSERT_EQUAL(rd(E1000_TPR), 0);
 }
 
 /* --- quirks ---------------------------------------------------------------- */
@@ -341,6 +345,18 @@ static void quirk_windows(void)
     CU_ASSERT_EQUAL(host.frames[0].size, size);
 }
 
+/* VxWorks' driver reads the causes in ICS, which does not clear them. */
+static void quirk_vxworks(void)
+{
+    e1000_open(RCTL_EN);
+    give(60);
+    CU_ASSERT_EQUAL(rd(E1000_ICS), ICR_RXT0);
+    CU_ASSERT_EQUAL(rd(E1000_ICS), ICR_RXT0);
+    CU_ASSERT_TRUE(host.irq);
+    CU_ASSERT_EQUAL(rd(E1000_ICR), ICR_RXT0);
+    CU_ASSERT_EQUAL(rd(E1000_ICS), 0);
+}
+
 /* Linux: VET is zero until VLANs are used; the reset value is that of 802.1Q. */
 static void quirk_vet(void)
 {
@@ -395,6 +411,7 @@ int main(void)
         { "quirk: Mac OS X", quirk_mac_os },
         { "quirk: Phar Lap ETS", quirk_phar_lap },
         { "quirk: Windows", quirk_windows },
+        { "quirk: VxWorks", quirk_vxworks },
         { "quirk: VET", quirk_vet },
         { "quirk: STATUS to flush", quirk_flush },
         { "quirk: the second CTRL", quirk_second_ctrl },

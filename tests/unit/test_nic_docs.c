@@ -318,7 +318,7 @@ static void ne2000_overflow(void)
     heading("the ring has overflowed: the recovery of the datasheet");
     pause_ns(1000);
     nic_receive(host.nic, make_frame(64), 64, NULL, host.now);
-    nic_receive_lost(host.nic, host.now);
+    nic_receive_lost(host.nic, 60, host.now);
     in(7);
     uint8_t transmitting = in(0) & CR_TXP;
     out(0, CR_STP | CR_RD_ABORT);

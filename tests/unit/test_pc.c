@@ -54,7 +54,7 @@ const struct nic_identity *nic_identity(const struct nic *nic) { return &nic->id
 void nic_reset(struct nic *nic, uint64_t now) { (void)now; nic->resets++; }
 void nic_timer(struct nic *nic, uint64_t now) { (void)now; nic->timers++; }
 void nic_set_link(struct nic *nic, bool up, uint64_t now) { (void)nic; (void)up; (void)now; }
-void nic_receive_lost(struct nic *nic, uint64_t now) { (void)nic; (void)now; }
+void nic_receive_lost(struct nic *nic, size_t size, uint64_t now) { (void)nic; (void)size; (void)now; }
 void nic_receive_backlog(struct nic *nic, uint32_t waiting, uint32_t capacity, uint64_t now)
 {
     (void)nic; (void)waiting; (void)capacity; (void)now;

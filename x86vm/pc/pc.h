@@ -94,7 +94,7 @@ struct pc_link {
 struct pc_nic *pc_add_nic(struct pc *pc, const struct pc_nic_config *config, const struct pc_link *link, char *error,
                           size_t error_size);
 enum nic_rx_result pc_nic_receive(struct pc_nic *nic, const void *frame, size_t size, const struct nic_offload *offload);
-void pc_nic_receive_lost(struct pc_nic *nic);
+void pc_nic_receive_lost(struct pc_nic *nic, size_t size);
 void pc_nic_receive_backlog(struct pc_nic *nic, uint32_t waiting, uint32_t capacity);
 void pc_nic_set_link(struct pc_nic *nic, bool up);
 const struct nic *pc_nic_model(const struct pc_nic *nic);

@@ -405,9 +405,9 @@ enum nic_rx_result pc_nic_receive(struct pc_nic *n, const void *frame, size_t si
     return nic_receive(n->model, frame, size, offload, pc_now(n->pc));
 }
 
-void pc_nic_receive_lost(struct pc_nic *n)
+void pc_nic_receive_lost(struct pc_nic *n, size_t size)
 {
-    nic_receive_lost(n->model, pc_now(n->pc));
+    nic_receive_lost(n->model, size, pc_now(n->pc));
 }
 
 void pc_nic_receive_backlog(struct pc_nic *n, uint32_t waiting, uint32_t capacity)
