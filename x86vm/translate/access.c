@@ -8,7 +8,8 @@
  *     its byte in the view's table of pairs is VIEW_DIRECT? else cold
  *     operation on [window + address]
  *
- * which covers an operand that begins in the page below, too (view.h). It has
+ * which covers an operand that begins in the page below, too (view.h). (By index
+ * the last byte's address is computed alone, the operation subtracts.) It has
  * two shapes: where the guest's flags are dead it compares, where they are live
  * it uses only instructions that leave flags alone (SHRX, LEA, JRCXZ), or, on a
  * host without BMI2, stands between PUSHFQ and POPFQ.

@@ -5,7 +5,7 @@
  *
  *   build.c      guest bytes -> struct insn -> a block, with flag liveness
  *   rewrite.c    one instruction -> host code
- *   group.c      one check for several accesses off the same register
+ *   group.c      one check for several accesses off the same registers
  *   access.c     one memory operand -> the check and both copies of the access
  *   count.c      counting of instructions, for recording and replay
  *   transition.c segment loads, SYSENTER and SYSEXIT as they went the last time
