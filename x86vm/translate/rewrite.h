@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What rewrite.c and rewrite_system.c lend each other.
+ * What the files rewrite*.c lend each other.
  */
 #ifndef X86VM_TRANSLATE_REWRITE_H
 #define X86VM_TRANSLATE_REWRITE_H
@@ -11,7 +11,18 @@
 bool rewrite_system_inline(const struct build *b, const struct insn *insn);
 void rewrite_system(struct build *b, const struct insn *insn);
 
-/* rewrite.c: PUSH of a host register and a load of the stack's top on the flat
+/* rewrite_flow.c: stack and control flow. */
+void rewrite_jmp(struct build *b, const struct insn *insn);
+void rewrite_jcc(struct build *b, const struct insn *insn);
+void rewrite_loop(struct build *b, const struct insn *insn);
+void rewrite_push(struct build *b, const struct insn *insn);
+void rewrite_pop(struct build *b, const struct insn *insn);
+void rewrite_leave(struct build *b, const struct insn *insn);
+void rewrite_call(struct build *b, const struct insn *insn);
+void rewrite_jmp_indirect(struct build *b, const struct insn *insn);
+void rewrite_call_indirect(struct build *b, const struct insn *insn);
+void rewrite_ret(struct build *b, const struct insn *insn);
+/* rewrite_flow.c: PUSH of a host register and a load of the stack's top on the flat
  * 32-bit stack; ESP of the load is not moved. */
 void rewrite_push_register(struct build *b, enum host_reg from);
 /* Moves ESP by 4 and stores 16 bits, as Intel's later CPUs push a segment register. */

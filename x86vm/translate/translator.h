@@ -4,7 +4,7 @@
  * the records that emitted code names by number (links, sites, calls).
  *
  *   build.c      guest bytes -> struct insn -> a block, with flag liveness
- *   rewrite.c    one instruction -> host code
+ *   rewrite.c    one instruction -> host code; rewrite_*.c: flow, system, strings, bounds
  *   group.c      one check for several accesses off the same registers
  *   access.c     one memory operand -> the check and both copies of the access
  *   count.c      counting of instructions, for recording and replay

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Stack and control flow, one guest instruction to a sequence of host code:
+ * jumps that leave the block, PUSH and POP, CALL and RET. See rewrite.c.
+ */
+#include "x86vm/translate/build.h"
+#include "x86vm/translate/count.h"
+#include "x86vm/translate/rewrite.h"
+
+/* --- leaving a block --- */
+
+static void new_jump(struct build *b, uint8_t *place, uint32_t target, bool ungrouped)
+{
+    struct emit *e = b->cold;
+    struct link *link;
+    uint32_t number;
+    uint64_t stub = emit_pc(e);
+    unsigned retired = (unsigned)(b->insn - b->insns) + (ungrouped ? 0 : 1); /* a group's failed: its instruction starts again */
+
+    emit_patch32(place, b->hot->to_exec, stub);
+    if (b->t->counting && retired < b->count) {
+        count_emit_refund(b, retired);
+        place = emit_jmp_later(e);
+        stub = emit_pc(e);
+        emit_patch32(place, b->hot->to_exec, stub);
+    }
+    if (b->mode & (MODE_SINGLE | MODE_PARTIAL) && !ungrouped) {
+        emit_store32_imm(e, CPU_MEM(eip), target);
+        emit_jmp(e, b->t->stubs.next);
+        return;
+    }
+    number = blocks_new_link(b->t, &link);
+    *link = (struct link){ .from = b->block, .place = (uint32_t)(place - b->t->cache_rw),
+                           .stub = (uint32_t)(stub - (uint64_t)(uintptr_t)b->t->cache_rx), .target = target, .source = b->insn->eip,
+                           .ungrouped = ungrouped };
+    emit_mov_imm32(e, R11, number);
+    emit_jmp(e, b->t->stubs.link);
+}
+
+void rewrite_settle_esp(struct build *b)
+{
+    if (b->esp_delta)
+        emit_lea32(b->hot, R8, mem_at(R8, b->esp_delta));
+    b->esp_delta = 0;
+}
+
+void rewrite_jump(struct build *b, uint32_t target)
+{
+    rewrite_settle_esp(b);
+    new_jump(b, emit_jmp_later(b->hot), target, false);
+}
+
+void rewrite_cold_jump(struct build *b, uint32_t target)
+{
+    new_jump(b, emit_jmp_later(b->cold), target, true);
+}
+
+/* To the guest address in R9: looked up in the table, by a sum that is zero
+ * when the key matches, because the flags may be live. */
+void rewrite_dispatch(struct build *b)
+{
+    struct emit *e = b->hot;
+    int32_t lookup = (int32_t)offsetof(struct cpu_area, lookup);
+    uint8_t *hit;
+
+    if (b->mode & (MODE_SINGLE | MODE_PARTIAL)) {
+        emit_jmp(e, b->t->stubs.indirect);
+        return;
+    }
+    emit_mov64(e, R11, RCX);
+    emit_movzx16(e, R10, R9);
+    emit_lea64(e, R10, mem_sum(R10, R10));
+    emit_load64(e, R13, CPU_MEM(lookup_key));
+    emit_load64(e, RCX, (struct host_mem){ R15, R10, 3, lookup });
+    emit_lea64(e, R13, mem_sum(R13, R9));
+    emit_lea64(e, RCX, mem_sum(RCX, R13));
+    hit = emit_jrcxz_later(e);
+    emit_mov64(e, RCX, R11);
+    emit_jmp(e, b->t->stubs.indirect);
+    emit_patch8(e, hit);
+    emit_mov64(e, RCX, R11);
+    emit_jmp_mem(e, (struct host_mem){ R15, R10, 3, lookup + 8 });
+}
+
+void rewrite_jmp(struct build *b, const struct insn *insn)
+{
+    rewrite_jump(b, insn->target);
+}
+
+void rewrite_jcc(struct build *b, const struct insn *insn)
+{
+    access_island(b, false);
+    rewrite_settle_esp(b);
+    new_jump(b, emit_jcc_later(b->hot, insn->condition), insn->target, false);
+}
+
+/* LOOP, LOOPE, LOOPNE, JCXZ, JECXZ: none changes flags. */
+void rewrite_loop(struct build *b, const struct insn *insn)
+{
+    struct emit *e = b->hot;
+    bool jcxz = insn->opcode == 0xe3;
+    uint8_t *zero, *not_taken = NULL;
+
+    access_island(b, false);
+    rewrite_settle_esp(b);
+    if (insn->addrsize == 2) {
+        emit_lea32(e, R11, mem_at(RCX, jcxz ? 0 : -1));
+        emit_op_reg(e, EMIT_66, (const uint8_t[]){ 0x8b }, 1, RCX, R11); /* MOV CX, R11W */
+        emit_movzx16(e, R11, R11);
+    } else {
+        if (!jcxz)
+            emit_lea32(e, RCX, mem_at(RCX, -1));
+        emit_mov32(e, R11, RCX);
+    }
+    emit_mov64(e, R13, RCX);
+    emit_mov64(e, RCX, R11);
+    zero = emit_jrcxz_later(e);
+    emit_mov64(e, RCX, R13);
+    if (insn->opcode == 0xe0 || insn->opcode == 0xe1) { /* LOOPNE goes on while ZF=0, LOOPE while ZF=1 */
+        not_taken = emit_jcc_later(e, insn->opcode == 0xe0 ? CC_Z : CC_NZ);
+    }
+    rewrite_jump(b, jcxz ? insn->eip + insn->length : insn->target);
+    emit_patch8(e, zero);
+    emit_mov64(e, RCX, R13);
+    if (not_taken)
+        emit_patch32(not_taken, e->to_exec, emit_pc(e));
+    rewrite_jump(b, jcxz ? insn->target : insn->eip + insn->length);
+}
+
+/* --- the stack, flat and 32 bits wide --- */
+
+/* An access at [ESP + disp] of the flat stack. */
+static struct access stack_access(struct build *b, int32_t disp, bool write)
+{
+    struct access a = { .at = mem_at(R8, b->esp_delta + disp), .seg = CPU_SS, .size = 4, .read = !write, .write = write };
+    int8_t group = b->stack_group[b->insn - b->insns];
+
+    a.grouped = group_covers(b, group);
+    return a;
+}
+
+static void store_register(struct emit *e, struct host_mem mem, const void *arg)
+{
+    emit_store32(e, mem, *(const enum host_reg *)arg);
+}
+
+static void store_immediate(struct emit *e, struct host_mem mem, const void *arg)
+{
+    emit_store32_imm(e, mem, *(const uint32_t *)arg);
+}
+
+static void load_register(struct emit *e, struct host_mem mem, const void *arg)
+{
+    emit_load32(e, *(const enum host_reg *)arg, mem);
+}
+
+static void push(struct build *b, access_operation *operation, const void *arg)
+{
+    struct access a = stack_access(b, -4, true);
+
+    access_emit(b, &a, operation, arg);
+    b->esp_delta -= 4;
+}
+
+void rewrite_push_register(struct build *b, enum host_reg from)
+{
+    push(b, store_register, &from);
+}
+
+static void store_selector(struct emit *e, struct host_mem mem, const void *arg)
+{
+    emit_store16(e, mem, *(const enum host_reg *)arg);
+}
+
+void rewrite_push_selector(struct build *b, enum host_reg from)
+{
+    struct access a = stack_access(b, -4, true);
+
+    a.size = 2;
+    access_emit(b, &a, store_selector, &from);
+    b->esp_delta -= 4;
+}
+
+void rewrite_load_stack_top(struct build *b, enum host_reg to)
+{
+    struct access a = stack_access(b, 0, false);
+    access_emit(b, &a, load_register, &to);
+}
+
+static void load_operand(struct build *b, const struct insn *insn, enum host_reg to)
+{
+    struct access a = access_address(b, &insn->mem, 0);
+    access_emit(b, &a, load_register, &to);
+}
+
+static void load_word(struct emit *e, struct host_mem mem, const void *arg)
+{
+    emit_op_mem(e, 0, (const uint8_t[]){ 0x0f, 0xb7 }, 2, *(const enum host_reg *)arg, mem);
+}
+
+void rewrite_load_word(struct build *b, const struct insn *insn, enum host_reg to)
+{
+    struct insn_mem mem = insn->mem;
+    struct access a;
+
+    mem.size = 2;
+    mem.read = true;
+    mem.write = false;
+    a = access_address(b, &mem, 0);
+    access_emit(b, &a, load_word, &to);
+}
+
+void rewrite_push(struct build *b, const struct insn *insn)
+{
+    enum host_reg from = R13;
+
+    if (insn->has_mem)
+        load_operand(b, insn, R13);
+    else if (insn->opcode_is_gpr)
+        from = host_of[insn->opcode & 7];
+    else if (insn->has_modrm)
+        from = host_of[insn_rm(insn)];
+    else {
+        push(b, store_immediate, &insn->imm);
+        return;
+    }
+    if (from == R8 && b->esp_delta) {
+        emit_lea32(b->hot, R13, mem_at(R8, b->esp_delta));
+        from = R13;
+    }
+    push(b, store_register, &from);
+}
+
+void rewrite_pop(struct build *b, const struct insn *insn)
+{
+    struct access from = stack_access(b, 0, false);
+    enum host_reg to = insn->has_mem ? R13 : host_of[insn->has_modrm ? insn_rm(insn) : insn->opcode & 7];
+    bool to_esp = to == R8;
+
+    if (to_esp)
+        to = R13;
+    access_emit(b, &from, load_register, &to);
+    if (insn->has_mem) {
+        struct access a = access_address(b, &insn->mem, 4);
+        access_emit(b, &a, store_register, &to);
+    }
+    if (to_esp)
+        emit_mov32(b->hot, R8, R13);
+    b->esp_delta = to_esp ? 0 : b->esp_delta + 4;
+}
+
+void rewrite_leave(struct build *b, const struct insn *insn)
+{
+    struct access from = { .at = mem_at(RBP, 0), .seg = CPU_SS, .size = 4, .read = true };
+    enum host_reg to = R13;
+
+    (void)insn;
+    access_emit(b, &from, load_register, &to);
+    emit_lea32(b->hot, R8, mem_at(RBP, 4));
+    emit_mov32(b->hot, RBP, R13);
+    b->esp_delta = 0;
+}
+
+void rewrite_call(struct build *b, const struct insn *insn)
+{
+    uint32_t return_eip = insn->eip + insn->length;
+
+    push(b, store_immediate, &return_eip);
+    rewrite_jump(b, insn->target);
+}
+
+void rewrite_jmp_indirect(struct build *b, const struct insn *insn)
+{
+    if (insn->has_mem)
+        load_operand(b, insn, R13);
+    else
+        emit_lea32(b->hot, R13, mem_at(host_of[insn_rm(insn)], insn_rm(insn) == CPU_ESP ? b->esp_delta : 0));
+    emit_mov32(b->hot, R9, R13);
+    rewrite_settle_esp(b);
+    access_island(b, false);
+    rewrite_dispatch(b);
+}
+
+void rewrite_call_indirect(struct build *b, const struct insn *insn)
+{
+    uint32_t return_eip = insn->eip + insn->length;
+
+    if (insn->has_mem)
+        load_operand(b, insn, R13);
+    else
+        emit_lea32(b->hot, R13, mem_at(host_of[insn_rm(insn)], insn_rm(insn) == CPU_ESP ? b->esp_delta : 0));
+    push(b, store_immediate, &return_eip);
+    emit_mov32(b->hot, R9, R13);
+    rewrite_settle_esp(b);
+    access_island(b, false);
+    rewrite_dispatch(b);
+}
+
+void rewrite_ret(struct build *b, const struct insn *insn)
+{
+    struct access from = stack_access(b, 0, false);
+    enum host_reg to = R9;
+
+    access_emit(b, &from, load_register, &to);
+    b->esp_delta += 4 + (int32_t)(insn->imm & 0xffff);
+    rewrite_settle_esp(b);
+    access_island(b, false);
+    rewrite_dispatch(b);
+}
