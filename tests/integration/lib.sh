@@ -72,6 +72,20 @@ finish() { exit $FAILED; }
 rpc() { python3 tools/rpc.py "$SOCKET" "$@"; }
 ctl() { "$BIN/vswitchctl" --socket "$SOCKET" "$@"; }
 
+# undisturbed PORT COMMAND…: reads counters in several places as if at once: a frame that
+# somebody sends on his own account in between is in some of them and not in others, so
+# then they are read again.
+port_frames() { rpc port.get "{\"name\":\"$1\"}" | grep -oE '"(in|out)_frames": *[0-9]+'; }
+undisturbed() {
+    port=$1
+    shift
+    for try in 1 2 3 4 5 6 7 8 9 10; do
+        before=$(port_frames "$port")
+        "$@" || return 1
+        [ "$before" != "$(port_frames "$port")" ] || return 0
+    done
+}
+
 # daemon_config PORTS [GUESTS]: JSON arrays
 daemon_config() {
     printf '{"switch":{},"ports":%s,"guests":%s}\n' "${1:-[]}" "${2:-[]}" >"$W/vswitchd.json"

@@ -107,22 +107,12 @@ for guest in ann ned; do
     in_guest $guest "echo 1 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6; cd /proc/net/pktgen; echo rem_device_all >kpktgend_0; echo add_device eth0 >kpktgend_0
 for s in 'count 0' 'clone_skb 0' 'pkt_size 60' 'dst_mac $to' 'dst 10.9.0.254'; do echo \$s >eth0; done; cd /" >/dev/null
 done
-# A frame that the guest sends on its own account between two of the readings would be
-# missed by one of them: then they are taken again.
-port_frames() { rpc port.get "{\"name\":\"$1\"}" | grep -oE '"(in|out)_frames":[0-9]+'; }
-snapshot() {
-    for guest in ann ned; do
-        tries=0
-        while [ $tries -lt 10 ]; do
-            tries=$((tries + 1))
-            before=$(port_frames $guest)
-            in_guest $guest "/nictools/ip -s -j link show eth0; /nictools/ethtool -S eth0 2>/dev/null" >"$W/$guest.driver.$1"
-            ctl --json guest stats $guest >"$W/$guest.guest.$1"
-            rpc port.get "{\"name\":\"$guest\"}" >"$W/$guest.port.$1"
-            [ "$before" != "$(port_frames $guest)" ] || break
-        done
-    done
+readings() { # GUEST N
+    in_guest "$1" "/nictools/ip -s -j link show eth0; /nictools/ethtool -S eth0 2>/dev/null" >"$W/$1.driver.$2"
+    ctl --json guest stats "$1" >"$W/$1.guest.$2"
+    rpc port.get "{\"name\":\"$1\"}" >"$W/$1.port.$2"
 }
+snapshot() { for guest in ann ned; do undisturbed $guest readings $guest "$1"; done; }
 soak() { # both send at once, one as fast as it can, the other as fast as its NIC lets it
     for guest in ann ned; do
         in_guest $guest "(echo start >/proc/net/pktgen/pgctrl) & sleep $SOAK_SECONDS; echo stop >/proc/net/pktgen/pgctrl; wait" $((SOAK_SECONDS + 60)) >/dev/null &
