@@ -242,14 +242,15 @@ def guest_tcp(nic, virtio=False):
     return bench
 
 
-PKTGEN = """
+PKTGEN_SETUP = """
 insmod /nictools/pktgen.ko
 echo 'add_device eth0' >/proc/net/pktgen/kpktgend_0
 for line in 'count 0' 'clone_skb 0' 'burst 1' 'pkt_size 60' 'delay 0' 'dst 10.2.0.9' 'dst_mac 02:cc:00:00:00:09'; do
     echo "$line" >/proc/net/pktgen/eth0 || echo "pktgen: no $line"
 done
 for i in $(seq 300); do [ "$(cat /sys/class/net/eth0/carrier)" = 1 ] && break; sleep 0.1; done
-echo pktgen-starts
+"""
+PKTGEN = PKTGEN_SETUP + """echo pktgen-starts
 echo start >/proc/net/pktgen/pgctrl
 """
 

@@ -25,14 +25,7 @@ import bench_table
 from bench_table import TCG
 
 # One iperf3 server a flow; before and after it, what the guest has counted.
-SCRIPT = """
-insmod /nictools/pktgen.ko
-echo 'add_device eth0' >/proc/net/pktgen/kpktgend_0
-for line in 'count 0' 'clone_skb 0' 'burst 1' 'pkt_size 60' 'delay 0' 'dst 10.2.0.9' 'dst_mac 02:cc:00:00:00:09'; do
-    echo "$line" >/proc/net/pktgen/eth0
-done
-for i in $(seq 300); do [ "$(cat /sys/class/net/eth0/carrier)" = 1 ] && break; sleep 0.1; done
-counters() {
+SCRIPT = bench_net.PKTGEN_SETUP + """counters() {
     set -- $(grep eth0 /proc/interrupts) $(cat /sys/class/net/eth0/statistics/rx_packets /sys/class/net/eth0/statistics/tx_packets)
     while [ $# -gt 5 ]; do case $1 in *:) interrupts=$2 ;; esac; shift; done
     echo "counters $interrupts $(cat /sys/class/net/eth0/statistics/rx_packets) $(cat /sys/class/net/eth0/statistics/tx_packets)."
