@@ -13,6 +13,8 @@
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/memory/io_bus.h"
 #include "x86vm/memory/phys.h"
+#include "x86vm/protection/protection.h"
+#include "x86vm/translate/translator.h"
 
 enum { COM1 = 0x3f8, COM1_LCR = 0x3fb, LCR_DLAB = 0x80 };
 
@@ -435,6 +437,10 @@ bool replay_load(struct replay *r, struct cpu *cpu, struct phys *phys, struct io
 
     if (!record_cpu_load(cpu, r->bytes + HEADER_SIZE))
         return refuse(error, error_size, "no CPU has such a state as the recording says");
+    if (cpu->features & ~protection_host_features())
+        return refuse(error, error_size, "the recorded guest had instructions that this machine's CPU has not (CPUID.1:ECX %08x)",
+                      cpu->features & ~protection_host_features());
+    insn_init(cpu->features);
     for (; at < r->records - 4; at += 4 + PAGE_SIZE)
         memcpy(phys_ram(phys) + (get(r->bytes + at, 4) << PAGE_SHIFT), r->bytes + at + 4, PAGE_SIZE);
     for (uint32_t page = 0; page < r->page_count; page++) {

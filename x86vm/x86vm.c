@@ -66,7 +66,8 @@ static bool build_machine(struct x86vm *vm, const struct x86vm_config *config)
     cpu->tsc_khz = protection_measure_tsc_khz();
     view_select(cpu);
     phys_on_remapped(t->phys, on_remapped, t);
-    insn_init();
+    cpu->features = getenv("X86VM_NO_SSE3") ? 0 : protection_host_features();
+    insn_init(cpu->features);
     translator_current = t;
     if (!blocks_init(t, config->code_cache_size ? config->code_cache_size : CODE_CACHE_SIZE))
         return false;

@@ -234,6 +234,12 @@ static void cpuid(void)
     CU_ASSERT_EQUAL(cpu->regs[CPU_EAX], 0x106ca);
     CU_ASSERT_EQUAL(cpu->regs[CPU_EDX], 0x0788a97f);
     CU_ASSERT_EQUAL(cpu->regs[CPU_ECX], 0);
+    cpu->features = CPU_SSE3 | CPU_POPCNT; /* what the host has is advertised, bit by bit */
+    leaf(1, 0);
+    CU_ASSERT_EQUAL(cpu->regs[CPU_ECX], 0x00800001);
+    CU_ASSERT_EQUAL(cpu->regs[CPU_EDX], 0x0788a97f);
+    cpu->features = 0;
+    CU_ASSERT_EQUAL(protection_host_features() & ~(uint32_t)CPU_FEATURES, 0);
     leaf(4, 0);
     CU_ASSERT_EQUAL(cpu->regs[CPU_EAX], 0x121);
     CU_ASSERT_EQUAL(cpu->regs[CPU_EBX], 0x0140003f);

@@ -27,7 +27,7 @@ static void put(struct file *f, const void *bytes, size_t size)
 static void number(struct file *f, uint64_t value, unsigned size) { put(f, &value, size); }
 
 /* One page of RAM, then: TSC, port read, DMA, interrupt, block read, write, end. */
-static void make(struct file *f)
+static void make_for(struct file *f, uint32_t features)
 {
     static struct cpu cpu;
     uint8_t state[RECORD_CPU_MOST], page[PAGE_SIZE];
@@ -35,6 +35,7 @@ static void make(struct file *f)
     f->size = 0;
     memset(page, 0x5a, sizeof page);
     cpu.eip = 0x1234;
+    cpu.features = features;
     record_cpu_store(&cpu, state);
     put(f, RECORD_MAGIC, RECORD_MAGIC_SIZE);
     number(f, RECORD_VERSION, 4);
@@ -58,6 +59,8 @@ static void make(struct file *f)
     number(f, RECORD_MMIO_WRITE, 1), number(f, 0xfe000000, 4), number(f, 4, 2), number(f, 42, 4);
     number(f, RECORD_END, 1), number(f, 90, 8), number(f, 7, 4), number(f, 8, 8), number(f, 1, 1);
 }
+
+static void make(struct file *f) { make_for(f, 0); }
 
 struct machine { struct cpu cpu; struct replay *replay; char error[200]; };
 
@@ -122,6 +125,19 @@ static void test_right(void)
     CU_ASSERT_PTR_NULL(replay_diverged(m->replay));
     CU_ASSERT_EQUAL(replay_next(m->replay)->kind, RECORD_END);
     CU_ASSERT_TRUE(replay_take(m->replay));
+    machine_free(m);
+}
+
+/* Instructions that this machine does not have cannot be replayed on it. */
+static void test_other_cpu(void)
+{
+    static struct file f;
+    struct machine *m;
+
+    make_for(&f, 1u << 31); /* the bit of no CPU's instructions */
+    m = machine_new(&f);
+    CU_ASSERT_PTR_NULL(m->replay);
+    CU_ASSERT_PTR_NOT_NULL(strstr(m->error, "instructions"));
     machine_free(m);
 }
 
@@ -206,6 +222,7 @@ int main(void)
     CU_initialize_registry();
     CU_pSuite suite = CU_add_suite("replay", NULL, NULL);
     CU_add_test(suite, "a right recording", test_right);
+    CU_add_test(suite, "from a CPU with more instructions", test_other_cpu);
     CU_add_test(suite, "a guest that goes another way", test_another_way);
     CU_add_test(suite, "cut anywhere", test_cut);
     CU_add_test(suite, "garbled", test_garbled);

@@ -44,6 +44,10 @@ enum cpu_vector { VEC_DE = 0, VEC_DB = 1, VEC_NMI = 2, VEC_BP = 3, VEC_OF = 4, V
                   VEC_NM = 7, VEC_DF = 8, VEC_TS = 10, VEC_NP = 11, VEC_SS = 12, VEC_GP = 13, VEC_PF = 14,
                   VEC_MF = 16, VEC_AC = 17, VEC_MC = 18, VEC_XM = 19 };
 
+/* What the CPU has where the host has it, too: bits of CPUID leaf 1, ECX. */
+enum { CPU_SSE3 = 1u << 0, CPU_SSSE3 = 1u << 9, CPU_SSE41 = 1u << 19, CPU_SSE42 = 1u << 20, CPU_POPCNT = 1u << 23,
+       CPU_FEATURES = CPU_SSE3 | CPU_SSSE3 | CPU_SSE41 | CPU_SSE42 | CPU_POPCNT };
+
 /* Page-fault error code bits (SDM vol. 3, 4.7) */
 enum { PF_PRESENT = 1, PF_WRITE = 2, PF_USER = 4, PF_RESERVED = 8, PF_FETCH = 16 };
 
@@ -111,6 +115,7 @@ struct cpu {
     void (*exception_tap)(void *opaque); /* before each exception of the guest: a recording; NULL: none */
     void *exception_opaque;
     uint32_t tsc_khz;          /* CPUID tells the guest; 0: it has to measure. Kept over a reset */
+    uint32_t features;         /* of CPU_FEATURES; kept over a reset */
     uint8_t cpl;
     bool halted;               /* HLT executed with nothing pending */
     bool interrupt_shadow;     /* one instruction without interrupts (STI, MOV SS, POP SS) */

@@ -16,7 +16,7 @@ static ZydisDecoder decoders[2];
 static bool isa_allowed[ZYDIS_ISA_SET_MAX_VALUE + 1];
 static uint8_t kind_of[ZYDIS_MNEMONIC_MAX_VALUE + 1];
 
-/* An i686 with SSE2: what CPUID tells the guest (protection/cpuid.c). */
+/* What CPUID tells the guest (protection/cpuid.c): an i686 with SSE2, */
 static const ZydisISASet allowed_sets[] = {
     ZYDIS_ISA_SET_I86, ZYDIS_ISA_SET_I186, ZYDIS_ISA_SET_I286PROTECTED, ZYDIS_ISA_SET_I286REAL,
     ZYDIS_ISA_SET_I386, ZYDIS_ISA_SET_I486, ZYDIS_ISA_SET_I486REAL, ZYDIS_ISA_SET_PENTIUMREAL,
@@ -24,6 +24,12 @@ static const ZydisISASet allowed_sets[] = {
     ZYDIS_ISA_SET_X87, ZYDIS_ISA_SET_FXSAVE, ZYDIS_ISA_SET_SSE, ZYDIS_ISA_SET_SSE2,
     ZYDIS_ISA_SET_SSE2MMX, ZYDIS_ISA_SET_SSEMXCSR, ZYDIS_ISA_SET_SSE_PREFETCH, ZYDIS_ISA_SET_PREFETCH_NOP,
     ZYDIS_ISA_SET_FAT_NOP, ZYDIS_ISA_SET_PAUSE, ZYDIS_ISA_SET_LAHF, ZYDIS_ISA_SET_RDPMC, ZYDIS_ISA_SET_CLFSH,
+};
+/* and what the host has of these. */
+static const struct { ZydisISASet set; uint32_t feature; } feature_sets[] = {
+    { ZYDIS_ISA_SET_SSE3, CPU_SSE3 }, { ZYDIS_ISA_SET_SSE3X87, CPU_SSE3 }, { ZYDIS_ISA_SET_SSSE3, CPU_SSSE3 },
+    { ZYDIS_ISA_SET_SSSE3MMX, CPU_SSSE3 }, { ZYDIS_ISA_SET_SSE4, CPU_SSE41 }, { ZYDIS_ISA_SET_SSE42, CPU_SSE42 },
+    { ZYDIS_ISA_SET_POPCNT, CPU_POPCNT },
 };
 
 struct kind_row { ZydisMnemonic mnemonic; enum insn_kind kind; };
@@ -76,7 +82,7 @@ static const struct kind_row kind_rows[] = {
 };
 #undef M
 
-void insn_init(void)
+void insn_init(uint32_t features)
 {
     static const ZydisDecoderMode off[] = { ZYDIS_DECODER_MODE_MPX, ZYDIS_DECODER_MODE_CET, ZYDIS_DECODER_MODE_LZCNT,
         ZYDIS_DECODER_MODE_TZCNT, ZYDIS_DECODER_MODE_WBNOINVD, ZYDIS_DECODER_MODE_CLDEMOTE };
@@ -88,6 +94,8 @@ void insn_init(void)
             ZydisDecoderEnableMode(&decoders[d], off[i], ZYAN_FALSE);
     for (size_t i = 0; i < sizeof allowed_sets / sizeof allowed_sets[0]; i++)
         isa_allowed[allowed_sets[i]] = true;
+    for (size_t i = 0; i < sizeof feature_sets / sizeof feature_sets[0]; i++)
+        isa_allowed[feature_sets[i].set] = features & feature_sets[i].feature;
     memset(kind_of, INSN_PLAIN, sizeof kind_of);
     for (size_t i = 0; i < sizeof kind_rows / sizeof kind_rows[0]; i++)
         kind_of[kind_rows[i].mnemonic] = kind_rows[i].kind;
@@ -140,6 +148,20 @@ static void take_memory(struct insn *insn, const ZydisDecodedOperand *op)
     mem->size = op->mem.type == ZYDIS_MEMOP_TYPE_AGEN ? 0 : op->size / 8;
     mem->read = op->actions & ZYDIS_OPERAND_ACTION_MASK_READ;
     mem->write = op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
+}
+
+/* Operands of 16 bytes are aligned ones, but for these. */
+static bool may_be_unaligned(ZydisMnemonic mnemonic)
+{
+    static const ZydisMnemonic rows[] = {
+        ZYDIS_MNEMONIC_MOVUPS, ZYDIS_MNEMONIC_MOVUPD, ZYDIS_MNEMONIC_MOVDQU, ZYDIS_MNEMONIC_LDDQU, ZYDIS_MNEMONIC_MASKMOVDQU,
+        ZYDIS_MNEMONIC_PCMPESTRM, ZYDIS_MNEMONIC_PCMPESTRI, ZYDIS_MNEMONIC_PCMPISTRM, ZYDIS_MNEMONIC_PCMPISTRI,
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (mnemonic == rows[i])
+            return true;
+    return false;
 }
 
 static void take_written(struct insn *insn, const ZydisDecodedOperand *op)
@@ -318,14 +340,16 @@ static enum insn_unit unit_of(const ZydisDecodedInstruction *z, const ZydisDecod
     switch (z->meta.isa_set) {
     case ZYDIS_ISA_SET_X87: case ZYDIS_ISA_SET_FCMOV: case ZYDIS_ISA_SET_FXSAVE:
         return INSN_UNIT_X87;
-    case ZYDIS_ISA_SET_PENTIUMMMX: case ZYDIS_ISA_SET_SSE2MMX:
+    case ZYDIS_ISA_SET_PENTIUMMMX: case ZYDIS_ISA_SET_SSE2MMX: case ZYDIS_ISA_SET_SSSE3MMX:
         return INSN_UNIT_MMX;
     case ZYDIS_ISA_SET_SSE:
         return is_mmx_extension(z, ops) ? INSN_UNIT_MMX : INSN_UNIT_SSE;
     case ZYDIS_ISA_SET_SSE2:
         return z->mnemonic == ZYDIS_MNEMONIC_MOVNTI ? INSN_UNIT_INTEGER : INSN_UNIT_SSE;
-    case ZYDIS_ISA_SET_SSEMXCSR:
+    case ZYDIS_ISA_SET_SSEMXCSR: case ZYDIS_ISA_SET_SSE3: case ZYDIS_ISA_SET_SSSE3: case ZYDIS_ISA_SET_SSE4:
         return INSN_UNIT_SSE;
+    case ZYDIS_ISA_SET_SSE42:
+        return z->mnemonic == ZYDIS_MNEMONIC_CRC32 ? INSN_UNIT_INTEGER : INSN_UNIT_SSE;
     default:
         return INSN_UNIT_INTEGER;
     }
@@ -351,6 +375,7 @@ static void fill(struct insn *insn, const ZydisDecodedInstruction *z, const Zydi
     insn->unit = unit_of(z, ops);
     take_prefixes(insn, z);
     take_operands(insn, z, ops);
+    insn->mem.aligned = insn->unit == INSN_UNIT_SSE && insn->mem.size == 16 && !may_be_unaligned(z->mnemonic);
     insn->kind = refine_kind(insn, z, ops);
     if (insn->kind == INSN_JCC)
         insn->condition = insn->opcode & 15;

@@ -61,6 +61,7 @@ struct insn_mem {
     int32_t disp;
     uint16_t size; /* bytes accessed; 0 for an address only (LEA, INVLPG) */
     bool read, write;
+    bool aligned;  /* must be 16-aligned, else #GP (and not #PF) */
 };
 
 struct insn {
@@ -102,8 +103,8 @@ static inline unsigned insn_rm(const struct insn *i) { return i->modrm & 7; }
 
 enum insn_mode { INSN_MODE_16, INSN_MODE_32 };
 
-/* Prepares the tables; call once. */
-void insn_init(void);
+/* Prepares the tables, for a CPU with these of CPU_FEATURES (cpu/cpu.h). */
+void insn_init(uint32_t features);
 
 /* Decodes one instruction from `size` readable bytes at guest address `eip`.
  * INSN_TRUNCATED: more bytes are needed. An encoding that does not exist

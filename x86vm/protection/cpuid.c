@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * The CPU model that the guest sees: GenuineIntel, family 6 model 0x1C (Atom
- * "Bonnell") stepping 10, with the features of an i686 with SSE2.
+ * "Bonnell") stepping 10, with the features of an i686 with SSE2, and what the
+ * host has of SSE3 to SSE4.2: those instructions run on its units as they are.
  *
  * Bonnell executes in order. Operating systems know that it does not speculate
  * and leave out their mitigations of speculation, which would cost the guest
  * much and protect nothing here: the boundary is the process of the translator.
  *
  * One row a feature: what is advertised, and the CR4 bits that exist with it.
- * translate/ refuses opcodes (#UD) that no row brings.
+ * decode/ refuses opcodes (#UD) that no row brings.
  */
 #include "x86vm/protection/control.h"
 #include "x86vm/protection/protection.h"
 
+#include <cpuid.h>
 #include <string.h>
 
 #define SIGNATURE 0x000106cau /* as EDX after reset: cpu.c */
@@ -51,9 +53,20 @@ static const struct feature features[] = {
     { "SSE", 25, CR4_OSXMMEXCPT },
     { "SSE2", 26, 0 },
 };
-/* Absent on purpose: APIC and what needs it; MCE, MCA; MTRR and PAT (no memory
- * types: caches do not show); PSE36; HTT; long mode and SYSCALL; SSE3 and later;
- * UMIP (CR4.UMIP is implemented, a row of leaf 7 would bring it). */
+/* In ECX: SSE3, SSSE3, SSE4.1, SSE4.2 and POPCNT, as cpu->features says.
+ *
+ * Absent on purpose: APIC and what needs it; MCE, MCA; MTRR and PAT (no memory
+ * types: caches do not show); PSE36; HTT; long mode, SYSCALL and CMPXCHG16B;
+ * MONITOR, which came with SSE3 but has a bit of its own (a guest that waits so
+ * could not be told from one that computes); AES, CLMUL, AVX and later; UMIP
+ * (CR4.UMIP is implemented, a row of leaf 7 would bring it). */
+
+uint32_t protection_host_features(void)
+{
+    uint32_t a, b, c, d;
+
+    return __get_cpuid(1, &a, &b, &c, &d) ? c & CPU_FEATURES : 0;
+}
 
 static uint32_t feature_bits(void)
 {
@@ -80,7 +93,7 @@ static void leaf_features(uint32_t *out, uint32_t subleaf)
     (void)subleaf;
     out[EAX] = SIGNATURE;
     out[EBX] = LINE_SIZE / 8 << 8; /* CLFLUSH line in quadwords; brand index 0, one logical CPU, APIC ID 0 */
-    out[EDX] = feature_bits();
+    out[EDX] = feature_bits(); /* ECX: protection_cpuid() */
 }
 
 /* Bonnell's own descriptor bytes: TLBs, then L1D 24 KiB, L1I 32 KiB, L2 512 KiB. */
@@ -195,6 +208,8 @@ void protection_cpuid(struct cpu *cpu)
         basic[BASIC_COUNT - 1](out, subleaf);
     if (cpu->tsc_khz && leaf == 0)
         out[EAX] = FREQUENCY_LEAF;
+    if (leaf == 1)
+        out[ECX] = cpu->features;
     if (cpu->tsc_khz && leaf == POWER_LEAF)
         out[EDX] = EDX_INVARIANT_TSC;
     cpu->regs[CPU_EAX] = out[EAX];

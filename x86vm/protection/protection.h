@@ -121,5 +121,6 @@ uint32_t protection_measure_tsc_khz(void);
 
 /* --- cpuid.c: the model that the guest sees --- */
 void protection_cpuid(struct cpu *cpu); /* EAX, ECX -> EAX..EDX */
+uint32_t protection_host_features(void); /* for cpu->features: CPU_FEATURES that this host has */
 
 #endif

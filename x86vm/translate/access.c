@@ -31,12 +31,7 @@ enum seg_state access_segment(const struct build *b, uint8_t seg, bool write)
 /* SSE operands that must be 16-aligned: a misaligned one is #GP before it is #PF. */
 bool access_must_be_aligned(const struct insn *insn, uint16_t size)
 {
-    uint8_t op = insn->opcode;
-    if (insn->unit != INSN_UNIT_SSE || size != 16 || insn->opcode_length != 2)
-        return false;
-    if (op == 0x10 || op == 0x11 || op == 0xf7) /* MOVUPS, MOVUPD, MASKMOVDQU */
-        return false;
-    return !((op == 0x6f || op == 0x7f) && insn->mandatory == 0xf3); /* MOVDQU */
+    return insn->mem.aligned && size == 16;
 }
 
 /* Instructions that raise a pending x87 exception before they touch memory. */
