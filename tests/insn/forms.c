@@ -28,6 +28,18 @@
 #define SD(n, c, pf, op, dg, r, im, at, su) \
     { .name = n, .class = c, .prefix = pf, .escape = 0x0f, .opcode = op, .span = 1, .digit = dg, .rm = r, .imm = im, \
       .attributes = BYTES | (at), .setup = su }
+/* What came later: feature, prefix, second escape. */
+#define N(n, c, ft, pf, e2, op, sp, r, im, at, su) \
+    { .name = n, .class = c, .prefix = pf, .escape = 0x0f, .escape2 = e2, .opcode = op, .span = sp, .digit = REG, .rm = r, \
+      .imm = im, .attributes = at, .setup = su, .feature = FEATURE_##ft }
+#define N3(n, pf, op, sp, r, at) N(n, CLASS_SSE, SSE3, pf, 0, op, sp, r, 0, BYTES | (at), 0)
+#define NS(n, op, sp) \
+    N(n " mm", CLASS_MMX, SSSE3, 0, 0x38, op, sp, RM_ANY, 0, BYTES, 0), \
+    N(n " xmm", CLASS_SSE, SSSE3, 0x66, 0x38, op, sp, RM_ANY, 0, BYTES | ALIGNED, 0)
+#define N4(n, op, sp, r, at) N(n, CLASS_SSE, SSE41, 0x66, 0x38, op, sp, r, 0, BYTES | (at), 0)
+#define N4I(n, op, sp, at) N(n, CLASS_SSE, SSE41, 0x66, 0x3a, op, sp, RM_ANY, IMM_8, at, 0)
+#define FISTTP(n, op) \
+    { .name = n, .class = CLASS_X87, .opcode = op, .span = 1, .digit = 1, .rm = RM_MEM, .feature = FEATURE_SSE3 }
 /* Ends in an exception. */
 #define X(n, esc, op, sp, dg, r, im, mr) \
     { .name = n, .class = CLASS_FAULT, .escape = esc, .opcode = op, .span = sp, .digit = dg, .rm = r, .imm = im, \
@@ -237,6 +249,37 @@ const struct insn_form insn_forms[] = {
     { .name = "lfence", .class = CLASS_SSE, .escape = 0x0f, .opcode = 0xae, .span = 8, .rm = RM_FIXED, .modrm = 0xe8 },
     { .name = "mfence", .class = CLASS_SSE, .escape = 0x0f, .opcode = 0xae, .span = 8, .rm = RM_FIXED, .modrm = 0xf0 },
     { .name = "sfence", .class = CLASS_SSE, .escape = 0x0f, .opcode = 0xae, .span = 8, .rm = RM_FIXED, .modrm = 0xf8 },
+
+    /* --- SSE3 --- */
+    N3("addsubpd", 0x66, 0xd0, 1, RM_ANY, ALIGNED), N3("addsubps", 0xf2, 0xd0, 1, RM_ANY, ALIGNED), N3("hadd hsub pd", 0x66, 0x7c, 2, RM_ANY, ALIGNED),
+    N3("hadd hsub ps", 0xf2, 0x7c, 2, RM_ANY, ALIGNED), N3("lddqu", 0xf2, 0xf0, 1, RM_MEM, 0), N3("movddup", 0xf2, 0x12, 1, RM_ANY, 0),
+    N3("movsldup", 0xf3, 0x12, 1, RM_ANY, ALIGNED), N3("movshdup", 0xf3, 0x16, 1, RM_ANY, ALIGNED),
+    FISTTP("fisttp m32", 0xdb), FISTTP("fisttp m64", 0xdd), FISTTP("fisttp m16", 0xdf),
+
+    /* --- SSSE3 --- */
+    NS("pshufb..phaddsw", 0x00, 4), NS("pmaddubsw", 0x04, 1), NS("phsub", 0x05, 3), NS("psign", 0x08, 3), NS("pmulhrsw", 0x0b, 1), NS("pabs", 0x1c, 3),
+    N("palignr mm", CLASS_MMX, SSSE3, 0, 0x3a, 0x0f, 1, RM_ANY, IMM_8, BYTES, 0), N("palignr xmm", CLASS_SSE, SSSE3, 0x66, 0x3a, 0x0f, 1, RM_ANY, IMM_8, BYTES | ALIGNED, 0),
+
+    /* --- SSE4.1 --- */
+    N4("pblendvb", 0x10, 1, RM_ANY, ALIGNED), N4("blendv", 0x14, 2, RM_ANY, ALIGNED), N4("ptest", 0x17, 1, RM_ANY, ALIGNED),
+    N4("pmovsxbw", 0x20, 1, RM_ANY, 0), N4("pmovsxbd", 0x21, 1, RM_ANY, 0), N4("pmovsxbq", 0x22, 1, RM_ANY, 0),
+    N4("pmovsxwd", 0x23, 1, RM_ANY, 0), N4("pmovsxwq", 0x24, 1, RM_ANY, 0), N4("pmovsxdq", 0x25, 1, RM_ANY, 0),
+    N4("pmuldq pcmpeqq", 0x28, 2, RM_ANY, ALIGNED), N4("movntdqa", 0x2a, 1, RM_MEM, ALIGNED), N4("packusdw", 0x2b, 1, RM_ANY, ALIGNED),
+    N4("pmovzxbw", 0x30, 1, RM_ANY, 0), N4("pmovzxbd", 0x31, 1, RM_ANY, 0), N4("pmovzxbq", 0x32, 1, RM_ANY, 0),
+    N4("pmovzxwd", 0x33, 1, RM_ANY, 0), N4("pmovzxwq", 0x34, 1, RM_ANY, 0), N4("pmovzxdq", 0x35, 1, RM_ANY, 0),
+    N4("pmin", 0x38, 4, RM_ANY, ALIGNED), N4("pmax", 0x3c, 4, RM_ANY, ALIGNED), N4("pmulld", 0x40, 1, RM_ANY, ALIGNED), N4("phminposuw", 0x41, 1, RM_ANY, ALIGNED),
+    N4I("round p", 0x08, 2, BYTES | ALIGNED), N4I("roundss", 0x0a, 1, BYTES), N4I("roundsd", 0x0b, 1, BYTES), N4I("blend", 0x0c, 3, BYTES | ALIGNED),
+    N4I("pextrb", 0x14, 1, 0), N4I("pextrw Ew", 0x15, 1, 0), N4I("pextrd", 0x16, 1, 0), N4I("extractps", 0x17, 1, 0),
+    N4I("pinsrb", 0x20, 1, 0), N4I("insertps", 0x21, 1, BYTES), N4I("pinsrd", 0x22, 1, 0),
+    N4I("dpps", 0x40, 1, BYTES | ALIGNED), N4I("dppd", 0x41, 1, BYTES | ALIGNED), N4I("mpsadbw", 0x42, 1, BYTES | ALIGNED),
+
+    /* --- SSE4.2, POPCNT --- */
+    N("pcmpgtq", CLASS_SSE, SSE42, 0x66, 0x38, 0x37, 1, RM_ANY, 0, BYTES | ALIGNED, 0),
+    N("pcmpestrm", CLASS_SSE, SSE42, 0x66, 0x3a, 0x60, 1, RM_ANY, IMM_8, BYTES, SETUP_STRING_LENGTHS),
+    N("pcmpestri", CLASS_SSE, SSE42, 0x66, 0x3a, 0x61, 1, RM_ANY, IMM_8, BYTES, SETUP_STRING_LENGTHS),
+    N("pcmpistrm", CLASS_SSE, SSE42, 0x66, 0x3a, 0x62, 1, RM_ANY, IMM_8, BYTES, 0), N("pcmpistri", CLASS_SSE, SSE42, 0x66, 0x3a, 0x63, 1, RM_ANY, IMM_8, BYTES, 0),
+    N("crc32 Gd,Eb", CLASS_INTEGER, SSE42, 0xf2, 0x38, 0xf0, 1, RM_ANY, 0, 0, 0), N("crc32 Gd,Ev", CLASS_INTEGER, SSE42, 0xf2, 0x38, 0xf1, 1, RM_ANY, 0, O16, 0),
+    N("popcnt", CLASS_INTEGER, POPCNT, 0xf3, 0, 0xb8, 1, RM_ANY, 0, O16, 0),
 
     /* --- exceptions by design --- */
     X("hlt", 0, 0xf4, 1, 0, RM_NONE, 0, 0), X("cli sti", 0, 0xfa, 2, 0, RM_NONE, 0, 0), X("in imm", 0, 0xe4, 2, 0, RM_NONE, IMM_8, 0), X("out imm", 0, 0xe6, 2, 0, RM_NONE, IMM_8, 0),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * The table of instruction forms that gen.c draws from: every unprivileged
- * instruction of an i686 with SSE2, and the privileged ones for their faults.
+ * instruction of an i686 with SSE4.2, and the privileged ones for their faults.
  */
 #ifndef TESTS_INSN_FORMS_H
 #define TESTS_INSN_FORMS_H
@@ -36,16 +36,21 @@ enum form_setup {
     SETUP_ENTER, SETUP_POPF, SETUP_EDI, SETUP_SHIFT16, SETUP_BOUND, SETUP_FLDCW, SETUP_LDMXCSR, SETUP_SEGMENT,
     SETUP_FAR_POINTER, SETUP_FPU_STORE, SETUP_DOUBLE_SHIFT, SETUP_PUSH_SEGMENT, SETUP_POPA, SETUP_POP_SEGMENT,
     SETUP_FPU_LOAD, SETUP_SEGMENT_MEMORY, SETUP_GS, SETUP_GS_POINTER, SETUP_POP_GS, SETUP_SELECTOR,
-    SETUP_SELECTOR_MEMORY, SETUP_GS_MEMORY,
+    SETUP_SELECTOR_MEMORY, SETUP_GS_MEMORY, SETUP_STRING_LENGTHS,
 };
 
 enum form_class { CLASS_INTEGER, CLASS_X87, CLASS_MMX, CLASS_SSE, CLASS_FAULT, CLASS_COUNT };
+
+/* What not every CPU has: bits of CPUID leaf 1, ECX. */
+enum form_feature { FEATURE_SSE3 = 1 << 0, FEATURE_SSSE3 = 1 << 9, FEATURE_SSE41 = 1 << 19, FEATURE_SSE42 = 1 << 20,
+                    FEATURE_POPCNT = 1 << 23 };
 
 struct insn_form {
     const char *name;
     uint8_t class;
     uint8_t prefix;   /* mandatory 66, F2 or F3; else 0 */
     uint8_t escape;   /* 0F before the opcode */
+    uint8_t escape2;  /* 38 or 3A behind it */
     uint8_t opcode;
     uint8_t span;     /* so many consecutive opcodes (RM_FIXED: ModRM bytes) belong to the form */
     int8_t digit;     /* of the ModRM reg field; -1: a register */
@@ -54,6 +59,7 @@ struct insn_form {
     uint8_t modrm;
     uint16_t attributes;
     uint8_t setup;
+    uint32_t feature; /* enum form_feature, or 0 */
 };
 
 extern const struct insn_form insn_forms[];

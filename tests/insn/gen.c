@@ -401,6 +401,12 @@ static bool run_setup(struct gen *g, unsigned setup, bool is16, uint32_t *target
     case SETUP_GS: set_register(g, EAX, INSN_SEL_GS); return false;
     case SETUP_SELECTOR: set_register(g, EAX, any_selector(g)); return false;
     case SETUP_SELECTOR_MEMORY: set_memory(g, *target, any_selector(g)); return true;
+    case SETUP_STRING_LENGTHS:
+        if (percent(g, 80)) {
+            set_register(g, EAX, below(g, 40) - 20);
+            set_register(g, EDX, below(g, 40) - 20);
+        }
+        return false;
     case SETUP_GS_MEMORY: set_memory(g, *target, INSN_SEL_GS); return true;
     case SETUP_FPU_STORE:
     case SETUP_FPU_LOAD:
@@ -566,6 +572,8 @@ static void emit_form(struct gen *g, uint16_t which)
         add(&b, form->prefix, 1);
     if (form->escape)
         add(&b, form->escape, 1);
+    if (form->escape2)
+        add(&b, form->escape2, 1);
     uint32_t step = form->span > 1 ? below(g, form->span) : 0;
     if (form->rm == RM_NONE && (form->opcode & 7) == 0 && form->span == 8 && (step & 7) == ESP && !percent(g, 15))
         step = EDX; /* ESP rarely, where the opcode names a register; byte registers lose a little AH */
@@ -593,7 +601,7 @@ static void emit_form(struct gen *g, uint16_t which)
 
 static bool suits(const struct gen *g, const struct insn_form *form, bool in_body)
 {
-    if (form->attributes & INEXACT && !g->options->inexact)
+    if ((form->attributes & INEXACT && !g->options->inexact) || form->feature & ~g->options->features)
         return false;
     if (g->options->integer_only && (form->attributes & SYSTEM || form->class != CLASS_INTEGER))
         return false;
@@ -603,7 +611,7 @@ static bool suits(const struct gen *g, const struct insn_form *form, bool in_bod
 /* Classes by weight, forms within a class alike. */
 static void emit_any(struct gen *g, bool in_body)
 {
-    static const uint8_t weights[CLASS_COUNT] = { 50, 17, 10, 22, 1 };
+    static const uint8_t weights[CLASS_COUNT] = { 48, 14, 10, 27, 1 };
     unsigned r = below(g, 100), class = 0;
     while (r >= weights[class] && !g->options->integer_only)
         r -= weights[class++];

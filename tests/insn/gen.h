@@ -40,6 +40,7 @@ struct gen_options {
     bool inexact;      /* also forms whose result is not the same on all CPUs */
     bool integer_only; /* no FPU, no segments, no privilege */
     bool exact_flags;  /* the backend keeps every flag at a fault */
+    uint32_t features; /* enum form_feature: what CPU and backend have */
 };
 
 struct gen_rng { uint64_t state; };

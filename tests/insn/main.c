@@ -7,6 +7,7 @@
 #include "tests/insn/backend.h"
 #include "tests/insn/compare.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -253,6 +254,7 @@ static unsigned print_coverage(void)
             bool possible = !((kind & 1) && !(f->attributes & O16)) &&
                             !((kind & 2) && f->rm != RM_ANY && f->rm != RM_MEM) && !(!(kind & 2) && f->rm == RM_MEM) &&
                             !(f->attributes & INEXACT && !options.gen.inexact) &&
+                            !(f->feature & ~options.gen.features) &&
                             !(options.gen.integer_only && (f->class != CLASS_INTEGER || f->attributes & SYSTEM));
             if (!possible)
                 continue;
@@ -310,11 +312,18 @@ static void parse(int argc, char **argv)
     }
 }
 
+static uint32_t host_features(void)
+{
+    uint32_t a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) ? c : 0;
+}
+
 int main(int argc, char **argv)
 {
     options.backend = backend_by_name(NULL);
     parse(argc, argv);
     options.gen.integer_only = options.backend->integer_only;
+    options.gen.features = host_features() & ~(uint32_t)(options.backend->integer_only ? FEATURE_POPCNT : 0); /* Unicorn's CPU has none */
     progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (progress == MAP_FAILED || insn_form_count > FORMS_MAX)
         return 2;

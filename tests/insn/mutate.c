@@ -63,7 +63,7 @@ WRAP(void, emit_op_mem, (struct emit *e, unsigned flags, const uint8_t *opcode, 
 WRAP(void, emit_op_reg, (struct emit *e, unsigned flags, const uint8_t *opcode, unsigned opcode_length, unsigned reg,
                          unsigned rm))
 {
-    if (mutation == REG_LOSES_66)
+    if (mutation == REG_LOSES_66 && opcode_length == 1) /* not one that belongs to the opcode */
         flags &= ~(unsigned)EMIT_66;
     if (mutation == REG_REGISTERS && opcode_length == 1 && reg < 8 && rm < 8) {
         unsigned swap = reg;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Holds the generator's table of forms against the decoder: every encoding of
- * one or two opcode bytes that the engine takes for an instruction has a form,
+ * one to three opcode bytes that the engine takes for an instruction has a form,
  * or a kind that is left out for a reason.
  *
  * usage: insn_opcodes [--list]
  */
 #include "tests/insn/forms.h"
+#include "x86vm/cpu/cpu.h"
 #include "x86vm/decode/insn.h"
 
 #include <stdio.h>
@@ -32,7 +33,12 @@ static const char *const reasons[INSN_KIND_COUNT] = {
     [INSN_INTO] = LEAVES, [INSN_INT3] = LEAVES, [INSN_SYSENTER] = LEAVES, [INSN_SYSEXIT] = LEAVES, [INSN_INT1] = LEAVES,
 };
 
-struct encoding { uint8_t prefix, opcode, modrm; bool escape, has_modrm; };
+/* The opcode maps: one byte, 0F, 0F 38, 0F 3A. */
+enum { MAPS = 4 };
+static const uint8_t second_escape[MAPS] = { 0, 0, 0x38, 0x3a };
+static const char *const map_names[MAPS] = { "", "0f ", "0f 38 ", "0f 3a " };
+
+struct encoding { uint8_t prefix, opcode, modrm, map; bool has_modrm; };
 
 static bool covers(const struct insn_form *f, const struct encoding *e)
 {
@@ -40,7 +46,7 @@ static bool covers(const struct insn_form *f, const struct encoding *e)
     bool repeats = f->setup == SETUP_STRING && (e->prefix == 0xf2 || e->prefix == 0xf3);
     bool o16 = e->prefix == 0x66 && !f->prefix && f->attributes & O16;
 
-    if ((f->escape != 0) != e->escape || !(f->prefix == e->prefix || o16 || repeats) || (f->rm != RM_NONE) != e->has_modrm)
+    if ((f->escape != 0) != (e->map != 0) || f->escape2 != second_escape[e->map] || !(f->prefix == e->prefix || o16 || repeats) || (f->rm != RM_NONE) != e->has_modrm)
         return false;
     if (f->rm == RM_FIXED)
         return e->opcode == f->opcode && e->modrm >= f->modrm && e->modrm - f->modrm < (int)span;
@@ -59,13 +65,15 @@ static bool decode(struct encoding *e, struct insn *insn)
 
     if (e->prefix)
         bytes[length++] = e->prefix;
-    if (e->escape)
+    if (e->map)
         bytes[length++] = 0x0f;
+    if (second_escape[e->map])
+        bytes[length++] = second_escape[e->map];
     bytes[length++] = e->opcode;
     bytes[length] = e->modrm;
     if (insn_decode(insn, bytes, sizeof bytes, 0x1000, INSN_MODE_32) != INSN_OK || insn->kind == INSN_UNDEFINED)
         return false;
-    if (insn->opcode != e->opcode || insn->opcode_length != 1 + e->escape)
+    if (insn->opcode != e->opcode || insn->opcode_length != (e->map < 2 ? 1 + e->map : 3))
         return false;
     e->has_modrm = insn->has_modrm;
     if (e->prefix == 0x66)
@@ -76,9 +84,9 @@ static bool decode(struct encoding *e, struct insn *insn)
 /* Prefetches and reserved NOPs; and BSWAP of 16 bits, whose result is undefined. */
 static bool is_hint(const struct encoding *e)
 {
-    if (e->escape && e->prefix == 0x66 && (e->opcode & 0xf8) == 0xc8)
+    if (e->map == 1 && e->prefix == 0x66 && (e->opcode & 0xf8) == 0xc8)
         return true;
-    return e->escape && (e->opcode == 0x0d || (e->opcode >= 0x18 && e->opcode <= 0x1f));
+    return e->map == 1 && (e->opcode == 0x0d || (e->opcode >= 0x18 && e->opcode <= 0x1f));
 }
 
 static bool has_form(const struct encoding *e)
@@ -95,9 +103,9 @@ int main(int argc, char **argv)
     bool list = argc > 1 && !strcmp(argv[1], "--list");
     unsigned covered = 0, excused = 0, missing = 0;
 
-    insn_init();
-    for (unsigned n = 0; n < 4 * 2 * 256 * 256; n++) {
-        struct encoding e = { .prefix = prefixes[n >> 17], .escape = n >> 16 & 1, .opcode = (uint8_t)(n >> 8), .modrm = (uint8_t)n };
+    insn_init(CPU_FEATURES);
+    for (unsigned n = 0; n < 4 * MAPS * 256 * 256; n++) {
+        struct encoding e = { .prefix = prefixes[n >> 18], .map = n >> 16 & (MAPS - 1), .opcode = (uint8_t)(n >> 8), .modrm = (uint8_t)n };
         struct insn insn;
         if (!decode(&e, &insn) || (!e.has_modrm && e.modrm))
             continue;
@@ -106,11 +114,11 @@ int main(int argc, char **argv)
         } else if (reasons[insn.kind] || is_hint(&e)) {
             excused++;
             if (list)
-                printf("  %02x %s%02x %02x: %s\n", e.prefix, e.escape ? "0f " : "", e.opcode, e.modrm,
+                printf("  %02x %s%02x %02x: %s\n", e.prefix, map_names[e.map], e.opcode, e.modrm,
                        reasons[insn.kind] ? reasons[insn.kind] : "a hint, or undefined");
         } else {
             missing++;
-            printf("  no form generates %02x %s%02x %02x (kind %u)\n", e.prefix, e.escape ? "0f " : "", e.opcode, e.modrm, insn.kind);
+            printf("  no form generates %02x %s%02x %02x (kind %u)\n", e.prefix, map_names[e.map], e.opcode, e.modrm, insn.kind);
         }
     }
     printf("%s insn opcodes: %u encodings have a form, %u are left out for a reason, %u have neither\n", missing ? "FAIL" : "ok  ",
