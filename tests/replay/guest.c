@@ -5,6 +5,7 @@
  * in now and then, and prints a sum. Every kind of code that the mutations of
  * tests/insn/mutate.c break is in its loop. Ends by CLI and HLT.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 #define IO static inline __attribute__((always_inline))
@@ -114,6 +115,36 @@ static uint32_t odd_things(uint32_t seed, uint32_t sum, uint8_t *window)
     return out;
 }
 
+static bool vectors;
+
+/* SSE on, and whether there is all up to SSE4.2. */
+static void vectors_on(void)
+{
+    const uint32_t wanted = 1 << 0 | 1 << 9 | 1 << 19 | 1 << 20 | 1 << 23;
+    uint32_t a = 1, b, c, d;
+
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "=c"(c), "=d"(d));
+    vectors = (c & wanted) == wanted;
+    __asm__ volatile("movl %%cr4, %%eax; orl $0x600, %%eax; movl %%eax, %%cr4; fninit" ::: "eax");
+}
+
+/* What the vector units' later instructions make of the same bytes. */
+static uint32_t vector_things(uint32_t sum, uint8_t *window)
+{
+    __asm__ volatile("movd %%eax, %%xmm0\n pshufd $0x1b, %%xmm0, %%xmm1\n"
+                     "lddqu 4091(%%edi), %%xmm2\n pshufb %%xmm2, %%xmm1\n pmulld %%xmm2, %%xmm1\n palignr $5, %%xmm1, %%xmm2\n"
+                     "pmovzxbw 4093(%%edi), %%xmm3\n phaddw %%xmm3, %%xmm2\n pabsw %%xmm2, %%xmm4\n mpsadbw $2, %%xmm4, %%xmm1\n"
+                     "ptest %%xmm1, %%xmm2\n adcl $3, %%eax\n"
+                     "pextrd $2, %%xmm1, %%ecx\n pextrb $3, %%xmm2, 4095(%%edi)\n pinsrw $1, %%ecx, %%xmm1\n insertps $0x4c, 4092(%%edi), %%xmm2\n"
+                     "crc32l %%ecx, %%eax\n crc32b 64(%%edi), %%eax\n popcntl %%eax, %%edx\n addl %%edx, %%eax\n"
+                     "pushl %%eax\n andl $15, %%eax\n movl $11, %%edx\n pcmpestri $0x0c, 4090(%%edi), %%xmm2\n popl %%eax\n"
+                     "sbbl %%ecx, %%eax\n pcmpistrm $0x40, 200(%%edi), %%xmm1\n pxor %%xmm0, %%xmm1\n"
+                     "movd %%eax, %%mm1\n psignw 16(%%edi), %%mm1\n movd %%mm1, %%ecx\n emms\n xorl %%ecx, %%eax\n"
+                     "fildl 32(%%edi)\n fisttpl 36(%%edi)\n addl 36(%%edi), %%eax\n"
+                     : "+a"(sum) : "D"(window) : "ecx", "edx", "memory", "cc");
+    return sum;
+}
+
 static uint32_t compute(uint32_t sum)
 {
     for (unsigned i = 0; i < 1024; i++) {
@@ -122,6 +153,8 @@ static uint32_t compute(uint32_t sum)
         if (sum & 1)
             bytes[sum & 4095] += (uint8_t)i;
     }
+    if (vectors)
+        sum += vector_things(sum, (uint8_t *)WINDOW);
     return odd_things(sum & 0xff, sum, (uint8_t *)WINDOW) + sum;
 }
 
@@ -141,6 +174,7 @@ void guest_main(void)
     load_tables();
     *(volatile uint32_t *)LOW_WORD = 0x12345678; /* where 16-bit addresses wrap to */
     paging_on();
+    vectors_on();
     timer_on();
     while (ticks < TICKS) {
         for (unsigned i = 0; i < 20; i++)

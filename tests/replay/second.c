@@ -207,6 +207,15 @@ static bool push_flags(struct second *s)
     return true;
 }
 
+static enum call_result popcnt(struct cpu *cpu, const struct insn *insn)
+{
+    uint32_t bits = operand_rm(cpu, insn, insn->opsize);
+
+    operand_set_reg(cpu, insn_reg(insn), insn->opsize, (uint32_t)__builtin_popcount(bits));
+    cpu->eflags = (cpu->eflags & ~(uint32_t)FLAGS_ARITH) | (bits ? 0 : FLAG_ZF);
+    return CALL_NEXT;
+}
+
 static bool assist(struct second *s)
 {
     struct insn insn = s->last->insn;
@@ -231,8 +240,10 @@ static bool assist(struct second *s)
         second_unmap(s, UNMAP_PAGE, cpu->seg_base[insn.mem.seg] + operand_offset(cpu, &insn));
     if (insn.kind == INSN_MOV_TO_CR || insn.kind == INSN_LMSW)
         second_unmap(s, insn_reg(&insn) == 3 && cpu->cr4 & CR4_PGE ? UNMAP_LOCAL : UNMAP_ALL, 0);
-    if (calls_function(insn.kind)(cpu, &insn) == CALL_NEXT)
+    if ((second_is_popcnt(&insn) ? popcnt : calls_function(insn.kind))(cpu, &insn) == CALL_NEXT)
         cpu->eip = operand_next(cpu, &insn);
+    if (second_is_popcnt(&insn))
+        s->undefined = 0;
     s->position++;
     second_put_cpu(s);
     return !replay_diverged(s->replay) || differs(s, "%s", replay_diverged(s->replay));

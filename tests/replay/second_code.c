@@ -7,6 +7,12 @@
 #include "tests/replay/second_internal.h"
 #include "tests/replay/undefined.h"
 
+/* Unicorn's CPU has all of SSE4.2, but not this. */
+bool second_is_popcnt(const struct insn *insn)
+{
+    return insn->kind == INSN_PLAIN && insn->opcode_length == 2 && insn->opcode == 0xb8 && insn->mandatory == 0xf3;
+}
+
 static bool is_assisted(const struct insn *insn)
 {
     switch (insn->kind) {
@@ -17,7 +23,7 @@ static bool is_assisted(const struct insn *insn)
     case INSN_PUSH_SEG: /* the upper half of the word: Intel leaves it, QEMU clears it */
         return true;
     default:
-        return false;
+        return second_is_popcnt(insn);
     }
 }
 
