@@ -65,14 +65,27 @@ static void advance(struct dp8390 *d, unsigned step)
         finish(d);
 }
 
-/* The next `size` bytes, where they are RAM without a break. */
-static uint8_t *contiguous(struct dp8390 *d, unsigned size)
+/* How many of `count` accesses of `size` bytes move what lies in one piece of RAM:
+ * up to where the address turns, at PSTOP or at the RAM's end, or the count runs
+ * out. 0: not even one, so that it is to be made unit by unit. */
+static uint32_t accesses_in_piece(const struct dp8390 *d, unsigned size, uint32_t count)
 {
-    uint16_t address = d->crda;
-    bool in_page = (address & (BYTES_PER_PAGE - 1)) + size < BYTES_PER_PAGE;
-    if (!(address & d->ram_size) || !in_page || d->remaining <= size)
-        return NULL;
-    return &d->ram[address & (d->ram_size - 1u)];
+    unsigned unit = d->dcr & DCR_WTS ? 2 : 1;
+    uint32_t stop = d->pstop * BYTES_PER_PAGE, room = d->ram_size - (d->crda & (d->ram_size - 1u));
+
+    if (size < unit || (d->crda & (unit - 1)) || !(d->crda & d->ram_size))
+        return 0;
+    if (d->crda < stop && stop - d->crda < room)
+        room = stop - d->crda;
+    if (d->remaining < room)
+        room = d->remaining;
+    room /= size;
+    return room < count ? room : count;
+}
+
+static uint8_t *at_address(struct dp8390 *d)
+{
+    return &d->ram[d->crda & (d->ram_size - 1u)];
 }
 
 static bool is_reading(const struct dp8390 *d)
@@ -121,14 +134,13 @@ static void write_unit(struct dp8390 *d, uint16_t value, bool both)
 uint32_t dp8390_data_read(struct dp8390 *d, unsigned size)
 {
     unsigned unit = d->dcr & DCR_WTS ? 2 : 1;
-    const uint8_t *bytes = size >= unit && !(d->crda & (unit - 1)) ? contiguous(d, size) : NULL;
     uint32_t value = 0;
 
-    if (bytes && is_reading(d)) {
+    if (is_reading(d) && accesses_in_piece(d, size, 1)) {
+        const uint8_t *bytes = at_address(d);
         for (unsigned i = 0; i < size; i++)
             value |= (uint32_t)bytes[i] << 8 * i;
-        d->crda = (uint16_t)(d->crda + size);
-        d->remaining = (uint16_t)(d->remaining - size);
+        advance(d, size);
         return value;
     }
     for (unsigned i = 0; i < size; i += unit)
@@ -139,13 +151,12 @@ uint32_t dp8390_data_read(struct dp8390 *d, unsigned size)
 void dp8390_data_write(struct dp8390 *d, unsigned size, uint32_t value)
 {
     unsigned unit = d->dcr & DCR_WTS ? 2 : 1;
-    uint8_t *bytes = size >= unit && !(d->crda & (unit - 1)) ? contiguous(d, size) : NULL;
 
-    if (bytes && is_writing(d)) {
+    if (is_writing(d) && accesses_in_piece(d, size, 1)) {
+        uint8_t *bytes = at_address(d);
         for (unsigned i = 0; i < size; i++)
             bytes[i] = (uint8_t)(value >> 8 * i);
-        d->crda = (uint16_t)(d->crda + size);
-        d->remaining = (uint16_t)(d->remaining - size);
+        advance(d, size);
         return;
     }
     for (unsigned i = 0; i < size; i += unit)
@@ -153,19 +164,6 @@ void dp8390_data_write(struct dp8390 *d, unsigned size, uint32_t value)
 }
 
 /* --- blocks: a driver's string instruction --------------------------------- */
-
-/* How many of `count` accesses lie in one page of RAM and leave the count above zero. */
-static uint32_t run_length(const struct dp8390 *d, unsigned size, uint32_t count)
-{
-    unsigned unit = d->dcr & DCR_WTS ? 2 : 1;
-    uint32_t bytes = BYTES_PER_PAGE - 1 - (d->crda & (BYTES_PER_PAGE - 1));
-
-    if (size < unit || (d->crda & (unit - 1)) || !(d->crda & d->ram_size) || !d->remaining)
-        return 0;
-    if (d->remaining - 1u < bytes)
-        bytes = d->remaining - 1u;
-    return bytes / size < count ? bytes / size : count;
-}
 
 static bool is_data_port(const struct dp8390 *d, uint32_t offset, unsigned size)
 {
@@ -178,13 +176,12 @@ void dp8390_read_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned 
     struct dp8390 *d = (struct dp8390 *)nic;
 
     while (count) {
-        uint32_t run = is_data_port(d, offset, size) && is_reading(d) ? run_length(d, size, count) : 0;
+        uint32_t run = is_data_port(d, offset, size) && is_reading(d) ? accesses_in_piece(d, size, count) : 0;
         uint32_t bytes = (run ? run : 1) * size;
 
         if (run) {
-            memcpy(to, &d->ram[d->crda & (d->ram_size - 1u)], bytes);
-            d->crda = (uint16_t)(d->crda + bytes);
-            d->remaining = (uint16_t)(d->remaining - bytes);
+            memcpy(to, at_address(d), bytes);
+            advance(d, bytes);
         } else {
             uint32_t value = nic->ops->read(nic, bar, offset, size, now);
             for (unsigned i = 0; i < size; i++)
@@ -201,13 +198,12 @@ void dp8390_write_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned
     struct dp8390 *d = (struct dp8390 *)nic;
 
     while (count) {
-        uint32_t run = is_data_port(d, offset, size) && is_writing(d) ? run_length(d, size, count) : 0;
+        uint32_t run = is_data_port(d, offset, size) && is_writing(d) ? accesses_in_piece(d, size, count) : 0;
         uint32_t bytes = (run ? run : 1) * size, value = 0;
 
         if (run) {
-            memcpy(&d->ram[d->crda & (d->ram_size - 1u)], from, bytes);
-            d->crda = (uint16_t)(d->crda + bytes);
-            d->remaining = (uint16_t)(d->remaining - bytes);
+            memcpy(at_address(d), from, bytes);
+            advance(d, bytes);
         } else {
             for (unsigned i = 0; i < size; i++)
                 value |= (uint32_t)from[i] << 8 * i;

@@ -42,10 +42,20 @@ bool dp8390_ring_has_frames(const struct dp8390 *d)
     return d->bnry != d->curr && next_page(d, d->bnry) != d->curr;
 }
 
-/* Something that stands in a waiting frame's way may be gone. */
+/* Whether the ring is at least half empty: by its pages between CURR and BNRY. */
+static bool has_much_room(const struct dp8390 *d)
+{
+    int size = d->pstop - d->pstart, used = d->curr - d->bnry;
+
+    return !dp8390_ring_has_frames(d) || (used < 0 ? used + size : used) <= size / 2;
+}
+
+/* Something that stands in a waiting frame's way may be gone. The machine leaves the
+ * guest's code to bring what waits: for several frames at once, not for each page that
+ * a driver gives back. */
 void dp8390_ring_moved(struct dp8390 *d)
 {
-    if (!d->waiting)
+    if (!d->waiting || !has_much_room(d))
         return;
     d->waiting = false;
     d->nic.host.receive_ready(d->nic.host.opaque);
