@@ -308,12 +308,12 @@ static uint64_t next_deadline(struct run_loop *l, uint64_t now, bool halted)
     return l->input_waits ? earlier(deadline, now + INPUT_RETRY) : deadline;
 }
 
-static void set_timer(struct run_loop *l, uint64_t at)
+static void set_timer(struct run_loop *l, uint64_t now, uint64_t at)
 {
     struct itimerspec spec = { .it_value = { 0, 0 } }; /* off */
 
-    if (at == l->timer_at || (at > l->timer_at && at != PC_NEVER))
-        return; /* where it comes too early there is nothing to do, which is cheaper than to move it */
+    if (at == l->timer_at || (at > l->timer_at && at != PC_NEVER && !(l->timer_at - now < (at - now) / 2)))
+        return; /* where it comes too early there is nothing to do; near its time moving it is cheaper */
     if (at != PC_NEVER) {
         spec.it_value.tv_sec = (time_t)(at / NS_PER_S);
         spec.it_value.tv_nsec = (long)(at % NS_PER_S);
@@ -347,7 +347,7 @@ static void prepare_run(struct run_loop *l, uint64_t now)
     }
     if (l->timer_at <= now)
         l->timer_at = PC_NEVER; /* it has fired, or is about to */
-    set_timer(l, deadline);
+    set_timer(l, now, deadline);
     pc_serviced_by(l->parts.pc, deadline);
 }
 
@@ -382,7 +382,7 @@ static void sleep_halted(struct run_loop *l)
         timeout.tv_nsec = (long)((deadline - now) % NS_PER_S);
     }
     count = collect_fds(l, fds, &first_other, true);
-    set_timer(l, PC_NEVER); /* its signal would come when the sleep ends anyway, and costs more than this call */
+    set_timer(l, now, PC_NEVER); /* its signal would come when the sleep ends anyway, and costs more than this call */
     if (ppoll(fds, count, &timeout, NULL) > 0) {
         l->check_nics |= any_ready(fds, first_other);
         l->check_others |= any_ready(fds + first_other, count - first_other);
