@@ -13,6 +13,7 @@
 #include <x86intrin.h>
 
 #include "x86vm/cpu/x87.h"
+#include "x86vm/memory/bare.h"
 #include "x86vm/memory/io_bus.h"
 #include "x86vm/memory/watch.h"
 #include "x86vm/protection/protection.h"
@@ -62,6 +63,8 @@ static bool build_machine(struct x86vm *vm, const struct x86vm_config *config)
     t->eager = getenv("X86VM_EAGER_WINDOW") != NULL;
     t->bmi2 = __builtin_cpu_supports("bmi2") && !getenv("X86VM_NO_BMI2");
     t->exact_flags = config->exact_flags;
+    t->bare = bare_possible();
+    t->bare_failed = NOWHERE;
     cpu_reset(cpu);
     cpu->tsc_khz = protection_measure_tsc_khz();
     view_select(cpu);
@@ -230,6 +233,10 @@ static void handle_exit(struct translator *t, enum exit_reason reason)
         t->counters.indirect_misses++;
         break;
     case EXIT_NEXT:
+        if (t->bare_failed != NOWHERE) {
+            blocks_kill_bare(t, t->bare_failed);
+            t->bare_failed = NOWHERE;
+        }
         if (t->counting && (t->ungrouped || t->single)) /* the instruction starts again: a check of its failed */
             count_leave_running(t);
         break;
@@ -305,6 +312,7 @@ static void clear_request(struct translator *t)
     __atomic_store_n(&cpu->exit_request, 0, __ATOMIC_SEQ_CST);
     cpu->mode_dirty = true; /* renews the lookup key without the poison */
     view_settle(cpu);
+    view_bare_review(cpu);
 }
 
 /* Takes a pending interrupt; true when the guest is now at its handler. */
@@ -406,6 +414,7 @@ enum x86vm_exit x86vm_run(struct x86vm *vm)
     int from;
 
     load_guest_fpu(vm);
+    cpu->bare_loaded = NULL; /* perhaps another thread's */
     cpu->fault_env = &env;
     from = _setjmp(env);
     if (from && t->counting)
@@ -429,6 +438,7 @@ void x86vm_rest(struct x86vm *vm, uint64_t now) { blocks_rest(&vm->t, now); }
 void x86vm_count(struct x86vm *vm)
 {
     vm->t.counting = true;
+    view_bare_forbid(x86vm_cpu(vm)); /* host faults at their own times must not count */
     count_stop_at(&vm->t, UINT64_MAX);
 }
 
@@ -446,6 +456,8 @@ void x86vm_get_counters(const struct x86vm *vm, struct x86vm_counters *out)
     out->view_fills = views.fills;
     out->view_flushes = views.flushes;
     out->page_flushes = views.page_flushes;
+    out->bare_mappings = views.bare_mappings;
+    out->bare_pages = views.bare_pages;
     if (t->area->cpu.tsc_khz)
         out->translate_ns = (uint64_t)((unsigned __int128)t->counters.translate_ticks * 1000000u / t->area->cpu.tsc_khz);
     out->code_bytes = (uint64_t)(t->hot.p - t->hot_start) + (uint64_t)(t->cold.p - t->cold_start);

@@ -15,7 +15,8 @@ enum mutation {
     NONE, LEA_DISPLACEMENT, LEA_SCALE, FLAGS_NOT_RESTORED, MEM_LOSES_66, REG_LOSES_66, CROSSING_UNTESTED,
     FIRST_PAGE_UNCHECKED,
     FIRST_PAGE_UNCHECKED_FLAGS_LIVE, CROSSING_TEST_TOO_WEAK, NO_16_BIT_WRAP, XLAT_INDEX, CONDITION, EIP_STORED, IMMEDIATE_BYTES, BIT_OFFSET_UNSIGNED,
-    MEM_REGISTER, REG_REGISTERS, SEGMENT_BASE, LIVE_FLAGS_KILLED, MUTATION_COUNT
+    MEM_REGISTER, REG_REGISTERS, SEGMENT_BASE, LIVE_FLAGS_KILLED,
+    BARE_DISPLACEMENT, BARE_SCALE, MUTATION_COUNT
 };
 
 static enum mutation mutation;
@@ -50,6 +51,15 @@ WRAP(void, emit_popfq, (struct emit *e))
         __real_emit_popfq(e);
 }
 
+static struct host_mem bare_mutation(struct host_mem mem)
+{
+    if (mutation == BARE_DISPLACEMENT && mem.disp)
+        mem.disp += 1;
+    if (mutation == BARE_SCALE && mem.index != NO_REG && mem.scale == 2)
+        mem.scale = 3;
+    return mem;
+}
+
 WRAP(void, emit_op_mem, (struct emit *e, unsigned flags, const uint8_t *opcode, unsigned opcode_length, unsigned reg,
                          struct host_mem mem))
 {
@@ -57,6 +67,8 @@ WRAP(void, emit_op_mem, (struct emit *e, unsigned flags, const uint8_t *opcode, 
         flags &= ~(unsigned)EMIT_66;
     if (mutation == MEM_REGISTER && opcode_length == 2 && reg < 8)
         reg ^= 1;
+    if (mem.bare)
+        mem = bare_mutation(mem);
     __real_emit_op_mem(e, flags, opcode, opcode_length, reg, mem);
 }
 

@@ -88,6 +88,8 @@ struct cpu {
     uint32_t eflags;           /* complete; arithmetic bits valid only in C (see above) */
     uint64_t *tables;          /* current view's entry tables: memory/view.h */
     uint8_t *window;           /* host address of linear 0 in the window: memory/view.h */
+    uint8_t *bare;             /* host address of linear 0 in the bare window in use: memory/bare.h */
+    uint8_t *bare_loaded;      /* the base of the host's GS segment */
     uint64_t lookup_key;       /* translate/: address space and mode part of the indirect-jump key */
     volatile uint32_t exit_request; /* set by any thread; seen at block boundaries */
     uint32_t seg_base[CPU_SEG_COUNT]; /* copy of seg[i].base, kept by cpu_set_segment() */

@@ -87,7 +87,7 @@ static void set_entry_bits(struct cpu *cpu, uint32_t address, uint64_t entry, ui
 static void walk_unpaged(struct cpu *cpu, uint32_t linear, struct paging_result *result)
 {
     *result = (struct paging_result){ .physical = apply_a20(cpu, linear), .writable = true, .dirty = true,
-                                      .executable = true };
+                                      .executable = true, .accessed = true };
 }
 
 bool paging_walk(struct cpu *cpu, uint32_t linear, enum view_access access, bool user, bool effects,
@@ -108,7 +108,7 @@ bool paging_walk(struct cpu *cpu, uint32_t linear, enum view_access access, bool
     uint32_t where[LEVELS_MAX];
     uint64_t seen[LEVELS_MAX];
     unsigned depth = 0;
-    bool large = false;
+    bool large = false, accessed = true;
 
     for (;; depth++) {
         const struct level *level = &format->level[depth];
@@ -126,6 +126,7 @@ bool paging_walk(struct cpu *cpu, uint32_t linear, enum view_access access, bool
             return false;
         }
         if (level->has_rights) {
+            accessed &= (entry & PTE_A) != 0;
             rights &= (uint32_t)entry;
             no_execute |= entry & PTE_NX;
         }
@@ -153,6 +154,8 @@ bool paging_walk(struct cpu *cpu, uint32_t linear, enum view_access access, bool
         .writable = writable,
         .dirty = (entry | (effects ? leaf_bits : 0)) & PTE_D,
         .executable = !no_execute,
+        .accessed = accessed,
+        .large = large,
     };
     return true;
 }

@@ -14,6 +14,8 @@ struct paging_result {
     bool writable;      /* a write with the same privilege is allowed ... */
     bool dirty;         /* ... and its dirty bit is set already */
     bool executable;
+    bool accessed;      /* the accessed bits of the way were set before */
+    bool large;         /* by an entry for 2 or 4 MiB */
 };
 
 /* True and *result, or false and *error, the page fault's error code. With

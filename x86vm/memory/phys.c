@@ -95,10 +95,13 @@ void phys_free(struct phys *phys)
     free(phys);
 }
 
-bool phys_map(const struct phys *phys, void *at, uint32_t physical, uint64_t size)
+bool phys_map(const struct phys *phys, void *at, uint32_t physical, uint64_t size, enum phys_mapping how)
 {
+    const int protection = how & PHYS_MAP_WRITABLE ? PROT_READ | PROT_WRITE : PROT_READ;
+    const int flags = MAP_SHARED | MAP_FIXED | (how & PHYS_MAP_RESIDENT ? MAP_POPULATE : 0);
+
     return phys->fd >= 0 && physical + size <= phys->ram_size
-        && mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, phys->fd, (off_t)physical) != MAP_FAILED;
+        && mmap(at, size, protection, flags, phys->fd, (off_t)physical) != MAP_FAILED;
 }
 
 uint64_t phys_ram_size(const struct phys *phys)

@@ -34,7 +34,8 @@ uint8_t *phys_ram(struct phys *phys); /* host address of guest-physical 0; one c
 
 /* Maps `size` bytes of RAM from guest-physical `physical` a second time, at `at`,
  * over what is there; both page-aligned. False: the host will not. */
-bool phys_map(const struct phys *phys, void *at, uint32_t physical, uint64_t size);
+enum phys_mapping { PHYS_MAP_WRITABLE = 1, PHYS_MAP_RESIDENT = 2 /* its pages are put in at once */ };
+bool phys_map(const struct phys *phys, void *at, uint32_t physical, uint64_t size, enum phys_mapping how);
 
 /* Marks [address, address+size) as read-only for the guest, or not (page granular). */
 void phys_set_readonly(struct phys *phys, uint32_t address, uint32_t size, bool readonly);

@@ -50,6 +50,8 @@ struct view_set *view_set_new(void)
         return NULL;
     if (!window_reserve(&set->window))
         goto free_set;
+    if (!view_bare_reserve(set))
+        goto release;
     set->map = mmap(NULL, MAP_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (set->map == MAP_FAILED)
         goto release;
@@ -60,6 +62,7 @@ struct view_set *view_set_new(void)
     return set;
 
 release:
+    view_bare_release(set);
     window_release(&set->window);
 free_set:
     free(set);
@@ -71,14 +74,19 @@ void view_set_free(struct view_set *set)
     if (!set)
         return;
     munmap(set->map, MAP_SIZE);
+    view_bare_release(set);
     window_release(&set->window);
     free(set);
 }
 
 void view_select(struct cpu *cpu)
 {
-    cpu->tables = view_of(cpu->views, cpu->cpl == 3)->read;
+    const struct view *view = view_of(cpu->views, cpu->cpl == 3);
+
+    cpu->tables = view->read;
     cpu->window = cpu->views->window.base;
+    if (view->bare_used)
+        cpu->bare = view->bare->base;
 }
 
 /* --- filling --- */
@@ -147,13 +155,15 @@ static void drop_page(struct view *view, uint32_t page)
     uint8_t state = view->state[page];
     if (state & IN_WINDOW)
         view_window_dropped(view, page);
+    if (state & IN_BARE)
+        view_bare_dropped(view, page);
     if (state & FILLED_READ)
         view->read[page] = 0;
     if (state & FILLED_WRITE)
         view->write[page] = 0;
     if (state & FILLED_EXEC)
         view->exec[page] = 0;
-    view->state[page] = state & (uint8_t)~(FILLED | IN_WINDOW);
+    view->state[page] = state & (uint8_t)~(FILLED | IN_WINDOW | IN_BARE);
 }
 
 static void flush_log(struct view *view, struct page_log *log, uint8_t in)
@@ -174,14 +184,15 @@ static void make_room(struct view *view, bool global)
 
     if (log->count < VIEW_LOGGED_MOST)
         return;
+    view_bare_crowded(view);
     flush_log(view, log, global ? LOGGED_GLOBAL : LOGGED);
     view->generation++;
 }
 
 /* Fills what the walk allows: the entry asked for, and beside it those that
  * need no further bit set in the guest's tables. */
-static uint64_t fill(struct cpu *cpu, struct view *view, uint32_t linear, enum view_access access,
-                     const struct paging_result *walk)
+uint64_t view_fill_walked(struct cpu *cpu, struct view *view, uint32_t linear, enum view_access access,
+                          const struct paging_result *walk)
 {
     if (!phys_is_ram(cpu->phys, walk->physical)) {
         remember_device(cpu, view, linear, walk);
@@ -208,6 +219,8 @@ static uint64_t fill(struct cpu *cpu, struct view *view, uint32_t linear, enum v
     }
     log_page(view, page, filled, walk->global);
     view_window_filled(cpu, view, page, physical_page);
+    if (view->state[page] & IN_BARE)
+        view_bare_filled(view, page, physical_page);
     cpu->views->counters.fills++;
     return access == VIEW_FOR_WRITE && !can_write ? 0 : addend;
 }
@@ -249,7 +262,7 @@ uint64_t view_fill(struct cpu *cpu, uint32_t linear, enum view_access access, ui
         return 0;
     walk_or_fault(cpu, linear, access, user, &walk);
     *physical = walk.physical;
-    return fill(cpu, view_of(cpu->views, user), linear, access, &walk);
+    return view_fill_walked(cpu, view_of(cpu->views, user), linear, access, &walk);
 }
 
 void view_fill_quietly(struct cpu *cpu, uint32_t linear)
@@ -259,7 +272,7 @@ void view_fill_quietly(struct cpu *cpu, uint32_t linear)
     bool user = cpu->cpl == 3;
     cpu->views->counters.walks++;
     if (paging_walk(cpu, linear, VIEW_FOR_READ, user, true, &walk, &error))
-        fill(cpu, view_of(cpu->views, user), linear, VIEW_FOR_READ, &walk);
+        view_fill_walked(cpu, view_of(cpu->views, user), linear, VIEW_FOR_READ, &walk);
 }
 
 /* --- flushing --- */
@@ -272,6 +285,7 @@ static void count_flush(struct view_set *set)
 
 void view_flush_all(struct cpu *cpu)
 {
+    view_bare_flushed(cpu, true);
     for (int i = 0; i < VIEW_COUNT; i++) {
         struct view *view = &cpu->views->view[i];
         flush_log(view, &view->local, LOGGED);
@@ -283,6 +297,7 @@ void view_flush_all(struct cpu *cpu)
 
 void view_flush_nonglobal(struct cpu *cpu)
 {
+    view_bare_flushed(cpu, false);
     for (int i = 0; i < VIEW_COUNT; i++) {
         struct view *view = &cpu->views->view[i];
         flush_log(view, &view->local, LOGGED);
@@ -322,6 +337,7 @@ static void protect_linear(struct cpu *cpu, uint32_t page, uint32_t physical_pag
         if (cpu->views->view[i].write[page] == addend) {
             cpu->views->view[i].write[page] = 0;
             view_window_protected(&cpu->views->view[i], page);
+            view_bare_protected(cpu, &cpu->views->view[i], page);
         }
 }
 
@@ -371,7 +387,7 @@ static struct place find_place(struct cpu *cpu, uint32_t linear, enum view_acces
         struct paging_result walk;
         walk_or_fault(cpu, linear, access, user, &walk);
         place.physical = walk.physical;
-        addend = fill(cpu, view, linear, access, &walk);
+        addend = view_fill_walked(cpu, view, linear, access, &walk);
     }
     if (addend)
         place.host = (uint8_t *)(uintptr_t)(addend + linear);

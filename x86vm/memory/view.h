@@ -91,6 +91,23 @@ bool view_heated(struct cpu *cpu, uint32_t linear);
  * may have checked an access before. */
 void view_settle(struct cpu *cpu);
 
+/* Translated code runs without checks where view_bare_used() says so for the
+ * present privilege: what it reaches through cpu->bare (bare.h) it may reach. */
+bool view_bare_used(const struct cpu *cpu);
+/* Looks whether it should be otherwise; not while a block runs. */
+void view_bare_review(struct cpu *cpu);
+/* It never does, as with X86VM_NO_BARE in the environment. */
+void view_bare_forbid(struct cpu *cpu);
+
+enum view_bare_answer {
+    VIEW_BARE_NOT_THERE, /* not an address in the window */
+    VIEW_BARE_SHOWN,     /* the page is there now: try again */
+    VIEW_BARE_NOT_NOW,   /* perhaps another time: not present, or too many mappings */
+    VIEW_BARE_NEVER,     /* a device's, ROM, code, a breakpoint, or such */
+};
+/* Translated code faulted at that host address. Async-signal-safe as far as that code is concerned. */
+enum view_bare_answer view_bare_fault(struct cpu *cpu, uint64_t host, bool write);
+
 void view_flush_all(struct cpu *cpu);
 void view_flush_nonglobal(struct cpu *cpu);
 void view_flush_page(struct cpu *cpu, uint32_t linear); /* INVLPG: also global, all privileges */
@@ -133,7 +150,8 @@ static inline uint8_t view_read8(struct cpu *cpu, uint32_t linear, bool user)
     return v;
 }
 
-struct view_counters { uint64_t walks, fills, flushes, page_flushes, page_faults, window_pages, window_mappings, window_clears; };
+struct view_counters { uint64_t walks, fills, flushes, page_flushes, page_faults, window_pages, window_mappings, window_clears,
+                              bare_pages, bare_mappings; };
 void view_get_counters(const struct cpu *cpu, struct view_counters *out);
 
 #endif

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What view.c (filling and flushing) and view_window.c (which pages translated
- * code may reach through the window) share: the views themselves.
+ * What view.c (filling and flushing), view_window.c (which pages translated
+ * code may reach through the window) and view_bare.c (which without a check)
+ * share: the views themselves.
  */
 #ifndef X86VM_MEMORY_VIEW_INTERNAL_H
 #define X86VM_MEMORY_VIEW_INTERNAL_H
 
+#include "x86vm/memory/bare.h"
+#include "x86vm/memory/paging.h"
 #include "x86vm/memory/window.h"
 
-enum { LOGGED = 1, LOGGED_GLOBAL = 2, FILLED_READ = 4, FILLED_WRITE = 8, FILLED_EXEC = 16, IN_WINDOW = 32,
+enum { LOGGED = 1, LOGGED_GLOBAL = 2, FILLED_READ = 4, FILLED_WRITE = 8, FILLED_EXEC = 16, IN_WINDOW = 32, IN_BARE = 64,
        FILLED = FILLED_READ | FILLED_WRITE | FILLED_EXEC };
 
 struct page_log {
@@ -37,6 +40,9 @@ struct view {
     struct device_page device[DEVICE_PAGES];
     uint64_t generation; /* of what code may be fetched from where */
     bool local_code;     /* an entry for fetches of a page that is not global was filled */
+    struct bare_window *bare; /* what it shows follows the entries; NULL: none does */
+    bool bare_used;      /* translated code goes there */
+    uint64_t bare_credit, bare_counted; /* mappings that it may ask for now, and when that was worked out */
 };
 
 enum { VIEW_SUPERVISOR, VIEW_USER, VIEW_COUNT };
@@ -45,11 +51,16 @@ enum { VIEW_SUPERVISOR, VIEW_USER, VIEW_COUNT };
 struct writers { uint32_t a, b; };
 #define WRITERS_MANY UINT32_MAX
 
+enum { BARE_WINDOWS = 5 };
+
 struct wanted { uint32_t page; bool user; };
 
 struct view_set {
     void *map;
     struct window window;
+    struct bare_window bare[BARE_WINDOWS]; /* the supervisor's, and some for address spaces of users */
+    bool bare_possible, bare_eager;
+    uint64_t loaded_at;  /* when the address space was last changed; TSC */
     struct view view[VIEW_COUNT];
     struct writers *writers; /* by physical page */
     uint64_t stamp;          /* advances with every flush */
@@ -71,5 +82,25 @@ void view_window_filled(struct cpu *cpu, struct view *view, uint32_t page, uint3
 /* The page's entries, or its entry for writes alone, are being dropped. */
 void view_window_dropped(struct view *view, uint32_t page);
 void view_window_protected(struct view *view, uint32_t page);
+
+/* --- view_bare.c --- */
+
+bool view_bare_reserve(struct view_set *set);
+void view_bare_release(struct view_set *set);
+/* The view's entries for the page, or its entry for writes alone, are being dropped. */
+void view_bare_dropped(struct view *view, uint32_t page);
+void view_bare_protected(struct cpu *cpu, struct view *view, uint32_t page);
+/* The page's entries lead to that physical page now. */
+void view_bare_filled(struct view *view, uint32_t page, uint32_t physical_page);
+/* All entries are being dropped, or all that are not global. */
+void view_bare_flushed(struct cpu *cpu, bool global_too);
+/* Many global entries are being dropped. */
+void view_bare_crowded(struct view *view);
+
+/* --- view.c --- */
+
+/* Fills entries from a walk for that access: see view_fill(). */
+uint64_t view_fill_walked(struct cpu *cpu, struct view *view, uint32_t linear, enum view_access access,
+                          const struct paging_result *walk);
 
 #endif

@@ -57,7 +57,7 @@ bool window_map(struct window *window, const struct phys *phys, uint32_t page, u
 {
     uint8_t *at = window->base + ((uint64_t)page << PAGE_SHIFT);
 
-    if (window->refused || !phys_map(phys, at, physical_page << PAGE_SHIFT, (uint64_t)count << PAGE_SHIFT)) {
+    if (window->refused || !phys_map(phys, at, physical_page << PAGE_SHIFT, (uint64_t)count << PAGE_SHIFT, PHYS_MAP_WRITABLE)) {
         window->refused = true;
         return false;
     }

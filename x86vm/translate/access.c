@@ -44,7 +44,7 @@ static bool waits(const struct insn *insn)
 
 static struct host_mem host_address(const struct build *b, const struct insn_mem *mem, int32_t disp)
 {
-    struct host_mem at = { NO_REG, NO_REG, mem->scale, disp };
+    struct host_mem at = mem_full(NO_REG, NO_REG, mem->scale, disp);
 
     if (mem->base == CPU_ESP)
         at.disp += b->esp_delta;
@@ -190,7 +190,7 @@ static struct host_mem verdict(struct build *b, const struct access *a, struct h
         emit_lea32(b->hot, R10, last);
         to_page(b, b->hot, R10);
     }
-    return (struct host_mem){ R12, R10, 0, table };
+    return mem_full(R12, R10, 0, table);
 }
 
 /* What the operation works on; its last byte's address goes to R9 unless the
@@ -202,7 +202,7 @@ static struct host_mem hot_operand(struct build *b, const struct access *a, stru
     if (a->constant_range && s->at.disp >= 0 && (s->at.base == NO_REG || s->at.index == NO_REG)) {
         if (s->at.base != NO_REG)
             s->at.index = s->at.base;
-        return (struct host_mem){ R12, s->at.index, s->at.scale, s->at.disp };
+        return mem_full(R12, s->at.index, s->at.scale, s->at.disp);
     }
     if (a->constant ? s->at.disp < 0 : s->at.index != NO_REG || !small) {
         int32_t last = !a->constant && !a->grouped && may_cross(b, a) ? a->size - 1 : 0;
@@ -210,9 +210,9 @@ static struct host_mem hot_operand(struct build *b, const struct access *a, stru
         address_register(b->hot, s->at);
         if (!a->constant)
             s->at = mem_at(R9, -last);
-        return (struct host_mem){ R12, R9, 0, -last };
+        return mem_full(R12, R9, 0, -last);
     }
-    return (struct host_mem){ R12, a->constant ? NO_REG : s->at.base, 0, s->at.disp };
+    return mem_full(R12, a->constant ? NO_REG : s->at.base, 0, s->at.disp);
 }
 
 /* Flags are dead here, or have been put on the stack. */
@@ -246,7 +246,7 @@ static void try_own_page(struct build *b, const struct access *a, const struct s
     emit_test8_imm(e, R9, (uint8_t)(a->size - 1));
     misaligned = emit_jcc_later(e, CC_NZ);
     to_page(b, e, R9);
-    emit_cmp8(e, (struct host_mem){ R12, R10, 0, view_table(b, table_in(a)) }, R14);
+    emit_cmp8(e, mem_full(R12, R10, 0, view_table(b, table_in(a))), R14);
     if (s->at.base == R9 && s->at.disp) { /* the hot path's R9 */
         outside = emit_jcc_later(e, CC_NZ);
         emit_lea32(e, R9, mem_at(R9, -s->at.disp));
@@ -315,6 +315,16 @@ static void emit_out_of_line(struct build *b, const struct access *a, access_ope
     cold_path(b, a, &s, operation, arg);
 }
 
+/* In a bare window the operation is all. What the guest may not do faults, with
+ * nothing of the instruction done, and is done again alone. */
+static bool is_bare(const struct build *b, const struct access *a)
+{
+    bool extended = a->at.base >= R8 || a->at.index >= R8; /* not to be named together with AH..BH */
+
+    return b->mode & MODE_BARE && !(b->mode & MODE_SINGLE) && !a->checked && !a->careful
+           && !(b->insn->high_byte && extended) && !blocks_bare_useless(b->t, b->insn->eip);
+}
+
 void access_emit(struct build *b, const struct access *a, access_operation *operation, const void *arg)
 {
     struct emit *e = b->hot;
@@ -322,6 +332,12 @@ void access_emit(struct build *b, const struct access *a, access_operation *oper
     struct host_mem operand;
 
     access_island(b, false);
+    if (is_bare(b, a)) {
+        operand = a->at;
+        operand.bare = true;
+        operation(e, operand, arg);
+        return;
+    }
     if (a->grouped) {
         operand = hot_operand(b, a, &s);
         operation(e, operand, arg);

@@ -167,6 +167,7 @@ void blocks_flush(struct translator *t)
     memset(t->hash, 0, HASH_BUCKETS * sizeof *t->hash);
     blocks_clear_lookup(t);
     memset(t->group_failures, 0, sizeof t->group_failures);
+    memset(t->bare_failures, 0, sizeof t->bare_failures);
     t->links.count = t->sites.count = t->calls.count = 0;
     code_map_clear(&t->hot_map);
     code_map_clear(&t->cold_map);
@@ -455,4 +456,42 @@ bool blocks_group_failed(struct translator *t, uint32_t physical)
 bool blocks_groups_useless(const struct translator *t, uint32_t physical)
 {
     return t->group_failures[group_slot(t, physical)] == GROUP_PATIENCE;
+}
+
+/* --- accesses without a check that keep faulting --- */
+
+enum { BARE_PATIENCE = 24, BARE_BADLY = 8 };
+
+static uint8_t *bare_slot(struct translator *t, uint32_t eip)
+{
+    return &t->bare_failures[(eip ^ eip >> 16) % sizeof t->bare_failures];
+}
+
+bool blocks_bare_failed(struct translator *t, uint32_t eip, bool badly)
+{
+    uint8_t *failures = bare_slot(t, eip);
+
+    if (*failures < BARE_PATIENCE)
+        *failures += badly ? BARE_BADLY : 1;
+    return *failures >= BARE_PATIENCE;
+}
+
+bool blocks_bare_useless(const struct translator *t, uint32_t eip)
+{
+    return t->bare_failures[(eip ^ eip >> 16) % sizeof t->bare_failures] >= BARE_PATIENCE;
+}
+
+void blocks_kill_bare(struct translator *t, uint32_t eip)
+{
+    struct cpu *cpu = translator_cpu(t);
+    uint32_t physical;
+    struct block *next;
+
+    if (!view_probe(cpu, cpu->seg_base[CPU_CS] + eip, VIEW_FOR_EXEC, cpu->cpl == 3, &physical) || !phys_is_ram(t->phys, physical))
+        return;
+    for (struct block *b = t->page_blocks[physical >> PAGE_SHIFT]; b; b = next) {
+        next = b->page_next[list_of(b, physical >> PAGE_SHIFT)];
+        if (b->mode & MODE_BARE && eip - b->eip < b->length)
+            blocks_kill(t, b);
+    }
 }

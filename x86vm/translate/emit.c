@@ -55,8 +55,14 @@ static void emit_modrm_mem(struct emit *e, unsigned reg, struct host_mem m)
         emit_byte(e, (uint8_t)m.disp);
 }
 
+enum { PREFIX_GS = 0x65, PREFIX_ADDRESS_32 = 0x67 };
+
 void emit_op_mem(struct emit *e, unsigned flags, const uint8_t *opcode, unsigned opcode_length, unsigned reg, struct host_mem mem)
 {
+    if (mem.bare)
+        emit_byte(e, PREFIX_GS);
+    if (mem.bare && (mem.index != NO_REG || mem.disp != 0)) /* a register alone wraps nowhere */
+        emit_byte(e, PREFIX_ADDRESS_32);
     emit_prefixes(e, flags, reg, mem.index == NO_REG ? 0 : mem.index, mem.base == NO_REG ? 0 : mem.base);
     emit_bytes(e, opcode, opcode_length);
     emit_modrm_mem(e, reg, mem);
@@ -223,6 +229,12 @@ void emit_call_abs(struct emit *e, enum host_reg scratch, const void *target)
 }
 
 void emit_jmp_mem(struct emit *e, struct host_mem mem) { op1_mem(e, 0, 0xff, 4, mem); }
+
+void emit_wrgsbase(struct emit *e, enum host_reg from)
+{
+    emit_op_reg(e, EMIT_F3 | EMIT_W, (const uint8_t[]){ 0x0f, 0xae }, 2, 3, from);
+}
+
 void emit_ret(struct emit *e) { emit_byte(e, 0xc3); }
 
 void emit_patch32(uint8_t *place, intptr_t to_exec, uint64_t target)

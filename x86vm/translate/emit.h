@@ -25,20 +25,26 @@ struct emit {
     bool overflow;
 };
 
-/* [base + (index << scale) + disp]; base may be NO_REG, index may be NO_REG. */
+/* [base + (index << scale) + disp]; base may be NO_REG, index may be NO_REG.
+ * `bare`: behind the base of GS, with the sum wrapped at 4 GiB. */
 struct host_mem {
     int8_t base, index;
     uint8_t scale;
     int32_t disp;
+    bool bare;
 };
 
 static inline struct host_mem mem_at(enum host_reg base, int32_t disp)
 {
-    return (struct host_mem){ (int8_t)base, NO_REG, 0, disp };
+    return (struct host_mem){ .base = (int8_t)base, .index = NO_REG, .disp = disp };
 }
 static inline struct host_mem mem_sum(enum host_reg base, enum host_reg index)
 {
-    return (struct host_mem){ (int8_t)base, (int8_t)index, 0, 0 };
+    return (struct host_mem){ .base = (int8_t)base, .index = (int8_t)index };
+}
+static inline struct host_mem mem_full(int base, int index, uint8_t scale, int32_t disp)
+{
+    return (struct host_mem){ .base = (int8_t)base, .index = (int8_t)index, .scale = scale, .disp = disp };
 }
 
 /* Where the next byte will run. */
@@ -99,6 +105,7 @@ void emit_movups_load(struct emit *e, unsigned xmm, struct host_mem from);
 void emit_movups_store(struct emit *e, struct host_mem to, unsigned xmm);
 void emit_call_abs(struct emit *e, enum host_reg scratch, const void *target);
 void emit_jmp_mem(struct emit *e, struct host_mem mem);
+void emit_wrgsbase(struct emit *e, enum host_reg from);
 void emit_ret(struct emit *e);
 
 /* Branches. Those with a target take an address in the executable view; the

@@ -335,7 +335,7 @@ void group_analyse(struct build *b)
     memset(b->memory_group, -1, sizeof b->memory_group);
     memset(b->stack_group, -1, sizeof b->stack_group);
     b->group_count = 0;
-    if (b->mode & (MODE_SINGLE | MODE_UNGROUPED) || blocks_groups_useless(b->t, b->block->physical))
+    if (b->mode & (MODE_SINGLE | MODE_UNGROUPED | MODE_BARE) || blocks_groups_useless(b->t, b->block->physical))
         return;
     for (unsigned i = 0; i < b->count; i++)
         analyse_insn(&a, i);
@@ -347,8 +347,8 @@ void group_analyse(struct build *b)
 
 static struct host_mem sum_at(struct group_sum sum, int32_t disp)
 {
-    return (struct host_mem){ sum.base == INSN_NO_REG ? NO_REG : (int8_t)host_of[sum.base],
-                              sum.index == INSN_NO_REG ? NO_REG : (int8_t)host_of[sum.index], sum.scale, disp };
+    return mem_full(sum.base == INSN_NO_REG ? NO_REG : (int8_t)host_of[sum.base],
+                              sum.index == INSN_NO_REG ? NO_REG : (int8_t)host_of[sum.index], sum.scale, disp);
 }
 
 static struct host_mem range_end(const struct build *b, const struct group *g, int32_t offset)
@@ -371,7 +371,7 @@ static uint32_t last_page(const struct group *g)
 
 static struct host_mem verdict(const struct build *b, uint32_t table)
 {
-    return (struct host_mem){ R12, R10, 0, view_table(b, table) };
+    return mem_full(R12, R10, 0, view_table(b, table));
 }
 
 /* The byte for the last page, whose number goes to R10 unless it is known. */
@@ -406,7 +406,7 @@ static uint8_t *try_one_page(struct build *b, const struct group *g, uint64_t in
     crosses = emit_jcc_later(e, CC_NZ);
     emit_cmp8(e, verdict(b, g->write ? VIEW_WRITE_IN : VIEW_READ_IN), R14);
     emit_jcc(e, CC_Z, inside);
-    emit_load64(e, R9, (struct host_mem){ R12, R10, 3, view_table(b, g->write ? VIEW_WRITE : 0) });
+    emit_load64(e, R9, mem_full(R12, R10, 3, view_table(b, g->write ? VIEW_WRITE : 0)));
     emit_test64(e, R9, R9);
     has_entry = emit_jcc_later(e, CC_NZ);
     if (!e->overflow)

@@ -43,6 +43,24 @@ static bool in_window(const struct translator *t, uint64_t address)
     return address - (uint64_t)(uintptr_t)t->area->cpu.window < 1ull << 32;
 }
 
+/* A page fault in a bare window or where the window shows nothing. False: neither. */
+static bool on_page_fault(struct translator *t, greg_t *regs, const struct code_row *place, uint64_t address)
+{
+    struct cpu *cpu = translator_cpu(t);
+    enum view_bare_answer answer = view_bare_fault(cpu, address, regs[REG_ERR] & PF_WRITE);
+
+    t->counters.bare_faults++;
+    if (answer == VIEW_BARE_SHOWN)
+        return true; /* to the same host instruction */
+    if (answer == VIEW_BARE_NOT_THERE && !in_window(t, address))
+        return false;
+    if (answer != VIEW_BARE_NOT_THERE && blocks_bare_failed(t, place->eip, answer == VIEW_BARE_NEVER))
+        t->bare_failed = place->eip;
+    t->single = true; /* again, out of line */
+    leave_at(t, regs, place, t->stubs.next);
+    return true;
+}
+
 static void on_signal(int number, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
@@ -54,11 +72,8 @@ static void on_signal(int number, siginfo_t *info, void *context)
         leave_at(t, regs, place, t->stubs.fault);
         return;
     }
-    if (place && (unsigned)regs[REG_TRAPNO] == TRAP_PF && in_window(t, (uint64_t)(uintptr_t)info->si_addr)) {
-        t->single = true; /* again, out of line */
-        leave_at(t, regs, place, t->stubs.next);
+    if (place && (unsigned)regs[REG_TRAPNO] == TRAP_PF && on_page_fault(t, regs, place, (uint64_t)(uintptr_t)info->si_addr))
         return;
-    }
     signal(number, SIG_DFL); /* returns to the instruction, which raises it again */
 }
 

@@ -35,6 +35,7 @@ static uint32_t derive(const struct cpu *cpu)
     mode |= (cpu->cr0 & CR0_TS ? MODE_TS : 0) | (cpu->cr0 & CR0_EM ? MODE_EM : 0) | (cpu->cr0 & CR0_MP ? MODE_MP : 0);
     mode |= cpu->cpl == 0 && cpu_protected(cpu) && !cpu_v8086(cpu) ? MODE_CPL0 : 0;
     mode |= cpu->cpl == 3 ? MODE_USER : 0;
+    mode |= view_bare_used(cpu) ? MODE_BARE : 0;
     mode |= cpu->cr4 & CR4_OSFXSR ? MODE_OSFXSR : 0;
     for (unsigned i = 0; i < CPU_SEG_COUNT; i++)
         mode |= (uint32_t)segment_state(cpu, i) << (MODE_SEG_SHIFT + 2 * i);

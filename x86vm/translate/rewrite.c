@@ -39,12 +39,18 @@ static const uint8_t *host_opcode(const struct insn *insn, uint8_t buffer[3])
     return buffer;
 }
 
-/* AH..BH cannot be named together with R8..R15: the address goes through RSI,
- * which no byte-register instruction uses beside its memory operand. */
+/* AH..BH cannot be named together with R8..R15: unless the access is bare, the
+ * address goes through RSI, which no byte-register instruction uses beside its
+ * memory operand. */
 static void plain_high_byte(struct emit *e, struct host_mem mem, const struct insn *insn)
 {
     uint8_t opcode[3];
 
+    if (mem.bare) {
+        emit_op_mem(e, copied_prefixes(insn), host_opcode(insn, opcode), insn->opcode_length, insn_reg(insn), mem);
+        emit_tail(e, insn);
+        return;
+    }
     emit_mov64(e, R11, RSI);
     emit_lea64(e, RSI, mem);
     emit_op_mem(e, copied_prefixes(insn), host_opcode(insn, opcode), insn->opcode_length, insn_reg(insn), mem_at(RSI, 0));
@@ -206,7 +212,7 @@ static void rewrite_nop(struct build *b, const struct insn *insn)
 static void rewrite_lea(struct build *b, const struct insn *insn)
 {
     const struct insn_mem *mem = &insn->mem;
-    struct host_mem ea = { NO_REG, NO_REG, mem->scale, mem->disp + (mem->base == CPU_ESP ? b->esp_delta : 0) };
+    struct host_mem ea = mem_full(NO_REG, NO_REG, mem->scale, mem->disp + (mem->base == CPU_ESP ? b->esp_delta : 0));
     unsigned to = host_of[insn_reg(insn)];
 
     if (mem->base != INSN_NO_REG)
@@ -358,7 +364,7 @@ static void rewrite_bit_string(struct build *b, const struct insn *insn)
 
     bit_unit_index(b, bits, log2);
     offset = access_offset(b, &insn->mem);
-    emit_lea32(b->hot, R9, (struct host_mem){ (int8_t)offset, R13, (uint8_t)(log2 - 3), 0 });
+    emit_lea32(b->hot, R9, mem_full((int8_t)offset, R13, (uint8_t)(log2 - 3), 0));
     a = access_at_r9(b, insn->mem.seg, insn->opsize, insn->mem.read, insn->mem.write);
     bit_within_unit(b, bits, log2);
     access_emit(b, &a, bit_operation, insn);

@@ -71,7 +71,7 @@ void rewrite_dispatch(struct build *b)
     emit_movzx16(e, R10, R9);
     emit_lea64(e, R10, mem_sum(R10, R10));
     emit_load64(e, R13, CPU_MEM(lookup_key));
-    emit_load64(e, RCX, (struct host_mem){ R15, R10, 3, lookup });
+    emit_load64(e, RCX, mem_full(R15, R10, 3, lookup));
     emit_lea64(e, R13, mem_sum(R13, R9));
     emit_lea64(e, RCX, mem_sum(RCX, R13));
     hit = emit_jrcxz_later(e);
@@ -79,7 +79,7 @@ void rewrite_dispatch(struct build *b)
     emit_jmp(e, b->t->stubs.indirect);
     emit_patch8(e, hit);
     emit_mov64(e, RCX, R11);
-    emit_jmp_mem(e, (struct host_mem){ R15, R10, 3, lookup + 8 });
+    emit_jmp_mem(e, mem_full(R15, R10, 3, lookup + 8));
 }
 
 void rewrite_jmp(struct build *b, const struct insn *insn)

@@ -94,9 +94,9 @@ static void move_pointers(struct build *b, uint8_t size, bool source, bool desti
     emit_pext32(e, R11, R10, R11);
     emit_not32(e, R11);
     if (source)
-        emit_lea32(e, RSI, (struct host_mem){ RSI, R11, scale, 3 * size });
+        emit_lea32(e, RSI, mem_full(RSI, R11, scale, 3 * size));
     if (destination)
-        emit_lea32(e, RDI, (struct host_mem){ RDI, R11, scale, 3 * size });
+        emit_lea32(e, RDI, mem_full(RDI, R11, scale, 3 * size));
 }
 
 /* --- REP MOVS, REP STOS --- */
@@ -109,12 +109,12 @@ struct slow { uint8_t *place[EXITS_MAX]; unsigned count; };
 static void expect_in_window(struct build *b, struct slow *slow, enum host_reg pointer, uint8_t log2, uint32_t table, enum host_reg end)
 {
     struct emit *e = b->hot;
-    const struct host_mem verdict = { R12, RCX, 0, view_table(b, table) };
+    const struct host_mem verdict = mem_full(R12, RCX, 0, view_table(b, table));
 
     emit_shrx32(e, RCX, pointer, R14);
     emit_load8(e, RCX, verdict);
     slow->place[slow->count++] = emit_jrcxz_later(e);
-    emit_lea32(e, end, (struct host_mem){ (int8_t)pointer, R13, log2, 0 });
+    emit_lea32(e, end, mem_full((int8_t)pointer, R13, log2, 0));
     emit_lea32(e, RCX, mem_at(end, -1));
     emit_shrx32(e, RCX, RCX, R14);
     emit_load8(e, RCX, verdict);

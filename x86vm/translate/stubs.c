@@ -40,8 +40,23 @@ static void load_xmm_and_flags(struct emit *e)
     emit_popfq(e);
 }
 
-static void load_guest(struct emit *e)
+/* WRGSBASE takes longer than to see that it is not needed. */
+static void load_bare(struct emit *e)
 {
+    uint8_t *same;
+
+    emit_load64(e, R11, CPU_MEM(bare));
+    emit_op_mem(e, EMIT_W, (const uint8_t[]){ 0x3b }, 1, R11, CPU_MEM(bare_loaded)); /* CMP */
+    same = emit_jcc_later(e, CC_Z);
+    emit_store64(e, CPU_MEM(bare_loaded), R11);
+    emit_wrgsbase(e, R11);
+    emit_patch32(same, e->to_exec, emit_pc(e));
+}
+
+static void load_guest(const struct translator *t, struct emit *e)
+{
+    if (t->bare)
+        load_bare(e);
     load_xmm_and_flags(e);
     for (unsigned i = 0; i < 8; i++)
         emit_load32(e, host_of[i], REG(i));
@@ -66,7 +81,7 @@ static void leave(struct emit *e)
     emit_ret(e);
 }
 
-static uint64_t emit_enter(struct emit *e)
+static uint64_t emit_enter(const struct translator *t, struct emit *e)
 {
     uint64_t pc = emit_pc(e);
 
@@ -76,7 +91,7 @@ static uint64_t emit_enter(struct emit *e)
     emit_mov64(e, R15, RDI);
     emit_mov_imm32(e, R14, PAGE_SHIFT);
     emit_store64(e, SCRATCH(1), RSI);
-    load_guest(e);
+    load_guest(t, e);
     emit_jmp_mem(e, SCRATCH(1));
     return pc;
 }
@@ -131,7 +146,7 @@ static uint64_t emit_warm(struct translator *t, bool user, bool write)
 {
     struct emit *e = &t->hot;
     uint64_t pc = emit_pc(e);
-    const struct host_mem heat = { R12, R10, 0, VIEW_HEAT };
+    const struct host_mem heat = mem_full(R12, R10, 0, VIEW_HEAT);
     uint8_t *same, *crosses, *hot, *missing;
 
     if (!t->bmi2)
@@ -140,7 +155,7 @@ static uint64_t emit_warm(struct translator *t, bool user, bool write)
     to_page(e, t->bmi2, R10, R10);
     to_page(e, t->bmi2, RCX, R9);
     emit_not32(e, RCX);
-    emit_lea32(e, RCX, (struct host_mem){ R10, RCX, 0, 1 });
+    emit_lea32(e, RCX, mem_full(R10, RCX, 0, 1));
     same = emit_jecxz_later(e);
     crosses = emit_jmp8_later(e);
     emit_patch8(e, same);
@@ -148,7 +163,7 @@ static uint64_t emit_warm(struct translator *t, bool user, bool write)
     emit_lea32(e, RCX, mem_at(RCX, -1));
     emit_store8(e, heat, RCX);
     hot = emit_jrcxz_later(e);
-    emit_load64(e, RCX, (struct host_mem){ R12, R10, 3, VIEW_TABLES(user) + (int32_t)(write ? VIEW_WRITE : 0) });
+    emit_load64(e, RCX, mem_full(R12, R10, 3, VIEW_TABLES(user) + (int32_t)(write ? VIEW_WRITE : 0)));
     missing = emit_jrcxz_later(e);
     emit_mov64(e, R10, RCX);
     emit_load64(e, RCX, SCRATCH(5));
@@ -172,7 +187,7 @@ static void commit(struct cpu *cpu, uint32_t site, uint32_t unused)
     runtime_commit(cpu, site);
 }
 
-static uint64_t emit_call(struct emit *e)
+static uint64_t emit_call(const struct translator *t, struct emit *e)
 {
     uint64_t pc = emit_pc(e);
     uint8_t *out;
@@ -183,7 +198,7 @@ static uint64_t emit_call(struct emit *e)
     emit_call_abs(e, RAX, (const void *)(uintptr_t)runtime_call);
     emit_op_reg(e, 0, (const uint8_t[]){ 0x85 }, 1, RAX, RAX);
     out = emit_jcc_later(e, CC_NZ);
-    load_guest(e);
+    load_guest(t, e);
     emit_jmp_mem(e, SCRATCH(1));
     emit_patch32(out, e->to_exec, emit_pc(e));
     emit_mov_imm32(e, RAX, EXIT_CALL);
@@ -195,7 +210,7 @@ void stubs_emit(struct translator *t)
 {
     struct emit *e = &t->hot;
 
-    t->stubs.enter = emit_enter(e);
+    t->stubs.enter = emit_enter(t, e);
     t->stubs.next = emit_leave(e, EXIT_NEXT);
     t->stubs.link = emit_leave(e, EXIT_LINK);
     t->stubs.indirect = emit_leave(e, EXIT_INDIRECT);
@@ -205,7 +220,7 @@ void stubs_emit(struct translator *t)
     t->stubs.slow = emit_memory(e, runtime_slow);
     t->stubs.group = emit_memory(e, runtime_group);
     t->stubs.commit = emit_memory(e, commit);
-    t->stubs.call = emit_call(e);
+    t->stubs.call = emit_call(t, e);
     for (int user = 0; user < 2; user++)
         for (int write = 0; write < 2; write++)
             t->stubs.warm[user][write] = emit_warm(t, user, write);

@@ -70,6 +70,8 @@ void transition_complete(struct translator *t)
     m->key = cpu->lookup_key;
     m->mode = t->area->mode;
     m->tables = cpu->tables;
+    m->bare = cpu->bare;
+    m->negated_bare = -(uint64_t)(uintptr_t)cpu->bare;
     if (which < TRANSITION_LOAD) {
         m->seg[0] = cpu->seg[CPU_CS];
         m->seg[1] = cpu->seg[CPU_SS];
@@ -202,6 +204,22 @@ static void finish_slow(struct build *b, const struct insn *insn, const struct s
     rewrite_cold_call(b, insn, calls_function(insn->kind));
 }
 
+/* The base of GS, as stubs.c loads it; the guest's flags are kept. */
+static void copy_bare(struct emit *e)
+{
+    uint8_t *same;
+
+    emit_load64(e, RCX, CPU_MEM(bare_loaded));
+    emit_load64(e, R11, OF(R10, negated_bare));
+    emit_lea64(e, RCX, mem_sum(RCX, R11));
+    same = emit_jrcxz_later(e);
+    emit_load64(e, R11, OF(R10, bare));
+    emit_store64(e, CPU_MEM(bare), R11);
+    emit_store64(e, CPU_MEM(bare_loaded), R11);
+    emit_wrgsbase(e, R11);
+    emit_patch8(e, same);
+}
+
 static void emit_fast_call(struct build *b, const struct insn *insn)
 {
     struct emit *e = b->hot;
@@ -226,6 +244,8 @@ static void emit_fast_call(struct build *b, const struct insn *insn)
     emit_byte(e, enters ? 0 : 3);
     copy32(e, AREA(mode), OF(R10, mode));
     copy64(e, CPU_MEM(tables), OF(R10, tables));
+    if (b->t->bare)
+        copy_bare(e);
     if (enters) {
         emit_load32(e, R9, CPU_MEM(eflags));
         emit_mov_imm32(e, R11, ~(uint32_t)(FLAG_VM | FLAG_IF | FLAG_RF));
@@ -277,7 +297,7 @@ static void find_load(struct build *b, enum cpu_seg seg, struct slow *slow)
     emit_load32(e, R11, OF(R10, linear));
     emit_shrx32(e, RCX, R11, R14);
     emit_load64(e, R9, CPU_MEM(tables));
-    emit_load64(e, RCX, (struct host_mem){ R9, RCX, 3, 0 });
+    emit_load64(e, RCX, mem_full(R9, RCX, 3, 0));
     mapped = emit_jrcxz_later(e);
     over = emit_jmp8_later(e);
     emit_patch8(e, mapped);

@@ -20,6 +20,7 @@
  *   RAX RCX RDX RBX RBP RSI RDI   the guest's, upper halves zero
  *   R8    guest ESP               R9   effective address, jump target
  *   R10   page index, addend      R11  temporary, number of a site/call/link
+ *   GS    the bare window's base, where MODE_BARE
  *   R12   the window's base       R13  data that must survive a memory access
  *   R14   12, the page shift      R15  struct cpu
  *   RSP   the engine's own stack, 16-byte aligned
@@ -50,6 +51,7 @@ enum mode_bit {
     MODE_CPL0 = 1 << 7,   /* protected mode, CPL 0: interrupt flag at will */
     MODE_UNGROUPED = 1 << 20, /* no shared checks: a group's failed */
     MODE_USER = 1 << 21,  /* CPL 3: the user view's tables */
+    MODE_BARE = 1 << 22,  /* accesses without checks, in the view's bare window */
     MODE_SEG_SHIFT = 8,   /* two bits a segment register: enum seg_state */
     MODE_PARTIAL_SHIFT = 24, /* not 0: a block of at most so many instructions, not to be linked */
 };
@@ -84,6 +86,8 @@ struct transition {
     uint32_t linear;             /* and where they lie */
     uint64_t key;                /* afterwards */
     uint64_t *tables;
+    uint8_t *bare;               /* cpu->bare, and negated */
+    uint64_t negated_bare;
     uint32_t mode;
     struct cpu_segment seg[2];   /* CS and SS, or the one loaded */
 };
@@ -191,6 +195,7 @@ struct translator {
     uint8_t *hot_start, *cold_start;
     struct stubs stubs;
     bool bmi2;
+    bool bare;                   /* the host lets us have bare windows */
     bool exact_flags;            /* all flags count as live everywhere */
     bool eager;                  /* every page into the window at once: for tests */
 
@@ -216,6 +221,8 @@ struct translator {
     bool single;                 /* run just one instruction next */
     bool ungrouped;              /* find the next block without shared checks */
     uint8_t group_failures[4096]; /* by hash of the block's physical address */
+    uint8_t bare_failures[65536]; /* by hash of an instruction's EIP */
+    uint32_t bare_failed;        /* EIP of one whose translation is to have the check, or NOWHERE */
     bool own_code_written;       /* runtime.c: restart the instruction alone */
     bool counting;               /* count.h; set before the first block */
     bool inside;                 /* translated code is running, or what it called */
@@ -225,6 +232,8 @@ struct translator {
     uint32_t host_fault_error;
     struct x86vm_counters counters;
 };
+
+#define NOWHERE UINT32_MAX
 
 /* The one translator of this process (host signal handlers need it). */
 extern struct translator *translator_current;
@@ -261,6 +270,11 @@ bool blocks_locate(const struct translator *t, uint64_t pc, struct code_row *out
 /* Whether groups of this block's code failed so often that it gets none any more; counting one more. */
 bool blocks_group_failed(struct translator *t, uint32_t physical);
 bool blocks_groups_useless(const struct translator *t, uint32_t physical);
+/* The same for an instruction's access without a check, failing `badly` (it will again) or not. */
+bool blocks_bare_failed(struct translator *t, uint32_t eip, bool badly);
+bool blocks_bare_useless(const struct translator *t, uint32_t eip);
+/* Drops the translations of an instruction at the present privilege that have no check. */
+void blocks_kill_bare(struct translator *t, uint32_t eip);
 
 /* --- stubs.c --- */
 void stubs_emit(struct translator *t);

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The host mappings of a bare window: see bare.h.
+ */
+#include "x86vm/memory/bare.h"
+
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+
+#include "x86vm/memory/view.h"
+
+#define WINDOW_SIZE (4ull << 30)
+#define ABOVE (2ull << 20) /* an access that begins on the last page must not reach what comes next */
+#define ALIGNMENT (2ull << 20)
+#define SHOWS_SIZE (VIEW_PAGES * sizeof(uint32_t))
+#define LIST_SIZE (PAGES_MAX * sizeof(uint32_t))
+#define MAP_SIZE (ALIGNMENT + WINDOW_SIZE + ABOVE + SHOWS_SIZE + LIST_SIZE)
+
+/* Each scattered page is one mapping, of 65530 that Linux gives a process; see window.c for its share. */
+enum { MAPPINGS_MAX = 6000, PAGES_MAX = 1 << 17 };
+
+/* More entries are dropped with their table. */
+enum { CLEAR_ALONE_MAX = 1 << 14 };
+
+/* Runs no longer than this are made resident at once: they were asked for. */
+enum { POPULATE_MAX = 4 };
+
+#ifndef HWCAP2_FSGSBASE
+#define HWCAP2_FSGSBASE (1u << 1)
+#endif
+
+bool bare_possible(void)
+{
+    return getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
+}
+
+bool bare_reserve(struct bare_window *window)
+{
+    const int how = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    uint8_t *map = mmap(NULL, MAP_SIZE, PROT_NONE, how, -1, 0), *behind;
+
+    if (map == MAP_FAILED)
+        return false;
+    madvise(map, MAP_SIZE, MADV_NOHUGEPAGE); /* sparse: huge pages would make it all resident */
+    window->base = (uint8_t *)(((uintptr_t)map + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1));
+    behind = window->base + WINDOW_SIZE + ABOVE;
+    if (mprotect(behind, SHOWS_SIZE + LIST_SIZE, PROT_READ | PROT_WRITE) != 0) {
+        munmap(map, MAP_SIZE);
+        window->base = NULL;
+        return false;
+    }
+    window->map = map;
+    window->shows = (uint32_t *)(void *)behind;
+    window->pages = (uint32_t *)(void *)(behind + SHOWS_SIZE);
+    return true;
+}
+
+void bare_release(struct bare_window *window)
+{
+    if (window->base)
+        munmap(window->map, MAP_SIZE);
+    window->base = NULL;
+}
+
+static bool make_inaccessible(struct bare_window *window, uint32_t page, uint64_t size)
+{
+    return mmap(window->base + ((uint64_t)page << PAGE_SHIFT), size, PROT_NONE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED;
+}
+
+bool bare_show(struct bare_window *window, const struct phys *phys, uint32_t page, uint32_t physical_page,
+               uint32_t count, bool writable)
+{
+    uint8_t *at = window->base + ((uint64_t)page << PAGE_SHIFT);
+    enum phys_mapping how = (writable ? PHYS_MAP_WRITABLE : 0) | (count <= POPULATE_MAX ? PHYS_MAP_RESIDENT : 0);
+
+    if (window->mappings >= MAPPINGS_MAX || window->count + count > PAGES_MAX
+        || !phys_map(phys, at, physical_page << PAGE_SHIFT, (uint64_t)count << PAGE_SHIFT, how))
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!window->shows[page + i])
+            window->pages[window->count++] = page + i;
+        window->shows[page + i] = (physical_page + i + 1) | (writable ? BARE_WRITABLE : 0);
+    }
+    window->mappings++;
+    return true;
+}
+
+void bare_hide(struct bare_window *window, uint32_t page)
+{
+    if (!window->shows[page])
+        return;
+    if (!make_inaccessible(window, page, PAGE_SIZE)) {
+        bare_clear(window); /* which needs no more mappings than there are */
+        return;
+    }
+    window->shows[page] = 0;
+    window->mappings++; /* a hole splits what is around it */
+}
+
+void bare_clear(struct bare_window *window)
+{
+    if (!window->mappings)
+        return;
+    if (!make_inaccessible(window, 0, WINDOW_SIZE))
+        abort(); /* the guest would keep rights that it has lost */
+    if (window->count > CLEAR_ALONE_MAX)
+        madvise(window->shows, SHOWS_SIZE, MADV_DONTNEED);
+    else
+        for (uint32_t i = 0; i < window->count; i++)
+            window->shows[window->pages[i]] = 0;
+    window->count = window->mappings = 0;
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What the bare windows show, and when translated code uses them: see view.h
+ * and bare.h.
+ *
+ * A window that a view points to shows no more than the view has entries for;
+ * whatever drops an entry takes the page out of the window before it returns.
+ * The supervisor's window is for pages that are global: it outlives loads of
+ * CR3, and user pages are reached with the check. A user's window belongs to an
+ * address space. A load of CR3 lays it aside as it is; when its address space
+ * has been back for a while, each page is looked up again, as a TLB would have
+ * to, and what leads elsewhere by now is taken out.
+ *
+ * A mapping costs the host some ten microseconds. So a user's window is used
+ * only while no CR3 was loaded for some milliseconds, and mappings are paid from
+ * a credit that time fills up: who touches new pages all the time is sent back
+ * to translations with checks until there is credit again.
+ */
+#include "x86vm/memory/view_internal.h"
+
+#include <stdlib.h>
+#include <x86intrin.h>
+
+#include "x86vm/cpu/cpu.h"
+
+/* One mapping is earned in 100 us; 400 may be saved up, 100 must be there to begin with. */
+enum { EARNED_IN_US = 100, CREDIT_MAX = 400, CREDIT_BEGIN = 100, SETTLED_US = 3000 };
+/* Pages that one mapping may bring in on either side of the one wanted. */
+enum { RUN_MAX = 1024 };
+
+bool view_bare_reserve(struct view_set *set)
+{
+    set->bare_possible = bare_possible() && !getenv("X86VM_NO_BARE") && !getenv("X86VM_EAGER_WINDOW");
+    set->bare_eager = getenv("X86VM_EAGER_BARE") != NULL;
+    for (unsigned i = 0; set->bare_possible && i < BARE_WINDOWS; i++)
+        if (!bare_reserve(&set->bare[i]))
+            return false;
+    return true;
+}
+
+void view_bare_release(struct view_set *set)
+{
+    for (unsigned i = 0; i < BARE_WINDOWS; i++)
+        bare_release(&set->bare[i]);
+}
+
+/* --- entries that go --- */
+
+void view_bare_dropped(struct view *view, uint32_t page)
+{
+    if (view->bare)
+        bare_hide(view->bare, page);
+}
+
+void view_bare_protected(struct cpu *cpu, struct view *view, uint32_t page)
+{
+    struct bare_window *window = view->bare;
+
+    if (!window || !(window->shows[page] & BARE_WRITABLE))
+        return;
+    if (!bare_show(window, cpu->phys, page, bare_physical_page(window, page), 1, false))
+        bare_hide(window, page);
+}
+
+void view_bare_filled(struct view *view, uint32_t page, uint32_t physical_page)
+{
+    if (view->bare && view->bare->shows[page] && bare_physical_page(view->bare, page) != physical_page)
+        bare_hide(view->bare, page);
+}
+
+/* Translations depend on it: those made with the window are not found any more. */
+static void set_used(struct cpu *cpu, struct view *view, bool used)
+{
+    if (view->bare_used == used)
+        return;
+    view->bare_used = used;
+    view->generation++;
+    cpu->mode_dirty = true;
+    view_select(cpu);
+}
+
+void view_bare_crowded(struct view *view)
+{
+    if (view->bare)
+        bare_clear(view->bare);
+}
+
+void view_bare_flushed(struct cpu *cpu, bool global_too)
+{
+    struct view_set *set = cpu->views;
+    struct view *user = &set->view[VIEW_USER], *supervisor = &set->view[VIEW_SUPERVISOR];
+
+    if (!set->bare_possible)
+        return;
+    set->loaded_at = __rdtsc();
+    cpu->exit_request |= set->bare_eager; /* view_bare_review() comes soon */
+    set_used(cpu, user, false);
+    user->bare = NULL;
+    if (!global_too)
+        return;
+    set_used(cpu, supervisor, false);
+    if (supervisor->bare)
+        bare_clear(supervisor->bare);
+    supervisor->bare = NULL;
+    for (unsigned i = 1; i < BARE_WINDOWS; i++)
+        bare_clear(&set->bare[i]); /* a change of CR0 or CR4 may mean other rights */
+}
+
+/* --- credit --- */
+
+static void earn(const struct cpu *cpu, struct view *view, uint64_t now)
+{
+    uint64_t step = (uint64_t)cpu->tsc_khz * EARNED_IN_US / 1000, earned = (now - view->bare_counted) / step;
+
+    if (!earned)
+        return;
+    view->bare_credit = view->bare_credit + earned < CREDIT_MAX ? view->bare_credit + earned : CREDIT_MAX;
+    view->bare_counted = now;
+}
+
+/* --- pages that come --- */
+
+static uint32_t physical_of(const struct cpu *cpu, uint32_t page, uint64_t addend)
+{
+    return (uint32_t)((addend + ((uint64_t)page << PAGE_SHIFT) - (uint64_t)(uintptr_t)phys_ram(cpu->phys)) >> PAGE_SHIFT);
+}
+
+/* A load of CR3 drops what a user's window shows, and nothing that the supervisor's does. */
+static bool may_show(const struct cpu *cpu, const struct view *view, uint32_t page, bool user)
+{
+    bool global = view->state[page] & LOGGED_GLOBAL;
+
+    return view->read[page] && (user ? !global : global || cpu->views->bare_eager);
+}
+
+static bool may_write(const struct view *view, uint32_t page)
+{
+    return view->write[page] == view->read[page];
+}
+
+/* What the guest maps by one large entry may be filled as a whole. */
+static void fill_around(struct cpu *cpu, struct view *view, uint32_t page, bool user)
+{
+    struct paging_result walk;
+    uint32_t error, first = page & ~(RUN_MAX - 1);
+
+    if (!paging_walk(cpu, page << PAGE_SHIFT, VIEW_FOR_READ, user, false, &walk, &error) || !walk.large || !walk.dirty)
+        return;
+    for (uint32_t k = first; k < first + RUN_MAX; k++)
+        if (!view->read[k] && paging_walk(cpu, k << PAGE_SHIFT, VIEW_FOR_READ, user, false, &walk, &error) && walk.large && walk.accessed)
+            view_fill_walked(cpu, view, k << PAGE_SHIFT, VIEW_FOR_READ, &walk);
+}
+
+/* Shows the page and its neighbours that lead to the neighbouring physical
+ * pages with the same rights. */
+static bool show_run(struct cpu *cpu, struct view *view, uint32_t page, bool user)
+{
+    uint64_t addend = view->read[page];
+    bool writable = may_write(view, page);
+    uint32_t first = page, last = page;
+
+    while (first > 0 && page - first < RUN_MAX && view->read[first - 1] == addend && !view->bare->shows[first - 1]
+           && may_show(cpu, view, first - 1, user) && may_write(view, first - 1) == writable)
+        first--;
+    while (last + 1 < VIEW_PAGES && last - page < RUN_MAX && view->read[last + 1] == addend && !view->bare->shows[last + 1]
+           && may_show(cpu, view, last + 1, user) && may_write(view, last + 1) == writable)
+        last++;
+    if (!bare_show(view->bare, cpu->phys, first, physical_of(cpu, first, addend), last - first + 1, writable))
+        return false;
+    for (uint32_t k = first; k <= last; k++)
+        view->state[k] |= IN_BARE;
+    cpu->views->counters.bare_mappings++;
+    cpu->views->counters.bare_pages += last - first + 1;
+    return true;
+}
+
+/* Fills the entries for an access that is about to happen, if it is allowed. */
+static void fill_quietly(struct cpu *cpu, struct view *view, uint32_t linear, enum view_access access, bool user)
+{
+    struct paging_result walk;
+    uint32_t error;
+
+    cpu->views->counters.walks++;
+    if (paging_walk(cpu, linear, access, user, true, &walk, &error))
+        view_fill_walked(cpu, view, linear, access, &walk);
+}
+
+enum view_bare_answer view_bare_fault(struct cpu *cpu, uint64_t host, bool write)
+{
+    bool user = cpu->cpl == 3;
+    struct view *view = view_of(cpu->views, user);
+    uint64_t offset = host - (uint64_t)(uintptr_t)cpu->bare;
+    uint32_t page = (uint32_t)(offset >> PAGE_SHIFT);
+    enum view_access access = write ? VIEW_FOR_WRITE : VIEW_FOR_READ;
+
+    if (!cpu->bare || offset >> 32 != 0)
+        return VIEW_BARE_NOT_THERE;
+    if (!view->bare_used || cpu->bare != view->bare->base)
+        return VIEW_BARE_NEVER;
+    if (!view->read[page] || (write && !may_write(view, page)))
+        fill_quietly(cpu, view, page << PAGE_SHIFT, access, user);
+    if (!view->read[page])
+        return VIEW_BARE_NOT_NOW;
+    if (!may_show(cpu, view, page, user) || (write && !may_write(view, page)))
+        return VIEW_BARE_NEVER;
+    if (!user)
+        fill_around(cpu, view, page, user);
+    earn(cpu, view, __rdtsc());
+    if ((!view->bare_credit && !cpu->views->bare_eager) || !show_run(cpu, view, page, user)) {
+        view->bare_credit = 0;
+        set_used(cpu, view, false);
+        return VIEW_BARE_NOT_NOW;
+    }
+    view->bare_credit -= view->bare_credit != 0;
+    return VIEW_BARE_SHOWN;
+}
+
+/* --- when a window is used --- */
+
+/* Looks up again what the window shows: its address space is back. */
+static void renew(struct cpu *cpu, struct view *view)
+{
+    struct bare_window *window = view->bare;
+    uint32_t count = window->count, error;
+    struct paging_result walk;
+
+    window->count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t page = window->pages[i], shown = window->shows[page];
+        if (!shown || view->state[page] & IN_BARE)
+            continue; /* hidden since, or in the list twice */
+        if (!view->read[page] && paging_walk(cpu, page << PAGE_SHIFT, VIEW_FOR_READ, true, false, &walk, &error) && walk.accessed)
+            view_fill_walked(cpu, view, page << PAGE_SHIFT, VIEW_FOR_READ, &walk);
+        if (!may_show(cpu, view, page, true) || physical_of(cpu, page, view->read[page]) != bare_physical_page(window, page)
+            || (shown & BARE_WRITABLE && !may_write(view, page))) {
+            bare_hide(window, page);
+            continue;
+        }
+        view->state[page] |= IN_BARE;
+        window->pages[window->count++] = page;
+    }
+}
+
+/* The window of the present address space, or the one that was not used longest. */
+static struct bare_window *choose(struct cpu *cpu)
+{
+    struct view_set *set = cpu->views;
+    struct bare_window *oldest = &set->bare[1];
+
+    for (unsigned i = 1; i < BARE_WINDOWS; i++) {
+        if (set->bare[i].mappings && set->bare[i].cr3 == cpu->cr3)
+            return &set->bare[i];
+        if (set->bare[i].used < oldest->used)
+            oldest = &set->bare[i];
+    }
+    bare_clear(oldest);
+    oldest->cr3 = cpu->cr3;
+    return oldest;
+}
+
+static void review_user(struct cpu *cpu, struct view *view, uint64_t now)
+{
+    struct view_set *set = cpu->views;
+
+    if (!set->bare_eager && ((now - set->loaded_at) * 1000 < (uint64_t)cpu->tsc_khz * SETTLED_US || view->bare_credit < CREDIT_BEGIN))
+        return;
+    if (!view->bare) {
+        view->bare = choose(cpu);
+        view->bare->used = now;
+        renew(cpu, view);
+    }
+    set_used(cpu, view, true);
+}
+
+void view_bare_review(struct cpu *cpu)
+{
+    struct view_set *set = cpu->views;
+    struct view *user = &set->view[VIEW_USER], *supervisor = &set->view[VIEW_SUPERVISOR];
+    uint64_t now = __rdtsc();
+
+    if (!set->bare_possible || !cpu->tsc_khz || !(cpu->cr0 & CR0_PG))
+        return;
+    earn(cpu, user, now);
+    earn(cpu, supervisor, now);
+    if (!user->bare_used)
+        review_user(cpu, user, now);
+    if (!supervisor->bare_used && ((cpu->cr4 & CR4_PGE && supervisor->bare_credit >= CREDIT_BEGIN) || set->bare_eager)) {
+        supervisor->bare = &set->bare[0];
+        set_used(cpu, supervisor, true);
+    }
+}
+
+bool view_bare_used(const struct cpu *cpu)
+{
+    return view_of(cpu->views, cpu->cpl == 3)->bare_used;
+}
+
+void view_bare_forbid(struct cpu *cpu)
+{
+    view_bare_flushed(cpu, true);
+    cpu->views->bare_possible = false;
+}
