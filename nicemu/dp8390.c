@@ -32,7 +32,7 @@ void dp8390_count(struct dp8390 *d, enum dp8390_tally tally)
 
 /* --- registers that do something ----------------------------------------- */
 
-/* STP enters the reset state (nothing is ever under way here, so at once). STA
+/* STP enters the reset state, as soon as no frame is on the wire. STA
  * leaves it, and only the reset pin takes it back: a driver that changes pages
  * without writing STA goes on receiving (Linux's lib8390 sets its multicast
  * registers so), and a stopped chip that has run shows both bits. RD of 0
@@ -42,16 +42,17 @@ static void write_cr(struct dp8390 *d, uint8_t value)
     uint8_t rd = value & CR_RD ? value & CR_RD : d->cr & CR_RD;
     bool was_stopped = d->cr & CR_STP;
 
-    d->cr = (uint8_t)((value & ~(CR_RD | CR_TXP)) | (d->cr & CR_STA) | rd);
+    d->cr = (uint8_t)((value & ~(CR_RD | CR_TXP)) | (d->cr & (CR_STA | CR_TXP)) | rd);
     if (value & CR_STP) {
-        dp8390_raise(d, ISR_RST);
+        if (!(d->cr & CR_TXP))
+            dp8390_raise(d, ISR_RST);
     } else if ((value & CR_STA) || (was_stopped && (d->cr & CR_STA))) {
         d->isr &= (uint8_t)~ISR_RST;
         update_irq(d);
     }
     if (value & CR_RD)
         dp8390_dma_start(d);
-    if ((value & CR_TXP) && (d->cr & (CR_STP | CR_STA)) == CR_STA)
+    if ((value & CR_TXP) && (d->cr & (CR_STP | CR_STA | CR_TXP)) == CR_STA)
         dp8390_transmit(d);
     if (was_stopped && !(d->cr & CR_STP))
         dp8390_ring_moved(d);
@@ -139,8 +140,12 @@ static void write_rbcr0(struct dp8390 *d, uint8_t value) { d->rbcr = d->remainin
 static void write_rbcr1(struct dp8390 *d, uint8_t value) { d->rbcr = d->remaining = (uint16_t)((d->rbcr & 0xff) | value << 8); }
 static void write_tbcr0(struct dp8390 *d, uint8_t value) { d->tbcr = (uint16_t)((d->tbcr & 0xff00) | value); }
 static void write_tbcr1(struct dp8390 *d, uint8_t value) { d->tbcr = (uint16_t)((d->tbcr & 0xff) | value << 8); }
-static void write_crda0(struct dp8390 *d, uint8_t value) { d->crda = (uint16_t)((d->crda & 0xff00) | value); }
-static void write_crda1(struct dp8390 *d, uint8_t value) { d->crda = (uint16_t)((d->crda & 0xff) | value << 8); }
+static void write_clda0(struct dp8390 *d, uint8_t value) { d->clda = (uint16_t)((d->clda & 0xff00) | value); }
+static void write_clda1(struct dp8390 *d, uint8_t value) { d->clda = (uint16_t)((d->clda & 0xff) | value << 8); }
+static void write_address0(struct dp8390 *d, uint8_t value) { d->address = (uint16_t)((d->address & 0xff00) | value); }
+static void write_address1(struct dp8390 *d, uint8_t value) { d->address = (uint16_t)((d->address & 0xff) | value << 8); }
+static uint8_t read_address0(struct dp8390 *d) { return (uint8_t)d->address; }
+static uint8_t read_address1(struct dp8390 *d) { return (uint8_t)(d->address >> 8); }
 static uint8_t read_crda0(struct dp8390 *d) { return (uint8_t)d->crda; }
 static uint8_t read_crda1(struct dp8390 *d) { return (uint8_t)(d->crda >> 8); }
 static uint8_t read_clda0(struct dp8390 *d) { return (uint8_t)d->clda; }
@@ -200,9 +205,13 @@ static const struct reg pages[3][16] = {
         [0x8] = MAR(0), MAR(1), MAR(2), MAR(3), MAR(4), MAR(5), MAR(6), MAR(7),
     },
     {
-        [0x1] = { .read_byte = BYTE(pstart), .write = write_crda0 },
-        [0x2] = { .read_byte = BYTE(pstop), .write = write_crda1 },
+        [0x1] = { .read_byte = BYTE(pstart), .write = write_clda0 },
+        [0x2] = { .read_byte = BYTE(pstop), .write = write_clda1 },
+        [0x3] = { .read_byte = BYTE(rnpp), .write_byte = BYTE(rnpp) },
         [0x4] = { .read_byte = BYTE(tpsr) },
+        [0x5] = { .read_byte = BYTE(lnpp), .write_byte = BYTE(lnpp) },
+        [0x6] = { .read = read_address1, .write = write_address1 }, /* the upper one first */
+        [0x7] = { .read = read_address0, .write = write_address0 },
         [0xc] = { .read_byte = BYTE(rcr), .fixed = 0xc0 },
         [0xd] = { .read_byte = BYTE(tcr), .fixed = 0xe0 },
         [0xe] = { .read_byte = BYTE(dcr), .fixed = 0x80 },
@@ -325,6 +334,7 @@ void dp8390_fill_prom(struct dp8390 *d, const uint8_t mac[6], uint8_t signature,
 /* The reset pin (datasheet, "Reset"): the rest keeps its value. */
 void dp8390_reset(struct dp8390 *d)
 {
+    dp8390_transmit_reset(d);
     d->cr = CR_STP | CR_RD_ABORT;
     d->isr = ISR_RST;
     d->prx_kept = false;
@@ -343,7 +353,8 @@ void dp8390_power_on(struct dp8390 *d)
     d->pstart = d->bnry = d->curr = (uint8_t)(d->ram_size >> 8);
     d->pstop = (uint8_t)(2 * d->ram_size >> 8);
     d->tpsr = 0;
-    d->tbcr = d->rsar = d->rbcr = d->crda = d->clda = 0;
+    d->tbcr = d->rsar = d->rbcr = d->crda = d->clda = d->address = 0;
+    d->rnpp = d->lnpp = 0;
     d->fifo_read = 0;
     memset(d->par, 0, sizeof d->par);
     memset(d->mar, 0, sizeof d->mar);
@@ -355,7 +366,16 @@ void dp8390_power_on(struct dp8390 *d)
 
 void dp8390_timer(struct nic *nic, uint64_t now)
 {
-    ((struct dp8390 *)nic)->now = now;
+    struct dp8390 *d = (struct dp8390 *)nic;
+    d->now = now;
+    dp8390_transmit_timer(d);
+}
+
+void dp8390_restored(struct nic *nic, uint64_t now)
+{
+    const struct dp8390 *d = (const struct dp8390 *)nic;
+    (void)now;
+    nic->host.set_timer(nic->host.opaque, d->on_wire_until);
 }
 
 /* The chip has no link state: without a cable nothing arrives and nothing gets out. */

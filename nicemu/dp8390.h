@@ -72,6 +72,11 @@ struct dp8390 {
     uint16_t rsar, rbcr;      /* remote start and count as written */
     uint16_t crda, remaining; /* remote DMA: address and bytes to go */
     uint16_t clda;            /* local DMA address */
+    uint8_t rnpp, lnpp;       /* page 2: the pages behind the frame that send-packet reads, and the last one received */
+    uint16_t address;         /* page 2: the address counter that both DMA channels load */
+    uint64_t on_wire_until;   /* a frame is being sent, CR.TXP is set; 0: none */
+    uint8_t sending_page;     /* its TPSR */
+    uint16_t sending_size;    /* and TBCR */
     uint8_t fifo[DP8390_FIFO_SIZE];
     uint8_t fifo_read;        /* next location a read of the FIFO register gives */
     bool waiting;             /* NIC_RX_FULL was answered */
@@ -114,6 +119,7 @@ enum nic_rx_result dp8390_receive(struct nic *nic, const uint8_t *frame, size_t 
 void dp8390_lost(struct nic *nic, size_t size, uint64_t now);
 void dp8390_timer(struct nic *nic, uint64_t now);
 void dp8390_set_link(struct nic *nic, bool up, uint64_t now);
+void dp8390_restored(struct nic *nic, uint64_t now);
 
 /* dp8390_dma.c */
 void dp8390_dma_start(struct dp8390 *d);
@@ -136,6 +142,8 @@ void dp8390_state(struct nic *nic, struct nic_state *s);
 
 /* dp8390_tx.c */
 void dp8390_transmit(struct dp8390 *d);
+void dp8390_transmit_timer(struct dp8390 *d);
+void dp8390_transmit_reset(struct dp8390 *d);
 static inline bool dp8390_is_looped_back(const struct dp8390 *d)
 {
     return d->tcr & TCR_LB;

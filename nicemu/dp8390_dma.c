@@ -29,6 +29,7 @@ static void start_send_packet(struct dp8390 *d)
 {
     uint16_t header = (uint16_t)(d->bnry << 8);
     d->crda = header;
+    d->rnpp = dp8390_memory_read(d, (uint16_t)(header + 1));
     d->remaining = (uint16_t)(dp8390_memory_read(d, (uint16_t)(header + 2)) |
                               dp8390_memory_read(d, (uint16_t)(header + 3)) << 8);
 }
@@ -36,7 +37,7 @@ static void start_send_packet(struct dp8390 *d)
 static void finish(struct dp8390 *d)
 {
     if ((d->cr & CR_RD) == CR_RD_SEND) {
-        d->bnry = dp8390_memory_read(d, (uint16_t)((d->bnry << 8) + 1));
+        d->bnry = d->rnpp;
         dp8390_ring_moved(d);
     }
     dp8390_raise(d, ISR_RDC);
@@ -60,6 +61,7 @@ static void advance(struct dp8390 *d, unsigned step)
     d->crda = (uint16_t)(d->crda + step);
     if (d->crda == d->pstop * BYTES_PER_PAGE)
         d->crda = (uint16_t)(d->pstart * BYTES_PER_PAGE);
+    d->address = d->crda;
     d->remaining = (uint16_t)(d->remaining > step ? d->remaining - step : 0);
     if (d->remaining == 0)
         finish(d);

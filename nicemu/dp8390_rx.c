@@ -117,8 +117,8 @@ static void store(struct dp8390 *d, const uint8_t *frame, size_t size, unsigned 
     put(d, &page, &offset, header, HEADER);
     put(d, &page, &offset, frame, size);
     put(d, &page, &offset, tail, FCS);
-    d->clda = (uint16_t)(page * PAGE + offset);
-    d->curr = next;
+    d->clda = d->address = (uint16_t)(page * PAGE + offset);
+    d->curr = d->lnpp = next;
 }
 
 /* The ring has overflowed: RST shows it too, until pages are given back or the

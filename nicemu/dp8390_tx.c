@@ -1,21 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * The DP8390's transmitter. A frame is on its way the moment that TXP is set:
- * TXP reads back as clear, PTX is set. In loopback it goes to the FIFO instead,
- * where the driver reads the last of it back; it does not reach the ring.
+ * TXP reads back as clear, PTX is set. On a board with a line rate TXP stays set
+ * as long as the frame is on the wire, and it leaves when that is over. In loopback
+ * it goes to the FIFO instead, where the driver reads the last of it back; it
+ * does not reach the ring.
  */
 #include "nicemu/dp8390.h"
 
 #include "nicemu/ethernet_crc.h"
+#include "nicemu/mac_filter.h"
 
 #include <string.h>
 
 #define FCS 4u
+#define PREAMBLE 8u
+#define GAP 12u /* to the next frame: 9.6 us at 10 Mbit/s */
 
 /* The frame's bytes: in place where memory has them in one piece. */
 static const uint8_t *gather(struct dp8390 *d, size_t size)
 {
-    uint16_t start = (uint16_t)(d->tpsr << 8);
+    uint16_t start = (uint16_t)(d->sending_page << 8);
     size_t offset = start & (d->ram_size - 1u);
     if ((start & d->ram_size) && offset + size <= d->ram_size)
         return &d->ram[offset];
@@ -62,7 +67,7 @@ static bool has_fcs(const uint8_t *frame, size_t size)
 static void loop_back(struct dp8390 *d, const uint8_t *frame, size_t size)
 {
     static const uint8_t missing[4] = { 0, TSR_CRS | TSR_CDH, TSR_CDH, 0 };
-    bool appended = !(d->tcr & TCR_CRC), good = true;
+    bool appended = !(d->tcr & TCR_CRC), good = true, group = false;
     d->tsr |= missing[(d->tcr & TCR_LB) >> 1];
     if (d->dcr & DCR_WTS) {
         size = take_one_lane(d, frame, size);
@@ -70,9 +75,11 @@ static void loop_back(struct dp8390 *d, const uint8_t *frame, size_t size)
     }
     fill_fifo(d, frame, size, appended);
     /* One CRC unit serves both ways: with it sending, what comes back looks wrong. */
-    if (size >= NIC_ETH_HEADER && dp8390_address_passes(d, frame))
+    if (size >= NIC_ETH_HEADER && dp8390_address_passes(d, frame)) {
         good = !appended && has_fcs(frame, size);
-    d->rsr = good ? RSR_PRX : RSR_CRC;
+        group = mac_is_multicast(frame);
+    }
+    d->rsr = (good ? RSR_PRX : RSR_CRC) | (group ? RSR_PHY : 0);
     if (!good)
         dp8390_raise(d, ISR_RXE);
 }
@@ -89,19 +96,56 @@ static void send(struct dp8390 *d, const uint8_t *frame, size_t size)
     host->send_flush(host->opaque);
 }
 
+static void finish(struct dp8390 *d)
+{
+    size_t size = d->sending_size;
+    d->tsr = TSR_PTX;
+    if (dp8390_is_looped_back(d))
+        loop_back(d, gather(d, size), size);
+    else
+        send(d, gather(d, size), size);
+    d->address = (uint16_t)((d->sending_page << 8) + size);
+    dp8390_raise(d, ISR_PTX);
+}
+
 void dp8390_transmit(struct dp8390 *d)
 {
-    size_t size = d->tbcr;
-    d->cr &= (uint8_t)~CR_TXP;
+    uint32_t rate = d->nic.line_rate;
     d->ncr = 0;
-    d->tsr = TSR_PTX;
-    if (size < NIC_ETH_HEADER || size > DP8390_TX_MAX) {
-        nic_guest_error(&d->nic, "transmission of a frame of %zu bytes", size);
+    d->sending_page = d->tpsr;
+    d->sending_size = d->tbcr;
+    if (d->tbcr < NIC_ETH_HEADER || d->tbcr > DP8390_TX_MAX) {
+        nic_guest_error(&d->nic, "transmission of a frame of %u bytes", d->tbcr);
         d->nic.counters.tx_errors++;
-    } else if (dp8390_is_looped_back(d)) {
-        loop_back(d, gather(d, size), size);
+        d->tsr = TSR_PTX;
+        dp8390_raise(d, ISR_PTX); /* the driver is not left waiting */
+    } else if (rate) {
+        d->cr |= CR_TXP;
+        d->on_wire_until = d->now + (PREAMBLE + d->tbcr + FCS + GAP) * 8000u / rate;
+        d->nic.host.set_timer(d->nic.host.opaque, d->on_wire_until);
     } else {
-        send(d, gather(d, size), size);
+        finish(d);
     }
-    dp8390_raise(d, ISR_PTX);
+}
+
+/* The frame is through; what was stopped meanwhile is so now. */
+void dp8390_transmit_timer(struct dp8390 *d)
+{
+    if (!d->on_wire_until || d->now < d->on_wire_until)
+        return;
+    d->on_wire_until = 0;
+    d->cr &= (uint8_t)~CR_TXP;
+    finish(d);
+    if (d->cr & CR_STP)
+        dp8390_raise(d, ISR_RST);
+}
+
+/* The reset pin does not wait: what is on the wire is cut off. */
+void dp8390_transmit_reset(struct dp8390 *d)
+{
+    if (!d->on_wire_until)
+        return;
+    d->on_wire_until = 0;
+    d->nic.counters.tx_errors++;
+    d->nic.host.set_timer(d->nic.host.opaque, 0);
 }

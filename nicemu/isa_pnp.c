@@ -15,6 +15,7 @@ enum {
 };
 #define KEY_SIZE 32u
 #define LFSR_START 0x6au
+#define OWN_START 0xdau /* Realtek's initiation key (RTL8019AS 6.2.1): from here, with the bit fed back inverted */
 #define IDENTIFIER_SIZE 9u
 #define ISOLATION_READS (2u * 8u * IDENTIFIER_SIZE)
 #define EDGE_HIGH 0x02u
@@ -26,12 +27,12 @@ static uint8_t shift(uint8_t lfsr, unsigned data)
     return (uint8_t)(lfsr >> 1 | bit << 7);
 }
 
-/* The n-th byte of the initiation key (appendix B). */
-static uint8_t key_byte(unsigned position)
+/* The n-th byte of an initiation key: (appendix B) LFSR_START and 0, or OWN_START and 1. */
+static uint8_t key_byte(uint8_t start, unsigned inverted, unsigned position)
 {
-    uint8_t lfsr = LFSR_START;
+    uint8_t lfsr = start;
     while (position--)
-        lfsr = shift(lfsr, 0);
+        lfsr = shift(lfsr, inverted);
     return lfsr;
 }
 
@@ -46,23 +47,31 @@ uint8_t isa_pnp_checksum(const uint8_t identifier[8])
 void isa_pnp_reset(struct isa_pnp *pnp)
 {
     pnp->state = WAIT_FOR_KEY;
-    pnp->key_position = pnp->address = pnp->csn = pnp->device = 0;
+    pnp->key_position = pnp->own_position = pnp->address = pnp->csn = pnp->device = 0;
     pnp->read_port = 0;
     pnp->position = pnp->pair = 0;
     pnp->range_check = 0;
 }
 
-/* Two zeros before the key only make sure that it starts anew. */
-static void take_key(struct isa_pnp *pnp, uint8_t value)
+/* Two zeros before a key only make sure that it starts anew. */
+static bool key_complete(uint8_t *position, uint8_t value, uint8_t start, unsigned inverted)
 {
-    if (value == key_byte(pnp->key_position))
-        pnp->key_position++;
+    if (value == key_byte(start, inverted, *position))
+        ++*position;
     else
-        pnp->key_position = value == LFSR_START;
-    if (pnp->key_position == KEY_SIZE) {
-        pnp->key_position = 0;
+        *position = value == start;
+    return *position == KEY_SIZE;
+}
+
+static void take_key(struct isa_pnp *pnp, uint8_t value, bool own_key_only)
+{
+    bool standard = key_complete(&pnp->key_position, value, LFSR_START, 0);
+    bool own = key_complete(&pnp->own_position, value, OWN_START, 1);
+    if (!standard && !own)
+        return;
+    pnp->key_position = pnp->own_position = 0;
+    if (own || !own_key_only)
         pnp->state = SLEEP;
-    }
 }
 
 static void wake(struct isa_pnp *pnp, uint8_t csn)
@@ -128,10 +137,10 @@ static void write_data(struct isa_pnp *pnp, uint8_t value)
     }
 }
 
-void isa_pnp_write(struct isa_pnp *pnp, uint16_t port, uint8_t value)
+void isa_pnp_write(struct isa_pnp *pnp, uint16_t port, uint8_t value, bool own_key_only)
 {
     if (port == ISA_PNP_ADDRESS && pnp->state == WAIT_FOR_KEY)
-        take_key(pnp, value);
+        take_key(pnp, value, own_key_only);
     else if (port == ISA_PNP_ADDRESS)
         pnp->address = value;
     else if (port == ISA_PNP_WRITE_DATA && pnp->state != WAIT_FOR_KEY)
@@ -219,6 +228,8 @@ void isa_pnp_state(struct isa_pnp *pnp, struct nic_state *s)
     nic_state_u8(s, &pnp->state, 3);
     nic_state_u8(s, &pnp->key_position, 0xff);
     nic_state_check(s, pnp->key_position < KEY_SIZE);
+    nic_state_u8(s, &pnp->own_position, 0xff);
+    nic_state_check(s, pnp->own_position < KEY_SIZE);
     nic_state_u8(s, &pnp->address, 0xff);
     nic_state_u8(s, &pnp->csn, 0xff);
     nic_state_u8(s, &pnp->device, 0xff);

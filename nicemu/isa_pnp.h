@@ -21,6 +21,7 @@ struct isa_pnp {
     uint8_t data[ISA_PNP_DATA_SIZE];
     uint8_t state;         /* enum in isa_pnp.c */
     uint8_t key_position;  /* bytes of the initiation key seen */
+    uint8_t own_position;  /* and of the maker's own, which a board that is not in Plug and Play mode knows, too */
     uint8_t address;       /* register selected */
     uint8_t csn;           /* card select number, 0: none yet */
     uint8_t device;        /* logical device selected: there is number 0 */
@@ -36,7 +37,8 @@ struct isa_pnp {
 /* Power-on: waits for the key. The place is the board's matter. */
 void isa_pnp_reset(struct isa_pnp *pnp);
 
-void isa_pnp_write(struct isa_pnp *pnp, uint16_t port, uint8_t value);
+/* `own_key_only`: the key of the specification is not for this board as it is set. */
+void isa_pnp_write(struct isa_pnp *pnp, uint16_t port, uint8_t value, bool own_key_only);
 
 /* False where the card leaves the bus alone. */
 bool isa_pnp_read(struct isa_pnp *pnp, uint16_t port, uint8_t *value);

@@ -63,7 +63,7 @@ static void write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size,
     .size = sizeof(struct dp8390), .reset = reset, .read = read, .write = write,                          \
     .read_block = dp8390_read_block, .write_block = dp8390_write_block,                                   \
     .receive = dp8390_receive, .lost = dp8390_lost, .timer = dp8390_timer, .set_link = dp8390_set_link,   \
-    .state = dp8390_state, .decoder = &nic_trace_dp8390
+    .state = dp8390_state, .restored = dp8390_restored, .has_line_rate = true, .decoder = &nic_trace_dp8390
 
 const struct nic_ops ne2000_ops = { IDENTITY("ne2000", 9), .init = init_ne2000, CALLS };
 const struct nic_ops ne2000_8bit_ops = { IDENTITY("ne2000-8bit", 3), .init = init_ne2000_8bit, CALLS };

@@ -253,6 +253,14 @@ bool nic_set_isa_place(struct nic *nic, uint16_t port, uint8_t irq)
     return true;
 }
 
+bool nic_set_line_rate(struct nic *nic, uint32_t megabits)
+{
+    if (!nic->ops->has_line_rate)
+        return false;
+    nic->line_rate = megabits;
+    return true;
+}
+
 void nic_pnp_write(struct nic *nic, uint16_t port, uint8_t value, uint64_t now)
 {
     if (!nic->ops->pnp)

@@ -109,13 +109,18 @@ void nic_station_address(const struct nic *nic, uint8_t mac[6]);
 struct nic_isa_place {
     bool active;    /* false: it decodes no port and drives no line */
     uint16_t port;
-    uint8_t irq;
+    uint8_t irq;    /* 0: none */
 };
 void nic_isa_place(const struct nic *nic, struct nic_isa_place *place);
 
 /* Before the first nic_reset(): the jumpers of a board, or what the EEPROM of a new
  * rtl8019as says. False: the board has no such setting. */
 bool nic_set_isa_place(struct nic *nic, uint16_t port, uint8_t irq);
+
+/* Before the first nic_reset(): frames take the time that they need at so many Mbit/s, and
+ * the chip shows that it is sending. 0, as from the beginning: they are gone at once.
+ * False: the model sends at once whatever is said (e1000). */
+bool nic_set_line_rate(struct nic *nic, uint32_t megabits);
 
 /* ISA Plug and Play (rtl8019). The machine hands every such board each byte
  * written to ports 279 and a79, and each byte read from 203 to 3ff that no one

@@ -27,6 +27,7 @@ struct nic_pnp_ops {
 struct nic_ops {
     struct nic_identity identity;
     size_t size;                    /* of the model's struct */
+    bool has_line_rate;             /* see nic_set_line_rate() */
     bool accepts_partial_checksum;  /* see nic_accepts_partial_checksum() */
     void (*init)(struct nic *nic);  /* once, before the first reset; memory is zeroed */
     void (*reset)(struct nic *nic, uint64_t now);
@@ -61,6 +62,7 @@ struct nic {
     uint8_t mac[6];              /* what the EEPROM or PROM was made with */
     uint16_t isa_port;           /* ISA without Plug and Play: its jumpers */
     uint8_t isa_irq;
+    uint32_t line_rate;          /* Mbit/s; 0: frames take no time */
     bool irq_level;              /* as last told to the host */
     struct nic_trace *trace;     /* NULL: off */
 };

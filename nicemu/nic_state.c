@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define MAGIC 0x5343494eu /* "NICS" */
-#define VERSION 2u
+#define VERSION 3u
 #define NAME_SIZE 16u
 #define AHEAD_MAX 10000000000u /* ns that a timer can be ahead: PAUSE at 10 Mbit/s takes 3.4 s */
 

@@ -44,6 +44,10 @@ static bool extra_read(struct dp8390 *d, unsigned page, unsigned number, uint8_t
         *value = r->chip->id[number - 0xa];
         return true;
     }
+    if (page == 0 && number == 0x4) {
+        *value = d->tsr | r->chip->tsr_ones;
+        return true;
+    }
     if (page != 3)
         return false;
     *value = r->page3[number];

@@ -23,6 +23,7 @@ struct realtek;
 /* What a chip is made of. */
 struct realtek_chip {
     uint8_t id[2];                          /* page 0, 0a and 0b */
+    uint8_t tsr_ones;                       /* bits of TSR that always read as one */
     uint8_t stored[REALTEK_PAGE3];          /* bits of page 3 that may be written, CONFIG only while unlocked */
     void (*fill)(struct realtek *r);        /* the EEPROM as it leaves the factory */
     void (*load)(struct realtek *r);        /* from the EEPROM into registers */

@@ -100,7 +100,8 @@ static uint8_t read_page3(struct realtek *r, unsigned number)
 
 static const struct realtek_chip chip = {
     .id = { 'P', 'p' },
-    .stored = { [REALTEK_CONFIG1] = CONFIG1_IRQEN, [REALTEK_CONFIG2] = CONFIG2_STORED,
+    .tsr_ones = 0x22, /* datasheet, TSR */
+    .stored = { [REALTEK_BPAGE] = 0xff, [REALTEK_CONFIG1] = CONFIG1_IRQEN, [REALTEK_CONFIG2] = CONFIG2_STORED,
                 [REALTEK_CONFIG3] = CONFIG3_STORED },
     .fill = fill,
     .load = load,
@@ -128,10 +129,8 @@ static void record_place(struct realtek *r)
 static void pnp_write(struct nic *nic, uint16_t port, uint8_t value)
 {
     struct realtek *r = (struct realtek *)nic;
-    if (!(r->page3[REALTEK_CONFIG3] & CONFIG3_PNP))
-        return;
     struct isa_pnp before = r->pnp;
-    isa_pnp_write(&r->pnp, port, value);
+    isa_pnp_write(&r->pnp, port, value, !(r->page3[REALTEK_CONFIG3] & CONFIG3_PNP)); /* jumperless: Realtek's key alone */
     if (before.port != r->pnp.port || before.irq != r->pnp.irq || before.active != r->pnp.active)
         record_place(r);
 }
@@ -152,7 +151,7 @@ static void place(const struct nic *nic, struct nic_isa_place *out)
     uint8_t ignored;
     out->active = r->pnp.active || isa_pnp_range_check(&r->pnp, &ignored);
     out->port = r->pnp.port;
-    out->irq = r->pnp.irq;
+    out->irq = r->page3[REALTEK_CONFIG1] & CONFIG1_IRQEN ? r->pnp.irq : 0;
 }
 
 static uint32_t read(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint64_t now)
@@ -199,6 +198,8 @@ const struct nic_ops rtl8019_ops = {
     .timer = dp8390_timer,
     .set_link = dp8390_set_link,
     .state = realtek_state,
+    .restored = dp8390_restored,
+    .has_line_rate = true,
     .eeprom = realtek_eeprom,
     .eeprom_address = ADDRESS_WORD,
     .pnp = &pnp_ops,

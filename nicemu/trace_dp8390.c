@@ -32,8 +32,8 @@ static const struct words read_pages[3][16] = {
       { "NCR", NULL }, { "FIFO", NULL }, { "ISR", ISR_FIELDS }, { "CRDA0", NULL }, { "CRDA1", NULL }, { NULL, NULL },
       { NULL, NULL }, { "RSR", RSR_FIELDS }, { "CNTR0", NULL }, { "CNTR1", NULL }, { "CNTR2", NULL } },
     { PAGE1 },
-    { { "CR", CR_FIELDS }, { "PSTART", NULL }, { "PSTOP", NULL }, { NULL, NULL }, { "TPSR", NULL }, { NULL, NULL },
-      { NULL, NULL }, { NULL, NULL }, { NULL, NULL }, { NULL, NULL }, { NULL, NULL }, { NULL, NULL },
+    { { "CR", CR_FIELDS }, { "PSTART", NULL }, { "PSTOP", NULL }, { "RNPP", NULL }, { "TPSR", NULL }, { "LNPP", NULL },
+      { "ADDR1", NULL }, { "ADDR0", NULL }, { NULL, NULL }, { NULL, NULL }, { NULL, NULL }, { NULL, NULL },
       { "RCR", RCR_FIELDS }, { "TCR", TCR_FIELDS }, { "DCR", DCR_FIELDS }, { "IMR", IMR_FIELDS } },
 };
 static const struct words write_pages[3][16] = {
@@ -42,7 +42,8 @@ static const struct words write_pages[3][16] = {
       { "RBCR0", NULL }, { "RBCR1", NULL }, { "RCR", RCR_FIELDS }, { "TCR", TCR_FIELDS }, { "DCR", DCR_FIELDS },
       { "IMR", IMR_FIELDS } },
     { PAGE1 },
-    { { "CR", CR_FIELDS }, { "CLDA0", NULL }, { "CLDA1", NULL } },
+    { { "CR", CR_FIELDS }, { "CLDA0", NULL }, { "CLDA1", NULL }, { "RNPP", NULL }, { NULL, NULL }, { "LNPP", NULL },
+      { "ADDR1", NULL }, { "ADDR0", NULL } },
 };
 static const char *const page3[16] = { "CR", "9346CR", "BPAGE", "CONFIG0", "CONFIG1", "CONFIG2", "CONFIG3", "TEST",
                                        "CSNSAV", "HLTCLK", "0A", "INTR", "FMWP", "CONFIG4", "8029ID0", "8029ID1" };

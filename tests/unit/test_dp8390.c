@@ -5,6 +5,7 @@
  */
 #include "nicemu/ethernet_crc.h"
 #include "nicemu/dp8390.h"
+#include "nicemu/mac_filter.h"
 #include "tests/fake/fake_nic_host.h"
 
 #include <CUnit/Basic.h>
@@ -256,6 +257,67 @@ static void prom_is_read_only(void)
     CU_ASSERT_NOT_EQUAL(back[0], 0);
 }
 
+/* What drivers of old look at: Novell's ODI driver 2.12 at CRDA after a write of RSAR,
+ * OS/2's for the NE1000 at a read that goes on where the last one ended. */
+static void current_addresses(void)
+{
+    uint8_t data[64];
+    restart("ne2000");
+    open_card(0x04);
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i + 1);
+    write_memory(0x4000, data, 64);
+    out(8, 0x34);
+    out(9, 0x52);
+    CU_ASSERT_EQUAL(in(8), 0x34);
+    CU_ASSERT_EQUAL(in(9), 0x52);
+    dma(0x08, 0x4000, 32);
+    for (int i = 0; i < 16; i++)
+        nic_read(host.nic, 0, DATA, 2, 0);
+    CU_ASSERT_EQUAL(in(8), 0x20);
+    out(0xa, 32);
+    out(CR, 0x0a); /* the address as it stands */
+    CU_ASSERT_EQUAL(nic_read(host.nic, 0, DATA, 2, 0), (uint32_t)(data[32] | data[33] << 8));
+    out(CR, 0x22);
+    give(300);
+    CU_ASSERT_EQUAL(in(1) | in(2) << 8, 0x4600 + 4 + 300 + 4); /* CLDA: behind the FCS */
+}
+
+/* Page 2, for diagnostics. */
+static void page_2(void)
+{
+    restart("ne2000");
+    open_card(0x0c);
+    give(300);
+    out(3, 0x46);
+    out(CR, 0x1a); /* send-packet */
+    nic_read(host.nic, 0, DATA, 2, 0);
+    out(CR, 0xa2);
+    CU_ASSERT_EQUAL(in(1), 0x46);
+    CU_ASSERT_EQUAL(in(2), 0x80);
+    CU_ASSERT_EQUAL(in(3), 0x48); /* the next page of the frame at BNRY */
+    CU_ASSERT_EQUAL(in(4), 0x40);
+    CU_ASSERT_EQUAL(in(5), 0x48); /* and behind the last one received */
+    CU_ASSERT_EQUAL(in(6), 0x46); /* the address counter, upper byte first */
+    CU_ASSERT_EQUAL(in(7), 0x02);
+    CU_ASSERT_EQUAL(in(8), 0xff);
+    CU_ASSERT_EQUAL(in(0xc), 0xcc);
+    CU_ASSERT_EQUAL(in(0xd), 0xe0);
+    CU_ASSERT_EQUAL(in(0xe), 0xc9);
+    CU_ASSERT_EQUAL(in(0xf), 0xbf);
+    out(1, 0x55); /* CLDA */
+    out(2, 0x66);
+    for (uint32_t port = 3; port < 8; port++)
+        out(port, (uint8_t)(0x10 + port));
+    CU_ASSERT_EQUAL(in(1), 0x46); /* not PSTART */
+    CU_ASSERT_EQUAL(in(3), 0x13);
+    CU_ASSERT_EQUAL(in(4), 0x40); /* not written */
+    CU_ASSERT_EQUAL(in(5), 0x15);
+    CU_ASSERT_EQUAL(in(6) << 8 | in(7), 0x1617);
+    out(CR, 0x22);
+    CU_ASSERT_EQUAL(in(1) | in(2) << 8, 0x6655);
+}
+
 /* --- receiving ----------------------------------------------------------- */
 
 static void receive_one(void)
@@ -438,9 +500,17 @@ static void filter(void)
     CU_ASSERT_FALSE(passes(group) || passes(broadcast));
     out(0xc, RCR_AM);
     CU_ASSERT_FALSE(passes(group));
+    for (unsigned bit = 0; bit < 64; bit++) { /* one bit of the hash alone, and no other */
+        page1(8 + bit / 8, (uint8_t)(1u << bit % 8));
+        CU_ASSERT_EQUAL(passes(group), bit == mac_hash_crc6((const uint8_t *)group));
+        page1(8 + bit / 8, 0);
+    }
     for (unsigned i = 0; i < 8; i++)
         page1(8 + i, 0xff);
     CU_ASSERT_TRUE(passes(group));
+    page1(6, 0x77); /* PAR decides, not the PROM */
+    CU_ASSERT_FALSE(passes((const char *)fake_mac));
+    page1(6, fake_mac[5]);
     uint8_t header[4];
     read_memory((uint16_t)((curr() - 1) << 8), header, 4);
     CU_ASSERT_EQUAL(header[0], RSR_PRX | RSR_PHY);
@@ -525,6 +595,99 @@ static void strange_transmissions(void)
     CU_ASSERT_EQUAL(host.frames[1].bytes[0], fake_mac[0]);
 }
 
+/* With a line rate: TXP is set, and the frame not gone, until it has been on the wire. */
+static void on_the_wire(void)
+{
+    static uint8_t image[40000];
+    const uint64_t time = (8 + 1000 + 4 + 12) * 800; /* at 10 Mbit/s */
+    restart("ne2000");
+    CU_ASSERT_TRUE(nic_set_line_rate(host.nic, 10));
+    open_card(0x04);
+    write_memory(0x4000, make_frame(1000), 1000);
+    out(7, 0xff);
+    transmit(0x40, 1000);
+    CU_ASSERT_TRUE(in(CR) & CR_TXP);
+    CU_ASSERT_EQUAL(in(7), 0);
+    out(CR, 0x26); /* not sent twice */
+    out(4, 0x50); /* the next one is prepared meanwhile */
+    out(5, 60);
+    fake_nic_host_advance(&host, time - 1);
+    CU_ASSERT_EQUAL(host.frame_count, 0);
+    size_t size = nic_save(host.nic, host.now, image, sizeof image);
+    host.now += 5000000;
+    CU_ASSERT_EQUAL(nic_restore(host.nic, host.now, image, size), 0); /* time between the two does not count */
+    CU_ASSERT_TRUE(in(CR) & CR_TXP);
+    fake_nic_host_advance(&host, 1);
+    CU_ASSERT_EQUAL_FATAL(host.frame_count, 1);
+    CU_ASSERT_EQUAL(host.frames[0].size, 1000);
+    CU_ASSERT_EQUAL(memcmp(host.frames[0].bytes, make_frame(1000), 1000), 0);
+    CU_ASSERT_EQUAL(in(7), ISR_PTX);
+    CU_ASSERT_FALSE(in(CR) & CR_TXP);
+    CU_ASSERT_TRUE(host.irq);
+    restart("e1000");
+    CU_ASSERT_FALSE(nic_set_line_rate(host.nic, 10));
+    restart("ne2000");
+}
+
+/* Stopped while it sends: the frame goes out, only then the chip is in its reset
+ * state. lib8390's recovery waits 10 ms and asks then whether it was sent. */
+static void stopped_on_the_wire(void)
+{
+    restart("rtl8029");
+    nic_set_line_rate(host.nic, 10);
+    open_card(0x04);
+    write_memory(0x4000, make_frame(1000), 1000);
+    out(7, 0xff);
+    transmit(0x40, 1000);
+    CU_ASSERT_TRUE(in(CR) & CR_TXP);
+    out(CR, 0x21);
+    CU_ASSERT_EQUAL(in(7), 0);
+    CU_ASSERT_EQUAL(give(60), NIC_RX_OFF);
+    fake_nic_host_advance(&host, 10000000);
+    CU_ASSERT_EQUAL(in(7), ISR_PTX | ISR_RST);
+    CU_ASSERT_EQUAL(host.frame_count, 1);
+    out(CR, 0x22);
+    transmit(0x40, 1000);
+    in(RESET); /* cuts it off */
+    CU_ASSERT_EQUAL(in(CR), 0x21);
+    fake_nic_host_advance(&host, 10000000);
+    CU_ASSERT_EQUAL(host.frame_count, 1);
+    CU_ASSERT_EQUAL(in(7), ISR_RST);
+    restart("ne2000");
+}
+
+/* What Realtek's chip on ISA has besides. */
+static void rtl8019_registers(void)
+{
+    restart("rtl8019as");
+    open_card(0x04);
+    CU_ASSERT_EQUAL(in(0xa) << 8 | in(0xb), 0x5070);
+    write_memory(0x4000, make_frame(60), 60);
+    transmit(0x40, 60);
+    CU_ASSERT_EQUAL(in(4), TSR_PTX | 0x22); /* "always 1" */
+    out(CR, 0xe2);
+    out(2, 0x5a); /* BPAGE */
+    CU_ASSERT_EQUAL(in(2), 0x5a);
+    CU_ASSERT_EQUAL(in(4), 0x80); /* CONFIG1: IRQ 9, ports 300 */
+    CU_ASSERT_EQUAL(in(6), 0x80); /* CONFIG3: Plug and Play */
+    out(4, 0x00);
+    CU_ASSERT_EQUAL(in(4), 0x80); /* locked */
+    out(1, 0xc0);
+    out(4, 0x00);
+    CU_ASSERT_EQUAL(in(4), 0x00); /* IRQEN alone can be written */
+    struct nic_isa_place place;
+    nic_isa_place(host.nic, &place);
+    CU_ASSERT_TRUE(place.active && place.port == 0x300 && place.irq == 0); /* it drives no line */
+    out(4, 0x3f);
+    CU_ASSERT_EQUAL(in(4), 0x00);
+    out(1, 0x40); /* auto-load: as in the EEPROM */
+    CU_ASSERT_EQUAL(in(4), 0x80);
+    CU_ASSERT_EQUAL(in(1) & 0xc0, 0x00);
+    nic_isa_place(host.nic, &place);
+    CU_ASSERT_EQUAL(place.irq, 9);
+    restart("ne2000");
+}
+
 /* The tables of AN-937, by mode: a matching address, another, a CRC of our own. */
 static void loopback(void)
 {
@@ -549,6 +712,11 @@ static void loopback(void)
         CU_ASSERT_EQUAL(in(6), make_frame(60)[59]);
         for (int i = 0; i < 4; i++)
             CU_ASSERT_EQUAL(in(6), (fcs >> 8 * i) & 0xff);
+        out(0xc, RCR_AB);
+        write_memory(0x4000, (const uint8_t *)"\xff\xff\xff\xff\xff\xff", 6);
+        transmit(0x40, 60);
+        CU_ASSERT_EQUAL(in(0xc), RSR_CRC | RSR_PHY); /* 22 in the datasheet's table */
+        write_memory(0x4000, make_frame(60), 60);
         page1(1, 0x99); /* no longer our address */
         out(7, 0xff);
         transmit(0x40, 60);
@@ -883,6 +1051,8 @@ int main(void)
         { "remote DMA at every width", dma_widths },
         { "remote DMA wraps at PSTOP", dma_wraps_at_stop },
         { "the PROM is read-only", prom_is_read_only },
+        { "current addresses", current_addresses },
+        { "page 2", page_2 },
         { "a frame in the ring", receive_one },
         { "the ring fills and drains", ring_fills_and_drains },
         { "a small ring fills and drains", small_ring },
@@ -895,6 +1065,9 @@ int main(void)
         { "stopped, no link, loopback", stopped_receiver },
         { "transmission", send_frame },
         { "cve class E: strange transmissions", strange_transmissions },
+        { "a frame on the wire", on_the_wire },
+        { "stopped with a frame on the wire", stopped_on_the_wire },
+        { "RTL8019AS registers", rtl8019_registers },
         { "loopback to the FIFO", loopback },
         { "loopback with the driver's FCS", loopback_without_crc },
         { "loopback of words", loopback_of_words },

@@ -247,6 +247,37 @@ static void wrong_key(void)
     CU_ASSERT_FALSE(isolate(identifier)); /* 72 bits and no more */
 }
 
+/* Realtek's own key, which works in every mode: a jumperless board is moved, too. */
+static void own_key(void)
+{
+    static const uint8_t bytes[32] = {
+        0xda, 0x6d, 0x36, 0x1b, 0x8d, 0x46, 0x23, 0x91, 0x48, 0xa4, 0xd2, 0x69, 0x34, 0x9a, 0x4d, 0x26,
+        0x13, 0x89, 0x44, 0xa2, 0x51, 0x28, 0x94, 0xca, 0x65, 0x32, 0x19, 0x0c, 0x86, 0x43, 0xa1, 0x50 };
+    uint8_t image[NIC_EEPROM_SIZE], identifier[9];
+    plug(1);
+    nic_get_eeprom(host[0].nic, image);
+    image[2] = 0x00; /* jumperless */
+    nic_set_eeprom(host[0].nic, image, sizeof image);
+    nic_reset(host[0].nic, 0);
+    out(0x279, 0);
+    for (unsigned i = 0; i < 32; i++)
+        out(0x279, bytes[i]);
+    set(3, 0);
+    set(0, READ_PORT >> 2);
+    CU_ASSERT_TRUE(isolate(identifier));
+    set(6, 1);
+    set(0x60, 0x02);
+    set(0x61, 0x40);
+    CU_ASSERT_EQUAL(where(0).port, 0x240);
+    set(0x70, 0); /* no interrupt */
+    CU_ASSERT_EQUAL(where(0).irq, 0);
+    set(2, 2); /* back to waiting for a key */
+    for (unsigned i = 0; i < 31; i++)
+        out(0x279, bytes[i]);
+    set(3, 1); /* not the last byte: still waiting */
+    CU_ASSERT_EQUAL(get(6), 0xff);
+}
+
 /* A board set to "jumperless" by its EEPROM does not take part, one set to
  * "not active" waits for Plug and Play. */
 static void modes(void)
@@ -307,6 +338,7 @@ int main(void)
         { "several cards", several_cards },
         { "registers", registers },
         { "a wrong key", wrong_key },
+        { "Realtek's own key", own_key },
         { "modes of the EEPROM", modes },
         { "saved in the middle", saved },
         CU_TEST_INFO_NULL,

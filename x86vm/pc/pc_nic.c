@@ -64,6 +64,12 @@ static bool dma_write(void *opaque, uint64_t address, const void *buffer, size_t
     return may_reach_memory(n) && phys_dma_write(n->pc->config.phys, address, buffer, size);
 }
 
+static void drive_isa(const struct pc_nic *n, const struct nic_isa_place *place, bool level)
+{
+    if (place->active && place->irq)
+        i8259_set_irq(n->pc->pic, place->irq, level);
+}
+
 static void set_irq(void *opaque, bool level)
 {
     struct pc_nic *n = opaque;
@@ -73,8 +79,8 @@ static void set_irq(void *opaque, bool level)
     n->irq_level = level;
     if (n->pci)
         pci_device_set_interrupt(n->pci, level);
-    else if (n->place.active)
-        i8259_set_irq(n->pc->pic, n->place.irq, level);
+    else
+        drive_isa(n, &n->place, level);
 }
 
 static bool send_frame(void *opaque, const void *frame, size_t size, const struct nic_offload *offload)
@@ -218,10 +224,8 @@ void pc_nic_follow_place(struct pc_nic *n)
     n->at_place = n->place.active && pc_isa_claim(n->pc, n->place.port, n, &bar_ops, &n->binding[0]);
     if (!n->irq_level)
         return;
-    if (before.active)
-        i8259_set_irq(n->pc->pic, before.irq, false);
-    if (n->place.active)
-        i8259_set_irq(n->pc->pic, n->place.irq, true);
+    drive_isa(n, &before, false);
+    drive_isa(n, &n->place, true);
 }
 
 static bool irq_is_taken(const struct pc *pc, unsigned irq)
