@@ -406,6 +406,10 @@ int run_loop_run(struct run_loop *l)
         service(l, now);
         if (l->ended)
             break;
+        if (pc_is_asleep(l->parts.pc)) {
+            sleep_halted(l);
+            continue;
+        }
         prepare_run(l, now);
         last = x86vm_run(l->parts.vm);
         switch (last) {

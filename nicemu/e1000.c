@@ -62,6 +62,15 @@ void e1000_device_reset(struct e1000 *e)
     e1000_rx_ring_moved(e);
 }
 
+/* From D3 to D0, not yet initialized (6.3.1.2): all but the EEPROM's contents, what has
+ * woken the machine, and the PME bits. */
+void e1000_wake_up(struct e1000 *e)
+{
+    e->io_address = 0;
+    e1000_phy_reset(e);
+    e1000_device_reset(e);
+}
+
 static void init(struct nic *nic)
 {
     struct e1000 *e = from_nic(nic);
@@ -74,12 +83,11 @@ static void reset(struct nic *nic, uint64_t now)
 {
     struct e1000 *e = from_nic(nic);
     e->now = now;
-    e->io_address = 0;
     eeprom93c46_reset(&e->eeprom);
     memset(e->packet_buffer, 0, sizeof e->packet_buffer);
     REG(e, IMS) = 0;
-    e1000_phy_reset(e);
-    e1000_device_reset(e);
+    e1000_power_reset(e);
+    e1000_wake_up(e);
     if (e->armed)
         nic->host.set_timer(nic->host.opaque, 0);
     e->armed = 0;
@@ -173,12 +181,13 @@ static struct eeprom93c46 *eeprom(struct nic *nic)
     .identity = { .model = name, .bus = NIC_BUS_PCI, .vendor_id = 0x8086, .device_id = device,           \
                   .subsystem_vendor_id = 0x8086, .subsystem_id = subsystem, .revision = rev,             \
                   .class_code = 0x020000,                                                                 \
+                  .power_at = 0xdc, .msi_at = 0xf0,                                                       \
                   .bar = { [BAR_MEMORY] = { NIC_BAR_MEMORY, 0x20000 }, [BAR_IO] = { NIC_BAR_IO, 8 } } }
 #define CALLS                                                                                             \
     .size = sizeof(struct e1000), .accepts_partial_checksum = true, .init = init, .reset = reset,        \
     .read = read, .write = write, .receive = receive, .lost = lost, .backlog = backlog, .timer = timer,       \
     .set_link = set_link,                                                                                 \
-    .state = e1000_state, .restored = e1000_restored, .eeprom = eeprom, .decoder = &nic_trace_e1000
+    .state = e1000_state, .restored = e1000_restored, .eeprom = eeprom, .power = &e1000_power_ops, .decoder = &nic_trace_e1000
 
 const struct nic_ops e1000_ops = { IDENTITY("e1000", 0x100e, 0x001e, 3), CALLS };
 const struct nic_ops e1000_82545em_ops = { IDENTITY("e1000-82545em", 0x100f, 0x1001, 1), CALLS };

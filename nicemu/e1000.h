@@ -11,7 +11,7 @@
  *   e1000_phy.c    MDIC and the PHY           e1000_nvm.c  EECD, EERD and the EEPROM's contents
  *   e1000_irq.c    causes, masks, timers      e1000_stats.c  statistics
  *   e1000_pause.c  flow control               e1000_state.c  saving and restoring
- *   e1000_wake.c   wake-up filters
+ *   e1000_wake.c   wake-up filters            e1000_power.c  power states, PME#
  */
 #ifndef NICEMU_E1000_H
 #define NICEMU_E1000_H
@@ -21,7 +21,7 @@
 
 enum e1000_offset {
     E1000_CTRL = 0x0000, E1000_STATUS = 0x0008, E1000_EECD = 0x0010, E1000_EERD = 0x0014,
-    E1000_CTRL_EXT = 0x0018, E1000_FLA = 0x001c, E1000_MDIC = 0x0020, E1000_FCAL = 0x0028,
+    E1000_CTRL_EXT = 0x0018, E1000_MDIC = 0x0020, E1000_FCAL = 0x0028,
     E1000_FCAH = 0x002c, E1000_FCT = 0x0030, E1000_VET = 0x0038, E1000_ICR = 0x00c0,
     E1000_ITR = 0x00c4, E1000_ICS = 0x00c8, E1000_IMS = 0x00d0, E1000_IMC = 0x00d8,
     E1000_RCTL = 0x0100, E1000_FCTTV = 0x0170, E1000_TXCW = 0x0178, E1000_RXCW = 0x0180,
@@ -89,6 +89,8 @@ enum e1000_statistic {
 #define RAH_AV 0x80000000u
 #define WUC_APME 0x00000001u
 #define WUC_PME_EN 0x00000002u
+#define WUC_PME_STATUS 0x00000004u
+#define WUC_APMPME 0x00000008u
 #define RDTR_FPD 0x80000000u
 
 /* Interrupt causes: ICR, ICS, IMS, IMC (13.4.17). */
@@ -181,6 +183,12 @@ struct e1000_phy {
     bool cable;          /* the network's side of the link */
 };
 
+/* PMCSR but for its PME bits, which are WUC's. */
+struct e1000_power {
+    bool asleep;         /* D3 */
+    uint8_t data_select;
+};
+
 struct e1000_register;
 
 struct e1000 {
@@ -195,6 +203,7 @@ struct e1000 {
     struct e1000_tx tx;
     struct e1000_rx rx;
     struct e1000_phy phy;
+    struct e1000_power power;
     struct eeprom93c46 eeprom;
     uint32_t packet_buffer[(E1000_PBM_END - E1000_PBM) / 4];
 };
@@ -221,6 +230,7 @@ void e1000_reg_write(struct e1000 *e, uint32_t offset, uint32_t value);
 
 /* e1000.c */
 void e1000_device_reset(struct e1000 *e);
+void e1000_wake_up(struct e1000 *e);
 void e1000_update_link(struct e1000 *e);
 uint32_t e1000_status(const struct e1000 *e);
 static inline bool e1000_link_is_up(const struct e1000 *e)
@@ -273,6 +283,14 @@ void e1000_wake_frame(struct e1000 *e, const uint8_t *frame, size_t size);
 void e1000_wake_link(struct e1000 *e);
 void e1000_write_wuc(struct e1000 *e, uint32_t index, uint32_t value);
 void e1000_write_wus(struct e1000 *e, uint32_t index, uint32_t value);
+
+/* e1000_power.c */
+extern const struct nic_power_ops e1000_power_ops;
+void e1000_pme_tell(struct e1000 *e);
+bool e1000_power_is_managed(const struct e1000 *e);
+void e1000_power_reset(struct e1000 *e);
+void e1000_power_load(struct e1000 *e);
+void e1000_power_state(struct e1000 *e, struct nic_state *s);
 
 /* e1000_pause.c */
 void e1000_pause_until(struct e1000 *e, uint64_t until);

@@ -58,6 +58,7 @@ void e1000_nvm_load(struct e1000 *e)
     const uint16_t *words = e->eeprom.words;
     REG(e, RAL) = words[0] | (uint32_t)words[1] << 16;
     REG(e, RAH) = words[2] | RAH_AV;
+    e1000_power_load(e);
 }
 
 uint32_t e1000_read_eecd(struct e1000 *e, uint32_t index)

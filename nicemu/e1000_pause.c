@@ -99,7 +99,8 @@ static void send(struct e1000 *e, uint32_t quanta)
 
 static bool may_send(const struct e1000 *e)
 {
-    return (REG(e, TCTL) & TCTL_EN) && (REG(e, STATUS) & STATUS_FD) && e1000_link_is_up(e) && !e1000_is_looped_back(e);
+    return (REG(e, TCTL) & TCTL_EN) && (REG(e, STATUS) & STATUS_FD) && e1000_link_is_up(e) && !e1000_is_looped_back(e) &&
+           !e->power.asleep;
 }
 
 static bool may_hold_back(const struct e1000 *e)

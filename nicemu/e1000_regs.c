@@ -92,7 +92,6 @@ static const struct e1000_register e1000_registers[] = {
     { E1000_EECD, 1, 4, "EECD", 0x00000110, 0x0000007f, e1000_read_eecd, e1000_write_eecd },
     { E1000_EERD, 1, 4, "EERD", 0, 0x0000ff01, NULL, e1000_write_eerd },
     { E1000_CTRL_EXT, 1, 4, "CTRL_EXT", 0, 0x00f7dff0, NULL, write_ctrl_ext },
-    { E1000_FLA, 1, 4, "FLA", 0, 0x0000007f, NULL, NULL },
     { E1000_MDIC, 1, 4, "MDIC", 0x10000000, 0x2fffffff, NULL, e1000_write_mdic },
     { E1000_FCAL, 1, 4, "FCAL", 0x00c28001, ALL, NULL, NULL },
     { E1000_FCAH, 1, 4, "FCAH", 0x00000100, 0xffff, NULL, NULL },
@@ -183,8 +182,8 @@ void e1000_regs_reset(struct e1000 *e)
 {
     for (unsigned row = 0; row < ROWS; row++) {
         const struct e1000_register *r = &e1000_registers[row];
-        if (r->offset == E1000_WUS || r->offset == E1000_WUPL || r->offset == E1000_WUPM)
-            continue; /* what has woken the machine outlives its resets */
+        if (r->offset == E1000_WUC || r->offset == E1000_WUS || r->offset == E1000_WUPL || r->offset == E1000_WUPM)
+            continue; /* what has woken the machine outlives its resets; the rest of WUC is e1000_power.c's */
         for (unsigned i = 0; i < r->count; i++)
             e->reg[(r->offset + i * r->stride) / 4] = r->reset;
     }

@@ -152,7 +152,7 @@ void e1000_rx_ring_moved(struct e1000 *e)
 {
     if (!e->rx.waiting)
         return;
-    bool on = (REG(e, RCTL) & RCTL_EN) && e1000_link_is_up(e);
+    bool on = (REG(e, RCTL) & RCTL_EN) && e1000_link_is_up(e) && !e->power.asleep;
     if (on && REG(e, RDH) == REG(e, RDT))
         return;
     e->rx.waiting = false;
@@ -389,7 +389,7 @@ enum nic_rx_result e1000_rx_frame(struct e1000 *e, const uint8_t *frame, size_t 
     bool exact, inexact;
     if (REG(e, WUC) & (WUC_APME | WUC_PME_EN))
         e1000_wake_frame(e, frame, size);
-    if (!(REG(e, RCTL) & RCTL_EN))
+    if (!(REG(e, RCTL) & RCTL_EN) || e->power.asleep)
         return NIC_RX_OFF;
     bool oversize = size + 4 > (REG(e, RCTL) & RCTL_LPE ? FRAME_LONG_MAX : FRAME_SHORT_MAX);
     if (get16(frame + 12) == REG(e, FCT) && !oversize && e1000_pause_receive(e, frame, size))

@@ -113,6 +113,7 @@ void e1000_state(struct nic *nic, struct nic_state *s)
     e1000_regs_state(e, s);
     nic_state_u32(s, &e->io_address, 0xfffff);
     e1000_phy_state(e, s);
+    e1000_power_state(e, s);
     eeprom93c46_state(&e->eeprom, s);
     interrupt(s, e);
     transmitter(s, e);
@@ -131,4 +132,5 @@ void e1000_restored(struct nic *nic, uint64_t now)
     struct e1000 *e = (struct e1000 *)nic;
     e->now = now;
     e1000_timers_rearm(e);
+    e1000_pme_tell(e);
 }

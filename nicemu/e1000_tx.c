@@ -213,7 +213,7 @@ static uint32_t run_batch(struct e1000 *e, uint32_t head, uint32_t count, struct
 
 static bool may_run(struct e1000 *e, uint32_t count)
 {
-    if (!(REG(e, TCTL) & TCTL_EN) || !e1000_link_is_up(e) || REG(e, TDH) == REG(e, TDT))
+    if (!(REG(e, TCTL) & TCTL_EN) || !e1000_link_is_up(e) || e->power.asleep || REG(e, TDH) == REG(e, TDT))
         return false;
     if (REG(e, TDH) >= count || REG(e, TDT) >= count) {
         nic_guest_error(&e->nic, "transmit ring of %u descriptors with TDH %u, TDT %u", count, REG(e, TDH),

@@ -3,16 +3,14 @@
  * e1000's wake-up logic (6.4): while WUC.PME_EN is set, frames that pass the
  * address filter are held against the filters of WUFC; with WUC.APME alone only
  * against that for magic packets. The first that matches sets WUS and
- * WUC.PME_STATUS and is kept in WUPM; those after it are ignored until the
- * driver has cleared WUS. Our PCI has no power states and no PME#: a driver
- * sees the status, nothing is woken by it, and the frame is received as ever.
+ * WUC.PME_STATUS, which makes PME#, and is kept in WUPM; those after it are
+ * ignored until the driver has cleared WUS. In D0 the frame is received as ever.
  */
 #include "nicemu/e1000.h"
 #include "nicemu/mac_filter.h"
 
 #include <string.h>
 
-#define WUC_PME_STATUS 0x04u
 #define WU_LNKC 0x01u
 #define WU_MAG 0x02u
 #define WU_EX 0x04u
@@ -139,11 +137,16 @@ static uint32_t match(const struct e1000 *e, const uint8_t *frame, size_t size, 
     return found & wanted;
 }
 
+static void wake(struct e1000 *e)
+{
+    REG(e, WUC) |= WUC_PME_STATUS;
+    e1000_pme_tell(e);
+}
+
 void e1000_wake_frame(struct e1000 *e, const uint8_t *frame, size_t size)
 {
-    uint32_t wanted = REG(e, WUC) & WUC_PME_EN ? REG(e, WUFC) & ~WU_LNKC : 0;
-    if (REG(e, WUC) & WUC_APME)
-        wanted |= WU_MAG;
+    uint32_t filters = REG(e, WUC) & WUC_PME_EN ? REG(e, WUFC) & ~WU_LNKC : 0;
+    uint32_t wanted = filters | (REG(e, WUC) & WUC_APME ? WU_MAG : 0);
     if (REG(e, WUS) & ~WU_LNKC)
         return;
     uint32_t found = match(e, frame, size, wanted);
@@ -155,22 +158,25 @@ void e1000_wake_frame(struct e1000 *e, const uint8_t *frame, size_t size)
         e->reg[E1000_WUPM / 4 + i] = get32_wire(kept + 4 * i);
     REG(e, WUPL) = size < LENGTH_MAX ? (uint32_t)size : LENGTH_MAX;
     REG(e, WUS) |= found;
-    REG(e, WUC) |= WUC_PME_STATUS;
+    if ((found & filters) || (REG(e, WUC) & WUC_APMPME)) /* APM alone tells only where it is asked to (6.4.1) */
+        wake(e);
 }
 
 void e1000_wake_link(struct e1000 *e)
 {
-    if (!(REG(e, WUC) & WUC_PME_EN) || !(REG(e, WUFC) & WU_LNKC))
+    if (!(REG(e, WUC) & WUC_PME_EN) || !(REG(e, WUFC) & WU_LNKC) || (REG(e, WUS) & WU_LNKC))
         return;
     REG(e, WUS) |= WU_LNKC;
-    REG(e, WUC) |= WUC_PME_STATUS;
+    wake(e);
 }
 
 /* PME_STATUS is cleared by writing it as one; so is each bit of WUS. */
 void e1000_write_wuc(struct e1000 *e, uint32_t index, uint32_t value)
 {
     uint32_t status = e->reg[index] & ~value & WUC_PME_STATUS;
-    e->reg[index] = (value & (WUC_APME | WUC_PME_EN | 0x08u)) | status;
+    uint32_t stored = WUC_APME | WUC_APMPME | (e1000_power_is_managed(e) ? WUC_PME_EN : 0);
+    e->reg[index] = (value & stored) | status;
+    e1000_pme_tell(e);
 }
 
 void e1000_write_wus(struct e1000 *e, uint32_t index, uint32_t value)

@@ -288,3 +288,25 @@ void nic_pnp_outvoted(struct nic *nic)
     if (nic->ops->pnp)
         nic->ops->pnp->outvoted(nic);
 }
+
+uint8_t nic_power_read(const struct nic *nic, unsigned offset)
+{
+    return nic->ops->power && offset >= 2 && offset < 8 ? nic->ops->power->read(nic, offset) : 0;
+}
+
+void nic_power_write(struct nic *nic, unsigned offset, uint8_t value, uint64_t now)
+{
+    if (!nic->ops->power || offset < 4 || offset > 5)
+        return; /* PMCSR is all that can be written */
+    bool before = nic_is_asleep(nic);
+    if (nic->trace)
+        nic_trace_at(nic, now);
+    nic->ops->power->write(nic, offset, value, now);
+    if (nic->trace && nic_is_asleep(nic) != before)
+        nic_trace_print(nic, "power", before ? "D0" : "D3");
+}
+
+bool nic_is_asleep(const struct nic *nic)
+{
+    return nic->ops->power && nic->ops->power->is_asleep(nic);
+}

@@ -23,6 +23,7 @@ struct nic_identity {
     uint8_t revision;
     uint32_t class_code;    /* 24 bits, PCI: 0x020000 Ethernet */
     struct { enum nic_bar_kind kind; uint32_t size; } bar[6];         /* PCI; ISA: bar[0] is the I/O window */
+    uint8_t power_at, msi_at; /* PCI: where these capabilities are in configuration space; 0: it has none */
     uint16_t isa_port;      /* ISA: default base port */
     uint8_t isa_irq;        /* ISA: default interrupt line */
 };
@@ -91,7 +92,8 @@ size_t nic_save(const struct nic *nic, uint64_t now, void *image, size_t size);
 /* Takes over a saved state, into a NIC of the same model. 0; EINVAL, and
  * nothing changed, where the image is not one that this model could have saved;
  * or ENOMEM. Tells the host the interrupt line's level and the timer anew, and
- * receive_ready(). The station address comes with the state. */
+ * receive_ready(). The station address comes with the state, and whether the NIC
+ * sleeps: the bus is to look at nic_is_asleep(). */
 int nic_restore(struct nic *nic, uint64_t now, const void *image, size_t size);
 
 /* The contents of the serial EEPROM, 128 bytes, which outlive the machine: to be
@@ -129,6 +131,15 @@ bool nic_set_line_rate(struct nic *nic, uint32_t megabits);
 void nic_pnp_write(struct nic *nic, uint16_t port, uint8_t value, uint64_t now);
 bool nic_pnp_read(struct nic *nic, uint16_t port, uint8_t *value, uint64_t now);
 void nic_pnp_outvoted(struct nic *nic);
+
+/* PCI power management, where nic_identity.power_at says that there is some: the
+ * bytes of the capability from PMC on, `offset` 2 to 7 from its beginning. Others read as 0. */
+uint8_t nic_power_read(const struct nic *nic, unsigned offset);
+void nic_power_write(struct nic *nic, unsigned offset, uint8_t value, uint64_t now);
+
+/* In D3: the bus must reach nothing of the card but its configuration, and the card
+ * neither memory nor its interrupt line. Frames are offered to it as ever, which may wake the machine. */
+bool nic_is_asleep(const struct nic *nic);
 
 /* The teacher: from now on `line` is given, a line at a time (no newline), each
  * register access decoded to names and fields with its time, the interrupts and

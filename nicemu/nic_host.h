@@ -62,6 +62,9 @@ struct nic_host {
 
     /* The driver has changed the EEPROM: nic_get_eeprom() has what is to be kept. May be NULL. */
     void (*eeprom_changed)(void *opaque);
+
+    /* PCI's PME#, asserted or not; calling with an unchanged level is harmless. May be NULL. */
+    void (*set_pme)(void *opaque, bool level);
 };
 
 #endif

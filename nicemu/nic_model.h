@@ -24,6 +24,13 @@ struct nic_pnp_ops {
     bool (*set_place)(struct nic *nic, uint16_t port, uint8_t irq); /* into the EEPROM */
 };
 
+/* PCI power management. */
+struct nic_power_ops {
+    uint8_t (*read)(const struct nic *nic, unsigned offset);
+    void (*write)(struct nic *nic, unsigned offset, uint8_t value, uint64_t now);
+    bool (*is_asleep)(const struct nic *nic);
+};
+
 struct nic_ops {
     struct nic_identity identity;
     size_t size;                    /* of the model's struct */
@@ -49,6 +56,7 @@ struct nic_ops {
     struct eeprom93c46 *(*eeprom)(struct nic *nic);       /* NULL: the board has none */
     uint8_t eeprom_address;                               /* the word that the station address begins with */
     const struct nic_pnp_ops *pnp;                        /* NULL: none */
+    const struct nic_power_ops *power;                    /* NULL: none */
     const struct nic_decoder *decoder;  /* of the teacher: trace.h */
 };
 

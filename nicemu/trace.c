@@ -242,6 +242,17 @@ static void eeprom_changed(void *opaque)
         host->eeprom_changed(host->opaque);
 }
 
+static void set_pme(void *opaque, bool level)
+{
+    const struct nic_host *host = &of(opaque)->host;
+    struct nic_trace *t = of(opaque);
+    if (level != t->pme)
+        nic_trace_print(opaque, "pme", level ? "asserted" : "off");
+    t->pme = level;
+    if (host->set_pme)
+        host->set_pme(host->opaque, level);
+}
+
 /* --- on and off ---------------------------------------------------------- */
 
 void nic_trace_off(struct nic *nic)
@@ -272,7 +283,7 @@ int nic_set_trace(struct nic *nic, nic_trace_line *line, void *opaque, bool stri
     nic->read = nic_trace_read;
     nic->write = nic_trace_write;
     nic->host = (struct nic_host){ nic, dma_read, dma_write, set_irq, send_frame, send_flush, receive_ready, set_timer,
-                                   guest_error, eeprom_changed };
+                                   guest_error, eeprom_changed, set_pme };
     return 0;
 }
 

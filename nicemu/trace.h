@@ -55,6 +55,8 @@ struct nic_trace {
     unsigned held_count;
     struct nic_text held[NIC_TRACE_HELD];
 
+    bool pme;                   /* as last told */
+
     /* What rules must remember of a driver. */
     uint64_t reset_at;          /* e1000: of the last CTRL.RST; 0: none */
     bool overflowed, stopped_since; /* DP8390: OVW was set; STP was written since */

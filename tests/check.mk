@@ -14,7 +14,7 @@ integration: all ## integration tests in network namespaces (root); TESTS="ping 
 	@BUILD="$(BUILD)" sh tests/integration/run.sh $(TESTS)
 
 .PHONY: nic-long
-nic-long: all ## NICs under Linux at length: 3000 times up and down under load, two minutes of traffic both ways (root)
+nic-long: all ## NICs under Linux at length: 3000 times up and down under load, two minutes of traffic both ways, 200 times asleep (root)
 	@sh tools/guest_image.sh --nictools
-	@BUILD="$(BUILD)" SOAK_SECONDS=120 CYCLES=3000 TEST_SECONDS=1500 sh tests/integration/run.sh nic_linux
+	@BUILD="$(BUILD)" SOAK_SECONDS=120 CYCLES=3000 SLEEPS=200 TEST_SECONDS=1500 sh tests/integration/run.sh nic_linux nic_wake
 check-long: nic-long

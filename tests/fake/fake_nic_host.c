@@ -46,6 +46,11 @@ static void set_irq(void *opaque, bool level)
     host->irq = level;
 }
 
+static void set_pme(void *opaque, bool level)
+{
+    ((struct fake_nic_host *)opaque)->pme = level;
+}
+
 static bool send_frame(void *opaque, const void *frame, size_t size, const struct nic_offload *offload)
 {
     struct fake_nic_host *host = opaque;
@@ -101,6 +106,7 @@ void fake_nic_host_start(struct fake_nic_host *host, const char *model)
         .receive_ready = receive_ready,
         .set_timer = set_timer,
         .guest_error = guest_error,
+        .set_pme = set_pme,
     };
     host->record = true;
     host->now = 1000000;

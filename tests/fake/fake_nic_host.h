@@ -23,7 +23,7 @@ struct fake_nic_host {
     struct fake_frame frames[FAKE_FRAMES];
     unsigned frame_count;
     uint64_t now, deadline;   /* of the test's clock; of the model's timer, 0 is off */
-    bool irq;
+    bool irq, pme;
     bool refuse_frames;       /* send_frame answers false */
     bool record;              /* keep frames' contents: on unless a test turns it off */
     unsigned irq_raised, flushed, ready, timers_set, errors;

@@ -201,6 +201,9 @@ static void poke_e1000(struct fake_nic_host *host)
         fake_write(host, 0x2818, (fake_read(host, 0x2810) + 7) % 8);
     if (below(10) == 0)
         start_e1000(host);
+    if (below(30) == 0) /* PMCSR; mostly back to D0 */
+        nic_power_write(host->nic, below(8), (uint8_t)(below(4) ? 0 : value()), host->now);
+    check(!host->pme || (nic_power_read(host->nic, 5) & 0x80), "PME# without a status");
     uint32_t ims = fake_read(host, 0x00d0), ics = fake_read(host, 0x00c8);
     check(!host->irq || (ims & ics), "line high without cause");
     if (!(host->deadline))
@@ -215,7 +218,7 @@ static void check_progress(struct fake_nic_host *host)
     uint64_t base = fake_read(host, 0x3800) | (uint64_t)fake_read(host, 0x3804) << 32;
     bool may_run = (fake_read(host, 0x0400) & 2) && (status & 0x12) == 0x02; /* TCTL.EN, LU, not TXOFF */
 
-    if (!may_run || count == 0 || count > 128 || base > FAKE_MEMORY_SIZE - 16 * count)
+    if (!may_run || nic_is_asleep(host->nic) || count == 0 || count > 128 || base > FAKE_MEMORY_SIZE - 16 * count)
         return;
     fake_write(host, 0x3818, fake_read(host, 0x3818)); /* what an error has stopped is tried again */
     for (unsigned i = 0; i < 20; i++) {

@@ -14,3 +14,5 @@ $(eval $(call unit_test,test_boot_multiboot,x86vm/pc/boot_multiboot.c $(BOOT_SRC
 $(eval $(call unit_test,test_pc,$(call srcs,x86vm/pc) x86vm/cpu/cpu.c x86vm/memory/phys.c x86vm/memory/io_bus.c,$(LIBS_LZMA)))
 # The same with nicemu's ISA boards.
 $(eval $(call unit_test,test_pc_isa,$(call srcs,x86vm/pc) x86vm/cpu/cpu.c x86vm/memory/phys.c x86vm/memory/io_bus.c $(NICEMU_SRCS),$(LIBS_LZMA)))
+# PCI power management, messages and PME#, with an e1000 in the machine.
+$(eval $(call unit_test,test_pc_power,$(call srcs,x86vm/pc) x86vm/cpu/cpu.c x86vm/memory/phys.c x86vm/memory/io_bus.c $(NICEMU_SRCS),$(LIBS_LZMA)))

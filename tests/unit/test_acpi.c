@@ -112,6 +112,58 @@ static void test_power_off(void)
     acpi_pm_free(pm);
 }
 
+enum { GPE_STATUS = 0x0c, GPE_ENABLE = 0x0e, PME = 0x800, WAKE = 0x8000 };
+
+/* PME# is a level: its status stays while it is asserted, and the SCI with it. */
+static void test_pme(void)
+{
+    setup();
+    acpi_pm_set_pme(pm, true);
+    CU_ASSERT_FALSE(sci);
+    CU_ASSERT_EQUAL(acpi_pm_read(pm, GPE_STATUS, 2, 5 * S), PME);
+    acpi_pm_write(pm, GPE_ENABLE, 2, 0xffff, 5 * S);
+    CU_ASSERT_EQUAL(acpi_pm_read(pm, GPE_ENABLE, 2, 5 * S), PME);
+    CU_ASSERT_TRUE(sci);
+    acpi_pm_write(pm, GPE_STATUS + 1, 1, PME >> 8, 5 * S);
+    CU_ASSERT_TRUE(sci);
+    acpi_pm_set_pme(pm, false);
+    CU_ASSERT_TRUE(sci); /* latched */
+    acpi_pm_write(pm, GPE_STATUS, 1, 0xff, 5 * S);
+    CU_ASSERT_TRUE(sci);
+    acpi_pm_write(pm, GPE_STATUS, 2, PME, 5 * S);
+    CU_ASSERT_FALSE(sci);
+    acpi_pm_free(pm);
+}
+
+/* S1: what is enabled wakes, at once where it is there already; what is not does not. */
+static void test_standby(void)
+{
+    setup();
+    acpi_pm_write(pm, CONTROL, 2, 0x2400, 5 * S);
+    CU_ASSERT_TRUE(acpi_pm_is_asleep(pm));
+    CU_ASSERT_EQUAL(off, 0);
+    CU_ASSERT_EQUAL(acpi_pm_read(pm, STATUS, 2, 5 * S) & WAKE, 0);
+    acpi_pm_set_pme(pm, true);
+    CU_ASSERT_FALSE(acpi_pm_press_power_button(pm));
+    CU_ASSERT_TRUE(acpi_pm_is_asleep(pm));
+    acpi_pm_write(pm, GPE_ENABLE, 2, PME, 5 * S);
+    CU_ASSERT_FALSE(acpi_pm_is_asleep(pm));
+    CU_ASSERT_EQUAL(acpi_pm_read(pm, STATUS, 2, 5 * S) & WAKE, WAKE);
+    acpi_pm_write(pm, STATUS, 2, WAKE, 5 * S);
+    CU_ASSERT_EQUAL(acpi_pm_read(pm, STATUS, 2, 5 * S) & WAKE, 0);
+    acpi_pm_write(pm, CONTROL, 2, 0x2400, 5 * S); /* PME# is still there */
+    CU_ASSERT_FALSE(acpi_pm_is_asleep(pm));
+    acpi_pm_set_pme(pm, false);
+    acpi_pm_write(pm, GPE_STATUS, 2, PME, 5 * S);
+    acpi_pm_write(pm, ENABLE, 2, BUTTON | 1, 5 * S);
+    acpi_pm_write(pm, CONTROL, 2, 0x2400, 5 * S);
+    acpi_pm_service(pm, 50 * S); /* the timer wakes nobody */
+    CU_ASSERT_TRUE(acpi_pm_is_asleep(pm));
+    CU_ASSERT_TRUE(acpi_pm_press_power_button(pm));
+    CU_ASSERT_FALSE(acpi_pm_is_asleep(pm));
+    acpi_pm_free(pm);
+}
+
 static void test_odd_accesses(void)
 {
     setup();
@@ -211,7 +263,8 @@ static void test_disassembly(void)
 {
     static const char *const wanted[] = { "Device (PCI0)", "EisaId (\"PNP0A03\")", "EisaId (\"PNP0303\")",
         "EisaId (\"PNP0501\")", "EisaId (\"PNP0B00\")", "EisaId (\"PNP0C02\")", "0x0002FFFF", "0xFEBFFFFF",
-        "IRQNoFlags", "0x000BFFFF", "0x02F8" };
+        "IRQNoFlags", "0x000BFFFF", "0x02F8", "Scope (\\_GPE)", "Method (_L0B, 0, NotSerialized)",
+        "Notify (\\_SB.PCI0, 0x02)", "_PRW" };
     char folder[] = "/tmp/test_acpi.XXXXXX", command[64];
     static char text[65536];
     const uint8_t *dsdt = build_and_find_dsdt();
@@ -251,6 +304,8 @@ int main(void)
     CU_ADD_TEST(suite, test_timer_event);
     CU_ADD_TEST(suite, test_button);
     CU_ADD_TEST(suite, test_power_off);
+    CU_ADD_TEST(suite, test_pme);
+    CU_ADD_TEST(suite, test_standby);
     CU_ADD_TEST(suite, test_odd_accesses);
     CU_ADD_TEST(suite, test_tables);
     CU_ADD_TEST(suite, test_disassembly);

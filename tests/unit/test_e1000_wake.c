@@ -19,13 +19,14 @@ static void wake_open(uint32_t wuc, uint32_t wufc)
     CU_ASSERT_EQUAL(rd(E1000_WUC), wuc);
 }
 
-/* What a frame of `size` to `mac` sets in WUS, and PME_STATUS with it. */
+/* What a frame of `size` to `mac` sets in WUS, and PME_STATUS and PME# with it. */
 static uint32_t wakes(const uint8_t *mac, uint8_t *frame, size_t size)
 {
     memcpy(frame, mac, 6);
     nic_receive(host.nic, frame, size, NULL, host.now);
     uint32_t status = rd(E1000_WUS);
     CU_ASSERT_EQUAL(!(rd(E1000_WUC) & 4), !status);
+    CU_ASSERT_EQUAL(host.pme, status != 0);
     if (status) {
         CU_ASSERT_EQUAL(rd(E1000_WUPL), size);
         for (unsigned i = 0; i < 128 / 4 && 4 * i + 4 <= size; i++)
@@ -35,6 +36,7 @@ static uint32_t wakes(const uint8_t *mac, uint8_t *frame, size_t size)
     wr(E1000_WUS, status);
     wr(E1000_WUC, rd(E1000_WUC));
     CU_ASSERT_EQUAL(rd(E1000_WUS) | (rd(E1000_WUC) & 4), 0);
+    CU_ASSERT_FALSE(host.pme);
     return status;
 }
 
@@ -65,7 +67,7 @@ static void wake_by_magic(void)
     memset(frame + 30, 0xff, 7);
     for (unsigned i = 0; i < 16; i++)
         memcpy(frame + 37 + 6 * i, fake_mac, 6);
-    wake_open(1, 0); /* APM */
+    wake_open(9, 0); /* APM, with PME# */
     CU_ASSERT_EQUAL(wakes(fake_mac, frame, 200), 2);
     CU_ASSERT_EQUAL(wakes(everyone, frame, 200), 2); /* whatever BAM says */
     CU_ASSERT_EQUAL(wakes(stranger, frame, 200), 0);
@@ -73,6 +75,13 @@ static void wake_by_magic(void)
     CU_ASSERT_EQUAL(wakes(fake_mac, frame, 132), 0);
     wr(E1000_RCTL, 0);
     CU_ASSERT_EQUAL(wakes(fake_mac, frame, 200), 2); /* no driver is there */
+    wake_open(1, 0); /* without: the status is all there is */
+    memcpy(frame, fake_mac, 6);
+    nic_receive(host.nic, frame, 200, NULL, host.now);
+    CU_ASSERT_EQUAL(rd(E1000_WUS), 2);
+    CU_ASSERT_EQUAL(rd(E1000_WUC), 1);
+    CU_ASSERT_FALSE(host.pme);
+    wake_open(9, 0);
     frame[37 + 95] ^= 1;
     CU_ASSERT_EQUAL(wakes(fake_mac, frame, 200), 0);
 }
@@ -147,12 +156,51 @@ static void wake_once(void)
     CU_ASSERT_EQUAL(rd(E1000_WUPM + 20), 1);
     wr(E1000_WUS, 1);
     CU_ASSERT_EQUAL(rd(E1000_WUS), 4);
+    CU_ASSERT_TRUE(host.pme);
+    wr(E1000_WUC, 6);
+    CU_ASSERT_FALSE(host.pme);
     nic_set_link(host.nic, true, host.now);
+    nic_set_link(host.nic, true, host.now);
+}
+
+/* Addresses, numbers and bits of the registers (13.6): what is not listed does not exist,
+ * and bits that are not listed read as zero. */
+static void wake_registers(void)
+{
+    static const struct { uint32_t at, count, stride, bits; } registers[] = {
+        { 0x5800, 1, 4, 0x0000000b }, /* WUC; PME_STATUS is cleared by a one */
+        { 0x5808, 1, 4, 0x000f80ff }, /* WUFC */
+        { 0x5838, 1, 4, 0x0001000f }, /* IPAV */
+        { 0x5840, 4, 8, 0xffffffff }, /* IP4AT */
+        { 0x5880, 4, 4, 0xffffffff }, /* IP6AT */
+        { 0x5900, 1, 4, 0x00000fff }, /* WUPL, for diagnosis */
+        { 0x5a00, 32, 4, 0xffffffff }, /* WUPM, likewise */
+        { 0x5f00, 4, 8, 0x000007ff }, /* FFLT */
+        { 0x9000, 128, 8, 0x0000000f }, /* FFMT */
+        { 0x9800, 128, 8, 0xffffffff }, /* FFVT */
+    };
+    e1000_open(0);
+    for (size_t i = 0; i < sizeof registers / sizeof *registers; i++)
+        for (uint32_t n = 0; n < registers[i].count; n++) {
+            uint32_t at = registers[i].at + n * registers[i].stride;
+            wr(at, 0xffffffff);
+            CU_ASSERT_EQUAL(rd(at), registers[i].bits);
+            wr(at, 0);
+            CU_ASSERT_EQUAL(rd(at), 0);
+        }
+    wr(0x5810, 0xffffffff); /* WUS: ones clear */
+    CU_ASSERT_EQUAL(rd(0x5810), 0);
+    static const uint32_t none[] = { 0x5844, 0x5890, 0x5a80, 0x5f04, 0x5f20, 0x9004, 0x9400, 0x9804, 0x9c00 };
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        wr(none[i], 0xffffffff);
+        CU_ASSERT_EQUAL(rd(none[i]), 0);
+    }
 }
 
 int main(void)
 {
     static const CU_TestInfo tests[] = {
+        { "wake-up registers", wake_registers },
         { "wake-up by address", wake_by_address },
         { "wake-up by magic packet", wake_by_magic },
         { "wake-up by protocol", wake_by_protocol },

@@ -62,6 +62,15 @@ void nic_receive_backlog(struct nic *nic, uint32_t waiting, uint32_t capacity, u
 const char *nic_model_name(unsigned index) { return index ? NULL : "fake-pci"; }
 bool nic_set_eeprom(struct nic *nic, const uint8_t *image, size_t size) { (void)nic; (void)image; return size == 0; }
 void nic_pnp_outvoted(struct nic *nic) { (void)nic; }
+bool nic_is_asleep(const struct nic *nic) { (void)nic; return false; }
+uint8_t nic_power_read(const struct nic *nic, unsigned offset) { (void)nic; return (uint8_t)offset; }
+void nic_power_write(struct nic *nic, unsigned offset, uint8_t value, uint64_t now)
+{
+    (void)nic;
+    (void)offset;
+    (void)value;
+    (void)now;
+}
 
 int nic_set_trace(struct nic *nic, nic_trace_line *line, void *opaque, bool strict)
 {

@@ -176,6 +176,88 @@ static void test_interrupts(void)
     teardown();
 }
 
+static uint8_t own_byte;
+static bool on_own_read(void *opaque, unsigned offset, uint8_t *value)
+{
+    (void)opaque;
+    *value = own_byte;
+    return offset == 0x82;
+}
+
+static bool on_own_write(void *opaque, unsigned offset, uint8_t value)
+{
+    (void)opaque;
+    if (offset == 0x82)
+        own_byte ^= value;
+    return offset == 0x82;
+}
+
+/* A linked list, and bytes in it that the device keeps. */
+static void test_capabilities(void)
+{
+    static const struct pci_device_ops ops = { .own_read = on_own_read, .own_write = on_own_write };
+    struct pci_device *d;
+
+    setup();
+    CU_ASSERT_EQUAL(get(2, 6, 2) & 0x10, 0);
+    CU_ASSERT_EQUAL(get(2, 0x34, 1), 0);
+    d = pci_bus_add(bus, 4, &nic_identity, &ops, NULL);
+    pci_device_add_capability(d, 0x80, 0x05);
+    pci_device_add_capability(d, 0xdc, 0x01);
+    CU_ASSERT_EQUAL(get(4, 6, 2) & 0x10, 0x10);
+    CU_ASSERT_EQUAL(get(4, 0x34, 4), 0xdc);
+    CU_ASSERT_EQUAL(get(4, 0xdc, 2), 0x8001);
+    CU_ASSERT_EQUAL(get(4, 0x80, 2), 0x0005);
+    own_byte = 0x11;
+    set(4, 0x80, 4, 0xffffffff); /* one of the four is the device's, the others are read-only */
+    CU_ASSERT_EQUAL(get(4, 0x80, 4), 0x00ee0005);
+    pci_device_set_interrupt(d, true);
+    CU_ASSERT_EQUAL(get(4, 6, 2) & 0x18, 0x18);
+    pci_bus_reset(bus);
+    CU_ASSERT_EQUAL(get(4, 6, 2) & 0x18, 0x10);
+    teardown();
+}
+
+/* In D3 only the configuration space answers; in D0 again all is as after a reset. */
+static void test_sleep(void)
+{
+    setup();
+    pci_bus_assign(bus);
+    pci_device_set_interrupt(nic, true);
+    CU_ASSERT_TRUE(irq_level[10]);
+    pci_device_set_asleep(nic, true);
+    CU_ASSERT_FALSE(irq_level[10]);
+    CU_ASSERT_FALSE(bars[0].mapped);
+    CU_ASSERT_FALSE(bars[1].mapped);
+    CU_ASSERT_EQUAL(get(2, 4, 2), 4);
+    CU_ASSERT_FALSE(pci_device_is_master(nic));
+    set(2, 4, 2, 7);
+    CU_ASSERT_FALSE(bars[0].mapped);
+    CU_ASSERT_EQUAL(get(2, 0, 4), 0x100e8086);
+    pci_device_set_asleep(nic, false);
+    CU_ASSERT_FALSE(bars[0].mapped);
+    CU_ASSERT_EQUAL(get(2, 4, 2), 0);
+    CU_ASSERT_EQUAL(get(2, 0x10, 4), 0);
+    CU_ASSERT_EQUAL(get(2, 0x3c, 1), 0);
+    CU_ASSERT_TRUE(irq_level[10]); /* the device has not let go */
+    set(2, 0x10, 4, 0xe0000000);
+    set(2, 4, 2, 7);
+    CU_ASSERT_TRUE(bars[0].mapped);
+    CU_ASSERT_TRUE(pci_device_is_master(nic));
+    teardown();
+}
+
+static void test_messages(void)
+{
+    setup();
+    pci_device_set_interrupt(nic, true);
+    pci_device_set_messages(nic, true);
+    CU_ASSERT_FALSE(irq_level[10]);
+    pci_device_set_messages(nic, false);
+    CU_ASSERT_TRUE(irq_level[10]);
+    teardown();
+}
+
 static void test_refusals(void)
 {
     struct pci_identity bad = nic_identity;
@@ -203,6 +285,9 @@ int main(void)
     CU_ADD_TEST(suite, test_assignment);
     CU_ADD_TEST(suite, test_sizing_and_moving);
     CU_ADD_TEST(suite, test_interrupts);
+    CU_ADD_TEST(suite, test_capabilities);
+    CU_ADD_TEST(suite, test_sleep);
+    CU_ADD_TEST(suite, test_messages);
     CU_ADD_TEST(suite, test_refusals);
     CU_basic_run_tests();
     failures = CU_get_number_of_failures();

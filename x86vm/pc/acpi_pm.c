@@ -12,10 +12,11 @@
 #define TIMER_MASK 0xffffffu
 #define HALF_SHIFT 23 /* the timer's highest bit */
 
-enum { STATUS = 0, ENABLE = 2, CONTROL = ACPI_PM_CONTROL };
+enum { STATUS = 0, ENABLE = 2, CONTROL = ACPI_PM_CONTROL, GPE_STATUS = ACPI_PM_GPE, GPE_ENABLE = ACPI_PM_GPE + 2 };
+enum { GPE_PME = 1 << ACPI_PM_GPE_PME };
 enum { TIMER_EVENT = 0x0001, GLOBAL_EVENT = 0x0020, POWER_BUTTON = 0x0100, SLEEP_BUTTON = 0x0200, RTC_EVENT = 0x0400,
        EVENTS = TIMER_EVENT | GLOBAL_EVENT | POWER_BUTTON | SLEEP_BUTTON | RTC_EVENT, WAKE = 0x8000,
-       CLEARABLE = EVENTS | WAKE | 0x10 };
+       CLEARABLE = EVENTS | WAKE | 0x10, WAKING = POWER_BUTTON | SLEEP_BUTTON | RTC_EVENT };
 enum { SCI_EN = 0x0001, SLEEP_TYPE_SHIFT = 10, SLEEP_TYPE = 0x1c00, SLEEP_EN = 0x2000,
        CONTROL_WRITABLE = 0x0002 | SLEEP_TYPE };
 
@@ -24,6 +25,9 @@ struct acpi_pm {
     void (*power_off)(void *opaque);
     void *opaque;
     uint16_t status, enable, control;
+    uint16_t gpe_status, gpe_enable;
+    bool pme;
+    bool asleep;     /* S1 */
     uint64_t started;
     uint64_t half;   /* how many times the highest bit had changed when last looked at */
 };
@@ -40,9 +44,19 @@ static uint64_t time_of_tick(const struct acpi_pm *pm, uint64_t tick)
     return pm->started + (uint64_t)(((unsigned __int128)tick * NS_PER_S + ACPI_PM_TIMER_HZ - 1) / ACPI_PM_TIMER_HZ);
 }
 
+/* What the SCI would tell of, the timer aside, ends S1. */
+static void check_wake(struct acpi_pm *pm)
+{
+    if (!pm->asleep || !((pm->status & pm->enable & WAKING) || (pm->gpe_status & pm->gpe_enable)))
+        return;
+    pm->asleep = false;
+    pm->status |= WAKE;
+}
+
 static void update_sci(struct acpi_pm *pm)
 {
-    irq_line_set(&pm->sci, (pm->status & pm->enable & EVENTS) != 0);
+    check_wake(pm);
+    irq_line_set(&pm->sci, (pm->status & pm->enable & EVENTS) || (pm->gpe_status & pm->gpe_enable));
 }
 
 void acpi_pm_service(struct acpi_pm *pm, uint64_t now)
@@ -74,6 +88,8 @@ static uint32_t read_doubleword(const struct acpi_pm *pm, unsigned offset, uint6
         return pm->control | SCI_EN;
     case ACPI_PM_TIMER:
         return ticks(pm, now) & TIMER_MASK;
+    case ACPI_PM_GPE:
+        return pm->gpe_status | (uint32_t)pm->gpe_enable << 16;
     default:
         return 0;
     }
@@ -93,8 +109,12 @@ uint32_t acpi_pm_read(struct acpi_pm *pm, unsigned offset, unsigned size, uint64
 static void write_control(struct acpi_pm *pm, uint16_t value)
 {
     pm->control = value & CONTROL_WRITABLE;
-    if ((value & SLEEP_EN) && (value & SLEEP_TYPE) >> SLEEP_TYPE_SHIFT == ACPI_PM_SLEEP_TYPE_OFF)
+    if (!(value & SLEEP_EN))
+        return;
+    if ((value & SLEEP_TYPE) >> SLEEP_TYPE_SHIFT == ACPI_PM_SLEEP_TYPE_OFF)
         pm->power_off(pm->opaque);
+    else if ((value & SLEEP_TYPE) >> SLEEP_TYPE_SHIFT == ACPI_PM_SLEEP_TYPE_S1)
+        pm->asleep = true;
 }
 
 static void write_byte(struct acpi_pm *pm, unsigned offset, uint8_t value)
@@ -111,6 +131,13 @@ static void write_byte(struct acpi_pm *pm, unsigned offset, uint8_t value)
         break;
     case CONTROL:
         write_control(pm, (pm->control & others) | bits);
+        break;
+    case GPE_STATUS:
+        pm->gpe_status &= (uint16_t)~bits;
+        pm->gpe_status |= pm->pme ? GPE_PME : 0;
+        break;
+    case GPE_ENABLE:
+        pm->gpe_enable = ((pm->gpe_enable & others) | bits) & GPE_PME;
         break;
     default: /* the timer is read-only */
         break;
@@ -134,12 +161,27 @@ bool acpi_pm_press_power_button(struct acpi_pm *pm)
     return true;
 }
 
+void acpi_pm_set_pme(struct acpi_pm *pm, bool level)
+{
+    pm->pme = level;
+    if (level)
+        pm->gpe_status |= GPE_PME;
+    update_sci(pm);
+}
+
+bool acpi_pm_is_asleep(const struct acpi_pm *pm)
+{
+    return pm->asleep;
+}
+
 /* --- creation --- */
 
 void acpi_pm_reset(struct acpi_pm *pm, const struct irq_line *sci, uint64_t now)
 {
     pm->sci = *sci;
     pm->status = pm->enable = pm->control = 0;
+    pm->gpe_status = pm->gpe_enable = 0;
+    pm->pme = pm->asleep = false;
     pm->started = now;
     pm->half = 0;
     update_sci(pm);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * ACPI tables: see acpi_tables.h; layouts by the ACPI specification 1.0b,
- * chapters 5.2 (tables), 6.4 (resources) and 15 (AML). The DSDT has names and packages only,
- * no method: its constant parts are AML bytes, its lengths are filled in here.
+ * chapters 5.2 (tables), 6.4 (resources) and 15 (AML). The DSDT has names and packages,
+ * and one method, for PME#: its constant parts are AML bytes, its lengths are filled in here.
  */
 #include "x86vm/pc/acpi_tables.h"
 
@@ -94,6 +94,8 @@ static void close_term(struct aml *aml, size_t at)
 #define OP_DEVICE "\x5b\x82"
 #define OP_PACKAGE "\x12"
 #define OP_NAME "\x08"
+#define OP_METHOD "\x14"
+#define OP_NOTIFY "\x86"
 #define HID(code) OP_NAME "_HID" "\x0c" "\x41\xd0" code /* EISA identity "PNP" and four digits */
 
 /* Name(_CRS, Buffer): resources shorter than 60 bytes. */
@@ -185,22 +187,41 @@ static void emit_routing(struct aml *aml, const uint8_t pirq_irq[PCI_PIRQS])
     close_term(aml, table);
 }
 
+/* PME# is an event of the bridge: whoever drives it looks which card it was. */
+static void emit_pme(struct aml *aml)
+{
+    static const char head[] = { '_', 'L', '0', 'B', 0 }; /* a level; the digits are the event's, no arguments */
+    size_t scope = OPEN(aml, OP_SCOPE, "\\_GPE"), method = open_term(aml, OP_METHOD, 1, head, sizeof head);
+
+    EMIT(aml, OP_NOTIFY "\\\x2e_SB_PCI0" "\x0a\x02"); /* 2: a device wake */
+    close_term(aml, method);
+    close_term(aml, scope);
+}
+
 static void emit_dsdt(struct aml *aml, const struct acpi_tables_config *config)
 {
     static const uint8_t off[] = { 8, '_', 'S', '5', '_', 0x12, 8, 4, 0x0a, ACPI_PM_SLEEP_TYPE_OFF, 0x0a,
                                    ACPI_PM_SLEEP_TYPE_OFF, 0, 0 };
+    static const uint8_t standby[] = { 8, '_', 'S', '1', '_', 0x12, 8, 4, 0x0a, ACPI_PM_SLEEP_TYPE_S1, 0x0a,
+                                       ACPI_PM_SLEEP_TYPE_S1, 0, 0 };
+    static const uint8_t wake[] = { 8, '_', 'P', 'R', 'W', 0x12, 6, 2, 0x0a, ACPI_PM_GPE_PME, 0x0a, 1 /* from S1 */ };
     size_t scope, bridge;
 
+    emit(aml, standby, sizeof standby);
     emit(aml, off, sizeof off);
     scope = OPEN(aml, OP_SCOPE, "_SB_");
     bridge = OPEN(aml, OP_DEVICE, "PCI0");
     EMIT(aml, HID("\x0a\x03") OP_NAME "_ADR\0" OP_NAME "_BBN\0");
     emit_bridge_resources(aml);
+    emit(aml, wake, sizeof wake);
     emit_routing(aml, config->pirq_irq);
     emit_board(aml, config->pm_port);
     close_term(aml, bridge);
     close_term(aml, scope);
+    emit_pme(aml);
 }
+
+_Static_assert(ACPI_PM_GPE_PME == 0x0b, "the method's name");
 
 /* --- tables --- */
 
@@ -212,9 +233,11 @@ static void build_fadt(const struct acpi_tables_config *config, uint8_t *fadt)
     put32(fadt + 56, config->pm_port + ACPI_PM_EVENT);
     put32(fadt + 64, config->pm_port + ACPI_PM_CONTROL);
     put32(fadt + 76, config->pm_port + ACPI_PM_TIMER);
-    fadt[88] = 4; /* lengths of the three */
+    put32(fadt + 80, config->pm_port + ACPI_PM_GPE);
+    fadt[88] = 4; /* lengths of the four */
     fadt[89] = 2;
     fadt[91] = 4;
+    fadt[92] = ACPI_PM_GPE_SIZE;
     put16(fadt + 96, NO_C2);
     put16(fadt + 98, NO_C3);
     fadt[108] = CENTURY_IN_CMOS;

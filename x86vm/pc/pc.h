@@ -67,6 +67,9 @@ enum pc_event pc_take_event(struct pc *pc, uint8_t *code);
 /* ACPI's button. False: the guest does not listen to it, and nothing happened. */
 bool pc_press_power_button(struct pc *pc);
 
+/* In ACPI's S1: the CPU is not to be run. It may wake whenever a device is served. */
+bool pc_is_asleep(const struct pc *pc);
+
 /* Bytes typed at serial port 0 or 1; returns how many were taken. */
 size_t pc_serial_input(struct pc *pc, unsigned port, const void *bytes, size_t size);
 size_t pc_serial_room(const struct pc *pc, unsigned port);

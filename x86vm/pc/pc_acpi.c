@@ -26,6 +26,8 @@ static void pm_write(void *device, uint32_t offset, unsigned size, uint32_t valu
     struct pc *pc = device;
 
     acpi_pm_write(pc->pm, offset, size, value, pc_now(pc));
+    if (acpi_pm_is_asleep(pc->pm))
+        pc->config.attention(pc->config.opaque);
     pc_deadline_moved(pc, acpi_pm_deadline(pc->pm));
 }
 
@@ -68,4 +70,9 @@ bool pc_acpi_power_on(struct pc *pc, const struct irq_line *to_pic, const uint8_
 bool pc_press_power_button(struct pc *pc)
 {
     return acpi_pm_press_power_button(pc->pm);
+}
+
+bool pc_is_asleep(const struct pc *pc)
+{
+    return acpi_pm_is_asleep(pc->pm);
 }

@@ -7,6 +7,7 @@
 #include "x86vm/memory/io_bus.h"
 #include "x86vm/memory/phys.h"
 #include "x86vm/pc/boot_error.h"
+#include "x86vm/pc/nic_caps.h"
 #include "x86vm/pc/pc_internal.h"
 
 #include <stdarg.h>
@@ -32,6 +33,8 @@ struct pc_nic {
     const struct nic_identity *identity;
     struct pc_link link;
     struct pci_device *pci;   /* NULL on ISA */
+    struct nic_caps caps;
+    bool pme;
     struct nic_isa_place place; /* on ISA: where it is, or would be if nobody else were */
     bool at_place;            /* its ports are its own */
     bool may_move;            /* by what a driver writes */
@@ -70,6 +73,16 @@ static void drive_isa(const struct pc_nic *n, const struct nic_isa_place *place,
         i8259_set_irq(n->pc->pic, place->irq, level);
 }
 
+/* A message that finds neither memory nor anybody else is lost, as on a bus. */
+static void send_message(struct pc_nic *n)
+{
+    uint64_t address;
+    uint32_t data;
+
+    if (nic_caps_message(&n->caps, &address, &data))
+        dma_write(n, address, &data, sizeof data);
+}
+
 static void set_irq(void *opaque, bool level)
 {
     struct pc_nic *n = opaque;
@@ -77,10 +90,13 @@ static void set_irq(void *opaque, bool level)
     if (level == n->irq_level)
         return;
     n->irq_level = level;
-    if (n->pci)
+    if (n->pci) {
         pci_device_set_interrupt(n->pci, level);
-    else
+        if (level)
+            send_message(n);
+    } else {
         drive_isa(n, &n->place, level);
+    }
 }
 
 static bool send_frame(void *opaque, const void *frame, size_t size, const struct nic_offload *offload)
@@ -112,6 +128,18 @@ static void eeprom_changed(void *opaque)
 
     if (n->link.eeprom_changed)
         n->link.eeprom_changed(n->link.opaque);
+}
+
+/* PME# is one line for all cards. */
+static void set_pme(void *opaque, bool level)
+{
+    struct pc_nic *n = opaque;
+    bool any = false;
+
+    n->pme = level;
+    for (unsigned i = 0; i < n->pc->nic_count; i++)
+        any |= n->pc->nic[i]->pme;
+    acpi_pm_set_pme(n->pc->pm, any);
 }
 
 static void set_timer(void *opaque, uint64_t deadline)
@@ -187,6 +215,20 @@ static void bar_write_block(void *device, uint32_t offset, unsigned size, uint32
     const struct nic_bar_binding *b = device;
 
     nic_write_block(b->nic->model, b->bar, offset, size, count, buffer, access_time(b->nic));
+}
+
+static bool own_read(void *opaque, unsigned offset, uint8_t *value)
+{
+    const struct pc_nic *n = opaque;
+
+    return nic_caps_read(&n->caps, offset, value);
+}
+
+static bool own_write(void *opaque, unsigned offset, uint8_t value)
+{
+    struct pc_nic *n = opaque;
+
+    return nic_caps_write(&n->caps, offset, value, pc_now(n->pc));
 }
 
 static const struct io_ops bar_ops = { .read = bar_read, .write = bar_write, .read_block = bar_read_block,
@@ -288,7 +330,7 @@ static bool attach_isa(struct pc_nic *n, const struct pc_nic_config *config, cha
 
 static bool attach_pci(struct pc_nic *n, const struct pc_nic_config *config, char *error, size_t error_size)
 {
-    static const struct pci_device_ops ops = { .map_bar = map_bar };
+    static const struct pci_device_ops ops = { .map_bar = map_bar, .own_read = own_read, .own_write = own_write };
     const struct nic_identity *id = n->identity;
     struct pci_identity pci = {
         .vendor_id = id->vendor_id, .device_id = id->device_id, .subsystem_vendor_id = id->subsystem_vendor_id,
@@ -308,7 +350,10 @@ static bool attach_pci(struct pc_nic *n, const struct pc_nic_config *config, cha
     }
     for (unsigned slot = CHIPSET_FIRST_FREE_SLOT; slot < PCI_SLOTS && !n->pci; slot++)
         n->pci = pci_bus_add(n->pc->pci, slot, &pci, &ops, n);
-    return n->pci || boot_error(error, error_size, "no slot left for the NIC \"%s\"", id->model);
+    if (!n->pci)
+        return boot_error(error, error_size, "no slot left for the NIC \"%s\"", id->model);
+    nic_caps_init(&n->caps, n->pci, n->model);
+    return true;
 }
 
 static bool unknown_model(const char *model, char *error, size_t error_size)
@@ -326,7 +371,7 @@ struct pc_nic *pc_add_nic(struct pc *pc, const struct pc_nic_config *config, con
 {
     struct pc_nic *n = calloc(1, sizeof *n);
     const struct nic_host host = { n, dma_read, dma_write, set_irq, send_frame, send_flush, receive_ready, set_timer,
-                                   guest_error, eeprom_changed };
+                                   guest_error, eeprom_changed, set_pme };
 
     if (!n) {
         boot_error(error, error_size, "no memory for a NIC");
@@ -390,6 +435,7 @@ void pc_nic_reset(struct pc_nic *n, uint64_t now)
 {
     n->deadline = 0;
     nic_reset(n->model, now);
+    nic_caps_reset(&n->caps);
     pc_nic_follow_place(n);
 }
 

@@ -19,7 +19,7 @@ enum { VENDOR_ID = 0x00, DEVICE_ID = 0x02, COMMAND = 0x04, STATUS = 0x06, REVISI
        INTERRUPT_LINE = 0x3c, INTERRUPT_PIN = 0x3d, OWN = 0x40 };
 enum { COMMAND_IO = 0x001, COMMAND_MEMORY = 0x002, COMMAND_MASTER = 0x004, COMMAND_WRITABLE = 0x547,
        COMMAND_NO_INTX = 0x400 };
-enum { STATUS_INTX = 0x08 };
+enum { STATUS_INTX = 0x08, STATUS_CAPABILITIES = 0x10, CAPABILITIES = 0x34 };
 
 struct pci_device {
     struct pci_bus *bus;
@@ -31,6 +31,7 @@ struct pci_device {
     uint8_t writable[256];     /* bits that the guest may change */
     bool mapped[PCI_BARS];
     uint32_t mapped_at[PCI_BARS];
+    bool asleep, messages;     /* in D3; interrupts by messages */
     bool interrupt;            /* what the device drives */
     bool asserted;             /* what reaches the PIRQ */
 };
@@ -80,7 +81,7 @@ static void drive_irq(struct pci_bus *bus, uint8_t irq)
 static void update_interrupt(struct pci_device *d)
 {
     unsigned pirq = pci_bus_pirq(d->slot);
-    bool level = d->interrupt && !(get(d->config + COMMAND, 2) & COMMAND_NO_INTX);
+    bool level = d->interrupt && !d->asleep && !d->messages && !(get(d->config + COMMAND, 2) & COMMAND_NO_INTX);
 
     put(d->config + STATUS, (get(d->config + STATUS, 2) & ~(uint32_t)STATUS_INTX) |
         (d->interrupt ? STATUS_INTX : 0), 2);
@@ -110,7 +111,13 @@ void pci_bus_set_route(struct pci_bus *bus, unsigned pirq, uint8_t irq)
 
 bool pci_device_is_master(const struct pci_device *d)
 {
-    return get(d->config + COMMAND, 2) & COMMAND_MASTER;
+    return !d->asleep && (get(d->config + COMMAND, 2) & COMMAND_MASTER);
+}
+
+void pci_device_set_messages(struct pci_device *d, bool on)
+{
+    d->messages = on;
+    update_interrupt(d);
 }
 
 /* --- BARs --- */
@@ -126,6 +133,8 @@ static bool wants_mapping(const struct pci_device *d, unsigned bar)
 {
     uint32_t command = get(d->config + COMMAND, 2), size = d->identity.bar[bar].size, base = bar_base(d, bar);
 
+    if (d->asleep)
+        return false;
     switch (d->identity.bar[bar].kind) {
     case PCI_BAR_MEMORY: /* address 0 and the top are what sizing leaves behind: never decoded */
         return (command & COMMAND_MEMORY) && base && base + (size - 1) < MEMORY_END;
@@ -225,10 +234,55 @@ void pci_device_set_config(struct pci_device *d, unsigned offset, uint8_t value)
     d->config[offset & 0xff] = value;
 }
 
+void pci_device_add_capability(struct pci_device *d, unsigned offset, uint8_t id)
+{
+    d->config[offset & 0xff] = id;
+    d->config[(offset + 1) & 0xff] = d->config[CAPABILITIES];
+    d->config[CAPABILITIES] = (uint8_t)offset;
+    d->config[STATUS] |= STATUS_CAPABILITIES;
+}
+
+static void reset_header(struct pci_device *d)
+{
+    put(d->config + COMMAND, 0, 2);
+    put(d->config + CACHE_LINE, 0, 2);
+    for (unsigned bar = 0; bar < PCI_BARS; bar++)
+        init_bar(d, bar);
+    update_bars(d);
+    update_interrupt(d);
+}
+
+void pci_device_set_asleep(struct pci_device *d, bool asleep)
+{
+    if (asleep == d->asleep)
+        return;
+    d->asleep = asleep;
+    if (!asleep) {
+        d->config[INTERRUPT_LINE] = 0;
+        reset_header(d);
+        return;
+    }
+    put(d->config + COMMAND, get(d->config + COMMAND, 2) & ~(uint32_t)(COMMAND_IO | COMMAND_MEMORY), 2);
+    update_bars(d);
+    update_interrupt(d);
+}
+
+static uint32_t read_config(const struct pci_device *d, unsigned offset, unsigned size)
+{
+    uint8_t bytes[4];
+
+    for (unsigned i = 0; i < size; i++)
+        if (offset + i < OWN || !d->ops.own_read || !d->ops.own_read(d->opaque, offset + i, &bytes[i]))
+            bytes[i] = d->config[offset + i];
+    return get(bytes, size);
+}
+
 static void write_config(struct pci_device *d, unsigned offset, unsigned size, uint32_t value)
 {
     for (unsigned i = 0; i < size; i++) {
         uint8_t mask = d->writable[offset + i], byte = (uint8_t)(value >> 8 * i);
+        if (offset + i >= OWN && d->ops.own_write && d->ops.own_write(d->opaque, offset + i, byte))
+            continue;
         d->config[offset + i] = (uint8_t)((d->config[offset + i] & ~mask) | (byte & mask));
         if (offset + i >= OWN && mask && d->ops.config_written)
             d->ops.config_written(d->opaque, offset + i, d->config[offset + i]);
@@ -262,7 +316,7 @@ uint32_t pci_bus_read(struct pci_bus *bus, unsigned offset, unsigned size)
     d = addressed(bus);
     if (!d || (offset & 3) + size > 4)
         return ones(size);
-    return get(d->config + (bus->address & 0xfc) + (offset & 3), size);
+    return read_config(d, (bus->address & 0xfc) + (offset & 3), size);
 }
 
 void pci_bus_write(struct pci_bus *bus, unsigned offset, unsigned size, uint32_t value)
@@ -333,10 +387,8 @@ void pci_bus_reset(struct pci_bus *bus)
         struct pci_device *d = bus->slot[i];
         if (!d)
             continue;
-        put(d->config + COMMAND, 0, 2);
-        for (unsigned bar = 0; bar < PCI_BARS; bar++)
-            init_bar(d, bar);
-        update_bars(d);
+        d->asleep = d->messages = false;
+        reset_header(d);
         pci_device_set_interrupt(d, false);
     }
     bus->address = 0;

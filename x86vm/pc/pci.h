@@ -30,6 +30,9 @@ struct pci_device_ops {
     void (*map_bar)(void *opaque, unsigned bar, bool mapped, uint32_t base);
     /* A configuration byte of the device's own (offset >= 0x40) was written; may be NULL. */
     void (*config_written)(void *opaque, unsigned offset, uint8_t value);
+    /* Such bytes that the device keeps itself: false, and the bus does what it does with others. May be NULL. */
+    bool (*own_read)(void *opaque, unsigned offset, uint8_t *value);
+    bool (*own_write)(void *opaque, unsigned offset, uint8_t value);
 };
 
 /* `set_irq` drives inputs of the 8259 by number. */
@@ -44,6 +47,16 @@ struct pci_device *pci_bus_add(struct pci_bus *bus, unsigned slot, const struct 
 /* Bytes of the device's own at offset >= 0x40, writable by the guest. */
 void pci_device_allow_writes(struct pci_device *device, unsigned offset, unsigned size);
 void pci_device_set_config(struct pci_device *device, unsigned offset, uint8_t value);
+
+/* Links a capability in front of those that there are. */
+void pci_device_add_capability(struct pci_device *device, unsigned offset, uint8_t id);
+
+/* D3: the device answers in configuration space only, masters nothing and interrupts nobody.
+ * Back in D0 its header is as after a reset. */
+void pci_device_set_asleep(struct pci_device *device, bool asleep);
+
+/* While it signals its interrupts by messages, INTA# is not asserted. */
+void pci_device_set_messages(struct pci_device *device, bool on);
 
 void pci_device_set_interrupt(struct pci_device *device, bool level);
 bool pci_device_is_master(const struct pci_device *device); /* may it do DMA now? */

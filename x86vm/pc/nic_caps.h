@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The PCI capabilities of a NIC: power management, whose registers the model
+ * keeps, and message-signalled interrupts, which are the board's. A message is a
+ * memory write like any other of the card's: it lands in RAM, or nowhere where
+ * nobody answers, as a write to a local APIC does that the machine has not got.
+ */
+#ifndef X86VM_PC_NIC_CAPS_H
+#define X86VM_PC_NIC_CAPS_H
+
+#include "nicemu/nic.h"
+#include "x86vm/pc/pci.h"
+
+struct nic_caps {
+    struct pci_device *pci;
+    struct nic *model;
+    uint8_t power_at, msi_at;  /* 0: has none */
+    uint8_t msi_enable;
+    uint8_t msi[10];           /* address, upper address, data: bytes 4 to 13 of the capability */
+};
+
+void nic_caps_init(struct nic_caps *caps, struct pci_device *pci, struct nic *model);
+void nic_caps_reset(struct nic_caps *caps); /* after the model's reset */
+
+/* For struct pci_device_ops: is the byte one of ours? */
+bool nic_caps_read(const struct nic_caps *caps, unsigned offset, uint8_t *value);
+bool nic_caps_write(struct nic_caps *caps, unsigned offset, uint8_t value, uint64_t now);
+
+/* Interrupts are messages now: where to write which doubleword. */
+bool nic_caps_message(const struct nic_caps *caps, uint64_t *address, uint32_t *data);
+
+#endif
