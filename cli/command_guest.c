@@ -314,7 +314,7 @@ static bool add_nic_member(struct jv *nic, char *text)
         jv_set_int(nic, "mtu", number);
         return true;
     }
-    if ((strcmp(text, "irq") == 0 || strcmp(text, "slot") == 0) && args_number(equals, INT64_MIN, INT64_MAX, &number)) {
+    if ((strcmp(text, "irq") == 0 || strcmp(text, "slot") == 0 || strcmp(text, "speed") == 0) && args_number(equals, INT64_MIN, INT64_MAX, &number)) {
         jv_set_int(nic, text, number);
         return true;
     }

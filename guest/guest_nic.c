@@ -101,6 +101,7 @@ static bool add_board(struct guest_nic *n, struct pc *pc, struct nvram *nvram, c
 {
     const struct options_nic *o = &n->options;
     struct pc_nic_config card = { .model = o->model, .isa_port = o->isa_port, .isa_irq = o->isa_irq,
+                                  .line_rate = o->speed,
                                   .eeprom = nvram ? nvram_contents(nvram) : NULL };
     struct pc_link link = { n, send_frame, flush, receive_ready, eeprom_changed };
     uint8_t contents[NIC_EEPROM_SIZE];

@@ -27,7 +27,8 @@ const char *options_usage(void)
            "  --state-dir DIR       where the EEPROMs of its network cards are kept (default: they are not)\n"
            "  --nic model=MODEL[,mac=02:00:00:00:00:01][,socket=nic0.sock][,link=down][,nvram=FILE]\n"
            "                        MODEL: e1000 (82540EM), e1000-82545em, rtl8029 on PCI; ne2000, ne1000,\n"
-           "                        rtl8019as on ISA, which take also io=0x300,irq=9, ne2000 also slot=8\n"
+           "                        rtl8019as on ISA, which take also io=0x300,irq=9, ne2000 also slot=8;\n"
+           "                        all but e1000 also speed=10 (Mbit/s that frames leave with)\n"
            "  --console stdio       the serial console also on standard input and output\n"
            "  --log FILE            messages of this program (default: standard error)\n"
            "  --exact-flags         arithmetic flags exact in every exception frame, at some cost in speed\n"
@@ -109,6 +110,13 @@ static bool parse_place(struct options_nic *nic, const char *key, const char *va
     return (number && number < 16) || fail(error, error_size, "--nic: irq=%s: an interrupt line is meant, such as 9", value);
 }
 
+static bool parse_speed(struct options_nic *nic, const char *value, char *error, size_t error_size)
+{
+    nic->speed = (uint16_t)parse_port(value);
+    return (nic->speed && nic->speed <= 1000) ||
+           fail(error, error_size, "--nic: speed=%s: Mbit/s are meant, 1 to 1000", value);
+}
+
 static bool parse_nic_member(struct options_nic *nic, const char *key, const char *value, char *error, size_t error_size)
 {
     if (!strcmp(key, "model")) {
@@ -126,6 +134,8 @@ static bool parse_nic_member(struct options_nic *nic, const char *key, const cha
         return parse_place(nic, key, value, error, error_size);
     } else if (!strcmp(key, "slot")) {
         return parse_slot(nic, value, error, error_size);
+    } else if (!strcmp(key, "speed")) {
+        return parse_speed(nic, value, error, error_size);
     } else if (!strcmp(key, "nvram")) {
         if (!value[0] || strlen(value) >= sizeof nic->nvram)
             return fail(error, error_size, "--nic: nvram=%s: a file is meant", value);
@@ -134,7 +144,7 @@ static bool parse_nic_member(struct options_nic *nic, const char *key, const cha
         nic->unplugged = !strcmp(value, "down");
         return nic->unplugged || !strcmp(value, "up") || fail(error, error_size, "--nic: link=%s: up or down", value);
     } else {
-        return fail(error, error_size, "--nic: unknown member \"%s\" (model, mac, socket, io, irq, slot, nvram, link)", key);
+        return fail(error, error_size, "--nic: unknown member \"%s\" (model, mac, socket, io, irq, slot, speed, nvram, link)", key);
     }
     return true;
 }

@@ -16,6 +16,7 @@ struct options_nic {
     uint8_t mac[6];
     uint16_t isa_port; /* 0: not said */
     uint8_t isa_irq;
+    uint16_t speed;    /* Mbit/s that frames leave with; 0: as fast as they can */
     char socket[64]; /* name in the run directory */
     char nvram[512]; /* file of its EEPROM; "": one in the state directory, if there is one */
     bool unplugged;  /* its link is down at first */

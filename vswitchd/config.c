@@ -252,8 +252,8 @@ static bool refuse_member(const struct jv *nic, const char *key, struct json_mis
     return false;
 }
 
-/* Members of ISA cards. */
-static bool read_isa(const struct jv *value, struct config_nic *nic, struct json_mismatch *mismatch)
+/* Members of some cards only. */
+static bool read_card(const struct jv *value, struct config_nic *nic, struct json_mismatch *mismatch)
 {
     static const char *const members[] = {"io", "irq", NULL};
     bool is_isa = strncmp(nic->model, "ne", 2) == 0 || strcmp(nic->model, "rtl8019as") == 0;
@@ -263,6 +263,10 @@ static bool read_isa(const struct jv *value, struct config_nic *nic, struct json
             return refuse_member(value, *m, mismatch, "ne2000, ne1000 and rtl8019as, which are on ISA,");
         }
     }
+    if (jv_has(value, "speed") && strncmp(nic->model, "e1000", 5) == 0) {
+        return refuse_member(value, "speed", mismatch, "rtl8029, rtl8019as, ne2000 and ne1000");
+    }
+    nic->speed = (uint16_t)jv_member_int(value, "speed", 0);
     if (jv_has(value, "slot") && strcmp(nic->model, "ne2000") != 0) {
         return refuse_member(value, "slot", mismatch, "ne2000");
     }
@@ -298,7 +302,7 @@ static bool read_nic(const struct jv *value, unsigned index, struct config_guest
     }
     nic->mtu = (uint32_t)jv_member_int(value, "mtu", 0);
     nic->unplugged = !jv_member_bool(value, "link", true);
-    return read_isa(value, nic, mismatch) && config_policy_read(value, &nic->policy, mismatch);
+    return read_card(value, nic, mismatch) && config_policy_read(value, &nic->policy, mismatch);
 }
 
 bool config_guest_read(const struct jv *value, struct config_guest *guest, struct json_mismatch *mismatch)

@@ -50,6 +50,7 @@ struct config_nic {
     uint16_t isa_port;          /* ISA cards: 0 where it is not said. */
     uint8_t isa_irq;
     uint8_t slot;               /* 8: an ne2000 in a slot of 8 bits; 0: not said. */
+    uint16_t speed;             /* Mbit/s that frames leave the card with; 0: not said. */
     bool unplugged;             /* "link" is false. */
     uint8_t mac[6];
     char port[PORT_NAME_SIZE];

@@ -110,6 +110,9 @@ static struct jv *nic_to_json(const struct config_nic *nic)
     if (nic->slot) {
         jv_set_int(o, "slot", nic->slot);
     }
+    if (nic->speed) {
+        jv_set_int(o, "speed", nic->speed);
+    }
     jv_set_bool(o, "link", !nic->unplugged);
     config_policy_to_json(&nic->policy, o);
     if (nic->mtu) {

@@ -122,6 +122,8 @@ static const struct json_spec nic_members[] = {
     {.name = "io", .kind = JSON_SPEC_STRING, .check = check_isa_port, .help = "ISA cards: where their ports are, \"0x300\""},
     {.name = "irq", .kind = JSON_SPEC_INT, .min = 3, .max = 15, .help = "ISA cards: 3, 5, 7, 9, 12 or 15"},
     {.name = "slot", .kind = JSON_SPEC_INT, .min = 8, .max = 16, .help = "ne2000: 8 for a slot of 8 bits, or 16"},
+    {.name = "speed", .kind = JSON_SPEC_INT, .min = 1, .max = 1000,
+     .help = "not e1000: Mbit/s that frames leave with; as fast as they can unless said"},
     POLICY_MEMBERS,
     {0},
 };

@@ -202,6 +202,9 @@ static void nic_option(const struct config_nic *nic, unsigned index, char *text,
     if (nic->slot) {
         used += snprintf(text + used, size - (size_t)used, ",slot=%u", nic->slot);
     }
+    if (nic->speed) {
+        used += snprintf(text + used, size - (size_t)used, ",speed=%u", nic->speed);
+    }
     if (!link_is_up(nic)) {
         snprintf(text + used, size - (size_t)used, ",link=down");
     }

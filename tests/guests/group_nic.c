@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  * Two drivers of our own that use of their chips what Linux's do not: an e1000 by
  * polling, with legacy descriptors, EERD, the I/O window and both ways of reset; an
- * RTL8029 by bytes, with send-packet, the FIFO after a loopback, and page 2. */
+ * RTL8029 by bytes, with send-packet, the FIFO after a loopback, and page 2; the same
+ * driver on an NE2000 in a slot of 8 bits, which Linux's has no signature for. */
 #include "guest.h"
 
 static uint32_t pci_read(unsigned device, unsigned reg)
@@ -352,6 +353,71 @@ static bool ne_transmit_polled(void)
     return true;
 }
 
+/* --- NE2000 in an ISA slot of 8 bits ------------------------------------------ */
+
+/* The tests above on the board at port 300. */
+static bool on_isa(bool (*test)(void))
+{
+    uint16_t pci = ne;
+    ne = 0x300;
+    bool good = test();
+    ne = pci;
+    return good;
+}
+
+/* The other half of the PROM: 'B' where a board in a slot of 16 bits has 'W'. */
+static bool isa_signature(void)
+{
+    uint8_t prom[32];
+    ne_open();
+    remote(0x0a, 0, 32);
+    for (unsigned i = 0; i < 32; i++)
+        prom[i] = in(0x10);
+    CHECK(prom[0] == prom[1] && prom[28] == 0x42 && prom[30] == 0x42);
+    return true;
+}
+
+/* A slot of 8 bits makes a word two bytes, at a port and the one behind it. */
+static bool isa_words_by_bytes(void)
+{
+    ne_open();
+    remote(0x12, 0x4100, 8);
+    outl(0x310, 0x44332211);
+    outl(0x310, 0x88776655);
+    CHECK(wait_isr(0x40));
+    remote(0x0a, 0x4101, 6);
+    CHECK(inb(0x310) == 0x22);
+    CHECK(inl(0x310) == 0x66554433);
+    CHECK(inb(0x310) == 0x77 && wait_isr(0x40));
+    return true;
+}
+
+static bool byte_string(void)
+{
+    static uint8_t out_bytes[300], in_bytes[300];
+    uint8_t *from = out_bytes, *to = in_bytes;
+    uint32_t count = 300;
+    for (unsigned i = 0; i < 300; i++)
+        out_bytes[i] = (uint8_t)(i * 13 + 1);
+    ne_open();
+    remote(0x12, 0x4080, 300);
+    __asm__ volatile("rep outsb" : "+S"(from), "+c"(count) : "d"(ne + 0x10) : "memory");
+    CHECK(wait_isr(0x40));
+    count = 300;
+    remote(0x0a, 0x4080, 300);
+    __asm__ volatile("rep insb" : "+D"(to), "+c"(count) : "d"(ne + 0x10) : "memory");
+    CHECK(wait_isr(0x40) && memory_equal(in_bytes, out_bytes, 300));
+    return true;
+}
+
+static bool isa_prom(void) { return on_isa(isa_signature); }
+static bool isa_dma_by_bytes(void) { return on_isa(ne_dma_by_bytes); }
+static bool isa_wide_accesses(void) { return on_isa(isa_words_by_bytes); }
+static bool isa_strings(void) { return on_isa(byte_string); }
+static bool isa_send_packet(void) { return on_isa(ne_send_packet); }
+static bool isa_loopback(void) { return on_isa(ne_loopback); }
+static bool isa_transmit(void) { return on_isa(ne_transmit_polled); }
+
 static const struct test tests[] = {
     { "e1000_reset_by_memory", reset_by_memory, "has no CTRL.RST" },
     { "e1000_io_window", io_window, "has an I/O window that does nothing" },
@@ -364,6 +430,13 @@ static const struct test tests[] = {
     { "ne_loopback", ne_loopback, "sends frames in loopback out, and has no FIFO" },
     { "ne_page_2", ne_page_2, "has little of page 2" },
     { "ne_transmit_polled", ne_transmit_polled, NULL },
+    { "isa_prom", isa_prom, "has no slots of 8 bits" },
+    { "isa_dma_by_bytes", isa_dma_by_bytes, NULL },
+    { "isa_wide_accesses", isa_wide_accesses, "has no slots of 8 bits" },
+    { "isa_strings", isa_strings, NULL },
+    { "isa_send_packet", isa_send_packet, "has no send-packet" },
+    { "isa_loopback", isa_loopback, "sends frames in loopback out, and has no FIFO" },
+    { "isa_transmit", isa_transmit, NULL },
     { NULL, NULL, NULL },
 };
 const struct test_group group_nic = { "nic", tests, prepare };

@@ -26,7 +26,7 @@ report() { # report WHO FILE: turns the guest's lines into ours
 
 if [ -x "$build/vswitch-guest" ]; then
     timeout 120 "$build/vswitch-guest" --name check --run-dir "$out/run" --memory 64 --kernel "$image" --debug-exit \
-        --nic model=e1000 --nic model=rtl8029 --console stdio >"$out/engine" 2>"$out/engine.err" </dev/null
+        --nic model=e1000 --nic model=rtl8029 --nic model=ne2000,slot=8,io=0x300,speed=10 --console stdio >"$out/engine" 2>"$out/engine.err" </dev/null
     report engine "$out/engine" >"$out/engine.report"
     cat "$out/engine.report"
     if grep -q ^FAIL "$out/engine.report"; then failed=1; tail -n 5 "$out/engine.err" | sed 's/^/     /'; fi
@@ -42,6 +42,7 @@ else
 fi
 if command -v qemu-system-i386 >/dev/null; then
     timeout 60 qemu-system-i386 -accel tcg -cpu qemu32,+ssse3,+sse4.1,+sse4.2,+popcnt -m 64 -display none -serial stdio -no-reboot -nic user,model=e1000 -nic user,model=ne2k_pci \
+        -netdev user,id=isa -device ne2k_isa,netdev=isa,iobase=0x300,irq=9 \
         -device isa-debug-exit,iobase=0xf4 -kernel "$image" >"$out/qemu" 2>"$out/qemu.err" </dev/null
     report qemu "$out/qemu" >"$out/qemu.report"
     cat "$out/qemu.report"

@@ -63,7 +63,7 @@ static const char whole[] =
     "  ],\n"
     "  \"guests\": [{\"name\": \"bob\", \"memory_mib\": 64, \"kernel\": \"/k\", \"initrd\": \"/i\", \"cmdline\": \"quiet\", \"autostart\": true,\n"
     "    \"nics\": [{\"model\": \"e1000\", \"mac\": \"52:54:00:00:00:0A\", \"vlan\": {\"access\": 20}}, {\"model\": \"ne2000\",\n"
-    "     \"io\": \"0x320\", \"irq\": 5, \"slot\": 8, \"link\": false}]}]\n"
+    "     \"io\": \"0x320\", \"irq\": 5, \"slot\": 8, \"speed\": 10, \"link\": false}]}]\n"
     "}\n";
 
 static void test_whole(void)
@@ -95,7 +95,7 @@ static void test_whole(void)
     CU_ASSERT_TRUE(bob->autostart && bob->memory_mib == 64 && bob->nic_count == 2);
     CU_ASSERT_EQUAL(bob->nics[0].mac[5], 0x0a);
     CU_ASSERT_STRING_EQUAL(bob->nics[0].port, "bob");
-    CU_ASSERT_TRUE(bob->nics[1].isa_port == 0x320 && bob->nics[1].isa_irq == 5 && bob->nics[1].slot == 8);
+    CU_ASSERT_TRUE(bob->nics[1].isa_port == 0x320 && bob->nics[1].isa_irq == 5 && bob->nics[1].slot == 8 && bob->nics[1].speed == 10);
     CU_ASSERT_TRUE(bob->nics[1].unplugged && !bob->nics[0].unplugged && bob->nics[0].isa_port == 0);
     CU_ASSERT_STRING_EQUAL(bob->nics[1].port, "bob.1");
     CU_ASSERT_TRUE(bob->nics[1].mac[0] == 0x52 && memcmp(bob->nics[0].mac, bob->nics[1].mac, 6) != 0);
@@ -186,6 +186,7 @@ static void test_guest_errors(void)
     CU_ASSERT_TRUE(refuses(NIC("\"model\":\"ne2000\",\"irq\":10"), "f:1:", "3, 5, 7, 9, 12 or 15"));
     CU_ASSERT_TRUE(refuses(NIC("\"model\":\"ne1000\",\"slot\":8"), "f:1:", "ne2000 only"));
     CU_ASSERT_TRUE(refuses(NIC("\"model\":\"ne2000\",\"slot\":9"), "f:1:", "8 or 16"));
+    CU_ASSERT_TRUE(refuses(NIC("\"model\":\"e1000-82545em\",\"speed\":10"), "f:1:", "ne2000 and ne1000 only"));
     CU_ASSERT_TRUE(refuses("{\"guests\":[{\"name\":\"g\",\"kernel\":\"/k\",\"nics\":[{\"model\":\"e1000\",\"mac\":\"01:00:00:00:00:01\"}]}]}",
                            "f:1:69:", "no group address"));
 }

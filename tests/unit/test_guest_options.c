@@ -43,8 +43,9 @@ static void test_good(void)
     CU_ASSERT_STRING_EQUAL(options.nic[1].socket, "nic1.sock");
     CU_ASSERT_NOT_EQUAL(options.nic[1].mac[5], options.nic[0].mac[5]);
     CU_ASSERT_TRUE(PARSE("--name", "a", "--kernel", "k", "--state-dir", "/s", "--nic",
-                         "model=ne2000,slot=8,io=0x320,irq=5,link=down", "--nic", "model=ne2000,slot=16,nvram=/x/y.bin"));
+                         "model=ne2000,slot=8,io=0x320,irq=5,link=down,speed=10", "--nic", "model=ne2000,slot=16,nvram=/x/y.bin"));
     CU_ASSERT_STRING_EQUAL(options.nic[0].model, "ne2000-8bit");
+    CU_ASSERT_EQUAL(options.nic[0].speed, 10);
     CU_ASSERT_TRUE(options.nic[0].isa_port == 0x320 && options.nic[0].isa_irq == 5 && options.nic[0].unplugged);
     CU_ASSERT_STRING_EQUAL(options.nic[1].model, "ne2000");
     CU_ASSERT_STRING_EQUAL(options.nic[1].nvram, "/x/y.bin");
@@ -98,6 +99,8 @@ static void test_bad_nics(void)
     REFUSED("such as 0x300", "--nic", "model=ne2000,io=0x10300");
     REFUSED("such as 9", "--nic", "model=ne2000,irq=16");
     REFUSED("8 or 16", "--nic", "model=ne2000,slot=32");
+    REFUSED("1 to 1000", "--nic", "model=ne2000,speed=0");
+    REFUSED("1 to 1000", "--nic", "model=ne2000,speed=1001");
     REFUSED("goes with model=ne2000", "--nic", "model=ne1000,slot=8");
     REFUSED("up or down", "--nic", "model=e1000,link=off");
     REFUSED("a file", "--nic", "model=e1000,nvram=");

@@ -81,6 +81,7 @@ struct pc_nic_config {
     uint8_t mac[6];          /* what a new card is made with; the EEPROM's address is what counts */
     uint16_t isa_port;       /* ISA: 0: the model's own, or the next that is free */
     uint8_t isa_irq;         /* ISA: 0: likewise */
+    uint32_t line_rate;      /* nic_set_line_rate() */
     const uint8_t *eeprom;   /* NIC_EEPROM_SIZE bytes; NULL: a new one */
 };
 

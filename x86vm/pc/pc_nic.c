@@ -41,7 +41,8 @@ struct pc_nic {
     bool irq_level;
     uint64_t deadline;        /* of the model's timer; 0: none */
     bool traced;              /* the times are to be seen */
-    bool needs_no_time;       /* only ports: a driver moves every word through them, and no model there has timers */
+    bool needs_no_time;       /* only ports: a driver moves every word through them, and no model there has timers
+                               * without a line rate */
     unsigned errors;
     struct nic_bar_binding binding[PCI_BARS];
 };
@@ -391,7 +392,13 @@ struct pc_nic *pc_add_nic(struct pc *pc, const struct pc_nic_config *config, con
         return NULL;
     }
     n->identity = nic_identity(n->model);
-    n->needs_no_time = true;
+    if (config->line_rate && !nic_set_line_rate(n->model, config->line_rate)) {
+        boot_error(error, error_size, "speed= is for the cards around a DP8390: \"%s\" sends as fast as it can",
+                   n->identity->model);
+        pc_nic_free(n);
+        return NULL;
+    }
+    n->needs_no_time = config->line_rate == 0;
     for (unsigned i = 0; i < PCI_BARS; i++)
         n->needs_no_time &= n->identity->bar[i].kind != NIC_BAR_MEMORY;
     if (n->identity->bus == NIC_BUS_PCI ? !attach_pci(n, config, error, error_size)
