@@ -322,6 +322,7 @@ static bool start(struct guest *g)
     g->parts.name = g->options.name;
     g->parts.log = log_line;
     g->parts.stop_timeout_s = g->options.stop_timeout_s;
+    g->parts.idle_slack_ms = g->options.idle_slack_ms;
     g->parts.control_listener = g->kernel.fd = g->initrd.fd = g->record_fd = -1;
     if (!take_signals(g) || !open_files(g) || !open_sockets(g) || !make_machine(g) || !make_nics(g))
         return false;

@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MEMORY_LEAST = 4, MEMORY_MOST = 3072, STOP_TIMEOUT = 8, /* vswitchd kills after 10 */ STOP_TIMEOUT_MOST = 3600, NAME_MOST = 63 };
+enum { MEMORY_LEAST = 4, MEMORY_MOST = 3072, STOP_TIMEOUT = 8, /* vswitchd kills after 10 */ STOP_TIMEOUT_MOST = 3600, NAME_MOST = 63,
+       IDLE_SLACK = 40, IDLE_SLACK_MOST = 200 };
 
 const char *options_usage(void)
 {
@@ -37,6 +38,7 @@ const char *options_usage(void)
            "  --debug-exit          port 0xf4 ends the run with the byte written as exit code\n"
            "  --stop-timeout SECONDS  from the power button to the end of a guest that is stopped\n"
            "                        (default 8; 0: no button, the guest ends at once)\n"
+           "  --idle-slack MS       how late the timer ticks of an idle guest may be (default 40; 0: not late)\n"
            "  --no-sandbox          for debugging only\n";
 }
 
@@ -199,8 +201,14 @@ static bool parse_stop_timeout(struct options *o, const char *text, char *error,
            fail(error, error_size, "--stop-timeout \"%s\": a number of seconds to %d", text, STOP_TIMEOUT_MOST);
 }
 
+static bool parse_idle_slack(struct options *o, const char *text, char *error, size_t error_size)
+{
+    return parse_number(text, 0, IDLE_SLACK_MOST, &o->idle_slack_ms) ||
+           fail(error, error_size, "--idle-slack \"%s\": a number of milliseconds to %d", text, IDLE_SLACK_MOST);
+}
+
 enum { OPT_NAME = 256, OPT_RUN_DIR, OPT_MEMORY, OPT_KERNEL, OPT_INITRD, OPT_APPEND, OPT_UNPACK, OPT_NIC, OPT_CONSOLE,
-       OPT_LOG, OPT_STOP_TIMEOUT, OPT_NO_SANDBOX, OPT_DEBUG_EXIT, OPT_EXACT_FLAGS, OPT_RECORD, OPT_REPLAY, OPT_STATE_DIR,
+       OPT_LOG, OPT_STOP_TIMEOUT, OPT_IDLE_SLACK, OPT_NO_SANDBOX, OPT_DEBUG_EXIT, OPT_EXACT_FLAGS, OPT_RECORD, OPT_REPLAY, OPT_STATE_DIR,
        OPT_HELP };
 
 static bool take(struct options *o, int option, char *error, size_t error_size)
@@ -221,6 +229,7 @@ static bool take(struct options *o, int option, char *error, size_t error_size)
                fail(error, error_size, "--console \"%s\": stdio or socket", optarg);
     case OPT_LOG: o->log = optarg; return true;
     case OPT_STOP_TIMEOUT: return parse_stop_timeout(o, optarg, error, error_size);
+    case OPT_IDLE_SLACK: return parse_idle_slack(o, optarg, error, error_size);
     case OPT_NO_SANDBOX: o->no_sandbox = true; return true;
     case OPT_DEBUG_EXIT: o->debug_exit = true; return true;
     case OPT_EXACT_FLAGS: o->exact_flags = true; return true;
@@ -241,6 +250,7 @@ bool options_parse(struct options *o, int argc, char **argv, char *error, size_t
         { "console", required_argument, NULL, OPT_CONSOLE },   { "log", required_argument, NULL, OPT_LOG },
         { "no-sandbox", no_argument, NULL, OPT_NO_SANDBOX },   { "debug-exit", no_argument, NULL, OPT_DEBUG_EXIT },
         { "stop-timeout", required_argument, NULL, OPT_STOP_TIMEOUT },
+        { "idle-slack", required_argument, NULL, OPT_IDLE_SLACK },
         { "exact-flags", no_argument, NULL, OPT_EXACT_FLAGS },
         { "record", required_argument, NULL, OPT_RECORD },     { "replay", required_argument, NULL, OPT_REPLAY },
         { "state-dir", required_argument, NULL, OPT_STATE_DIR },
@@ -248,7 +258,7 @@ bool options_parse(struct options *o, int argc, char **argv, char *error, size_t
     };
     int option;
 
-    *o = (struct options){ .memory_mib = 128, .stop_timeout_s = STOP_TIMEOUT, .append = "" };
+    *o = (struct options){ .memory_mib = 128, .stop_timeout_s = STOP_TIMEOUT, .idle_slack_ms = IDLE_SLACK, .append = "" };
     optind = 0;
     opterr = 0;
     while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {

@@ -24,7 +24,7 @@ struct options_nic {
 
 struct options {
     const char *name, *run_dir, *state_dir, *kernel, *initrd, *append, *log, *record, *replay;
-    unsigned memory_mib, stop_timeout_s;
+    unsigned memory_mib, stop_timeout_s, idle_slack_ms;
     struct options_nic nic[OPTIONS_NICS_MAX];
     unsigned nic_count;
     bool unpack, console_stdio, no_sandbox, debug_exit, exact_flags, help;

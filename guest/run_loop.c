@@ -5,6 +5,7 @@
 #include "guest/run_loop.h"
 
 #include "guest/control.h"
+#include "guest/idle.h"
 #include "guest/stats.h"
 
 #include <errno.h>
@@ -26,7 +27,8 @@
 #define CONSOLE_DELAY (2 * MS)       /* output is gathered that long */
 #define INPUT_RETRY (5 * MS)         /* the guest's UART was full */
 #define REST_LOOK (10ull * NS_PER_S)/* how long a guest has to be idle before memory is given back */
-#define HOUSEKEEPING (100u * MS)     /* connections being made, signals; descriptors while nobody watches them */
+#define HOUSEKEEPING (100u * MS)     /* connections being made, signals; descriptors while nobody watches them, */
+#define HALTED_HOUSEKEEPING (1000u * MS) /* which HLT does */
 
 enum { FDS_MAX = CONSOLE_FDS + CONTROL_FDS + 1 + OPTIONS_NICS_MAX * PORT_LINK_FDS };
 
@@ -45,9 +47,11 @@ struct run_loop {
     uint64_t rest_look_at;    /* when to see how idle the guest has been, */
     uint64_t rest_idle_ns;    /* since it had been idle for so long */
     struct stats_time time;   /* uptime and samples only when asked for */
+    struct idle idle;
     uint64_t last_traffic;
     uint64_t console_at;      /* when gathered output is to be written; PC_NEVER: none */
     uint64_t housekeeping_at;
+    uint64_t housekept;       /* when it was last done */
     bool input_waits;         /* a client may have more than the UART took */
     bool check_nics;          /* a NIC's descriptor may be ready, */
     bool check_others;        /* one of the others */
@@ -229,8 +233,10 @@ static bool exchange(struct run_loop *l, uint64_t now)
 
     for (unsigned i = 0; i < l->parts.nic_count; i++)
         moved |= guest_nic_exchange(l->parts.nic[i], now);
-    if (moved)
+    if (moved) {
         l->last_traffic = now;
+        idle_stir(&l->idle);
+    }
     return moved;
 }
 
@@ -280,6 +286,7 @@ static void service(struct run_loop *l, uint64_t now)
     if (now >= l->stop_at)
         end(l, EXIT_POWER_OFF, l->stop_reason);
     if (now >= l->housekeeping_at) {
+        l->housekept = now;
         l->housekeeping_at = now + HOUSEKEEPING;
         l->check_nics = l->check_others = true;
     }
@@ -300,32 +307,33 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static uint64_t next_deadline(struct run_loop *l, uint64_t now, bool halted)
+/* `machine`: that of the PC. */
+static uint64_t next_deadline(struct run_loop *l, uint64_t now, uint64_t machine)
 {
-    uint64_t deadline = earlier(pc_next_deadline(l->parts.pc, halted), l->console_at);
+    uint64_t deadline = earlier(earlier(machine, l->console_at), earlier(l->housekeeping_at, l->stop_at));
 
-    deadline = earlier(earlier(deadline, l->housekeeping_at), l->stop_at);
     return l->input_waits ? earlier(deadline, now + INPUT_RETRY) : deadline;
 }
 
-static void set_timer(struct run_loop *l, uint64_t now, uint64_t at)
+static void move_timer(struct run_loop *l, uint64_t at)
 {
-    struct itimerspec spec = { .it_value = { 0, 0 } }; /* off */
+    const struct itimerspec spec = { .it_value = { (time_t)(at / NS_PER_S), (long)(at % NS_PER_S) } };
 
-    if (at == l->timer_at || (at > l->timer_at && at != PC_NEVER && !(l->timer_at - now < (at - now) / 2)))
-        return; /* where it comes too early there is nothing to do; near its time moving it is cheaper */
-    if (at != PC_NEVER) {
-        spec.it_value.tv_sec = (time_t)(at / NS_PER_S);
-        spec.it_value.tv_nsec = (long)(at % NS_PER_S);
-    }
     l->timer_at = at;
     timer_settime(l->timer, TIMER_ABSTIME, &spec, NULL);
+}
+
+/* Where the timer comes too early there is nothing to do; near its time moving it is cheaper. */
+static void set_timer(struct run_loop *l, uint64_t now, uint64_t at)
+{
+    if (at < l->timer_at || (at > l->timer_at && l->timer_at - now < (at - now) / 2))
+        move_timer(l, at);
 }
 
 /* Arranges that guest code is left when there is something to do. */
 static void prepare_run(struct run_loop *l, uint64_t now)
 {
-    uint64_t deadline = next_deadline(l, now, false);
+    uint64_t deadline = next_deadline(l, now, pc_next_deadline(l->parts.pc, false));
 
     if (now - l->last_traffic < TRAFFIC_WINDOW) {
         l->looking = true;
@@ -364,6 +372,18 @@ static void rest(struct run_loop *l, uint64_t now)
     l->rest_idle_ns = l->time.idle_ns;
 }
 
+/* When the PC of a halted guest wants to be served: later than ever, if it is idle. */
+static uint64_t halted_deadline(struct run_loop *l, uint64_t now)
+{
+    uint64_t slack;
+
+    if (pc_take_stirred(l->parts.pc) | x86vm_take_user_ran(l->parts.vm) | l->input_waits | (l->stop_at != PC_NEVER))
+        idle_stir(&l->idle);
+    slack = idle_halt(&l->idle, now, now - l->running_since);
+    l->time.idle_halts += slack != 0;
+    return pc_idle_deadline(l->parts.pc, slack);
+}
+
 /* HLT: the thread sleeps until a deadline or a descriptor. */
 static void sleep_halted(struct run_loop *l)
 {
@@ -371,23 +391,30 @@ static void sleep_halted(struct run_loop *l)
     uint64_t now = pc_now(l->parts.pc), deadline;
     struct timespec timeout = { 0, 0 };
     unsigned count, first_other;
+    int ready;
 
-    if (console_has_output(l->parts.console))
+    if (console_has_output(l->parts.console)) {
+        idle_stir(&l->idle);
         serve_console(l);
+    }
     if (suppress_calls(l, false))
         return; /* frames came in between */
-    deadline = next_deadline(l, now, true);
+    l->housekeeping_at = l->housekept + HALTED_HOUSEKEEPING;
+    deadline = next_deadline(l, now, halted_deadline(l, now));
     if (deadline > now) {
         timeout.tv_sec = (time_t)((deadline - now) / NS_PER_S);
         timeout.tv_nsec = (long)((deadline - now) % NS_PER_S);
     }
     count = collect_fds(l, fds, &first_other, true);
-    set_timer(l, now, PC_NEVER); /* its signal would come when the sleep ends anyway, and costs more than this call */
-    if (ppoll(fds, count, &timeout, NULL) > 0) {
+    move_timer(l, deadline + WAKER_AFTER); /* out of the sleep's way, and where prepare_run() will want it then */
+    ready = ppoll(fds, count, &timeout, NULL);
+    if (ready > 0) {
         l->check_nics |= any_ready(fds, first_other);
         l->check_others |= any_ready(fds + first_other, count - first_other);
+        idle_stir(&l->idle);
     }
     l->running_since = pc_now(l->parts.pc);
+    l->housekeeping_at = earlier(l->housekeeping_at, l->running_since + HOUSEKEEPING);
     l->time.idle_ns += l->running_since - now;
     l->time.halts++;
     rest(l, l->running_since);
@@ -457,6 +484,7 @@ struct run_loop *run_loop_new(const struct run_loop_parts *parts, char *error, s
     }
     l->parts = *parts;
     l->timer_at = l->console_at = l->stop_at = PC_NEVER;
+    l->idle = (struct idle){ .slack = (uint64_t)parts->idle_slack_ms * MS, .stirred = true };
     l->started = pc_now(parts->pc);
     l->control = control_new(parts->control_listener, &(struct control_calls){ l, stats, set_link, trace });
     if (!l->control || !make_timer(l) || waker_start(run_loop_attention, l, &l->waker)) {

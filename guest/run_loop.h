@@ -31,6 +31,7 @@ struct run_loop_parts {
     int control_listener;           /* taken over; -1: none */
     int signals;                    /* signalfd: readable when the process shall stop */
     unsigned stop_timeout_s;        /* how long a guest may take to power off when told to; 0: it is not told */
+    unsigned idle_slack_ms;         /* how late ticks of an idle guest may be (idle.h) */
     void (*log)(const char *line);
 };
 

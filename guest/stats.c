@@ -129,6 +129,7 @@ static void add_time(struct text *t, const struct stats_time *time)
     add_number(t, "running_ns", time->uptime_ns - time->idle_ns);
     add_number(t, "cpu_ns", (uint64_t)cpu.tv_sec * 1000000000u + (uint64_t)cpu.tv_nsec);
     add_number(t, "halts", time->halts);
+    add_number(t, "idle_halts", time->idle_halts);
     add_number(t, "samples_user", time->samples[STATS_USER]);
     add_number(t, "samples_kernel", time->samples[STATS_KERNEL]);
     add_number(t, "samples_c", time->samples[STATS_C]);

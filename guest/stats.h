@@ -17,6 +17,7 @@ enum stats_place { STATS_USER, STATS_KERNEL, STATS_C, STATS_PLACES };
 struct stats_time {
     uint64_t uptime_ns;
     uint64_t idle_ns, halts;         /* asleep in HLT */
+    uint64_t idle_halts;             /* ... so idle that ticks might be late (idle.h) */
     uint64_t samples[STATS_PLACES];  /* translated user code, translated kernel code, in C */
 };
 

@@ -312,6 +312,7 @@ bool config_guest_read(const struct jv *value, struct config_guest *guest, struc
     memset(guest, 0, sizeof *guest);
     copy_string(guest->name, sizeof guest->name, value, "name");
     guest->memory_mib = (unsigned)jv_member_int(value, "memory_mib", 128);
+    guest->idle_slack_ms = (unsigned)jv_member_int(value, "idle_slack_ms", CONFIG_IDLE_SLACK);
     copy_string(guest->kernel, sizeof guest->kernel, value, "kernel");
     copy_string(guest->initrd, sizeof guest->initrd, value, "initrd");
     copy_string(guest->cmdline, sizeof guest->cmdline, value, "cmdline");

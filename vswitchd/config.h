@@ -19,6 +19,7 @@ enum {
     CONFIG_FILE_MAX = 4096,     /* Bytes of a file's path with its NUL. */
     CONFIG_ADDRESSES_MAX = 8,   /* Of a tap. */
     CONFIG_ADDRESS_SIZE = 64,
+    CONFIG_IDLE_SLACK = 40, CONFIG_IDLE_SLACK_MOST = 200, /* As vswitch-guest has it. */
     CONFIG_GUEST_NAME_SIZE = 25,/* Leaves room for ".nic0" in a port's name. */
     CONFIG_NICS_MAX = 8,
     CONFIG_CMDLINE_SIZE = 2048,
@@ -61,6 +62,7 @@ struct config_nic {
 struct config_guest {
     char name[CONFIG_GUEST_NAME_SIZE];
     unsigned memory_mib;
+    unsigned idle_slack_ms;
     char kernel[CONFIG_FILE_MAX];
     char initrd[CONFIG_FILE_MAX];                   /* "": none. */
     char cmdline[CONFIG_CMDLINE_SIZE];

@@ -128,6 +128,7 @@ struct jv *config_guest_to_json(const struct config_guest *guest)
 
     jv_set_string(o, "name", guest->name);
     jv_set_int(o, "memory_mib", guest->memory_mib);
+    jv_set_int(o, "idle_slack_ms", guest->idle_slack_ms);
     jv_set_string(o, "kernel", guest->kernel);
     if (guest->initrd[0]) {
         jv_set_string(o, "initrd", guest->initrd);

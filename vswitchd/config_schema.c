@@ -138,6 +138,8 @@ const struct json_spec config_guest_spec[] = {
     {.name = "kernel", .kind = JSON_SPEC_STRING, .required = true, .max = CONFIG_FILE_MAX - 1, .check = check_file},
     {.name = "initrd", .kind = JSON_SPEC_STRING, .max = CONFIG_FILE_MAX - 1, .check = check_file},
     {.name = "cmdline", .kind = JSON_SPEC_STRING, .max = CONFIG_CMDLINE_SIZE - 1, .check = check_line},
+    {.name = "idle_slack_ms", .kind = JSON_SPEC_INT, .min = 0, .max = CONFIG_IDLE_SLACK_MOST,
+     .help = "how late the timer ticks of an idle guest may be, 40 unless said"},
     {.name = "nics", .kind = JSON_SPEC_ARRAY, .max = CONFIG_NICS_MAX, .members = nic_element},
     {.name = "autostart", .kind = JSON_SPEC_BOOL, .help = "started with the daemon"},
     {0},

@@ -175,7 +175,7 @@ void guest_tell_links(struct guest *g)
 struct command_line {
     const char *arguments[ARGUMENTS_MAX];
     size_t count;
-    char memory[16];
+    char memory[16], idle_slack[16];
     char directory[CONFIG_FILE_MAX];
     char state[CONFIG_FILE_MAX];
     char nics[CONFIG_NICS_MAX][160];
@@ -233,6 +233,7 @@ static void make_command_line(const struct guest *g, struct command_line *line)
     line->count = 0;
     line->arguments[line->count++] = "vswitch-guest";
     snprintf(line->memory, sizeof line->memory, "%u", c->memory_mib);
+    snprintf(line->idle_slack, sizeof line->idle_slack, "%u", c->idle_slack_ms);
     snprintf(line->directory, sizeof line->directory, "%s/guests/%s", g->guests->config.run_dir, c->name);
     option(line, "--name", c->name);
     option(line, "--run-dir", line->directory);
@@ -241,6 +242,7 @@ static void make_command_line(const struct guest *g, struct command_line *line)
         option(line, "--state-dir", line->state);
     }
     option(line, "--memory", line->memory);
+    option(line, "--idle-slack", line->idle_slack);
     option(line, "--kernel", c->kernel);
     if (c->initrd[0]) {
         option(line, "--initrd", c->initrd);

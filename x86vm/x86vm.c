@@ -470,6 +470,15 @@ bool x86vm_is_translated(const struct x86vm *vm, uintptr_t pc)
 
 bool x86vm_is_user(const struct x86vm *vm) { return vm->t.area->cpu.cpl == 3; }
 
+bool x86vm_take_user_ran(struct x86vm *vm)
+{
+    struct cpu *cpu = x86vm_cpu(vm);
+    bool ran = cpu->user_ran;
+
+    cpu->user_ran = cpu->cpl == 3;
+    return ran;
+}
+
 void x86vm_describe_state(const struct x86vm *vm, char *out, size_t size)
 {
     const struct cpu *c = &vm->t.area->cpu;

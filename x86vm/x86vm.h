@@ -68,6 +68,7 @@ void x86vm_get_counters(const struct x86vm *vm, struct x86vm_counters *out);
 /* Whether the host executes translated code at `pc`, for samples. Async-signal-safe. */
 bool x86vm_is_translated(const struct x86vm *vm, uintptr_t pc);
 bool x86vm_is_user(const struct x86vm *vm); /* CPL 3 */
+bool x86vm_take_user_ran(struct x86vm *vm); /* it has been since the last call; between two x86vm_run() */
 
 /* One line on where the guest is (registers, mode), for reports of a shutdown. */
 void x86vm_describe_state(const struct x86vm *vm, char *out, size_t size);

@@ -189,9 +189,31 @@ static bool rate(void)
     return true;
 }
 
+/* Halting for two seconds, long enough for ticks to come several at a time (--idle-slack):
+ * each comes, by the PM timer, which counts three times as fast as the 8254. */
+static bool idle_ticks(void)
+{
+    enum { PM_TIMER = 0x608, COUNT = 4772, PER_TICK = 3 * COUNT };
+    uint32_t began, passed;
+
+    pit_start(PIT_HZ / COUNT);
+    ticks = 0;
+    __asm__ volatile("sti; hlt; cli" ::: "memory");
+    began = inl(PM_TIMER);
+    ticks = 0;
+    do {
+        __asm__ volatile("sti; hlt; cli" ::: "memory");
+        passed = (inl(PM_TIMER) - began) & 0xffffff;
+    } while (passed < 2 * 3579545u);
+    pit_stop();
+    CHECK(ticks + 1 >= passed / PER_TICK && ticks <= (passed + PER_TICK / 2) / PER_TICK + 1);
+    return true;
+}
+
 static const struct test tests[] = {
     { "masks", masks, NULL }, { "timer_counts", timer_counts, NULL }, { "ticks_arrive", ticks_arrive, NULL },
     { "masked_stays_out", masked_stays_out, NULL }, { "halt_wakes", halt_wakes, NULL }, { "endless_loop", endless_loop, NULL },
-    { "shadows", shadows, NULL }, { "popf_enables", popf_enables, NULL }, { "rate", rate, NULL }, { NULL, NULL, NULL },
+    { "shadows", shadows, NULL }, { "popf_enables", popf_enables, NULL }, { "rate", rate, NULL },
+    { "idle_ticks", idle_ticks, NULL }, { NULL, NULL, NULL },
 };
 const struct test_group group_interrupt = { "interrupt", tests, prepare };

@@ -61,7 +61,7 @@ static const char whole[] =
     "    {\"name\": \"qemu\", \"type\": \"vhost-user\", \"path\": \"/run/q.sock\", \"role\": \"server\", \"unsealed\": true,\n"
     "     \"mtu\": 1500, \"vlan\": {\"access\": 20}, \"flood\": false, \"max_macs\": 4, \"offload\": false}\n"
     "  ],\n"
-    "  \"guests\": [{\"name\": \"bob\", \"memory_mib\": 64, \"kernel\": \"/k\", \"initrd\": \"/i\", \"cmdline\": \"quiet\", \"autostart\": true,\n"
+    "  \"guests\": [{\"name\": \"bob\", \"memory_mib\": 64, \"idle_slack_ms\": 0, \"kernel\": \"/k\", \"initrd\": \"/i\", \"cmdline\": \"quiet\", \"autostart\": true,\n"
     "    \"nics\": [{\"model\": \"e1000\", \"mac\": \"52:54:00:00:00:0A\", \"vlan\": {\"access\": 20}}, {\"model\": \"ne2000\",\n"
     "     \"io\": \"0x320\", \"irq\": 5, \"slot\": 8, \"speed\": 10, \"link\": false}]}]\n"
     "}\n";
@@ -92,7 +92,7 @@ static void test_whole(void)
     CU_ASSERT_EQUAL(vhost->policy.vlan.pvid, 20);
     CU_ASSERT_EQUAL_FATAL(config.guest_count, 1);
     bob = &config.guests[0];
-    CU_ASSERT_TRUE(bob->autostart && bob->memory_mib == 64 && bob->nic_count == 2);
+    CU_ASSERT_TRUE(bob->autostart && bob->memory_mib == 64 && bob->idle_slack_ms == 0 && bob->nic_count == 2);
     CU_ASSERT_EQUAL(bob->nics[0].mac[5], 0x0a);
     CU_ASSERT_STRING_EQUAL(bob->nics[0].port, "bob");
     CU_ASSERT_TRUE(bob->nics[1].isa_port == 0x320 && bob->nics[1].isa_irq == 5 && bob->nics[1].slot == 8 && bob->nics[1].speed == 10);
@@ -172,6 +172,7 @@ static void test_guest_errors(void)
     CU_ASSERT_TRUE(refuses("{\"guests\":[{\"name\":\"g\"}]}", "f:1:12:", "\"kernel\" is missing"));
     CU_ASSERT_TRUE(refuses("{\"guests\":[{\"name\":\"g\",\"kernel\":\"k\"}]}", "f:1:33:", "absolute path"));
     CU_ASSERT_TRUE(refuses("{\"guests\":[{\"name\":\"g\",\"kernel\":\"/k\",\"memory_mib\":0}]}", "f:1:51:", "1 to 3072"));
+    CU_ASSERT_TRUE(refuses("{\"guests\":[{\"name\":\"g\",\"kernel\":\"/k\",\"idle_slack_ms\":201}]}", "f:1:54:", "0 to 200"));
     CU_ASSERT_TRUE(refuses("{\"guests\":[{\"name\":\"g/../x\",\"kernel\":\"/k\"}]}", "f:1:20:", "a guest's name"));
     CU_ASSERT_TRUE(refuses("{\"guests\":[{\"name\":\"abcdefghijklmnopqrstuvwxy\",\"kernel\":\"/k\"}]}", "f:1:20:", "24"));
     CU_ASSERT_TRUE(refuses("{\"guests\":[{\"name\":\"g\",\"kernel\":\"/k\",\"cmdline\":\"a\\nb\"}]}", "f:1:48:", "one line"));

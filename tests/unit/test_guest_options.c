@@ -56,6 +56,9 @@ static void test_good(void)
     CU_ASSERT_EQUAL(options.stop_timeout_s, 8);
     CU_ASSERT_TRUE(PARSE("--name", "a", "--kernel", "k", "--stop-timeout", "0"));
     CU_ASSERT_EQUAL(options.stop_timeout_s, 0);
+    CU_ASSERT_EQUAL(options.idle_slack_ms, 40);
+    CU_ASSERT_TRUE(PARSE("--name", "a", "--kernel", "k", "--idle-slack", "0"));
+    CU_ASSERT_EQUAL(options.idle_slack_ms, 0);
     CU_ASSERT_TRUE(PARSE("--help"));
     CU_ASSERT_TRUE(options.help);
     CU_ASSERT_TRUE(PARSE("--name", "a", "--kernel", "k", "--record", "/r/a"));
@@ -76,6 +79,8 @@ static void test_bad(void)
     REFUSED("--stop-timeout", "--stop-timeout", "-1");
     REFUSED("--stop-timeout", "--stop-timeout", "3601");
     REFUSED("--stop-timeout", "--stop-timeout", "soon");
+    REFUSED("--idle-slack", "--idle-slack", "201");
+    REFUSED("--idle-slack", "--idle-slack", "some");
     REFUSED("--frobnicate", "--frobnicate");
     REFUSED("extra", "extra");
     REFUSED("--memory", "--memory", "3");

@@ -209,6 +209,142 @@ static void test_hostile_rate(void)
     i8254_free(pit);
 }
 
+/* --- an idle machine --- */
+
+/* Serves what is due as the run loop and the interrupt controller do, each tick acknowledged in turn; how many came. */
+static unsigned served(struct i8254 *pit, uint64_t now)
+{
+    unsigned before = edges;
+
+    i8254_service(pit, now, false);
+    for (unsigned seen = before; edges != seen;) {
+        seen = edges;
+        i8254_end_of_interrupt(pit);
+    }
+    return edges - before;
+}
+
+static void test_idle_periodic(void)
+{
+    struct i8254 *pit = fresh(0);
+    uint64_t now = 0;
+
+    program(pit, 0, 2, 4772, 0); /* 4 ms */
+    for (unsigned i = 0; i < 1000; i++) {
+        uint64_t punctual = i8254_deadline(pit), late = i8254_idle_deadline(pit, 20 * MS);
+
+        CU_ASSERT_TRUE(late > punctual + 19 * MS && late <= punctual + 20 * MS);
+        now = late;
+        CU_ASSERT_EQUAL(served(pit, now - 1), 5);  /* those that were due by then; */
+        CU_ASSERT_EQUAL(served(pit, now), 1);      /* the rest of it is punctual again */
+    }
+    CU_ASSERT_EQUAL(edges, 6000);                  /* none lost, none too many */
+    CU_ASSERT_EQUAL(i8254_ticks_dropped(pit), 0);
+    i8254_free(pit);
+}
+
+static void test_idle_woken_early(void)
+{
+    struct i8254 *pit = fresh(0);
+
+    program(pit, 0, 2, 4772, 0);
+    CU_ASSERT_TRUE(i8254_idle_deadline(pit, 20 * MS) > 23 * MS);
+    CU_ASSERT_EQUAL(served(pit, MS), 0);
+    CU_ASSERT_TRUE(i8254_deadline(pit) < 4 * MS);
+    CU_ASSERT_TRUE(i8254_idle_deadline(pit, 20 * MS) > 23 * MS);
+    i8254_service(pit, 13 * MS, true);             /* three are due, the last one is in service yet */
+    CU_ASSERT_EQUAL(edges, 0);
+    for (unsigned i = 1; i <= 4; i++) {
+        i8254_end_of_interrupt(pit);
+        CU_ASSERT_EQUAL(edges, i < 3 ? i : 3);
+    }
+    CU_ASSERT_EQUAL(latched(pit, 0, 13 * MS), 4772 - 15511 % 4772); /* counts are true to time */
+    CU_ASSERT_TRUE(i8254_idle_deadline(pit, 20 * MS) > 35 * MS);
+    i8254_service(pit, 4000 * MS, false);          /* and the process was stopped: paced */
+    i8254_end_of_interrupt(pit);
+    CU_ASSERT_EQUAL(edges, 4);
+    i8254_free(pit);
+}
+
+static void test_idle_limits(void)
+{
+    struct i8254 *pit = fresh(0);
+
+    CU_ASSERT_EQUAL(i8254_idle_deadline(pit, 20 * MS), I8254_NEVER);
+    program(pit, 0, 2, 0, 0);                      /* 55 ms: nothing is won by waiting */
+    CU_ASSERT_EQUAL(i8254_idle_deadline(pit, 40 * MS), i8254_deadline(pit));
+    program(pit, 0, 2, 1193, 0);
+    CU_ASSERT_EQUAL(i8254_idle_deadline(pit, 0), i8254_deadline(pit));
+    program(pit, 0, 2, 100, 0);                    /* 12 kHz: no more wait than are made up for at once */
+    CU_ASSERT_TRUE(i8254_idle_deadline(pit, 200 * MS) < 6 * MS);
+    CU_ASSERT_EQUAL(served(pit, 64 * 83810), I8254_BURST);
+    i8254_idle_deadline(pit, 200 * MS);
+    program(pit, 0, 2, 100, 20 * MS);              /* programmed anew: nothing waits */
+    CU_ASSERT_EQUAL(served(pit, 20 * MS), 0);
+    i8254_free(pit);
+}
+
+/* Loads channel 0 for one edge at `deadline`, as Linux does: some time after it read its clock. */
+static void shoot(struct i8254 *pit, uint64_t now, uint64_t deadline)
+{
+    unsigned count = (unsigned)((deadline - now) * I8254_HZ / 1000000000);
+
+    i8254_write(pit, 0, (uint8_t)count, now + now / 977 % 9000);
+    i8254_write(pit, 0, (uint8_t)(count >> 8), now + now / 977 % 9000);
+}
+
+static void test_idle_beat(void)
+{
+    struct i8254 *pit = fresh(0);
+    uint64_t now = 0, late;
+
+    i8254_write(pit, 3, 0x38, 0); /* mode 4 */
+    for (unsigned i = 1; i <= 200; i++) { /* ticks at multiples of 4 ms */
+        shoot(pit, now, 4 * MS * i);
+        late = i8254_idle_deadline(pit, 40 * MS);
+        if (i < 16)
+            CU_ASSERT_EQUAL(late, i8254_deadline(pit)); /* no beat yet */
+        if (i > 20)
+            CU_ASSERT_TRUE(late > 4 * MS * i + 35 * MS && late <= 4 * MS * i + 41 * MS);
+        now = i8254_deadline(pit);
+        CU_ASSERT_EQUAL(served(pit, now), 1);
+    }
+    for (unsigned i = 201; i <= 2000; i += 11) { /* late by 40 ms each: the next is 44 ms on */
+        shoot(pit, now, 4 * MS * i);
+        late = i8254_idle_deadline(pit, 40 * MS);
+        CU_ASSERT_TRUE(late > 4 * MS * i + 35 * MS && late <= 4 * MS * i + 41 * MS);
+        now = late;
+        CU_ASSERT_EQUAL(served(pit, now), 1);
+    }
+    shoot(pit, now, 8046 * MS); /* between two ticks: a timer of another kind is kept */
+    CU_ASSERT_EQUAL(i8254_idle_deadline(pit, 40 * MS), i8254_deadline(pit));
+    now = i8254_deadline(pit);
+    CU_ASSERT_EQUAL(served(pit, now), 1);
+    shoot(pit, now, 8048 * MS); /* a tick again */
+    CU_ASSERT_TRUE(i8254_idle_deadline(pit, 40 * MS) > 8083 * MS);
+    i8254_reset(pit, now);
+    program(pit, 0, 4, 4772, now);
+    CU_ASSERT_EQUAL(i8254_idle_deadline(pit, 40 * MS), i8254_deadline(pit));
+    i8254_free(pit);
+}
+
+static void test_no_beat(void)
+{
+    struct i8254 *pit = fresh(0);
+    uint64_t now = 0;
+    uint32_t random = 1;
+
+    i8254_write(pit, 3, 0x38, 0);
+    for (unsigned i = 0; i < 10000; i++) {
+        random = random * 1103515245 + 12345;
+        shoot(pit, now, now + MS + (random >> 8) % 20 * MS + random % MS);
+        CU_ASSERT_EQUAL(i8254_idle_deadline(pit, 40 * MS), i8254_deadline(pit));
+        now = i8254_deadline(pit);
+        i8254_service(pit, now, false);
+    }
+    i8254_free(pit);
+}
+
 int main(void)
 {
     CU_pSuite suite;
@@ -225,6 +361,11 @@ int main(void)
     CU_ADD_TEST(suite, test_calibration);
     CU_ADD_TEST(suite, test_read_back);
     CU_ADD_TEST(suite, test_hostile_rate);
+    CU_ADD_TEST(suite, test_idle_periodic);
+    CU_ADD_TEST(suite, test_idle_woken_early);
+    CU_ADD_TEST(suite, test_idle_limits);
+    CU_ADD_TEST(suite, test_idle_beat);
+    CU_ADD_TEST(suite, test_no_beat);
     CU_basic_run_tests();
     failures = CU_get_number_of_failures();
     CU_cleanup_registry();

@@ -256,6 +256,44 @@ static void test_timer_interrupt(void)
     teardown();
 }
 
+static void test_idle_timer(void)
+{
+    unsigned ticks = 0;
+
+    setup(false);
+    boot();
+    init_pics();
+    io_port_write(io, 0x43, 1, 0x34);
+    io_port_write(io, 0x40, 1, 0xa4);
+    io_port_write(io, 0x40, 1, 0x12);
+    CU_ASSERT_FALSE(pc_take_stirred(pc));
+    now = pc_idle_deadline(pc, 20 * MS);
+    CU_ASSERT_TRUE(now > 1023 * MS && now < 1025 * MS);
+    pc_service(pc, now);
+    while (intr && ticks < 100) {
+        CU_ASSERT_EQUAL(pc_acknowledge(pc), 0x30);
+        CU_ASSERT_FALSE(intr);
+        ticks++;
+        if (ticks & 1) { /* as Linux: masked and acknowledged, then unmasked */
+            out(0x21, 1);
+            out(0x20, 0x60);
+            CU_ASSERT_FALSE(intr);
+            out(0x21, 0);
+        } else {
+            out(0x20, 0x20);
+        }
+    }
+    CU_ASSERT_EQUAL(ticks, 6); /* each by itself */
+    CU_ASSERT_FALSE(pc_take_stirred(pc));
+    io_port_write(io, 0x70, 1, 0x0b); /* the RTC's periodic interrupt is not the timer's */
+    io_port_write(io, 0x71, 1, 0x42);
+    CU_ASSERT_TRUE(intr);
+    CU_ASSERT_EQUAL(pc_acknowledge(pc), 0x38);
+    CU_ASSERT_TRUE(pc_take_stirred(pc));
+    CU_ASSERT_FALSE(pc_take_stirred(pc));
+    teardown();
+}
+
 static void test_wide_port_access(void)
 {
     setup(false);
@@ -487,6 +525,7 @@ int main(void)
     CU_initialize_registry();
     suite = CU_add_suite("pc", NULL, NULL);
     CU_ADD_TEST(suite, test_timer_interrupt);
+    CU_ADD_TEST(suite, test_idle_timer);
     CU_ADD_TEST(suite, test_wide_port_access);
     CU_ADD_TEST(suite, test_serial);
     CU_ADD_TEST(suite, test_pci_nic);

@@ -119,6 +119,7 @@ struct cpu {
     uint32_t tsc_khz;          /* CPUID tells the guest; 0: it has to measure. Kept over a reset */
     uint32_t features;         /* of CPU_FEATURES; kept over a reset */
     uint8_t cpl;
+    bool user_ran;             /* CPL has been 3 since somebody cleared this */
     bool halted;               /* HLT executed with nothing pending */
     bool interrupt_shadow;     /* one instruction without interrupts (STI, MOV SS, POP SS) */
     bool nmi_blocked;          /* from an NMI to the next IRET */

@@ -6,6 +6,8 @@
  */
 #include "x86vm/pc/i8254.h"
 
+#include "x86vm/pc/beat.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,8 +42,11 @@ struct i8254 {
     uint8_t port61;          /* writable bits 0..3 */
     uint64_t edges_seen;     /* channel 0: rising edges since `start` that were turned into backlog */
     unsigned backlog;        /* edges to deliver */
+    unsigned burst;          /* so many of them without a pause */
+    bool waiting;            /* the owner was allowed to let edges wait */
     uint64_t not_before;     /* earliest delivery of the next one */
     uint64_t dropped;
+    struct beat beat;        /* channel 0, one edge at a time */
 };
 
 static uint64_t ns_to_ticks(uint64_t ns)
@@ -204,21 +209,54 @@ uint64_t i8254_deadline(const struct i8254 *pit)
     return tick ? c->start + ticks_to_ns(tick) : I8254_NEVER;
 }
 
+uint64_t i8254_idle_deadline(struct i8254 *pit, uint64_t slack)
+{
+    const struct channel *c = &pit->channel[0];
+    uint64_t deadline = i8254_deadline(pit), period, more;
+
+    if (deadline == I8254_NEVER || pit->backlog || c->next_reload)
+        return deadline;
+    period = is_periodic(c) ? ticks_to_ns(c->reload) : beat_period(&pit->beat);
+    more = period ? slack / period : 0;
+    if (more > I8254_BURST - 1)
+        more = I8254_BURST - 1;
+    if (!more)
+        return deadline;
+    pit->waiting = true;
+    return is_periodic(c) ? c->start + ticks_to_ns(edge_tick(c, pit->edges_seen + 1 + more)) : deadline + more * period;
+}
+
+static void deliver(struct i8254 *pit)
+{
+    irq_line_set(&pit->irq0, false);
+    irq_line_set(&pit->irq0, true);
+    pit->backlog--;
+    if (pit->burst && --pit->burst == 0)
+        pit->not_before = 0;
+}
+
 void i8254_service(struct i8254 *pit, uint64_t now, bool busy)
 {
     const struct channel *c = &pit->channel[0];
     uint64_t spacing;
 
     settle(pit, 0, now);
+    if (pit->waiting) {
+        pit->waiting = false;
+        pit->burst = pit->backlog <= I8254_BURST ? pit->backlog : 0; /* more: the process was stopped, too */
+    }
     if (!pit->backlog || now < pit->not_before)
         return;
     spacing = ticks_to_ns(c->reload) / 4;
     pit->not_before = now + (spacing > 20000 ? spacing : 20000);
-    if (busy)
-        return;
-    irq_line_set(&pit->irq0, false);
-    irq_line_set(&pit->irq0, true);
-    pit->backlog--;
+    if (!busy)
+        deliver(pit);
+}
+
+void i8254_end_of_interrupt(struct i8254 *pit)
+{
+    if (pit->burst)
+        deliver(pit);
 }
 
 uint64_t i8254_ticks_dropped(const struct i8254 *pit)
@@ -233,7 +271,8 @@ static void restart_edges(struct i8254 *pit, unsigned index)
     if (index != 0)
         return;
     pit->edges_seen = 0;
-    pit->backlog = 0;
+    pit->backlog = pit->burst = 0;
+    pit->waiting = false;
     pit->not_before = 0;
 }
 
@@ -261,6 +300,8 @@ static void load(struct i8254 *pit, unsigned index, uint32_t value, uint64_t now
     c->start = now;
     c->held = 0;
     restart_edges(pit, index);
+    if (index == 0 && !is_periodic(c))
+        beat_note(&pit->beat, c->start + ticks_to_ns(edge_tick(c, 1)));
     if (index == 0 && c->mode == 0)
         irq_line_set(&pit->irq0, false);
 }
@@ -436,6 +477,7 @@ void i8254_reset(struct i8254 *pit, uint64_t now)
         pit->channel[i].start = now;
     }
     pit->port61 = 0;
+    pit->beat = (struct beat){ .period = 0 };
     restart_edges(pit, 0);
     irq_line_set(&pit->irq0, false);
 }

@@ -201,6 +201,11 @@ bool i8259_is_busy(const struct i8259 *pic, unsigned irq)
     return (c->irr | c->isr) & bit(irq & 7);
 }
 
+uint8_t i8259_vector(const struct i8259 *pic, unsigned irq)
+{
+    return (uint8_t)(pic->chip[irq >> 3 & 1].vector + (irq & 7));
+}
+
 /* Level inputs whose line is still high request again once out of service. */
 static void refresh_levels(struct chip *c)
 {

@@ -33,4 +33,7 @@ void i8259_write_elcr(struct i8259 *pic, unsigned chip, uint8_t value);
 /* Whether input `irq` is waiting or in service: for the re-injection of timer ticks. */
 bool i8259_is_busy(const struct i8259 *pic, unsigned irq);
 
+/* The vector that input `irq` was given. */
+uint8_t i8259_vector(const struct i8259 *pic, unsigned irq);
+
 #endif

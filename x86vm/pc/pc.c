@@ -70,9 +70,9 @@ void pc_deadline_moved(struct pc *pc, uint64_t deadline)
     pc->config.attention(pc->config.opaque);
 }
 
-uint64_t pc_next_deadline(struct pc *pc, bool halted)
+static uint64_t next_deadline(struct pc *pc, bool halted, uint64_t slack)
 {
-    uint64_t deadline = i8254_deadline(pc->pit), other = rtc_deadline(pc->rtc);
+    uint64_t deadline = slack ? i8254_idle_deadline(pc->pit, slack) : i8254_deadline(pc->pit), other = rtc_deadline(pc->rtc);
 
     if (other < deadline)
         deadline = other;
@@ -87,6 +87,9 @@ uint64_t pc_next_deadline(struct pc *pc, bool halted)
     pc->announced = deadline;
     return deadline;
 }
+
+uint64_t pc_next_deadline(struct pc *pc, bool halted) { return next_deadline(pc, halted, 0); }
+uint64_t pc_idle_deadline(struct pc *pc, uint64_t slack) { return next_deadline(pc, true, slack); }
 
 void pc_serviced_by(struct pc *pc, uint64_t at)
 {
@@ -123,7 +126,19 @@ uint8_t pc_acknowledge(void *opaque)
 {
     struct pc *pc = opaque;
 
-    return i8259_acknowledge(pc->pic);
+    uint8_t vector = i8259_acknowledge(pc->pic);
+
+    if (vector != i8259_vector(pc->pic, IRQ_TIMER))
+        pc->stirred = true;
+    return vector;
+}
+
+bool pc_take_stirred(struct pc *pc)
+{
+    bool stirred = pc->stirred;
+
+    pc->stirred = false;
+    return stirred;
 }
 
 static void on_a20(void *opaque, bool enabled)
@@ -171,7 +186,14 @@ struct byte_ports {
 };
 
 static uint8_t pic_master_read(struct pc *pc, unsigned offset) { return i8259_read(pc->pic, 0, offset); }
-static void pic_master_write(struct pc *pc, unsigned offset, uint8_t v) { i8259_write(pc->pic, 0, offset, v); }
+
+static void pic_master_write(struct pc *pc, unsigned offset, uint8_t value)
+{
+    i8259_write(pc->pic, 0, offset, value);
+    if (!i8259_is_busy(pc->pic, IRQ_TIMER))
+        i8254_end_of_interrupt(pc->pit);
+}
+
 static uint8_t pic_slave_read(struct pc *pc, unsigned offset) { return i8259_read(pc->pic, 1, offset); }
 static void pic_slave_write(struct pc *pc, unsigned offset, uint8_t v) { i8259_write(pc->pic, 1, offset, v); }
 static uint8_t elcr_read(struct pc *pc, unsigned offset) { return i8259_read_elcr(pc->pic, offset); }

@@ -54,6 +54,10 @@ uint64_t pc_now(const struct pc *pc);
 /* The earliest time at which pc_service() has something to do, or PC_NEVER. A vCPU that runs
  * (not `halted`) is let run somewhat longer for a NIC's sake, whose driver will come by. */
 uint64_t pc_next_deadline(struct pc *pc, bool halted);
+/* The same for an idle guest, the ticks of whose clock may come up to `slack` ns late: i8254_idle_deadline(). */
+uint64_t pc_idle_deadline(struct pc *pc, uint64_t slack);
+/* Whether the guest took an interrupt other than the timer's since the last call. */
+bool pc_take_stirred(struct pc *pc);
 void pc_service(struct pc *pc, uint64_t now);
 /* The next pc_service() comes at that time at the latest, nearer than
  * pc_next_deadline() or not: a deadline that moves, but not before it, is no

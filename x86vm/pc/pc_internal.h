@@ -54,6 +54,7 @@ struct pc {
     uint64_t announced;              /* when pc_service() will be called at the latest */
     enum pc_event event;
     uint8_t exit_code;
+    bool stirred;                    /* an interrupt other than the timer's was taken */
     struct pc_port_binding binding[PC_BYTE_DEVICES];
 };
 

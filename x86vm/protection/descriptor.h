@@ -96,6 +96,7 @@ static inline void privilege_set(struct cpu *cpu, unsigned cpl)
         return;
     const bool crosses = (cpu->cpl == 3) != (cpl == 3);
     cpu->cpl = cpl;
+    cpu->user_ran |= cpl == 3;
     cpu->mode_dirty = true;
     if (crosses)
         view_select(cpu);

@@ -242,6 +242,8 @@ static void emit_fast_call(struct build *b, const struct insn *insn)
     emit_store64(e, cpu_member(offsetof(struct cpu, seg_base) + 4 * CPU_CS), R11);
     emit_op_mem(e, 0, (const uint8_t[]){ 0xc6 }, 1, 0, CPU_MEM(cpl));
     emit_byte(e, enters ? 0 : 3);
+    emit_op_mem(e, 0, (const uint8_t[]){ 0xc6 }, 1, 0, CPU_MEM(user_ran));
+    emit_byte(e, 1);
     copy32(e, AREA(mode), OF(R10, mode));
     copy64(e, CPU_MEM(tables), OF(R10, tables));
     if (b->t->bare)
