@@ -97,7 +97,7 @@ def run_ours(folder, initrd):
 
 
 def run_tcg(folder, initrd):
-    run_guest(folder, ["qemu-system-i386", "-accel", "tcg", "-cpu", "n270", "-m", MEMORY, "-display", "none", "-serial",
+    run_guest(folder, ["qemu-system-i386", "-accel", "tcg", "-cpu", "n270,+sse4.1,+sse4.2,+popcnt", "-m", MEMORY, "-display", "none", "-serial",
                        "stdio", "-no-reboot", "-nic", "none", "-kernel", os.path.join(IMAGES, "vmlinuz"), "-initrd", initrd,
                        "-append", CMDLINE])
 
