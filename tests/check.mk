@@ -4,7 +4,7 @@
 .PHONY: check layers engine-check integration
 check: ## all checks: layers, unit tests (also sanitized), engine against the CPU, integration (root)
 	@sh tools/deps.sh
-	@sh tools/guest_image.sh --nictools --pae
+	@sh tools/guest_image.sh --nictools --pae --dpdk
 	@MAKE="$(MAKE)" BUILD="$(BUILD)" sh tests/check.sh $(STAGES)
 layers: ## no include crosses the layers
 	@sh tests/check_layers.sh
@@ -15,6 +15,7 @@ integration: all ## integration tests in network namespaces (root); TESTS="ping 
 
 .PHONY: nic-long
 nic-long: all ## NICs under Linux at length: 3000 times up and down under load, two minutes of traffic both ways, 200 times asleep (root)
-	@sh tools/guest_image.sh --nictools
+	@sh tools/guest_image.sh --nictools --dpdk
+	@BUILD="$(BUILD)" MODELS="e1000 e1000-82545em" sh tests/integration/run.sh nic_dpdk
 	@BUILD="$(BUILD)" SOAK_SECONDS=120 CYCLES=3000 SLEEPS=200 TEST_SECONDS=1500 sh tests/integration/run.sh nic_linux nic_wake
 check-long: nic-long

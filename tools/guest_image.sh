@@ -8,6 +8,7 @@
 #   CACHE/images/vmlinuz-pae, -pae.gz    the same with linux-image-686-pae (--pae)
 #   CACHE/images/iperf.gz                iperf3 as a further initramfs part (--iperf)
 #   CACHE/images/nictools.gz             ethtool, iproute2, pktgen and uio likewise (--nictools)
+#   CACHE/images/dpdk.gz                 DPDK's testpmd with its e1000 driver, likewise (--dpdk)
 #   CACHE/images/programs.gz             gzip, sort, openssl … for a chroot at /programs, likewise (--programs)
 #   CACHE/images/8m.sha256               checksum of the file that each guest serves
 #   CACHE/images/versions.txt            which packages they are made of
@@ -16,19 +17,20 @@
 # architectures stay as they are, and needs no root. A second run finds
 # everything in the cache and needs no network; --refresh asks the archive again.
 #
-# usage: tools/guest_image.sh [--pae] [--iperf] [--nictools] [--programs] [--refresh] [CACHE]
+# usage: tools/guest_image.sh [--pae] [--iperf] [--nictools] [--dpdk] [--programs] [--refresh] [CACHE]
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-pae= iperf= nictools= programs= refresh=
+pae= iperf= nictools= dpdk= programs= refresh=
 while [ $# -gt 0 ]; do
     case $1 in
     --pae) pae=1 ;;
     --iperf) iperf=1 ;;
     --nictools) nictools=1 ;;
+    --dpdk) dpdk=1 ;;
     --programs) programs=1 ;;
     --refresh) refresh=1 ;;
-    -*) sed -n '3,20s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    -*) sed -n '3,21s/^# \{0,1\}//p' "$0"; exit 2 ;;
     *) break ;;
     esac
     shift
@@ -55,6 +57,17 @@ modules='e1000 ne2k-pci ne virtio_pci virtio_net 8021q button evdev'
 # Programs that go into parts of their own, with their libraries: packages, files.
 iperf_packages='iperf3 libiperf0 libsctp1 libssl3 libc6'
 iperf_files='usr/bin/iperf3'
+# testpmd names all of these libraries; of the drivers it gets to see e1000 alone.
+dpdk_packages='dpdk-dev librte-net-e1000-23 librte-mempool-ring23 librte-eal23 librte-ethdev23 librte-kvargs23 librte-telemetry23
+    librte-net23 librte-mbuf23 librte-mempool23 librte-ring23 librte-meter23 librte-cmdline23 librte-crypto-scheduler23 librte-cryptodev23
+    librte-rcu23 librte-bus-vdev23 librte-reorder23 librte-bitratestats23 librte-metrics23 librte-gro23 librte-gso23 librte-latencystats23
+    librte-net-bnxt23 librte-bus-pci23 librte-pci23 librte-net-i40e23 librte-hash23 librte-net-ixgbe23 librte-security23 librte-bus-dpaa23
+    librte-common-dpaax23 librte-eventdev23 librte-timer23 librte-mempool-dpaa23 librte-net-dpaa23 librte-net-bond23 librte-sched23
+    librte-ip-frag23 librte-net-ice23 librte-common-iavf23 librte-net-mlx5-23 librte-common-mlx5-23 librte-bus-auxiliary23
+    libnuma1 libfdt1 libjansson4 libbsd0 libmd0 ibverbs-providers libibverbs1 libnl-3-200 libnl-route-3-200 libgcc-s1 coreutils libc6'
+dpdk_pmds=usr/lib/i386-linux-gnu/dpdk/pmds-23.0
+dpdk_files="usr/bin/dpdk-testpmd $dpdk_pmds/librte_net_e1000.so.23.0 $dpdk_pmds/librte_mempool_ring.so.23.0
+    lib/i386-linux-gnu/libgcc_s.so.1 usr/libexec/coreutils/libstdbuf.so" # to end its threads; to write its log by lines
 programs_packages='busybox-static gzip grep mawk coreutils openssl 7zip libssl3 libpcre2-8-0 libstdc++6 libgcc-s1 libc6'
 programs_files='bin/busybox bin/gzip bin/grep usr/bin/mawk usr/bin/sort usr/bin/openssl usr/bin/7zz'
 
@@ -224,6 +237,7 @@ build linux-image-686 vmlinuz initrd.gz
 [ -z "$pae" ] || build linux-image-686-pae vmlinuz-pae initrd-pae.gz
 [ -z "$iperf" ] || build_part iperf . "$iperf_packages" "$iperf_files"
 [ -z "$nictools" ] || build_nictools
+[ -z "$dpdk" ] || build_part dpdk . "$dpdk_packages" "$dpdk_files"
 [ -z "$programs" ] || build_part programs programs "$programs_packages" "$programs_files"
 (cd "$debs" && for f in *.deb; do echo "${f%.deb}"; done) >"$images/versions.txt"
 say "ready: $images ($(tr '\n' ' ' <"$images/versions.txt"))"

@@ -109,13 +109,13 @@ guest_parts() { # PART…: guests from now on have these parts of CACHE/images, 
     INITRD=$W/initrd.gz
 }
 
-# guest_define NAME MODEL ADDRESS [CMDLINE [NIC MEMBERS]]: 128 MiB, Debian's kernel.
+# guest_define NAME MODEL ADDRESS [CMDLINE [NIC MEMBERS]]: 128 MiB (GUEST_MEMORY), Debian's kernel.
 guest_define() {
     n=$(printf '%s' "$1" | cksum | cut -d' ' -f1)
     mac=$(printf '02:00:00:%02x:%02x:%02x' $((n / 65536 % 256)) $((n / 256 % 256)) $((n % 256)))
     isa=; [ "$2" != ne2000 ] || isa="vs.isa=0x300"
     rpc guest.define "$(cat <<END
-{"name":"$1","memory_mib":128,"kernel":"$IMAGES/vmlinuz","initrd":"$INITRD",
+{"name":"$1","memory_mib":${GUEST_MEMORY:-128},"kernel":"$IMAGES/vmlinuz","initrd":"$INITRD",
  "cmdline":"console=ttyS0 quiet panic=-1 vs.name=$1 vs.ip=$3/24 $isa ${4:-}",
  "nics":[{"model":"$2","mac":"$mac","port":"$1"${5:+,$5}}]}
 END
