@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * A real kernel whose bytes change under it: the whole machine (engine, PC,
- * NICs) boots an image, and random bits of its RAM are flipped before it starts
- * and while it runs. What must hold is as for fuzz_engine: each case is a child
+ * NICs) boots an image, random bits of its RAM are flipped before it starts
+ * and while it runs, and frames come in on every card. What must hold is as for fuzz_engine: each case is a child
  * behind the guest program's sandbox, comes back soon when asked, ends in one of
  * the known ways, and stays within its memory.
  *
@@ -21,6 +21,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -28,7 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { RAM = 64 << 20, NICS = 3, FAILURES_MAX = 5 };
+enum { RAM = 64 << 20, NICS = 6, FAILURES_MAX = 5 };
 #define MS 1000000ull
 #define CASE_NS (250 * MS)       /* CPU time of a case ... */
 #define CASE_WALL_NS (1000 * MS) /* ... which may sleep in HLT all the time */
@@ -47,6 +48,7 @@ struct fuzzer {
     struct pc_blob image;
     struct x86vm *vm;
     struct pc *pc;
+    struct pc_nic *nics[NICS];
     timer_t timer;
     bool here;
 };
@@ -97,7 +99,8 @@ static bool on_frame(void *opaque, const void *frame, size_t size, const struct 
 
 static void make_machine(struct fuzzer *f, uint64_t number)
 {
-    static const char *const models[NICS] = { "e1000", "rtl8029", "ne2000" };
+    /* The first on ISA is where the bare-metal guest's driver looks for it. */
+    static const char *const models[NICS] = { "e1000", "rtl8029", "ne2000-8bit", "rtl8019as", "ne1000", "ne2000" };
     const struct x86vm_config config = { .ram_size = RAM, .code_cache_size = number % 3 ? 0 : 2 << 20 };
     const struct pc_link link = { .opaque = f, .send = on_frame };
     struct pc_config pc = { .wall_seconds = 1700000000, .debug_exit = true, .opaque = f, .set_intr = on_intr, .attention = on_attention };
@@ -120,7 +123,9 @@ static void make_machine(struct fuzzer *f, uint64_t number)
     for (unsigned i = 0; i < NICS; i++) {
         nic.model = models[i];
         nic.mac[5] = (uint8_t)i;
-        if (!pc_add_nic(f->pc, &nic, &link, error, sizeof error))
+        nic.line_rate = i && fuzz_one_in(&f->random, 2) ? 10 : 0;
+        f->nics[i] = pc_add_nic(f->pc, &nic, &link, error, sizeof error);
+        if (!f->nics[i])
             failed(f, error);
     }
     if (boot_multiboot_recognizes(f->image.data, f->image.size))
@@ -155,6 +160,23 @@ static void flip(struct fuzzer *f, uint32_t times)
         byte ^= (uint8_t)(1u << fuzz_below(&f->random, 8));
         phys_dma_write(phys, at, &byte, 1);
     }
+}
+
+/* To everybody, to the card, or to nobody; what has no room is gone. */
+static void receive(struct fuzzer *f)
+{
+    uint8_t frame[1600];
+    unsigned which = fuzz_below(&f->random, NICS);
+    uint32_t size = fuzz_below(&f->random, sizeof frame);
+
+    for (uint32_t i = 0; i < size; i++)
+        frame[i] = (uint8_t)fuzz_below(&f->random, 256);
+    if (size > 6 && !fuzz_one_in(&f->random, 4)) {
+        const uint8_t card[6] = { 0x52, 0x54, 0, 0, 0, (uint8_t)which };
+        memcpy(frame, fuzz_one_in(&f->random, 2) ? card : (const uint8_t *)"\xff\xff\xff\xff\xff\xff", 6);
+    }
+    if (pc_nic_receive(f->nics[which], frame, size, NULL) == NIC_RX_FULL)
+        pc_nic_receive_lost(f->nics[which], size);
 }
 
 /* False: the machine is at its end. */
@@ -209,6 +231,8 @@ static int run_case(struct fuzzer *f, uint64_t seed, uint64_t number)
         exit = x86vm_run(f->vm);
         if (fuzz_one_in(&f->random, 3))
             flip(f, fuzz_below(&f->random, 8));
+        while (!fuzz_one_in(&f->random, 3))
+            receive(f);
     } while (after_run(f, exit) && clock_ns(CLOCK_PROCESS_CPUTIME_ID) - start < CASE_NS &&
              clock_ns(CLOCK_MONOTONIC) - wall < CASE_WALL_NS);
     x86vm_get_counters(f->vm, &counters);
