@@ -144,7 +144,7 @@ static bool open_files(struct guest *g)
 
 static bool listen_on(struct guest *g, const char *name, int *fd)
 {
-    int error = unix_socket_listen(name, 0600, fd);
+    int error = unix_socket_listen(name, run_dir_socket_mode(g->run_dir), fd);
 
     if (error)
         return fail(g, "cannot listen on %s: %s", name, strerror(error));

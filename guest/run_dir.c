@@ -69,6 +69,13 @@ struct run_dir *run_dir_open(const char *path, char *error, size_t error_size)
     return NULL;
 }
 
+mode_t run_dir_socket_mode(const struct run_dir *dir)
+{
+    struct stat status;
+
+    return fstat(dir->fd, &status) == 0 && status.st_mode & S_ISGID ? 0660 : 0600;
+}
+
 void run_dir_close(struct run_dir *dir)
 {
     if (!dir)

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 struct run_dir;
 
@@ -17,6 +18,9 @@ struct run_dir;
 struct run_dir *run_dir_open(const char *path, char *error, size_t error_size);
 /* A file in it that is to be removed at the end. */
 void run_dir_owns(struct run_dir *dir, const char *name);
+/* For sockets in it: 0660 where it hands its group on to what is made in it (set-group-ID, as
+ * the daemon's directories do, which are its operators'), else 0600. */
+mode_t run_dir_socket_mode(const struct run_dir *dir);
 /* Removes the files; unlinkat() only. */
 void run_dir_close(struct run_dir *dir);
 

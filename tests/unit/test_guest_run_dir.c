@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,6 +53,9 @@ static void test_life(void)
     close(fd);
     snprintf(expected, sizeof expected, "%d\n", (int)getpid());
     CU_ASSERT_STRING_EQUAL(text, expected);
+    CU_ASSERT_EQUAL(run_dir_socket_mode(dir), 0600);
+    CU_ASSERT_EQUAL(chmod(".", 02750), 0); /* as the daemon makes those that its operators may enter */
+    CU_ASSERT_EQUAL(run_dir_socket_mode(dir), 0660);
     touch("mine.sock");
     touch("other");
     run_dir_owns(dir, "mine.sock");
