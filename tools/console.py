@@ -4,6 +4,7 @@
 
 usage: console.py SOCKET wait TEXT [SECONDS]     until the console has shown TEXT
        console.py SOCKET run COMMAND [SECONDS]   prints what COMMAND prints, ends with its status
+       console.py SOCKET type TEXT               types it, without a newline of its own
        console.py SOCKET show                    what the console has shown so far
 
 The socket shows a late client the last 64 KiB, so `wait` also finds what was there
@@ -58,6 +59,11 @@ def main():
             status, output = console.run(sys.argv[3], seconds)
             sys.stdout.write(output)
             return status
+        if sys.argv[2] == "type":
+            console.socket.sendall(sys.argv[3].encode())
+            while console.read(time.monotonic() + 0.3):  # what a client that is gone has sent is not looked at
+                pass
+            return 0
         if sys.argv[2] == "wait":
             if console.wait(re.escape(sys.argv[3]), seconds):
                 return 0

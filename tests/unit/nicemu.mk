@@ -17,7 +17,6 @@ $(eval $(call unit_test,test_e1000_reset,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/uni
 $(eval $(call unit_test,test_nic_cve,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
 $(eval $(call unit_test,test_nic_state,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
 $(eval $(call unit_test,test_nic_trace,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
-$(eval $(call unit_test,test_nic_docs,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
 $(eval $(call unit_test,test_isa_pnp,$(NICEMU_SRCS) $(NICEMU_FAKE)))
 $(eval $(call unit_test,test_dp8390,$(NICEMU_SRCS) $(NICEMU_FAKE)))
 
