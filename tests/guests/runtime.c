@@ -30,7 +30,7 @@ static unsigned count_ok, count_failed;
 
 static const struct test_group *const groups[] = {
     &group_cpu, &group_string, &group_fault, &group_segment, &group_interrupt,
-    &group_paging, &group_ring, &group_smc, &group_fpu, &group_device, &group_nic, &group_debug, &group_checks, &group_sensitive, &group_sse,
+    &group_paging, &group_ring, &group_smc, &group_fpu, &group_device, &group_nic, &group_debug, &group_checks, &group_sensitive, &group_flags, &group_sse,
 };
 
 /* --- output ----------------------------------------------------------- */
@@ -286,6 +286,10 @@ static bool line_says(const char *line, const char *word)
     return false;
 }
 
+static const char *command_line;
+
+bool command_line_says(const char *word) { return line_says(command_line, word); }
+
 static void go_wrong(const char *line)
 {
     static const struct {
@@ -312,6 +316,7 @@ void guest_main(uint32_t magic, const uint32_t *info)
 {
     const char *line = magic == 0x2badb002 && (info[0] & 4) ? (const char *)info[4] : NULL;
 
+    command_line = line;
     tables_load();
     print("guest: start\n");
     go_wrong(line);
