@@ -143,7 +143,7 @@ static const struct e1000_register e1000_registers[] = {
     { E1000_WUC, 1, 4, "WUC", 0, 0x000f, NULL, e1000_write_wuc },
     { E1000_WUFC, 1, 4, "WUFC", 0, 0x000f80ff, NULL, NULL },
     { E1000_WUS, 1, 4, "WUS", 0, 0, NULL, e1000_write_wus },
-    { E1000_MANC, 1, 4, "MANC", 0, ALL, NULL, NULL },
+    { E1000_MANC, 1, 4, "MANC", 0, 0x31feff04, NULL, NULL }, /* SMBUS_EN, ASF_EN: not on this card */
     { E1000_IPAV, 1, 4, "IPAV", 0, 0x0001000f, NULL, NULL },
     { E1000_IP4AT, 4, 8, "IP4AT", 0, ALL, NULL, NULL },
     { E1000_IP6AT, 4, 4, "IP6AT", 0, ALL, NULL, NULL },

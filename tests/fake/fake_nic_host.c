@@ -10,8 +10,9 @@
 
 const uint8_t fake_mac[6] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 };
 
-static bool is_memory(uint64_t address, size_t size)
+static bool is_memory(const struct fake_nic_host *host, uint64_t address, size_t size)
 {
+    address -= host->memory_at;
     return address <= FAKE_MEMORY_SIZE && size <= FAKE_MEMORY_SIZE - address;
 }
 
@@ -22,9 +23,9 @@ static bool dma_read(void *opaque, uint64_t address, void *buffer, size_t size)
     host->dma_bytes += size;
     if (host->before_dma_read)
         host->before_dma_read(host, address, size);
-    if (!is_memory(address, size))
+    if (!is_memory(host, address, size))
         return false;
-    memcpy(buffer, host->memory + address, size);
+    memcpy(buffer, host->memory + (address - host->memory_at), size);
     return true;
 }
 
@@ -33,9 +34,9 @@ static bool dma_write(void *opaque, uint64_t address, const void *buffer, size_t
     struct fake_nic_host *host = opaque;
     host->dma_calls++;
     host->dma_bytes += size;
-    if (!is_memory(address, size))
+    if (!is_memory(host, address, size))
         return false;
-    memcpy(host->memory + address, buffer, size);
+    memcpy(host->memory + (address - host->memory_at), buffer, size);
     return true;
 }
 

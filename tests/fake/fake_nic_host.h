@@ -8,7 +8,7 @@
 
 #include "nicemu/nic.h"
 
-#define FAKE_MEMORY_SIZE (1u << 20) /* from guest address 0; the rest is not memory */
+#define FAKE_MEMORY_SIZE (1u << 20) /* from guest address 0, usually; the rest is not memory */
 #define FAKE_FRAMES 128u            /* recorded; later ones are counted only */
 
 struct fake_frame {
@@ -20,6 +20,7 @@ struct fake_frame {
 struct fake_nic_host {
     struct nic *nic;          /* made by fake_nic_host_start() */
     uint8_t *memory;
+    uint64_t memory_at;       /* the guest address that it begins at */
     struct fake_frame frames[FAKE_FRAMES];
     unsigned frame_count;
     uint64_t now, deadline;   /* of the test's clock; of the model's timer, 0 is off */

@@ -12,6 +12,8 @@ $(eval $(call unit_test,test_e1000_rx,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e
 $(eval $(call unit_test,test_e1000_irq,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
 $(eval $(call unit_test,test_e1000_link,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
 $(eval $(call unit_test,test_e1000_wake,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
+$(eval $(call unit_test,test_e1000_segment,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
+$(eval $(call unit_test,test_e1000_stats,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
 $(eval $(call unit_test,test_e1000_power,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
 $(eval $(call unit_test,test_e1000_reset,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
 $(eval $(call unit_test,test_nic_cve,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
