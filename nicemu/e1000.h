@@ -185,6 +185,7 @@ struct e1000_phy {
 
 /* PMCSR but for its PME bits, which are WUC's. */
 struct e1000_power {
+    bool managed;        /* by the EEPROM, when it was last loaded; otherwise PMCSR is read-only, and there is no D3 */
     bool asleep;         /* D3 */
     uint8_t data_select;
 };
@@ -287,7 +288,6 @@ void e1000_write_wus(struct e1000 *e, uint32_t index, uint32_t value);
 /* e1000_power.c */
 extern const struct nic_power_ops e1000_power_ops;
 void e1000_pme_tell(struct e1000 *e);
-bool e1000_power_is_managed(const struct e1000 *e);
 void e1000_power_reset(struct e1000 *e);
 void e1000_power_load(struct e1000 *e);
 void e1000_power_state(struct e1000 *e, struct nic_state *s);

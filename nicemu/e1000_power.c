@@ -31,12 +31,6 @@ static struct e1000 *from_nic(struct nic *nic)
     return (struct e1000 *)nic;
 }
 
-/* Otherwise the registers are read-only, and there is no D3. */
-bool e1000_power_is_managed(const struct e1000 *e)
-{
-    return e->eeprom.words[WORD_CONTROL_1] & CONTROL_1_POWER_MANAGEMENT;
-}
-
 /* The line's level, for the host; the same again is harmless. */
 void e1000_pme_tell(struct e1000 *e)
 {
@@ -51,12 +45,16 @@ void e1000_power_load(struct e1000 *e)
 {
     const uint16_t *words = e->eeprom.words;
     REG(e, WUC) &= WUC_PME_EN | WUC_PME_STATUS;
+    if (!e->power.asleep) /* who is asleep can be woken */
+        e->power.managed = words[WORD_CONTROL_1] & CONTROL_1_POWER_MANAGEMENT;
     if (words[WORD_CONTROL_3] & CONTROL_3_APM)
         REG(e, WUC) |= WUC_APME;
     if (words[WORD_CONTROL_2] & CONTROL_2_APM_PME)
         REG(e, WUC) |= WUC_APMPME;
-    if (!e1000_power_is_managed(e))
+    if (!e->power.managed) {
         REG(e, WUC) &= ~WUC_PME_EN;
+        e->power.data_select = 0;
+    }
     e1000_pme_tell(e);
 }
 
@@ -83,7 +81,7 @@ static void set_asleep(struct e1000 *e, bool asleep)
 
 static bool has_data(const struct e1000 *e)
 {
-    return e1000_power_is_managed(e) && e->power.data_select < 8 && e->power.data_select % 4 % 3 == 0;
+    return e->power.managed && e->power.data_select < 8 && e->power.data_select % 4 % 3 == 0;
 }
 
 static uint16_t read_pmcsr(const struct e1000 *e)
@@ -107,7 +105,7 @@ static uint8_t read_data(const struct e1000 *e)
 static uint8_t power_read(const struct nic *nic, unsigned offset)
 {
     const struct e1000 *e = (const struct e1000 *)nic;
-    uint16_t pmc = PMC_ALWAYS | (e1000_power_is_managed(e) ? PMC_PME_D0_D3 : 0);
+    uint16_t pmc = PMC_ALWAYS | (e->power.managed ? PMC_PME_D0_D3 : 0);
     switch (offset & ~1u) {
     case PMC:
         return (uint8_t)(pmc >> 8 * (offset & 1));
@@ -135,7 +133,7 @@ static void power_write(struct nic *nic, unsigned offset, uint8_t value, uint64_
     struct e1000 *e = from_nic(nic);
     unsigned power_state = value & 3;
     e->now = now;
-    if (!e1000_power_is_managed(e))
+    if (!e->power.managed)
         return;
     if (offset != PMCSR)
         write_upper(e, (uint32_t)value << 8);
@@ -152,9 +150,10 @@ const struct nic_power_ops e1000_power_ops = { power_read, power_write, power_is
 
 /* --- state ---------------------------------------------------------------- */
 
-/* The EEPROM may have been rewritten since a card went to sleep: D3 is possible either way. */
 void e1000_power_state(struct e1000 *e, struct nic_state *s)
 {
+    nic_state_bool(s, &e->power.managed);
     nic_state_bool(s, &e->power.asleep);
     nic_state_u8(s, &e->power.data_select, 15);
+    nic_state_check(s, e->power.managed || (!e->power.asleep && !e->power.data_select && !(REG(e, WUC) & WUC_PME_EN)));
 }

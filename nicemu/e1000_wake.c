@@ -174,7 +174,7 @@ void e1000_wake_link(struct e1000 *e)
 void e1000_write_wuc(struct e1000 *e, uint32_t index, uint32_t value)
 {
     uint32_t status = e->reg[index] & ~value & WUC_PME_STATUS;
-    uint32_t stored = WUC_APME | WUC_APMPME | (e1000_power_is_managed(e) ? WUC_PME_EN : 0);
+    uint32_t stored = WUC_APME | WUC_APMPME | (e->power.managed ? WUC_PME_EN : 0);
     e->reg[index] = (value & stored) | status;
     e1000_pme_tell(e);
 }

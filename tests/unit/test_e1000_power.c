@@ -218,8 +218,16 @@ static void state(void)
     nic_reset(other.nic, other.now);
     CU_ASSERT_EQUAL(nic_restore(other.nic, other.now, image, size), 0); /* over an awake one, again */
     CU_ASSERT_TRUE(other.pme);
-    ((struct e1000 *)host.nic)->power.data_select = 16;
+    struct e1000_power *power = &((struct e1000 *)host.nic)->power;
+    power->data_select = 16;
     size = nic_save(host.nic, host.now, image, sizeof image);
+    CU_ASSERT_NOT_EQUAL(nic_restore(other.nic, other.now, image, size), 0);
+    power->data_select = 0;
+    power->managed = false; /* asleep, and not to be woken */
+    nic_save(host.nic, host.now, image, size);
+    CU_ASSERT_NOT_EQUAL(nic_restore(other.nic, other.now, image, size), 0);
+    power->asleep = false; /* PME_EN is still set */
+    nic_save(host.nic, host.now, image, size);
     CU_ASSERT_NOT_EQUAL(nic_restore(other.nic, other.now, image, size), 0);
     CU_ASSERT_TRUE(nic_is_asleep(other.nic));
     fake_nic_host_stop(&other);
