@@ -181,13 +181,14 @@ static struct eeprom93c46 *eeprom(struct nic *nic)
     .identity = { .model = name, .bus = NIC_BUS_PCI, .vendor_id = 0x8086, .device_id = device,           \
                   .subsystem_vendor_id = 0x8086, .subsystem_id = subsystem, .revision = rev,             \
                   .class_code = 0x020000,                                                                 \
-                  .power_at = 0xdc, .msi_at = 0xf0,                                                       \
+                  .power_at = 0xdc, .msi_at = 0xf0, .pci_status = 0x0220 /* 66 MHz, medium DEVSEL */,     \
+                  .pci_invalidates = true, .min_grant = 0xff,                                             \
                   .bar = { [BAR_MEMORY] = { NIC_BAR_MEMORY, 0x20000 }, [BAR_IO] = { NIC_BAR_IO, 8 } } }
 #define CALLS                                                                                             \
     .size = sizeof(struct e1000), .accepts_partial_checksum = true, .init = init, .reset = reset,        \
     .read = read, .write = write, .receive = receive, .lost = lost, .backlog = backlog, .timer = timer,       \
     .set_link = set_link,                                                                                 \
-    .state = e1000_state, .restored = e1000_restored, .eeprom = eeprom, .power = &e1000_power_ops, .decoder = &nic_trace_e1000
+    .state = e1000_state, .restored = e1000_restored, .eeprom = eeprom, .pci_ids = e1000_pci_ids, .power = &e1000_power_ops, .decoder = &nic_trace_e1000
 
 const struct nic_ops e1000_ops = { IDENTITY("e1000", 0x100e, 0x001e, 3), CALLS };
 const struct nic_ops e1000_82545em_ops = { IDENTITY("e1000-82545em", 0x100f, 0x1001, 1), CALLS };

@@ -61,6 +61,8 @@ enum e1000_statistic {
 #define CTRL_TFCE 0x10000000u
 #define CTRL_VME 0x40000000u
 #define CTRL_PHY_RST 0x80000000u
+#define CTRL_EXT_PHYINT_EN 0x00000002u /* of GPI_EN */
+#define CTRL_EXT_PHYINT 0x00000020u
 #define CTRL_EXT_EE_RST 0x00002000u
 #define STATUS_FD 0x00000001u
 #define STATUS_LU 0x00000002u
@@ -101,6 +103,7 @@ enum e1000_statistic {
 #define ICR_RXO 0x00000040u
 #define ICR_RXT0 0x00000080u
 #define ICR_MDAC 0x00000200u
+#define ICR_PHYINT 0x00001000u
 #define ICR_TXD_LOW 0x00008000u
 #define ICR_SRPD 0x00010000u
 #define ICR_ALL 0x0001ffffu
@@ -302,6 +305,7 @@ void e1000_pause_by_software(struct e1000 *e);
 /* e1000_phy.c */
 void e1000_phy_reset(struct e1000 *e);
 bool e1000_phy_link(const struct e1000 *e);
+bool e1000_phy_interrupts(const struct e1000 *e);
 bool e1000_phy_loopback(const struct e1000 *e);
 uint32_t e1000_phy_status(const struct e1000 *e); /* speed and duplex as STATUS has them */
 void e1000_phy_update(struct e1000 *e);
@@ -311,6 +315,7 @@ void e1000_write_mdic(struct e1000 *e, uint32_t index, uint32_t value);
 /* e1000_nvm.c */
 void e1000_nvm_init(struct e1000 *e);
 void e1000_nvm_load(struct e1000 *e);
+void e1000_pci_ids(const struct nic *nic, struct nic_pci_ids *ids);
 uint32_t e1000_read_eecd(struct e1000 *e, uint32_t index);
 void e1000_write_eecd(struct e1000 *e, uint32_t index, uint32_t value);
 void e1000_write_eerd(struct e1000 *e, uint32_t index, uint32_t value);

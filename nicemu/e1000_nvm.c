@@ -15,6 +15,13 @@
 #define EERD_START 0x01u
 #define EERD_DONE 0x10u
 
+#define WORD_CONTROL_1 0x0au
+#define CONTROL_1_SIGNATURE 0xc000u /* 01: the first sixteen words are valid */
+#define CONTROL_1_SIGNED 0x4000u
+#define CONTROL_1_LOAD_IDS 0x0001u
+#define CONTROL_1_LOAD_SUBSYSTEM 0x0002u
+#define WORD_SUBSYSTEM 0x0bu /* then the subsystem's vendor, the device, and its vendor */
+#define NO_SUBSYSTEM 0x1008u
 #define WORD_CHECKSUM 0x3fu
 #define CHECKSUM 0xbabau
 
@@ -59,6 +66,22 @@ void e1000_nvm_load(struct e1000 *e)
     REG(e, RAL) = words[0] | (uint32_t)words[1] << 16;
     REG(e, RAH) = words[2] | RAH_AV;
     e1000_power_load(e);
+}
+
+/* The names in configuration space (4.1): the subsystem's where the EEPROM does not say it is Intel's 1008. */
+void e1000_pci_ids(const struct nic *nic, struct nic_pci_ids *ids)
+{
+    const uint16_t *words = ((const struct e1000 *)nic)->eeprom.words;
+    uint16_t control = words[WORD_CONTROL_1];
+    if ((control & CONTROL_1_SIGNATURE) != CONTROL_1_SIGNED)
+        control = 0;
+    bool named = control & CONTROL_1_LOAD_SUBSYSTEM;
+    ids->subsystem = named ? words[WORD_SUBSYSTEM] : NO_SUBSYSTEM;
+    ids->subsystem_vendor = named ? words[WORD_SUBSYSTEM + 1] : nic->ops->identity.vendor_id;
+    if (control & CONTROL_1_LOAD_IDS) {
+        ids->device = words[WORD_SUBSYSTEM + 2];
+        ids->vendor = words[WORD_SUBSYSTEM + 3];
+    }
 }
 
 uint32_t e1000_read_eecd(struct e1000 *e, uint32_t index)

@@ -111,6 +111,18 @@ uint32_t e1000_phy_status(const struct e1000 *e)
     return (result & FULL_DUPLEX ? STATUS_FD : 0) | (uint32_t)(result >> 14) << 6;
 }
 
+/* The PHY's interrupt line, which CTRL_EXT shows and, where it enables it, ICR tells of. */
+bool e1000_phy_interrupts(const struct e1000 *e)
+{
+    return e->phy.reg[INTERRUPT_STATUS] & e->phy.reg[INTERRUPT_ENABLE];
+}
+
+static void interrupt_since(struct e1000 *e, bool before)
+{
+    if (!before && e1000_phy_interrupts(e) && (REG(e, CTRL_EXT) & CTRL_EXT_PHYINT_EN))
+        e1000_irq_raise(e, ICR_PHYINT);
+}
+
 /* Recomputes the status registers after the cable or BMCR has changed, and after
  * a new negotiation: what is advertised counts only then. */
 void e1000_phy_update(struct e1000 *e)
@@ -120,6 +132,7 @@ void e1000_phy_update(struct e1000 *e)
     bool negotiates = reg[BMCR] & BMCR_NEGOTIATE;
     bool was_up = reg[SPECIFIC_STATUS] & LINK;
     uint16_t before = reg[SPECIFIC_STATUS];
+    bool interrupted = e1000_phy_interrupts(e);
 
     reg[ANLPAR] = reg[GIGABIT_STATUS] = reg[SPECIFIC_STATUS] = 0;
     reg[ANER] = 0x0004;
@@ -143,6 +156,7 @@ void e1000_phy_update(struct e1000 *e)
         reg[INTERRUPT_STATUS] |= INTERRUPT_SPEED;
     if ((before ^ reg[SPECIFIC_STATUS]) & FULL_DUPLEX)
         reg[INTERRUPT_STATUS] |= INTERRUPT_DUPLEX;
+    interrupt_since(e, interrupted);
 }
 
 void e1000_phy_reset(struct e1000 *e)
@@ -168,15 +182,19 @@ static uint16_t phy_read(struct e1000 *e, unsigned number)
 static void phy_write(struct e1000 *e, unsigned number, uint16_t value)
 {
     uint16_t stored = phy_registers[number].stored;
+    bool interrupted = e1000_phy_interrupts(e);
     if (number == BMCR && (value & BMCR_RESET)) {
         /* A software reset restarts negotiation; the driver's choices stay. */
         value &= (uint16_t)~BMCR_RESET;
     }
     e->phy.reg[number] = (uint16_t)((e->phy.reg[number] & ~stored) | (value & stored));
+    if (number == INTERRUPT_ENABLE)
+        interrupt_since(e, interrupted);
     if (number != BMCR)
         return;
     if (value & BMCR_RESTART) {
         e->phy.reg[INTERRUPT_STATUS] |= INTERRUPT_NEGOTIATED;
+        interrupt_since(e, interrupted);
         e1000_irq_raise(e, ICR_LSC);
     }
     e->phy.reg[BMCR] &= (uint16_t)~BMCR_RESTART;

@@ -26,9 +26,14 @@ static void write_ctrl(struct e1000 *e, uint32_t index, uint32_t value)
 
 static void write_ctrl_ext(struct e1000 *e, uint32_t index, uint32_t value)
 {
-    e->reg[index] = value & 0x00f7dff0 & ~CTRL_EXT_EE_RST;
+    e->reg[index] = value & 0x00f7cfdf; /* ASDCHK and EE_RST are over at once */
     if (value & CTRL_EXT_EE_RST)
         e1000_nvm_load(e);
+}
+
+static uint32_t read_ctrl_ext(struct e1000 *e, uint32_t index)
+{
+    return e->reg[index] | (e1000_phy_interrupts(e) ? CTRL_EXT_PHYINT : 0);
 }
 
 static void write_rctl(struct e1000 *e, uint32_t index, uint32_t value)
@@ -91,7 +96,7 @@ static const struct e1000_register e1000_registers[] = {
     { E1000_STATUS, 1, 4, "STATUS", 0, 0, NULL, NULL },
     { E1000_EECD, 1, 4, "EECD", 0x00000110, 0x0000007f, e1000_read_eecd, e1000_write_eecd },
     { E1000_EERD, 1, 4, "EERD", 0, 0x0000ff01, NULL, e1000_write_eerd },
-    { E1000_CTRL_EXT, 1, 4, "CTRL_EXT", 0, 0x00f7dff0, NULL, write_ctrl_ext },
+    { E1000_CTRL_EXT, 1, 4, "CTRL_EXT", 0, 0x00f7cfdf, read_ctrl_ext, write_ctrl_ext },
     { E1000_MDIC, 1, 4, "MDIC", 0x10000000, 0x2fffffff, NULL, e1000_write_mdic },
     { E1000_FCAL, 1, 4, "FCAL", 0x00c28001, ALL, NULL, NULL },
     { E1000_FCAH, 1, 4, "FCAH", 0x00000100, 0xffff, NULL, NULL },

@@ -58,6 +58,14 @@ const char *nic_model_name(unsigned index)
     return index < sizeof models / sizeof *models ? models[index]->identity.model : NULL;
 }
 
+void nic_pci_ids(const struct nic *nic, struct nic_pci_ids *ids)
+{
+    const struct nic_identity *id = &nic->ops->identity;
+    *ids = (struct nic_pci_ids){ id->vendor_id, id->device_id, id->subsystem_vendor_id, id->subsystem_id };
+    if (nic->ops->pci_ids)
+        nic->ops->pci_ids(nic, ids);
+}
+
 void nic_free(struct nic *nic)
 {
     if (nic)

@@ -24,6 +24,9 @@ struct nic_identity {
     uint32_t class_code;    /* 24 bits, PCI: 0x020000 Ethernet */
     struct { enum nic_bar_kind kind; uint32_t size; } bar[6];         /* PCI; ISA: bar[0] is the I/O window */
     uint8_t power_at, msi_at; /* PCI: where these capabilities are in configuration space; 0: it has none */
+    uint16_t pci_status;      /* PCI: its fixed bits, but for the capability list's */
+    bool pci_invalidates;     /* PCI: memory write and invalidate can be enabled */
+    uint8_t min_grant;        /* PCI: in 250 ns */
     uint16_t isa_port;      /* ISA: default base port */
     uint8_t isa_irq;        /* ISA: default interrupt line */
 };
@@ -41,6 +44,11 @@ const char *nic_model_name(unsigned index);
 const struct nic_identity *nic_model_identity(const char *name);
 
 const struct nic_identity *nic_identity(const struct nic *nic);
+
+/* What the card is called in configuration space: its EEPROM may name it otherwise. It is
+ * looked up there at power-on and reset. */
+struct nic_pci_ids { uint16_t vendor, device, subsystem_vendor, subsystem; };
+void nic_pci_ids(const struct nic *nic, struct nic_pci_ids *ids);
 
 /* Power-on reset; the bus adapter calls it on a PCI or system reset. */
 void nic_reset(struct nic *nic, uint64_t now);

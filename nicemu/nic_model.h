@@ -55,6 +55,7 @@ struct nic_ops {
     void (*restored)(struct nic *nic, uint64_t now);      /* tells the host's timer; may be NULL */
     struct eeprom93c46 *(*eeprom)(struct nic *nic);       /* NULL: the board has none */
     uint8_t eeprom_address;                               /* the word that the station address begins with */
+    void (*pci_ids)(const struct nic *nic, struct nic_pci_ids *ids); /* NULL: those of the identity */
     const struct nic_pnp_ops *pnp;                        /* NULL: none */
     const struct nic_power_ops *power;                    /* NULL: none */
     const struct nic_decoder *decoder;  /* of the teacher: trace.h */

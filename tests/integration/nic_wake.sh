@@ -54,7 +54,7 @@ a_card() { # NAME MODEL ADDRESS
     SLOT=$(in_guest $G "basename \$(readlink /sys/class/net/eth0/device)" | tr -d '\r\n')
 
     # --- capabilities: power management at dc, messages at f0 ----------------------------
-    check "$G: its status tells of capabilities" says '^1[08] ' config 6 1
+    check "$G: its status tells of capabilities" says '^3[08] ' config 6 1
     check "$G: the first is at dc" says '^dc' config 0x34 1
     check "$G: power management: PME# from D0 and D3" says '^01 f0 22 48 00 20' config 0xdc 6
     check "$G: messages, of 64 bits, off" says '^05 00 80 00 00 00 00 00' config 0xf0 8

@@ -283,6 +283,34 @@ static void frames_lost_outside(void)
     CU_ASSERT_EQUAL(rd(E1000_TPR), 0);
 }
 
+/* The PHY's own interrupt: on CTRL_EXT's bit, and in ICR where GPI_EN lets it. */
+static void phy_interrupt(void)
+{
+    e1000_open(RCTL_EN);
+    wr(E1000_IMS, ICR_PHYINT);
+    phy_set(18, 0x0400); /* link */
+    nic_set_link(host.nic, false, host.now);
+    CU_ASSERT_EQUAL(rd(E1000_ICR), ICR_LSC);
+    CU_ASSERT_EQUAL(rd(E1000_CTRL_EXT), 0x20);
+    CU_ASSERT_EQUAL(phy(19) & 0x0400, 0x0400);
+    CU_ASSERT_EQUAL(rd(E1000_CTRL_EXT), 0);
+    wr(E1000_CTRL_EXT, 2);
+    nic_set_link(host.nic, true, host.now);
+    CU_ASSERT_TRUE(host.irq);
+    CU_ASSERT_EQUAL(rd(E1000_ICR), ICR_LSC | ICR_PHYINT);
+    CU_ASSERT_EQUAL(rd(E1000_CTRL_EXT), 0x22);
+    nic_set_link(host.nic, false, host.now); /* it is asserted still: no new edge */
+    CU_ASSERT_EQUAL(rd(E1000_ICR), ICR_LSC);
+    phy_set(18, 0);
+    CU_ASSERT_EQUAL(rd(E1000_CTRL_EXT), 2);
+    phy_set(18, 0x0400); /* what is there already */
+    CU_ASSERT_EQUAL(rd(E1000_ICR), ICR_PHYINT);
+    phy(19);
+    nic_set_link(host.nic, true, host.now);
+    wr(E1000_CTRL_EXT, 0x1000); /* ASDCHK is over before it can be read */
+    CU_ASSERT_EQUAL(rd(E1000_CTRL_EXT) & 0x1000, 0);
+}
+
 /* --- quirks ---------------------------------------------------------------- */
 
 /* Mac OS X: the address is there after each reset, and LSC tells of the link. */
@@ -433,6 +461,7 @@ int main(void)
         { "forced speed", forced },
         { "power down and reset of the PHY", power_down },
         { "a flapping link", flapping },
+        { "the PHY's interrupt", phy_interrupt },
         { "XOFF and XON", xoff_and_xon },
         { "XOFF repeated", xoff_repeated },
         { "no XOFF", no_xoff },

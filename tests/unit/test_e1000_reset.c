@@ -93,7 +93,7 @@ static void spoil(void)
     nic_receive(host.nic, make_frame(60), 60, NULL, host.now);
     tx_put(TX_DATA, 60 | CMD_EOP | CMD_RS, 0);
     tx_ring();
-    wr(E1000_CTRL_EXT, 0x00f7dff0 & ~CTRL_EXT_EE_RST);
+    wr(E1000_CTRL_EXT, 0x00f7cfdf);
     wr(E1000_CTRL, 0x58fc1be8 & ~0x00140241u);
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
         for (uint32_t n = 0; n < expected[i].count; n++)

@@ -64,6 +64,11 @@ void nic_receive_backlog(struct nic *nic, uint32_t waiting, uint32_t capacity, u
 const char *nic_model_name(unsigned index) { return index ? NULL : "fake-pci"; }
 bool nic_set_eeprom(struct nic *nic, const uint8_t *image, size_t size) { (void)nic; (void)image; return size == 0; }
 void nic_pnp_outvoted(struct nic *nic) { (void)nic; }
+void nic_pci_ids(const struct nic *nic, struct nic_pci_ids *ids)
+{
+    *ids = (struct nic_pci_ids){ nic->identity.vendor_id, nic->identity.device_id, 0, 0 };
+}
+
 bool nic_is_asleep(const struct nic *nic) { (void)nic; return false; }
 uint8_t nic_power_read(const struct nic *nic, unsigned offset) { (void)nic; return (uint8_t)offset; }
 void nic_power_write(struct nic *nic, unsigned offset, uint8_t value, uint64_t now)

@@ -55,6 +55,8 @@ static void open_card(unsigned card)
     set(card, 4, 2, 6);
 }
 
+static const uint8_t *eeprom; /* of the first card; NULL: a new one */
+
 static void setup(void)
 {
     static const char *const models[] = { "e1000", "e1000-82545em" };
@@ -67,7 +69,8 @@ static void setup(void)
     pc = pc_new(&config);
     CU_ASSERT_PTR_NOT_NULL_FATAL(pc);
     for (unsigned i = 0; i < 2; i++) {
-        const struct pc_nic_config card = { .model = models[i], .mac = { 2, 0, 0, 0, 0, (uint8_t)i } };
+        const struct pc_nic_config card = { .model = models[i], .mac = { 2, 0, 0, 0, 0, (uint8_t)i },
+                                            .eeprom = i ? NULL : eeprom };
         nic[i] = pc_add_nic(pc, &card, &link, error, sizeof error);
         CU_ASSERT_PTR_NOT_NULL_FATAL(nic[i]);
         open_card(i);
@@ -94,7 +97,12 @@ static void test_list(void)
 {
     setup();
     for (unsigned i = 0; i < 2; i++) {
-        CU_ASSERT_EQUAL(get(i, 6, 2) & 0x10, 0x10);
+        CU_ASSERT_EQUAL(get(i, 6, 2), 0x0230);
+        CU_ASSERT_EQUAL(get(i, 0x3e, 2), 0x00ff);
+        CU_ASSERT_EQUAL(get(i, 0x2c, 4), i ? 0x10018086 : 0x001e8086);
+        set(i, 4, 2, 0xffff);
+        CU_ASSERT_EQUAL(get(i, 4, 2), 0x0557);
+        open_card(i);
         CU_ASSERT_EQUAL(get(i, 0x34, 1), 0xdc);
         CU_ASSERT_EQUAL(get(i, 0xdc, 4), 0x4822f001);
         CU_ASSERT_EQUAL(get(i, 0xe0, 4), 0x00002000);
@@ -109,6 +117,31 @@ static void test_list(void)
         CU_ASSERT_EQUAL(get(i, 0xfc, 4), 0x0000ffff);
     }
     teardown();
+}
+
+/* What the EEPROM calls the card (words 0A to 0E). */
+static void test_names(void)
+{
+    static const struct { uint16_t control; uint32_t device, subsystem; } cases[] = {
+        { 0x640a, 0x100e8086, 0x55551af4 }, { 0x640b, 0x22221111, 0x55551af4 }, { 0x6408, 0x100e8086, 0x10088086 },
+        { 0x240b, 0x100e8086, 0x10088086 }, { 0xffff, 0x100e8086, 0x10088086 },
+    };
+    static uint8_t image[NIC_EEPROM_SIZE];
+
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const uint16_t words[] = { cases[i].control, 0x5555, 0x1af4, 0x2222, 0x1111 };
+        for (unsigned k = 0; k < 5; k++) {
+            image[2 * (10 + k)] = (uint8_t)words[k];
+            image[2 * (10 + k) + 1] = (uint8_t)(words[k] >> 8);
+        }
+        eeprom = image;
+        setup();
+        CU_ASSERT_EQUAL(get(0, 0, 4), cases[i].device);
+        CU_ASSERT_EQUAL(get(0, 0x2c, 4), cases[i].subsystem);
+        CU_ASSERT_EQUAL(get(1, 0, 4), 0x100f8086);
+        teardown();
+    }
+    eeprom = NULL;
 }
 
 /* One message an event, and none before the causes have been read (4.1.3). */
@@ -229,6 +262,7 @@ int main(void)
     CU_initialize_registry();
     suite = CU_add_suite("pc_power", NULL, NULL);
     CU_ADD_TEST(suite, test_list);
+    CU_ADD_TEST(suite, test_names);
     CU_ADD_TEST(suite, test_messages);
     CU_ADD_TEST(suite, test_d3);
     CU_ADD_TEST(suite, test_pme);

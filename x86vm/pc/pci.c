@@ -16,9 +16,9 @@
 
 enum { VENDOR_ID = 0x00, DEVICE_ID = 0x02, COMMAND = 0x04, STATUS = 0x06, REVISION = 0x08, CLASS = 0x09,
        CACHE_LINE = 0x0c, LATENCY = 0x0d, BAR0 = 0x10, SUBSYSTEM_VENDOR = 0x2c, SUBSYSTEM = 0x2e,
-       INTERRUPT_LINE = 0x3c, INTERRUPT_PIN = 0x3d, OWN = 0x40 };
+       INTERRUPT_LINE = 0x3c, INTERRUPT_PIN = 0x3d, MIN_GRANT = 0x3e, OWN = 0x40 };
 enum { COMMAND_IO = 0x001, COMMAND_MEMORY = 0x002, COMMAND_MASTER = 0x004, COMMAND_WRITABLE = 0x547,
-       COMMAND_NO_INTX = 0x400 };
+       COMMAND_NO_INTX = 0x400, COMMAND_INVALIDATE = 0x010 };
 enum { STATUS_INTX = 0x08, STATUS_CAPABILITIES = 0x10, CAPABILITIES = 0x34 };
 
 struct pci_device {
@@ -185,7 +185,9 @@ static void init_config(struct pci_device *d)
     put(d->config + SUBSYSTEM_VENDOR, id->subsystem_vendor_id, 2);
     put(d->config + SUBSYSTEM, id->subsystem_id, 2);
     put(d->config + INTERRUPT_PIN, id->has_interrupt, 1);
-    put(d->writable + COMMAND, COMMAND_WRITABLE, 2);
+    put(d->config + STATUS, id->status, 2);
+    put(d->config + MIN_GRANT, id->min_grant, 1);
+    put(d->writable + COMMAND, COMMAND_WRITABLE | (id->invalidates ? COMMAND_INVALIDATE : 0), 2);
     put(d->writable + CACHE_LINE, 0xffff, 2); /* and LATENCY */
     put(d->writable + INTERRUPT_LINE, 0xff, 1);
     for (unsigned i = 0; i < PCI_BARS; i++)
@@ -240,6 +242,15 @@ void pci_device_add_capability(struct pci_device *d, unsigned offset, uint8_t id
     d->config[(offset + 1) & 0xff] = d->config[CAPABILITIES];
     d->config[CAPABILITIES] = (uint8_t)offset;
     d->config[STATUS] |= STATUS_CAPABILITIES;
+}
+
+void pci_device_rename(struct pci_device *d, uint16_t vendor_id, uint16_t device_id, uint16_t subsystem_vendor_id,
+                       uint16_t subsystem_id)
+{
+    put(d->config + VENDOR_ID, vendor_id, 2);
+    put(d->config + DEVICE_ID, device_id, 2);
+    put(d->config + SUBSYSTEM_VENDOR, subsystem_vendor_id, 2);
+    put(d->config + SUBSYSTEM, subsystem_id, 2);
 }
 
 static void reset_header(struct pci_device *d)

@@ -22,6 +22,9 @@ struct pci_identity {
     uint8_t revision;
     uint32_t class_code;     /* 24 bits */
     bool has_interrupt;      /* INTA */
+    bool invalidates;        /* COMMAND has memory write and invalidate */
+    uint16_t status;         /* fixed bits of STATUS */
+    uint8_t min_grant;
     struct { enum pci_bar_kind kind; uint32_t size; } bar[PCI_BARS]; /* size: power of two, >= 4 (I/O), >= 16 (memory) */
 };
 
@@ -47,6 +50,10 @@ struct pci_device *pci_bus_add(struct pci_bus *bus, unsigned slot, const struct 
 /* Bytes of the device's own at offset >= 0x40, writable by the guest. */
 void pci_device_allow_writes(struct pci_device *device, unsigned offset, unsigned size);
 void pci_device_set_config(struct pci_device *device, unsigned offset, uint8_t value);
+
+/* Another name than at its creation: a board's EEPROM has one. */
+void pci_device_rename(struct pci_device *device, uint16_t vendor_id, uint16_t device_id, uint16_t subsystem_vendor_id,
+                       uint16_t subsystem_id);
 
 /* Links a capability in front of those that there are. */
 void pci_device_add_capability(struct pci_device *device, unsigned offset, uint8_t id);
