@@ -311,8 +311,13 @@ static bool handle_stop(struct second *s, uc_err error)
         second_unmap(s, UNMAP_PAGE, second_reg(s, UC_X86_REG_EIP));
         return true;
     case STOP_EXCEPTION: case STOP_UNDEFINED: case STOP_PAGE_FAULT:
-        if (s->stop == STOP_PAGE_FAULT && s->fetching)
+        if (s->stop == STOP_PAGE_FAULT && s->fetching) {
             complete(s);
+            if (s->position == s->stop_at) { /* what is due comes first; then the fetch is tried again */
+                s->repeating = false;
+                return true;
+            }
+        }
         second_get(s);
         if (s->stop == STOP_PAGE_FAULT && s->pending)
             s->cpu.eip = s->pending_at - s->cpu.seg_base[CPU_CS];
