@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * vswitchctl guest link, guest trace: the network cards of a guest that runs.
+ * vswitchctl guest link, trace, nic-save, nic-restore: the network cards of a guest that runs.
  */
 #include <errno.h>
 #include <signal.h>
@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/guest_nic_state.h"
 
 static volatile sig_atomic_t ended;
 
@@ -116,5 +117,7 @@ static int guest_trace(struct cli *cli)
 const struct command command_nic_table[] = {
     {"guest link", "NAME up|down", 2, 2, "nic", "plug a card's cable in or out", guest_link},
     {"guest trace", "NAME", 1, 1, "nic strict rules count", "what a card's driver does, register by register", guest_trace},
+    {"guest nic-save", "NAME FILE", 2, 2, "nic", "write a card's state to a file", guest_nic_save},
+    {"guest nic-restore", "NAME FILE", 2, 2, "nic", "give a card a state that was saved", guest_nic_restore},
     {0},
 };

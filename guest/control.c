@@ -4,6 +4,7 @@
  */
 #include "guest/control.h"
 
+#include "guest/control_image.h"
 #include "guest/control_stream.h"
 
 #include <errno.h>
@@ -13,15 +14,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { LINE_MAX_SIZE = 256 };
+enum { LINE_MAX_SIZE = 256, READS_AT_ONCE = 1024 };
 
 struct client {
     int fd; /* -1: free */
     char line[LINE_MAX_SIZE];
     size_t used;
     bool gone;                     /* it takes no more answers; what it has asked for is done all the same */
-    struct control_stream *stream; /* of a trace; NULL: none */
-    unsigned traced;               /* the card */
+    struct control_stream *stream; /* of a trace, or of a state; NULL: none */
+    bool tracing;                  /* the former, */
+    unsigned traced;               /* of this card */
+    struct control_image *image;   /* a state that comes in; NULL: none */
 };
 
 struct control {
@@ -46,12 +49,15 @@ struct control *control_new(int listener, const struct control_calls *calls)
 
 static void drop(struct control *c, struct client *client)
 {
-    if (client->stream) {
+    if (client->tracing)
         c->calls.trace(c->calls.opaque, client->traced, false, NULL, NULL);
+    if (client->stream)
         control_stream_flush(client->stream);
-        control_stream_free(client->stream);
-        client->stream = NULL;
-    }
+    control_stream_free(client->stream);
+    free(client->image);
+    client->stream = NULL;
+    client->image = NULL;
+    client->tracing = false;
     close(client->fd);
     client->fd = -1;
     client->used = 0;
@@ -134,13 +140,14 @@ static const char *start_trace(struct control *c, struct client *client, unsigne
     const char *wrong;
 
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
-        if (c->client[i].fd >= 0 && c->client[i].stream && c->client[i].traced == nic)
+        if (c->client[i].fd >= 0 && c->client[i].tracing && c->client[i].traced == nic)
             return "this card is being traced already";
     client->stream = control_stream_new(client->fd, rules);
     if (!client->stream)
         return "no memory";
     client->traced = nic;
     wrong = c->calls.trace(c->calls.opaque, nic, strict, trace_line, client);
+    client->tracing = !wrong;
     if (wrong) {
         control_stream_free(client->stream);
         client->stream = NULL;
@@ -160,20 +167,97 @@ static void on_trace(struct control *c, struct client *client, const char *words
                                   : "trace NIC [strict] [rules] is meant, once a connection");
 }
 
+/* NIC and nothing else. */
+static bool one_card(const char *words, unsigned *nic)
+{
+    int used = 0;
+
+    return sscanf(words, "%u%n", nic, &used) == 1 && !words[used];
+}
+
+static const char *save(struct control *c, struct client *client, unsigned nic, struct control_image *image)
+{
+    char line[2 * CONTROL_IMAGE_LINE + 1];
+    const char *wrong;
+
+    image->size = sizeof image->bytes;
+    wrong = c->calls.save(c->calls.opaque, nic, image->bytes, &image->size);
+    if (wrong)
+        return wrong;
+    client->stream = control_stream_new(client->fd, false);
+    if (!client->stream)
+        return "no memory";
+    for (size_t at = 0; control_image_line(image, at, line); at += CONTROL_IMAGE_LINE)
+        control_stream_line(client->stream, line);
+    control_stream_line(client->stream, "{\"ok\":true}");
+    return NULL;
+}
+
+static void on_save(struct control *c, struct client *client, const char *words)
+{
+    struct control_image *image = calloc(1, sizeof *image);
+    const char *wrong = "save NIC is meant, while nothing else is on its way";
+    unsigned nic;
+
+    if (!image)
+        wrong = "no memory";
+    else if (one_card(words, &nic) && !client->stream)
+        wrong = save(c, client, nic, image);
+    free(image);
+    if (wrong)
+        answer_result(client, wrong);
+}
+
+static void on_restore(struct control *c, struct client *client, const char *words)
+{
+    unsigned nic;
+
+    (void)c;
+    if (!one_card(words, &nic)) {
+        answer_result(client, "restore NIC is meant, then the state in hexadecimal lines, then end");
+        return;
+    }
+    client->image = calloc(1, sizeof *client->image);
+    if (!client->image)
+        answer_result(client, "no memory");
+    else
+        client->image->nic = nic;
+}
+
+/* A line of a state that comes in, or its end. */
+static void take_image(struct control *c, struct client *client, const char *line)
+{
+    struct control_image *image = client->image;
+
+    if (strcmp(line, "end")) {
+        control_image_add(image, line);
+        return;
+    }
+    client->image = NULL;
+    answer_result(client, image->bad ? "that is no card's state in hexadecimal"
+                                     : c->calls.restore(c->calls.opaque, image->nic, image->bytes, image->size));
+    free(image);
+}
+
 static const struct { const char *word; void (*run)(struct control *c, struct client *client, const char *words); } commands[] = {
     { "stats", on_stats }, { "stop", on_stop }, { "kill", on_kill }, { "link", on_link }, { "trace", on_trace },
+    { "save", on_save }, { "restore", on_restore },
 };
 
 static void execute(struct control *c, struct client *client, const char *command)
 {
     size_t length = strcspn(command, " ");
 
+    if (client->image) {
+        take_image(c, client, command);
+        return;
+    }
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         if (strlen(commands[i].word) == length && !strncmp(commands[i].word, command, length)) {
             commands[i].run(c, client, command + length + strspn(command + length, " "));
             return;
         }
-    answer_result(client, "unknown command: stats, stop, kill, link, trace");
+    answer_result(client, "unknown command: stats, stop, kill, link, trace, save, restore");
 }
 
 static void execute_lines(struct control *c, struct client *client)
@@ -192,22 +276,29 @@ static void execute_lines(struct control *c, struct client *client)
     }
 }
 
-static void serve(struct control *c, struct client *client)
+/* True: there may be more. */
+static bool serve(struct control *c, struct client *client)
 {
     ssize_t got = read(client->fd, client->line + client->used, sizeof client->line - client->used);
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (got <= 0) {
-        drop(c, client);
-        return;
+        return false;
+    if (got > 0) {
+        client->used += (size_t)got;
+        execute_lines(c, client);
     }
-    client->used += (size_t)got;
-    execute_lines(c, client);
-    if (client->gone)
+    if (got <= 0 || client->gone || client->used == sizeof client->line) { /* no line is that long */
         drop(c, client);
-    else if (client->used == sizeof client->line)
-        drop(c, client); /* no command is that long */
+        return false;
+    }
+    return true;
+}
+
+/* A card's state is a few hundred lines; a flood waits for the next time. */
+static void serve_all(struct control *c, struct client *client)
+{
+    for (unsigned reads = 0; reads < READS_AT_ONCE && serve(c, client); reads++)
+        ;
 }
 
 static void accept_clients(struct control *c)
@@ -247,9 +338,15 @@ enum control_request control_service(struct control *c)
     accept_clients(c);
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
         if (c->client[i].fd >= 0)
-            serve(c, &c->client[i]);
-    for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
-        if (c->client[i].fd >= 0 && has_output(&c->client[i]) && !control_stream_flush(c->client[i].stream))
-            drop(c, &c->client[i]);
+            serve_all(c, &c->client[i]);
+    for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
+        struct client *client = &c->client[i];
+        if (client->fd >= 0 && has_output(client) && !control_stream_flush(client->stream)) {
+            drop(c, client);
+        } else if (client->fd >= 0 && client->stream && !client->tracing && !has_output(client)) {
+            control_stream_free(client->stream); /* a state is out */
+            client->stream = NULL;
+        }
+    }
     return c->request;
 }

@@ -3,7 +3,9 @@
  * The guest's control socket: commands of one line, answered by one line of
  * JSON: "stats", "stop", "kill", "link NIC up|down". "trace NIC [strict] [rules]"
  * makes a stream of its connection: what the card's driver does, line by line,
- * until the client closes it. Its client is vswitchd.
+ * until the client closes it. "save NIC" gives a card's state in lines of hexadecimal digits
+ * before its answer; "restore NIC" is followed by such lines and "end", and answered
+ * then. Its clients are vswitchd and vswitchctl.
  */
 #ifndef GUEST_CONTROL_H
 #define GUEST_CONTROL_H
@@ -11,6 +13,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct control;
 
@@ -26,6 +29,9 @@ struct control_calls {
     const char *(*set_link)(void *opaque, unsigned nic, bool up);
     /* Every line goes to `line`, until it is called with NULL for that card. */
     const char *(*trace)(void *opaque, unsigned nic, bool strict, void (*line)(void *client, const char *text), void *client);
+    /* A card's state into, or out of, an image; NULL, or what is wrong, and then nothing has changed. */
+    const char *(*save)(void *opaque, unsigned nic, uint8_t *image, size_t *size);
+    const char *(*restore)(void *opaque, unsigned nic, const uint8_t *image, size_t size);
 };
 
 /* `listener`: a non-blocking listening socket, taken over; -1: none. */

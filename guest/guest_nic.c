@@ -161,6 +161,20 @@ int guest_nic_set_trace(struct guest_nic *n, void (*line)(void *opaque, const ch
     return pc_nic_set_trace(n->board, line, opaque, strict);
 }
 
+size_t guest_nic_save(struct guest_nic *n, void *image, size_t size)
+{
+    return pc_nic_save(n->board, image, size);
+}
+
+int guest_nic_restore(struct guest_nic *n, const void *image, size_t size)
+{
+    int result = pc_nic_restore(n->board, image, size);
+
+    if (result == 0)
+        pc_nic_set_link(n->board, !n->unplugged);
+    return result;
+}
+
 void guest_nic_free(struct guest_nic *n)
 {
     if (!n)

@@ -33,6 +33,10 @@ void guest_nic_set_link(struct guest_nic *nic, bool up);
 /* What its driver does, a line at a time; NULL: no more. 0 or ENOMEM. */
 int guest_nic_set_trace(struct guest_nic *nic, void (*line)(void *opaque, const char *text), void *opaque, bool strict);
 
+/* The card's state, as nic_save() and nic_restore() have it; the cable is where it was. */
+size_t guest_nic_save(struct guest_nic *nic, void *image, size_t size);
+int guest_nic_restore(struct guest_nic *nic, const void *image, size_t size);
+
 /* A JSON object; returns its length. */
 size_t guest_nic_stats(const struct guest_nic *nic, char *out, size_t size);
 

@@ -140,6 +140,36 @@ static const char *trace(void *opaque, unsigned nic, bool strict, void (*line)(v
     return guest_nic_set_trace(l->parts.nic[nic], line, client, strict) ? "no memory" : NULL;
 }
 
+static const char *save_nic(void *opaque, unsigned nic, uint8_t *image, size_t *size)
+{
+    const struct run_loop *l = opaque;
+    size_t needed;
+
+    if (nic >= l->parts.nic_count)
+        return "there is no such card";
+    needed = guest_nic_save(l->parts.nic[nic], image, *size);
+    if (needed > *size)
+        return "the state is too large";
+    *size = needed;
+    return NULL;
+}
+
+static const char *restore_nic(void *opaque, unsigned nic, const uint8_t *image, size_t size)
+{
+    const struct run_loop *l = opaque;
+
+    if (nic >= l->parts.nic_count)
+        return "there is no such card";
+    switch (guest_nic_restore(l->parts.nic[nic], image, size)) {
+    case 0:
+        return NULL;
+    case ENOMEM:
+        return "no memory";
+    default:
+        return "this is not a state that a card of this model has saved; nothing has changed";
+    }
+}
+
 /* --- descriptors --- */
 
 /* The descriptors of all, NICs first; `first_other` is where theirs end. The kernel wakes
@@ -486,7 +516,7 @@ struct run_loop *run_loop_new(const struct run_loop_parts *parts, char *error, s
     l->timer_at = l->console_at = l->stop_at = PC_NEVER;
     l->idle = (struct idle){ .slack = (uint64_t)parts->idle_slack_ms * MS, .stirred = true };
     l->started = pc_now(parts->pc);
-    l->control = control_new(parts->control_listener, &(struct control_calls){ l, stats, set_link, trace });
+    l->control = control_new(parts->control_listener, &(struct control_calls){ l, stats, set_link, trace, save_nic, restore_nic });
     if (!l->control || !make_timer(l) || waker_start(run_loop_attention, l, &l->waker)) {
         snprintf(error, error_size, "cannot create the timer or the waker's thread: %s", strerror(errno));
         run_loop_free(l);

@@ -7,7 +7,8 @@
 #
 #   host [tap "host"] ── vswitchd ── ned: RTL8029AS, elsa: 82540EM
 #
-# And who may use a guest's console: the daemon's group.
+# And who may use a guest's console: the daemon's group; and a card's state in a file, which
+# its driver does not notice, nor one that is refused.
 . tests/integration/lib.sh
 IMAGE=$BIN/tests/drivers.elf
 make -s BUILD="$BUILD" drivers-image || exit 1
@@ -85,4 +86,33 @@ ended elsa
 print elsa
 check "that driver breaks no rule" no_rule
 check "docs/e1000.md shows its trace" documented docs/e1000.md
+
+# --- a card's state in a file ---------------------------------------------------------
+saved_and_given_back() { # NAME: and then it is what it was
+    ctl guest nic-save "$1" "$W/state" && ctl guest nic-restore "$1" "$W/state" &&
+        ctl guest nic-save "$1" "$W/again" && cmp "$W/state" "$W/again"
+}
+check "ned starts again" start ned rtl8029
+key ned
+check "and is at work" shows ned "a frame for this station"
+check "the state of its card is saved and given back" saved_and_given_back ned
+head -c 1000 "$W/state" >"$W/short"
+tr 'r' 'R' <"$W/state" >"$W/bent"
+check_says "a state that is cut off is refused" "nothing has changed" ctl guest nic-restore ned "$W/short"
+check_says "one with another name, too" "nothing has changed" ctl guest nic-restore ned "$W/bent"
+check_says "there is one card" "no such card" ctl guest nic-restore ned "$W/state" --nic 3
+check_says "and no other to save" "no such card" ctl guest nic-save ned "$W/none" --nic 3
+refuse "then there is no file" test -e "$W/none"
+check "a frame comes in" frame ned rx_frames 1 64
+key ned
+check "the driver has noticed nothing" shows ned "one more and one of 1514 bytes"
+ctl guest kill ned
+check "elsa starts again" start elsa e1000
+key elsa
+check "and is at work, too" shows elsa "a frame for this station"
+check_says "another model's state is refused" "nothing has changed" ctl guest nic-restore elsa "$W/state"
+check "the state of its card is saved and given back, too" saved_and_given_back elsa
+check "another frame comes in" frame elsa rx_frames 1 64
+key elsa
+check "that driver has noticed nothing" shows elsa "e1000: all well"
 finish

@@ -46,7 +46,28 @@ static const char *on_trace(void *opaque, unsigned nic, bool strict, void (*line
     return NULL;
 }
 
-static const struct control_calls calls = { NULL, on_stats, on_link, on_trace };
+static uint8_t card[1000]; /* the state of card 0 */
+
+static const char *on_save(void *opaque, unsigned nic, uint8_t *image, size_t *size)
+{
+    (void)opaque;
+    if (nic || *size < sizeof card)
+        return "there is no such card";
+    memcpy(image, card, sizeof card);
+    *size = sizeof card;
+    return NULL;
+}
+
+static const char *on_restore(void *opaque, unsigned nic, const uint8_t *image, size_t size)
+{
+    (void)opaque;
+    if (nic || size != sizeof card)
+        return "this is not a state";
+    memcpy(card, image, size);
+    return NULL;
+}
+
+static const struct control_calls calls = { NULL, on_stats, on_link, on_trace, on_save, on_restore };
 
 static void setup(void)
 {
@@ -92,9 +113,9 @@ static void test_commands(void)
     CU_ASSERT_EQUAL(say(fd, "ts\r\nstats\n"), CONTROL_NOTHING);
     expect(fd, "{\"n\":1}\n{\"n\":1}\n");
     CU_ASSERT_EQUAL(say(fd, "dance\n"), CONTROL_NOTHING);
-    expect(fd, "{\"error\":\"unknown command: stats, stop, kill, link, trace\"}\n");
+    expect(fd, "{\"error\":\"unknown command: stats, stop, kill, link, trace, save, restore\"}\n");
     CU_ASSERT_EQUAL(say(fd, "\n"), CONTROL_NOTHING);
-    expect(fd, "{\"error\":\"unknown command: stats, stop, kill, link, trace\"}\n");
+    expect(fd, "{\"error\":\"unknown command: stats, stop, kill, link, trace, save, restore\"}\n");
     CU_ASSERT_EQUAL(say(fd, "stop\n"), CONTROL_STOP);
     expect(fd, "{\"ok\":true}\n");
     CU_ASSERT_EQUAL(say(fd, "kill\n"), CONTROL_KILL);
@@ -150,6 +171,71 @@ static void test_link(void)
         CU_ASSERT_EQUAL(memcmp(text, wrong, strlen(wrong)), 0);
     }
     close(fd);
+    control_free(control);
+}
+
+/* A state goes out in lines, and the same lines bring it back. */
+static void test_state(void)
+{
+    static char text[4096], again[4200];
+    char *answer;
+    ssize_t size;
+    int fd;
+
+    setup();
+    fd = attach();
+    for (size_t i = 0; i < sizeof card; i++)
+        card[i] = (uint8_t)(i * 7);
+    say(fd, "save 0\n");
+    size = read(fd, text, sizeof text - 1);
+    CU_ASSERT_TRUE_FATAL(size > 2000);
+    answer = strstr(text, "{\"ok\":true}\n");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(answer);
+    *answer = 0;
+    CU_ASSERT_EQUAL(memcmp(text, "00070e15", 8), 0);
+    memset(card, 0xff, sizeof card);
+    snprintf(again, sizeof again, "restore 0\n%send\n", text);
+    say(fd, again);
+    expect(fd, "{\"ok\":true}\n");
+    CU_ASSERT_TRUE(card[1] == 7 && card[999] == (uint8_t)(999 * 7));
+    say(fd, "save 3\n");
+    expect(fd, "{\"error\":\"there is no such card\"}\n");
+    say(fd, "save\nsave 0 now\n");
+    expect(fd, "{\"error\":\"save NIC is meant, while nothing else is on its way\"}\n"
+               "{\"error\":\"save NIC is meant, while nothing else is on its way\"}\n");
+    close(fd);
+    control_free(control);
+}
+
+/* Everything that is no state leaves the card alone. */
+static void test_bad_state(void)
+{
+    static char line[202];
+    int fd;
+
+    setup();
+    fd = attach();
+    memset(card, 0x5a, sizeof card);
+    say(fd, "restore\n");
+    expect(fd, "{\"error\":\"restore NIC is meant, then the state in hexadecimal lines, then end\"}\n");
+    say(fd, "restore 0\nend\nrestore 0\n00\nend\n");
+    expect(fd, "{\"error\":\"this is not a state\"}\n{\"error\":\"this is not a state\"}\n");
+    say(fd, "restore 0\n0g\nstop\nend\n"); /* a line of it, not a command */
+    expect(fd, "{\"error\":\"that is no card's state in hexadecimal\"}\n");
+    say(fd, "restore 0\n012\nend\n");
+    expect(fd, "{\"error\":\"that is no card's state in hexadecimal\"}\n");
+    say(fd, "restore 0\n");
+    memset(line, '0', 200);
+    line[200] = '\n';
+    for (unsigned i = 0; i < 1001; i++) /* 100,100 bytes */
+        say(fd, line);
+    say(fd, "end\n");
+    expect(fd, "{\"error\":\"that is no card's state in hexadecimal\"}\n");
+    CU_ASSERT_TRUE(card[0] == 0x5a && card[999] == 0x5a);
+    say(fd, "restore 0\n0011\n"); /* and gone */
+    close(fd);
+    control_service(control);
+    CU_ASSERT_TRUE(card[0] == 0x5a);
     control_free(control);
 }
 
@@ -257,6 +343,8 @@ int main(void)
     CU_ADD_TEST(suite, test_link);
     CU_ADD_TEST(suite, test_client_that_leaves);
     CU_ADD_TEST(suite, test_trace);
+    CU_ADD_TEST(suite, test_state);
+    CU_ADD_TEST(suite, test_bad_state);
     CU_ADD_TEST(suite, test_slow_reader);
     CU_basic_run_tests();
     failures = CU_get_number_of_failures();

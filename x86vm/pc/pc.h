@@ -108,6 +108,9 @@ void pc_nic_set_link(struct pc_nic *nic, bool up);
 const struct nic *pc_nic_model(const struct pc_nic *nic);
 
 /* nic_set_trace() of nicemu/nic.h. 0 or ENOMEM. */
+/* The card's state: nic_save(), nic_restore(). */
+size_t pc_nic_save(const struct pc_nic *nic, void *image, size_t size);
+int pc_nic_restore(struct pc_nic *nic, const void *image, size_t size);
 int pc_nic_set_trace(struct pc_nic *nic, nic_trace_line *line, void *opaque, bool strict);
 
 /* --- boots: each resets the machine first; false with a reason in `error` --- */

@@ -469,6 +469,20 @@ int pc_nic_set_trace(struct pc_nic *n, nic_trace_line *line, void *opaque, bool 
     return nic_set_trace(n->model, line, opaque, strict);
 }
 
+size_t pc_nic_save(const struct pc_nic *n, void *image, size_t size)
+{
+    return nic_save(n->model, pc_now(n->pc), image, size);
+}
+
+int pc_nic_restore(struct pc_nic *n, const void *image, size_t size)
+{
+    int result = nic_restore(n->model, pc_now(n->pc), image, size);
+
+    if (result == 0)
+        pc_nic_follow_place(n);
+    return result;
+}
+
 enum nic_rx_result pc_nic_receive(struct pc_nic *n, const void *frame, size_t size, const struct nic_offload *offload)
 {
     return nic_receive(n->model, frame, size, offload, pc_now(n->pc));
