@@ -32,7 +32,7 @@ check_says "a guest's process says so, too" 'there is no NIC model "rtl8139" \(e
 # --- three cards on PCI, four on ISA ----------------------------------------------
 check "a guest with three PCI cards" run_guest pci --nic e1000 --nic e1000-82545em --nic rtl8029
 check "a guest with four ISA cards" run_guest isa --nic rtl8019as --nic ne2000,io=0x320,irq=5 \
-    --nic ne2000,slot=8,io=0x340,irq=3 --nic ne1000,io=0x360,irq=12
+    --nic ne2000,slot=8,io=0x340,irq=3 --nic ne1000,io=0x360,irq=12,speed=10
 check "the one is ready" guest_ready pci
 check "the other is ready" guest_ready isa
 has() { grep -qE -- "$1" "$2" || { cat "$2"; return 1; }; }

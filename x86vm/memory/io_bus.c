@@ -295,25 +295,30 @@ static bool tapped(struct io_bus *bus, struct io_access *a)
     return done;
 }
 
-uint32_t io_port_read(struct io_bus *bus, uint16_t port, unsigned size)
+static uint32_t tapped_read(struct io_bus *bus, uint16_t port, unsigned size)
 {
     uint32_t value = 0;
     struct io_access a = { .port = true, .address = port, .size = size, .count = 1, .data = &value };
 
-    if (!bus->tap.before)
-        return port_read(bus, port, size);
     tapped(bus, &a);
     return value;
 }
 
-void io_port_write(struct io_bus *bus, uint16_t port, unsigned size, uint32_t value)
+static void tapped_write(struct io_bus *bus, uint16_t port, unsigned size, uint32_t value)
 {
     struct io_access a = { .port = true, .write = true, .address = port, .size = size, .count = 1, .data = &value };
 
-    if (!bus->tap.before)
-        port_write(bus, port, size, value);
-    else
-        tapped(bus, &a);
+    tapped(bus, &a);
+}
+
+uint32_t io_port_read(struct io_bus *bus, uint16_t port, unsigned size)
+{
+    return bus->tap.before ? tapped_read(bus, port, size) : port_read(bus, port, size);
+}
+
+void io_port_write(struct io_bus *bus, uint16_t port, unsigned size, uint32_t value)
+{
+    bus->tap.before ? tapped_write(bus, port, size, value) : port_write(bus, port, size, value);
 }
 
 bool io_port_read_block(struct io_bus *bus, uint16_t port, unsigned size, uint32_t count, void *buffer)

@@ -21,7 +21,7 @@ static bool bitmap_allows(struct cpu *cpu, uint16_t port, unsigned size)
     return !(bits >> (port & 7) & ((1u << size) - 1));
 }
 
-void protection_check_io(struct cpu *cpu, uint16_t port, unsigned size)
+static inline void check(struct cpu *cpu, uint16_t port, unsigned size)
 {
     if (!cpu_protected(cpu) || (cpu->cpl <= cpu_iopl(cpu) && !cpu_v8086(cpu)))
         return;
@@ -29,16 +29,21 @@ void protection_check_io(struct cpu *cpu, uint16_t port, unsigned size)
         cpu_fault_error(cpu, VEC_GP, 0);
 }
 
+void protection_check_io(struct cpu *cpu, uint16_t port, unsigned size)
+{
+    check(cpu, port, size);
+}
+
 uint32_t protection_in(struct cpu *cpu, uint16_t port, unsigned size)
 {
-    protection_check_io(cpu, port, size);
+    check(cpu, port, size);
     cpu->watch_hits |= cpu->watch_io ? watch_io_hits(cpu, port, size) : 0;
     return io_port_read(cpu->io, port, size);
 }
 
 void protection_out(struct cpu *cpu, uint16_t port, unsigned size, uint32_t value)
 {
-    protection_check_io(cpu, port, size);
+    check(cpu, port, size);
     cpu->watch_hits |= cpu->watch_io ? watch_io_hits(cpu, port, size) : 0;
     io_port_write(cpu->io, port, size, value);
 }
