@@ -278,6 +278,7 @@ static void analyse_insn(struct analysis *a, unsigned i)
     uint8_t written = insn->regs_written;
     struct touch touch;
     int32_t moves = 0, by;
+    bool bare = b->mode & MODE_BARE && !blocks_bare_useless(b->t, insn->eip);
     bool stack = stack_touch(insn, &touch, &moves), pop_memory = insn->kind == INSN_POP && insn->has_mem;
     struct touch explicit;
 
@@ -287,11 +288,11 @@ static void analyse_insn(struct analysis *a, unsigned i)
         memset(a->most, 0xff, sizeof a->most);
         return;
     }
-    if (!pop_memory && explicit_touch(a, insn, &explicit))
+    if (!bare && !pop_memory && explicit_touch(a, insn, &explicit))
         collect(a, i, &explicit);
-    if (stack)
+    if (!bare && stack)
         collect(a, i, &touch);
-    if (pop_memory && explicit_touch(a, insn, &explicit)) {
+    if (!bare && pop_memory && explicit_touch(a, insn, &explicit)) {
         explicit.disp += explicit.sum.base == CPU_ESP ? 4 : 0;
         collect(a, i, &explicit);
     }
@@ -335,7 +336,7 @@ void group_analyse(struct build *b)
     memset(b->memory_group, -1, sizeof b->memory_group);
     memset(b->stack_group, -1, sizeof b->stack_group);
     b->group_count = 0;
-    if (b->mode & (MODE_SINGLE | MODE_UNGROUPED | MODE_BARE) || blocks_groups_useless(b->t, b->block->physical))
+    if (b->mode & (MODE_SINGLE | MODE_UNGROUPED) || blocks_groups_useless(b->t, b->block->physical))
         return;
     for (unsigned i = 0; i < b->count; i++)
         analyse_insn(&a, i);
