@@ -497,7 +497,7 @@ int run_loop_run(struct run_loop *l)
 static bool make_timer(struct run_loop *l)
 {
     struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN };
-    struct sigaction action = { .sa_sigaction = on_timer_signal, .sa_flags = SA_RESTART | SA_SIGINFO };
+    struct sigaction action = { .sa_sigaction = on_timer_signal, .sa_flags = SA_RESTART | SA_SIGINFO | SA_ONSTACK };
 
     timer_target = l->parts.vm;
     event._sigev_un._tid = (pid_t)syscall(SYS_gettid);

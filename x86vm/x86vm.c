@@ -72,6 +72,8 @@ static bool build_machine(struct x86vm *vm, const struct x86vm_config *config)
     cpu->features = getenv("X86VM_NO_SSE3") ? 0 : protection_host_features();
     insn_init(cpu->features);
     translator_current = t;
+    if (t->bmi2 && !getenv("X86VM_NO_SHADOW") && !shadow_init(&t->shadow)) /* without BMI2 blocks use the stack for flags */
+        return false;
     if (!blocks_init(t, config->code_cache_size ? config->code_cache_size : CODE_CACHE_SIZE))
         return false;
     blocks_clear_lookup(t);
@@ -109,6 +111,7 @@ void x86vm_free(struct x86vm *vm)
         return;
     t = &vm->t;
     blocks_free(t);
+    shadow_free(&t->shadow);
     if (t->area && t->area != MAP_FAILED) {
         struct cpu *cpu = translator_cpu(t);
         phys_free(cpu->phys);
@@ -193,6 +196,7 @@ static enum exit_reason enter(struct translator *t, uint64_t code)
     enum exit_reason reason;
 
     cpu->scratch[7] = (cpu->eflags & FLAGS_ARITH) | FLAG_ONE;
+    translator_empty_shadow(t);
     t->counters.dispatches++;
     t->inside = true;
     reason = function(cpu, code);

@@ -97,6 +97,11 @@ struct cpu {
     uint32_t x87_info;
     uint16_t x87_cs, x87_ds;   /* valid where x87_info says so */
     uint64_t scratch[8];       /* translate/: temporaries of emitted sequences */
+    uint8_t *host_stack;       /* translate/shadow.h: C's, while translated code runs */
+    uint8_t *shadow;           /* ... the shadow stack's top while C runs */
+    uint8_t *shadow_reset;     /* ... and of an empty one, for the present privilege */
+    uint8_t *user_shadow;      /* the user's top as SYSENTER left it, */
+    uint64_t user_negated_key; /* and with which lookup key, negated; 1: it is not to be had again */
     int64_t count_left;        /* translate/count.h: steps before the run loop is asked */
     const void *count_block;   /* ... and the block charged for last */
     uint8_t xmm[8][16] __attribute__((aligned(16))); /* guest XMM while C runs under a stub */

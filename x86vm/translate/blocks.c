@@ -173,6 +173,7 @@ void blocks_flush(struct translator *t)
     code_map_clear(&t->cold_map);
     free_arena(t);
     rewind_cache(t);
+    translator_cpu(t)->user_negated_key = 1;
     t->counters.cache_flushes++;
 }
 
@@ -357,7 +358,7 @@ void blocks_link(struct translator *t, uint32_t number, struct block *to)
     struct link *link = &t->links.items[number];
     bool same_page = (link->source ^ link->target) < PAGE_SIZE;
     bool backward = link->target <= link->source;
-    uint64_t entry = backward ? to->poll_entry : to->entry;
+    uint64_t entry = backward || link->polls ? to->poll_entry : to->entry;
 
     if (link->from->dead || link->linked || to->mode & MODE_SINGLE)
         return;

@@ -228,6 +228,7 @@ void emit_call_abs(struct emit *e, enum host_reg scratch, const void *target)
     op1_reg(e, 0, 0xff, 2, scratch);
 }
 
+void emit_call_mem(struct emit *e, struct host_mem mem) { op1_mem(e, 0, 0xff, 2, mem); }
 void emit_jmp_mem(struct emit *e, struct host_mem mem) { op1_mem(e, 0, 0xff, 4, mem); }
 
 void emit_wrgsbase(struct emit *e, enum host_reg from)
@@ -248,6 +249,12 @@ static uint8_t *rel32(struct emit *e)
     uint8_t *place = e->p;
     emit_u32(e, 0);
     return place;
+}
+
+uint8_t *emit_call_later(struct emit *e)
+{
+    emit_byte(e, 0xe8);
+    return rel32(e);
 }
 
 uint8_t *emit_jmp_later(struct emit *e)

@@ -104,6 +104,7 @@ void emit_popfq(struct emit *e);
 void emit_movups_load(struct emit *e, unsigned xmm, struct host_mem from);
 void emit_movups_store(struct emit *e, struct host_mem to, unsigned xmm);
 void emit_call_abs(struct emit *e, enum host_reg scratch, const void *target);
+void emit_call_mem(struct emit *e, struct host_mem mem);
 void emit_jmp_mem(struct emit *e, struct host_mem mem);
 void emit_wrgsbase(struct emit *e, enum host_reg from);
 void emit_ret(struct emit *e);
@@ -113,6 +114,7 @@ void emit_ret(struct emit *e);
 void emit_jmp(struct emit *e, uint64_t target);
 void emit_call_near(struct emit *e, uint64_t target);
 void emit_jcc(struct emit *e, enum host_cc cc, uint64_t target);
+uint8_t *emit_call_later(struct emit *e);
 uint8_t *emit_jmp_later(struct emit *e);
 uint8_t *emit_jcc_later(struct emit *e, enum host_cc cc);
 uint8_t *emit_jrcxz_later(struct emit *e);  /* rel8 */

@@ -68,6 +68,10 @@ static void on_signal(int number, siginfo_t *info, void *context)
     struct translator *t = translator_current;
     struct code_row row, *place = t && blocks_locate(t, (uint64_t)regs[REG_RIP], &row) ? &row : NULL;
 
+    if (t && (unsigned)regs[REG_TRAPNO] == TRAP_PF && shadow_overflows(&t->shadow, (uint64_t)(uintptr_t)info->si_addr)) {
+        regs[REG_RSP] = (greg_t)(uintptr_t)translator_cpu(t)->shadow_reset;
+        return;
+    }
     if (place && guest_exception((unsigned)regs[REG_TRAPNO], &t->host_fault_vector, &t->host_fault_error)) {
         leave_at(t, regs, place, t->stubs.fault);
         return;
@@ -84,7 +88,7 @@ bool host_fault_install(void)
 
     memset(&action, 0, sizeof action);
     action.sa_sigaction = on_signal;
-    action.sa_flags = SA_SIGINFO;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     for (unsigned i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         if (sigaction(numbers[i], &action, NULL) != 0)
             return false;

@@ -9,7 +9,7 @@
 
 /* --- leaving a block --- */
 
-static void new_jump(struct build *b, uint8_t *place, uint32_t target, bool ungrouped)
+static struct link *new_jump(struct build *b, uint8_t *place, uint32_t target, bool ungrouped)
 {
     struct emit *e = b->cold;
     struct link *link;
@@ -27,7 +27,7 @@ static void new_jump(struct build *b, uint8_t *place, uint32_t target, bool ungr
     if (b->mode & (MODE_SINGLE | MODE_PARTIAL) && !ungrouped) {
         emit_store32_imm(e, CPU_MEM(eip), target);
         emit_jmp(e, b->t->stubs.next);
-        return;
+        return NULL;
     }
     number = blocks_new_link(b->t, &link);
     *link = (struct link){ .from = b->block, .place = (uint32_t)(place - b->t->cache_rw),
@@ -35,6 +35,7 @@ static void new_jump(struct build *b, uint8_t *place, uint32_t target, bool ungr
                            .ungrouped = ungrouped };
     emit_mov_imm32(e, R11, number);
     emit_jmp(e, b->t->stubs.link);
+    return link;
 }
 
 void rewrite_settle_esp(struct build *b)
@@ -55,31 +56,39 @@ void rewrite_cold_jump(struct build *b, uint32_t target)
     new_jump(b, emit_jmp_later(b->cold), target, true);
 }
 
-/* To the guest address in R9: looked up in the table, by a sum that is zero
- * when the key matches, because the flags may be live. */
+/* Whether CALL and RET leave host return addresses: shadow.h. */
+static bool has_shadow(const struct build *b)
+{
+    return b->t->shadow.map && !b->t->counting && !(b->mode & (MODE_SINGLE | MODE_PARTIAL));
+}
+
+static void dispatch(struct build *b, void (*go)(struct emit *e, struct host_mem code))
+{
+    if (b->mode & (MODE_SINGLE | MODE_PARTIAL))
+        emit_jmp(b->hot, b->t->stubs.indirect);
+    else
+        emit_dispatch(b->t, b->hot, go);
+}
+
 void rewrite_dispatch(struct build *b)
 {
-    struct emit *e = b->hot;
-    int32_t lookup = (int32_t)offsetof(struct cpu_area, lookup);
-    uint8_t *hit;
+    dispatch(b, emit_jmp_mem);
+}
 
-    if (b->mode & (MODE_SINGLE | MODE_PARTIAL)) {
-        emit_jmp(e, b->t->stubs.indirect);
-        return;
-    }
+/* Behind a host CALL: a RET came here with the guest's return address in R9. */
+static void returned(struct build *b, uint32_t return_eip)
+{
+    struct emit *e = b->hot;
+    uint8_t *here;
+
     emit_mov64(e, R11, RCX);
-    emit_movzx16(e, R10, R9);
-    emit_lea64(e, R10, mem_sum(R10, R10));
-    emit_load64(e, R13, CPU_MEM(lookup_key));
-    emit_load64(e, RCX, mem_full(R15, R10, 3, lookup));
-    emit_lea64(e, R13, mem_sum(R13, R9));
-    emit_lea64(e, RCX, mem_sum(RCX, R13));
-    hit = emit_jrcxz_later(e);
+    emit_lea32(e, RCX, mem_at(R9, (int32_t)-return_eip));
+    here = emit_jecxz_later(e);
     emit_mov64(e, RCX, R11);
-    emit_jmp(e, b->t->stubs.indirect);
-    emit_patch8(e, hit);
+    emit_jmp(e, b->t->stubs.dispatch);
+    emit_patch8(e, here);
     emit_mov64(e, RCX, R11);
-    emit_jmp_mem(e, mem_full(R15, R10, 3, lookup + 8));
+    rewrite_jump(b, return_eip);
 }
 
 void rewrite_jmp(struct build *b, const struct insn *insn)
@@ -266,7 +275,14 @@ void rewrite_call(struct build *b, const struct insn *insn)
     uint32_t return_eip = insn->eip + insn->length;
 
     push(b, store_immediate, &return_eip);
-    rewrite_jump(b, insn->target);
+    if (!has_shadow(b)) {
+        rewrite_jump(b, insn->target);
+        return;
+    }
+    rewrite_settle_esp(b);
+    access_island_now(b);
+    new_jump(b, emit_call_later(b->hot), insn->target, false)->polls = true; /* the way back does not */
+    returned(b, return_eip);
 }
 
 void rewrite_jmp_indirect(struct build *b, const struct insn *insn)
@@ -293,7 +309,9 @@ void rewrite_call_indirect(struct build *b, const struct insn *insn)
     emit_mov32(b->hot, R9, R13);
     rewrite_settle_esp(b);
     access_island(b, false);
-    rewrite_dispatch(b);
+    dispatch(b, has_shadow(b) ? emit_call_mem : emit_jmp_mem);
+    if (has_shadow(b))
+        returned(b, return_eip);
 }
 
 void rewrite_ret(struct build *b, const struct insn *insn)
@@ -305,5 +323,8 @@ void rewrite_ret(struct build *b, const struct insn *insn)
     b->esp_delta += 4 + (int32_t)(insn->imm & 0xffff);
     rewrite_settle_esp(b);
     access_island(b, false);
-    rewrite_dispatch(b);
+    if (has_shadow(b))
+        emit_ret(b->hot);
+    else
+        rewrite_dispatch(b);
 }

@@ -268,8 +268,12 @@ int runtime_call(struct cpu *cpu, uint32_t number)
     cpu->scratch[GO_ON] = call->resume;
     if (result == CALL_EXIT && t->counting)
         count_leave(t, call->block, call->insn.eip, 1);
-    if (result == CALL_EXIT && !(call->block->mode & MODE_SINGLE) && go_on(t))
+    if (result == CALL_EXIT && !(call->block->mode & MODE_SINGLE) && go_on(t)) {
+        translator_empty_shadow(t);
+        if (t->shadow.map)
+            cpu->shadow = cpu->shadow_reset;
         result = CALL_NEXT;
+    }
     if (t->noted >= 0)
         transition_complete(t);
     return result;

@@ -73,6 +73,13 @@ static void load_clobbered(struct emit *e)
         emit_load32(e, host_of[clobbered[i]], REG(clobbered[i]));
 }
 
+/* C runs on its own stack, where stubs.c left it. */
+static void to_host_stack(struct emit *e)
+{
+    emit_store64(e, CPU_MEM(shadow), RSP);
+    emit_load64(e, RSP, CPU_MEM(host_stack));
+}
+
 static void leave(struct emit *e)
 {
     emit_lea64(e, RSP, mem_at(RSP, 8));
@@ -92,6 +99,9 @@ static uint64_t emit_enter(const struct translator *t, struct emit *e)
     emit_mov_imm32(e, R14, PAGE_SHIFT);
     emit_store64(e, SCRATCH(1), RSI);
     load_guest(t, e);
+    emit_store64(e, CPU_MEM(host_stack), RSP);
+    if (t->shadow.map)
+        emit_load64(e, RSP, CPU_MEM(shadow_reset));
     emit_jmp_mem(e, SCRATCH(1));
     return pc;
 }
@@ -102,6 +112,7 @@ static uint64_t emit_leave(struct emit *e, enum exit_reason reason)
 
     if (reason == EXIT_INDIRECT)
         emit_store32(e, CPU_MEM(eip), R9);
+    emit_load64(e, RSP, CPU_MEM(host_stack));
     emit_store64(e, SCRATCH(0), R11);
     save_guest(e);
     emit_mov_imm32(e, RAX, reason);
@@ -115,6 +126,7 @@ static uint64_t emit_memory(struct emit *e, void (*function)(struct cpu *, uint3
 {
     uint64_t pc = emit_pc(e);
 
+    to_host_stack(e);
     save_guest(e);
     emit_store64(e, SCRATCH(6), R9);
     emit_mov64(e, RDI, R15);
@@ -124,6 +136,7 @@ static uint64_t emit_memory(struct emit *e, void (*function)(struct cpu *, uint3
     load_clobbered(e);
     emit_load64(e, R9, SCRATCH(6));
     emit_load64(e, R10, SCRATCH(0));
+    emit_load64(e, RSP, CPU_MEM(shadow));
     emit_jmp_mem(e, SCRATCH(1));
     return pc;
 }
@@ -181,6 +194,28 @@ static uint64_t emit_warm(struct translator *t, bool user, bool write)
     return pc;
 }
 
+/* To the guest address in R9: looked up in the table, by a sum that is zero
+ * when the key matches, because the flags may be live. */
+void emit_dispatch(const struct translator *t, struct emit *e, void (*go)(struct emit *e, struct host_mem code))
+{
+    int32_t lookup = (int32_t)offsetof(struct cpu_area, lookup);
+    uint8_t *hit;
+
+    emit_mov64(e, R11, RCX);
+    emit_movzx16(e, R10, R9);
+    emit_lea64(e, R10, mem_sum(R10, R10));
+    emit_load64(e, R13, CPU_MEM(lookup_key));
+    emit_load64(e, RCX, mem_full(R15, R10, 3, lookup));
+    emit_lea64(e, R13, mem_sum(R13, R9));
+    emit_lea64(e, RCX, mem_sum(RCX, R13));
+    hit = emit_jrcxz_later(e);
+    emit_mov64(e, RCX, R11);
+    emit_jmp(e, t->stubs.indirect);
+    emit_patch8(e, hit);
+    emit_mov64(e, RCX, R11);
+    go(e, mem_full(R15, R10, 3, lookup + 8));
+}
+
 static void commit(struct cpu *cpu, uint32_t site, uint32_t unused)
 {
     (void)unused;
@@ -192,6 +227,7 @@ static uint64_t emit_call(const struct translator *t, struct emit *e)
     uint64_t pc = emit_pc(e);
     uint8_t *out;
 
+    to_host_stack(e);
     save_guest(e);
     emit_mov64(e, RDI, R15);
     emit_mov32(e, RSI, R11);
@@ -199,6 +235,7 @@ static uint64_t emit_call(const struct translator *t, struct emit *e)
     emit_op_reg(e, 0, (const uint8_t[]){ 0x85 }, 1, RAX, RAX);
     out = emit_jcc_later(e, CC_NZ);
     load_guest(t, e);
+    emit_load64(e, RSP, CPU_MEM(shadow));
     emit_jmp_mem(e, SCRATCH(1));
     emit_patch32(out, e->to_exec, emit_pc(e));
     emit_mov_imm32(e, RAX, EXIT_CALL);
@@ -221,6 +258,11 @@ void stubs_emit(struct translator *t)
     t->stubs.group = emit_memory(e, runtime_group);
     t->stubs.commit = emit_memory(e, commit);
     t->stubs.call = emit_call(t, e);
+    t->stubs.empty = emit_pc(e);
+    emit_lea64(e, RSP, mem_at(RSP, -8)); /* its address stays at the bottom */
+    t->stubs.dispatch = emit_pc(e);
+    emit_dispatch(t, e, emit_jmp_mem);
+    shadow_set_bottom(&t->shadow, t->stubs.empty);
     for (int user = 0; user < 2; user++)
         for (int write = 0; write < 2; write++)
             t->stubs.warm[user][write] = emit_warm(t, user, write);

@@ -70,6 +70,7 @@ void transition_complete(struct translator *t)
     m->key = cpu->lookup_key;
     m->mode = t->area->mode;
     m->tables = cpu->tables;
+    m->shadow_reset = t->shadow.reset[cpu->cpl == 3 ? SHADOW_USER : SHADOW_SUPERVISOR];
     m->bare = cpu->bare;
     m->negated_bare = -(uint64_t)(uintptr_t)cpu->bare;
     if (which < TRANSITION_LOAD) {
@@ -220,6 +221,30 @@ static void copy_bare(struct emit *e)
     emit_patch8(e, same);
 }
 
+/* The supervisor's shadow stack begins empty; the user's is as it was, if it had
+ * the key that is entered with. */
+static void change_shadow(struct emit *e, bool enters)
+{
+    uint8_t *same;
+
+    copy64(e, CPU_MEM(shadow_reset), OF(R10, shadow_reset));
+    if (enters) {
+        emit_store64(e, CPU_MEM(user_shadow), RSP);
+        copy64(e, CPU_MEM(user_negated_key), OF(R10, negated_key));
+        emit_load64(e, RSP, CPU_MEM(shadow_reset));
+        return;
+    }
+    emit_load64(e, RSP, CPU_MEM(user_shadow));
+    emit_load64(e, RCX, CPU_MEM(user_negated_key));
+    emit_load64(e, R11, OF(R10, key));
+    emit_lea64(e, RCX, mem_sum(RCX, R11));
+    same = emit_jrcxz_later(e);
+    emit_load64(e, RSP, CPU_MEM(shadow_reset));
+    emit_patch8(e, same);
+    emit_mov_imm32(e, R11, 1); /* once: the user may come back another way than it goes */
+    emit_store64(e, CPU_MEM(user_negated_key), R11);
+}
+
 static void emit_fast_call(struct build *b, const struct insn *insn)
 {
     struct emit *e = b->hot;
@@ -248,6 +273,8 @@ static void emit_fast_call(struct build *b, const struct insn *insn)
     copy64(e, CPU_MEM(tables), OF(R10, tables));
     if (b->t->bare)
         copy_bare(e);
+    if (b->t->shadow.map)
+        change_shadow(e, enters);
     if (enters) {
         emit_load32(e, R9, CPU_MEM(eflags));
         emit_mov_imm32(e, R11, ~(uint32_t)(FLAG_VM | FLAG_IF | FLAG_RF));
@@ -346,6 +373,8 @@ static void emit_load(struct build *b, const struct insn *insn)
         emit_lea32(e, R8, mem_at(R8, 4));
     if (seg == CPU_FS) {
         store_state(e, seg);
+        if (b->t->shadow.map)
+            emit_load64(e, RSP, CPU_MEM(shadow_reset));
         emit_mov_imm32(e, R9, insn->eip + insn->length);
         enter_mode(b);
     } else {

@@ -9,6 +9,7 @@
  *   access.c     one memory operand -> the check and both copies of the access
  *   count.c      counting of instructions, for recording and replay
  *   transition.c segment loads, SYSENTER and SYSEXIT as they went the last time
+ *   shadow.c     return addresses of the host, so that its CPU can predict RET
  *   stubs.c      the code that every block shares: enter, leave, call C
  *   runtime.c    the C side of those stubs
  *   calls_*.c    instructions that are carried out by a call into C
@@ -23,7 +24,7 @@
  *   GS    the bare window's base, where MODE_BARE
  *   R12   the window's base       R13  data that must survive a memory access
  *   R14   12, the page shift      R15  struct cpu
- *   RSP   the engine's own stack, 16-byte aligned
+ *   RSP   the shadow stack of host return addresses (shadow.h)
  *   flags the guest's arithmetic flags wherever they are live
  */
 #ifndef X86VM_TRANSLATE_TRANSLATOR_H
@@ -38,6 +39,7 @@
 #include "x86vm/memory/view.h"
 #include "x86vm/translate/code_map.h"
 #include "x86vm/translate/emit.h"
+#include "x86vm/translate/shadow.h"
 #include "x86vm/x86vm.h"
 
 enum { BLOCK_MAX_INSNS = 64, LOOKUP_ENTRIES = 65536, HASH_BUCKETS = 1 << 16 };
@@ -86,6 +88,7 @@ struct transition {
     uint32_t linear;             /* and where they lie */
     uint64_t key;                /* afterwards */
     uint64_t *tables;
+    uint8_t *shadow_reset;
     uint8_t *bare;               /* cpu->bare, and negated */
     uint64_t negated_bare;
     uint32_t mode;
@@ -130,6 +133,7 @@ struct link {
     uint32_t source;         /* guest EIP of the branch */
     uint32_t next_incoming;  /* of the block that it is linked to: number + 1, or 0 */
     bool ungrouped;          /* to a translation without groups */
+    bool polls;              /* the target looks whether the run loop is wanted */
     bool linked;
 };
 
@@ -181,6 +185,8 @@ struct stubs {
     uint64_t call;     /* R11 = call */
     uint64_t fault;    /* host fault */
     uint64_t count;    /* cpu->eip set: fewer steps left than the block has */
+    uint64_t dispatch; /* R9 = target, by the table of indirect jumps */
+    uint64_t empty;    /* the same, for a RET that found the shadow stack empty */
 };
 
 struct translator {
@@ -191,6 +197,7 @@ struct translator {
     int cache_fd;
     uint8_t *cache_rw, *cache_rx;
     uint32_t cache_size;
+    struct shadow shadow;
     struct emit hot, cold;       /* grow upwards in the two halves of the cache */
     uint8_t *hot_start, *cold_start;
     struct stubs stubs;
@@ -240,6 +247,16 @@ extern struct translator *translator_current;
 
 static inline struct cpu *translator_cpu(struct translator *t) { return &t->area->cpu; }
 
+/* Whoever runs translated code next starts with an empty shadow stack. */
+static inline void translator_empty_shadow(struct translator *t)
+{
+    struct cpu *cpu = translator_cpu(t);
+
+    cpu->shadow_reset = t->shadow.reset[cpu->cpl == 3 ? SHADOW_USER : SHADOW_SUPERVISOR];
+    if (cpu->cpl == 3)
+        cpu->user_negated_key = 1;
+}
+
 /* Makes translated code come back to the run loop soon; from any thread. */
 static inline void translator_request(struct cpu *cpu)
 {
@@ -277,6 +294,8 @@ bool blocks_bare_useless(const struct translator *t, uint32_t eip);
 void blocks_kill_bare(struct translator *t, uint32_t eip);
 
 /* --- stubs.c --- */
+/* To the guest address in R9, by the table of indirect jumps; `go` emits the jump itself. */
+void emit_dispatch(const struct translator *t, struct emit *e, void (*go)(struct emit *e, struct host_mem code));
 void stubs_emit(struct translator *t);
 
 /* --- build.c --- */
