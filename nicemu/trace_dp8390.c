@@ -121,6 +121,8 @@ static void transmit(struct dp8390 *d, uint8_t value)
 {
     if ((value & CR_STP) || (!(value & CR_STA) && !is_running(d)))
         RULE(d, "8.0", "TXP set while the chip is stopped");
+    if (d->cr & CR_TXP)
+        RULE(d, "8.0", "TXP set while the last frame is on the wire");
     if (d->tbcr < NIC_MIN_FRAME && !(d->tcr & TCR_LB))
         RULE(d, "8.0", "a frame of %u bytes: the driver pads to %u, the chip does not", d->tbcr, NIC_MIN_FRAME);
     if (d->tbcr > DP8390_TX_MAX)

@@ -253,6 +253,12 @@ static void both(void) { out(0, 0x23); }
 static void runt(void) { out(4, 0x40); out(5, 20); out(6, 0); out(0, 0x26); }
 static void giant(void) { out(4, 0x40); out(5, 0xff); out(6, 0xff); out(0, 0x26); }
 static void from_ring(void) { out(4, 0x50); out(5, 60); out(6, 0); out(0, 0x26); }
+static void busy_tx(void)
+{
+    const uint8_t twice[][2] = { { 4, 0x40 }, { 5, 60 }, { 6, 0 }, { 0, 0x26 }, { 0, 0x26 } };
+    nic_set_line_rate(host.nic, 10);
+    set_ports(twice, 5);
+}
 static void stopped_tx(void) { out(0, 0x21); out(5, 60); out(0, 0x25); }
 static void bnry_out(void) { out(3, 0x45); }
 static void ring_backwards(void) { out(0, 0x21); out(1, 0x80); out(0, 0x22); }
@@ -286,6 +292,7 @@ static void rules_dp8390(void)
         { "RULE  8.0: a frame of 65535 bytes is longer", giant },
         { "RULE  8.0: TPSR 50 lies in the receive ring", from_ring },
         { "RULE  8.0: TXP set while the chip is stopped", stopped_tx },
+        { "RULE  8.0: TXP set while the last frame is on the wire", busy_tx },
         { "RULE  7.0: BNRY 45 lies outside of the ring 46-7f", bnry_out },
         { "RULE  7.0: started with PSTART 80 not below PSTOP 80", ring_backwards },
         { "RULE  7.0: started with CURR 10 outside", curr_out },
