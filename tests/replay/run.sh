@@ -29,7 +29,8 @@ replay() { # replay NAME: same console, same end
         grep -q 'the recorded end' "$out/$1.log" && cmp -s "$out/$1.recorded" "$out/$1.replayed" && [ -s "$out/$1.recorded" ]
 }
 
-if record guest "$build/tests/guest.elf" --debug-exit --nic model=e1000 --nic model=rtl8029 && replay guest; then
+if record guest "$build/tests/guest.elf" --debug-exit --nic model=e1000 --nic model=rtl8029 \
+    --nic model=ne2000,slot=8,io=0x300,speed=10 && replay guest; then
     ok "the test guest runs again to the same end"
 else
     fail "the test guest runs again to the same end" "$out/guest.log"
