@@ -290,6 +290,7 @@ static void run_block(struct translator *t)
     uint32_t mode = t->area->mode | rare;
     const struct lookup_entry *entry = &t->area->lookup[cpu->eip & (LOOKUP_ENTRIES - 1)];
     enum exit_reason reason;
+    bool again;
 
     t->single = t->ungrouped = false;
     t->partial = 0;
@@ -307,7 +308,8 @@ static void run_block(struct translator *t)
     handle_exit(t, reason);
     if (reason == EXIT_COUNT) /* the same block again, but less of it */
         t->ungrouped = mode & MODE_UNGROUPED;
-    take_debug_traps(cpu, trap);
+    again = reason == EXIT_COUNT || (reason == EXIT_NEXT && (t->single || t->ungrouped));
+    take_debug_traps(cpu, trap && !again); /* an instruction that did not run is not stepped over */
 }
 
 static void clear_request(struct translator *t)

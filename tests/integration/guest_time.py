@@ -103,7 +103,7 @@ def ticks_lost(first, last):
 
 
 def quiet(g, name):
-    _, said = g.run("dmesg | grep -iE 'unstable|lost|stall|clocksource.*(skew|skip)|hrtimer: interrupt took'")
+    _, said = g.run("dmesg | grep -iE 'unstable|lost|detected.*stall|clocksource.*(skew|skip)|hrtimer: interrupt took'")
     check(f"{name}, the kernel complains of no clock", not said.strip(), said)
     _, source = g.run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource")
     check(f"{name}, the TSC is its clock", source.strip() == "tsc", source)

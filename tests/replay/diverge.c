@@ -10,6 +10,9 @@
 #include <Zydis/Zydis.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +49,7 @@ struct finder {
     uint64_t ram_size;
     struct alike last, older, near; /* `older`: the one before `last` */
     enum replay_result result;
+    int crash;           /* the signal by which the engine crashed on its last way; 0: it did not */
     uint64_t page_bits;  /* page-table words that differed in accessed and dirty bits alone */
     unsigned reports;
 };
@@ -60,11 +64,58 @@ static void on_diverged(void *opaque)
     x86vm_request_exit(f->vm);
 }
 
+static sigjmp_buf crashed;
+static volatile sig_atomic_t engine_runs;
+
+/* How host_fault.c gives up on a signal that is none of the guest's exceptions: wrong code,
+ * which may do anything, went astray. Here it ends the engine's way to a position. */
+void (*__real_signal(int number, void (*handler)(int)))(int);
+void (*__wrap_signal(int number, void (*handler)(int)))(int);
+void (*__wrap_signal(int number, void (*handler)(int)))(int)
+{
+    if (engine_runs && handler == SIG_DFL)
+        siglongjmp(crashed, number);
+    return __real_signal(number, handler);
+}
+
+/* The handlers on a stack of their own: wrong code may lose the stack, too. */
+int __real_sigaction(int number, const struct sigaction *action, struct sigaction *old);
+int __wrap_sigaction(int number, const struct sigaction *action, struct sigaction *old);
+int __wrap_sigaction(int number, const struct sigaction *action, struct sigaction *old)
+{
+    static uint8_t stack[1 << 16];
+    const stack_t alternate = { .ss_sp = stack, .ss_size = sizeof stack };
+    struct sigaction changed = *action;
+
+    changed.sa_flags |= SA_ONSTACK;
+    sigaltstack(&alternate, NULL);
+    return __real_sigaction(number, &changed, old);
+}
+
+static void engine_to(struct finder *f, uint64_t position)
+{
+    uint8_t fpu[512] __attribute__((aligned(16)));
+
+    __asm__ volatile("fxsave %0" : "=m"(fpu));
+    images_clear();
+    f->crash = sigsetjmp(crashed, 1);
+    if (f->crash) {
+        engine_runs = 0;
+        __asm__ volatile("fxrstor %0" : : "m"(fpu));
+        translator_current->inside = false;
+        f->cpu->fault_env = NULL;
+        f->result = REPLAY_DIVERGED;
+        return;
+    }
+    engine_runs = 1;
+    f->result = replay_run(f->replay, f->vm, position);
+    engine_runs = 0;
+}
+
 /* The engine runs first: the other needs to know of its images. False: one of them went off. */
 static bool both_to(struct finder *f, uint64_t position)
 {
-    images_clear();
-    f->result = replay_run(f->replay, f->vm, position);
+    engine_to(f, position);
     if (f->result == REPLAY_DIVERGED)
         return false; /* the engine does not even follow the recording */
     return second_run(f->second, x86vm_position(f->vm));
@@ -318,7 +369,9 @@ static void report(struct finder *f, uint64_t position)
     alike = both_to(f, first);
     show_both(f, " after");
     show_memory(f);
-    if (!alike)
+    if (f->crash)
+        printf("  engine: crashed by signal %d in what it made of the instruction\n", f->crash);
+    else if (!alike)
         printf("  unicorn: %s\n", second_message(f->second));
     if (first != high) {
         both_to(f, high - 1);
@@ -333,8 +386,7 @@ static void report(struct finder *f, uint64_t position)
 static void follow_engine(struct finder *f, uint64_t position)
 {
     go_back(f, &f->last);
-    images_clear();
-    f->result = replay_run(f->replay, f->vm, position);
+    engine_to(f, position);
     if (f->result == REPLAY_DIVERGED)
         exit(1);
     remember(f, &f->last);
@@ -345,7 +397,7 @@ static void follow_engine(struct finder *f, uint64_t position)
 static int compare(struct finder *f, uint64_t every, uint64_t from, uint64_t to, unsigned most, bool quiet)
 {
     if (from) {
-        f->result = replay_run(f->replay, f->vm, from);
+        engine_to(f, from);
         remember(f, &f->last);
         go_back(f, &f->last);
     }
@@ -358,7 +410,7 @@ static int compare(struct finder *f, uint64_t every, uint64_t from, uint64_t to,
 
         if (!alike) {
             const char *why = replay_diverged(f->replay) ? replay_diverged(f->replay) : second_message(f->second);
-            printf("noticed by step %" PRIu64 ": %s\n", position, why[0] ? why : "other state");
+            printf("noticed by step %" PRIu64 ": %s\n", position, f->crash ? "the engine crashed" : why[0] ? why : "other state");
             report(f, position);
             if (++f->reports >= most)
                 break;

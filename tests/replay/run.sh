@@ -91,6 +91,9 @@ REG_LOSES_66 rol ax, 0x03
 NO_16_BIT_WRAP add eax, \[si\+0x20\]
 CONDITION jp
 BIT_OFFSET_UNSIGNED btc \[edi\+0x200\], edx
+MEM_LOSES_66 mov word ptr
+IMMEDIATE_BYTES mov esp, 0x107000
+REG_REGISTERS mov edx, eax
 LIVE_FLAGS_KILLED mov ecx, \[ebx\+0x04\]
 END
 exit $failed

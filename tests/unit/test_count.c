@@ -128,12 +128,57 @@ static void test_stops(void)
         walk(stride, states, true);
 }
 
+/* Single-stepped, a trap comes behind each instruction, wherever the engine stops in between; how many came. */
+static uint32_t traps(unsigned stride, uint64_t *position)
+{
+    static const uint8_t stepped[] = {
+        0xb9, 20, 0, 0, 0,              /*       mov ecx, 20 */
+        0x40,                           /* next: inc eax */
+        0x03, 0x1d, 0xfe, 0x0f, 2, 0,   /*       add ebx, [DATA + 0xffe], which lies in two pages */
+        0x89, 0x1d, 16, 0, 2, 0,        /*       mov [DATA + 16], ebx */
+        0xe2, 0xf1,                     /*       loop next */
+        0x6a, 2, 0x9d,                  /*       push 2; popf */
+        0xf4,                           /*       hlt */
+    }, handler[] = { 0xff, 0x05, 64, 0, 2, 0, 0xcf }; /* inc dword [DATA + 64]; iret */
+    uint32_t count;
+
+    start();
+    poke(CODE, stepped, sizeof stepped);
+    poke(HANDLERS + 0x800, handler, sizeof handler);
+    poke32(IDT + VEC_DB * 8, 8 << 16 | (HANDLERS + 0x800));
+    cpu->eflags |= FLAG_TF;
+    for (unsigned at = stride; at < 10000; at += stride) {
+        x86vm_stop_at(vm, at);
+        if (x86vm_run(vm) != X86VM_EXIT_POSITION)
+            break;
+        CU_ASSERT_TRUE(x86vm_position(vm) - at <= 1); /* not between an instruction and its trap */
+    }
+    CU_ASSERT_TRUE(cpu->halted);
+    CU_ASSERT_TRUE(phys_dma_read(x86vm_phys(vm), DATA + 64, &count, sizeof count));
+    *position = x86vm_position(vm);
+    end();
+    return count;
+}
+
+static void test_single_steps(void)
+{
+    uint64_t position, other;
+    uint32_t count = traps(9999, &position);
+
+    CU_ASSERT_EQUAL(count, 1 + 20 * 4 + 2);
+    for (unsigned stride = 1; stride < 12; stride++) {
+        CU_ASSERT_EQUAL(traps(stride, &other), count);
+        CU_ASSERT_EQUAL(other, position);
+    }
+}
+
 int main(void)
 {
     CU_initialize_registry();
     CU_pSuite suite = CU_add_suite("count", NULL, NULL);
     CU_add_test(suite, "what is counted", test_counts);
     CU_add_test(suite, "stops at every position", test_stops);
+    CU_add_test(suite, "single steps", test_single_steps);
     CU_basic_run_tests();
     return CU_get_number_of_failures() ? 1 : 0;
 }
