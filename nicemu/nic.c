@@ -308,7 +308,7 @@ void nic_power_write(struct nic *nic, unsigned offset, uint8_t value, uint64_t n
         return; /* PMCSR is all that can be written */
     bool before = nic_is_asleep(nic);
     if (nic->trace)
-        nic_trace_at(nic, now);
+        nic_trace_power(nic, offset, value, now);
     nic->ops->power->write(nic, offset, value, now);
     if (nic->trace && nic_is_asleep(nic) != before)
         nic_trace_print(nic, "power", before ? "D0" : "D3");

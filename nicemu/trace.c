@@ -292,6 +292,14 @@ void nic_trace_at(struct nic *nic, uint64_t now)
     nic->trace->now = now;
 }
 
+/* A byte of PMCSR is about to be written: the lower one has the power state. */
+void nic_trace_power(struct nic *nic, unsigned offset, uint8_t value, uint64_t now)
+{
+    nic_trace_at(nic, now);
+    if (offset == 4 && (value & 3) == 3 && !nic_is_asleep(nic) && nic->ops->decoder->check_sleep)
+        nic->ops->decoder->check_sleep(nic);
+}
+
 /* --- accesses ------------------------------------------------------------ */
 
 static void describe(struct nic *nic, const struct nic_access *a)

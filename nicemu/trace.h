@@ -38,6 +38,8 @@ struct nic_decoder {
     void (*describe)(struct nic *nic, const struct nic_access *a, struct nic_text *text);
     /* Further lines and broken rules, before the access takes place. */
     void (*check)(struct nic *nic, const struct nic_access *a);
+    /* Broken rules, before the chip goes to sleep. NULL: it never does. */
+    void (*check_sleep)(struct nic *nic);
 };
 extern const struct nic_decoder nic_trace_e1000, nic_trace_dp8390;
 
@@ -72,6 +74,7 @@ void nic_trace_rule(struct nic *nic, const char *section, const char *format, ..
 
 /* nic.c hands its calls here while a trace is on, or tells the time of others. */
 void nic_trace_at(struct nic *nic, uint64_t now);
+void nic_trace_power(struct nic *nic, unsigned offset, uint8_t value, uint64_t now);
 uint32_t nic_trace_read(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint64_t now);
 void nic_trace_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t value, uint64_t now);
 enum nic_rx_result nic_trace_receive(struct nic *nic, const uint8_t *frame, size_t size,

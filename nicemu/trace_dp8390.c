@@ -227,4 +227,4 @@ static void check(struct nic *nic, const struct nic_access *a)
         check_data(d, a->is_write);
 }
 
-const struct nic_decoder nic_trace_dp8390 = { describe, check };
+const struct nic_decoder nic_trace_dp8390 = { describe, check, NULL };

@@ -67,6 +67,15 @@ static const struct e1000_words words[] = {
     { E1000_VFTA, "13.5.4", NULL, 0 },
     { E1000_WUC, "13.6.1", "APME:0 PME_EN:1 PME_STATUS:2 APMPME:3", 0 },
     { E1000_WUFC, "13.6.2", "LNKC:0 MAG:1 EX:2 MC:3 BC:4 ARP:5 IPV4:6 IPV6:7 NOTCO:15 FLX:19-16", 0 },
+    { E1000_WUS, "13.6.3", NULL, 0 },
+    { E1000_IPAV, "13.6.4", "V4:3-0 V60:16", 0 },
+    { E1000_IP4AT, "13.6.5", NULL, 0 },
+    { E1000_IP6AT, "13.6.6", NULL, 0 },
+    { E1000_WUPL, "13.6.7", "LEN:11-0", 0 },
+    { E1000_WUPM, "13.6.8", NULL, 0 },
+    { E1000_FFLT, "13.6.9", "LEN:10-0", 0 },
+    { E1000_FFMT, "13.6.10", "MASK:3-0", 0 },
+    { E1000_FFVT, "13.6.11", NULL, 0 },
     { E1000_STATISTICS, "13.7", NULL, 0xffffffff },
 };
 
@@ -223,4 +232,4 @@ static void check(struct nic *nic, const struct nic_access *a)
         e1000_trace_descriptors(e, a->value & 0xffff);
 }
 
-const struct nic_decoder nic_trace_e1000 = { describe, check };
+const struct nic_decoder nic_trace_e1000 = { describe, check, e1000_trace_sleep_rules };

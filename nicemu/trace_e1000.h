@@ -26,6 +26,7 @@ void e1000_trace_rules(struct e1000 *e, uint32_t offset, const struct nic_access
 
 /* The descriptors between the tail as it is and as it will be, and what is wrong with them. */
 void e1000_trace_descriptors(struct e1000 *e, uint32_t new_tail);
+void e1000_trace_sleep_rules(struct nic *nic);
 void e1000_trace_descriptor_rules(struct e1000 *e, uint32_t index, const struct e1000_descriptor *d);
 
 #endif

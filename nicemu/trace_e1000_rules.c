@@ -225,3 +225,16 @@ void e1000_trace_descriptor_rules(struct e1000 *e, uint32_t index, const struct 
     if (size > E1000_TX_MAX && !extended)
         nic_trace_rule(&e->nic, "3.3.3", "TX[%u] is longer than a frame can be: %u bytes", index, size);
 }
+
+void e1000_trace_sleep_rules(struct nic *nic)
+{
+    struct e1000 *e = (struct e1000 *)nic;
+    if (REG(e, TCTL) & TCTL_EN)
+        nic_trace_rule(nic, "6.3.1.4", "D3 while TCTL.EN is set: the driver stops the transmitter first");
+    if (!(REG(e, WUC) & WUC_PME_EN))
+        return;
+    if (!REG(e, WUFC))
+        nic_trace_rule(nic, "6.4.2", "D3 with PME_EN, and no filter in WUFC: nothing will wake");
+    if (REG(e, WUS))
+        nic_trace_rule(nic, "6.4.2", "D3 with PME_EN while WUS is %05x: what comes next is ignored", REG(e, WUS));
+}

@@ -129,6 +129,30 @@ static void odd_accesses(void)
     CU_ASSERT_EQUAL(rd(E1000_RDTR), 77);
 }
 
+/* Where the 82542 had them (table 13-2): the same registers. */
+static void second_addresses(void)
+{
+    static const struct { uint32_t second, first, count, written; } pairs[] = {
+        { 0x0040, E1000_RAL, 32, 0x0002a5a5 }, { 0x0108, E1000_RDTR, 1, 0x55 }, { 0x0110, E1000_RDBAL, 1, 0x1230 },
+        { 0x0114, E1000_RDBAH, 1, 7 }, { 0x0118, E1000_RDLEN, 1, 0x180 }, { 0x0120, E1000_RDH, 1, 3 },
+        { 0x0128, E1000_RDT, 1, 5 }, { 0x0160, E1000_FCRTL, 1, 0x800 }, { 0x0168, E1000_FCRTH, 1, 0x900 },
+        { 0x0200, E1000_MTA, 128, 0x12345678 }, { 0x0420, E1000_TDBAL, 1, 0x4560 }, { 0x0424, E1000_TDBAH, 1, 9 },
+        { 0x0428, E1000_TDLEN, 1, 0x200 }, { 0x0430, E1000_TDH, 1, 2 }, { 0x0438, E1000_TDT, 1, 4 },
+        { 0x0440, E1000_TIDV, 1, 0x66 }, { 0x0600, E1000_VFTA, 128, 0x87654321 },
+    };
+    e1000_fixture_restart();
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        for (uint32_t n = 0; n < pairs[i].count; n++) {
+            uint32_t second = pairs[i].second + 4 * n, first = pairs[i].first + 4 * n;
+            wr(second, pairs[i].written);
+            CU_ASSERT_EQUAL(rd(first), pairs[i].written);
+            CU_ASSERT_EQUAL(rd(second), pairs[i].written);
+            wr(first, 0);
+            CU_ASSERT_EQUAL(rd(second), 0);
+        }
+    CU_ASSERT_EQUAL(host.errors, 0);
+}
+
 static void io_window(void)
 {
     e1000_fixture_restart();
@@ -330,6 +354,7 @@ int main(void)
     CU_add_test(suite, "state after reset", after_reset);
     CU_add_test(suite, "register patterns of ethtool -t", ethtool_registers);
     CU_add_test(suite, "narrow, unknown and outside accesses", odd_accesses);
+    CU_add_test(suite, "second addresses", second_addresses);
     CU_add_test(suite, "I/O window", io_window);
     CU_add_test(suite, "CTRL.RST through both BARs", reset_both_ways);
     CU_add_test(suite, "EEPROM by EECD and EERD", eeprom);

@@ -157,6 +157,11 @@ static void no_phy(void) { wr(E1000_MDIC, 0x08400000); }
 static void no_op(void) { wr(E1000_MDIC, 0x00200000); }
 static void impatient(void) { wr(E1000_CTRL, CTRL_RST); fake_read(&host, E1000_CTRL); }
 
+static void sleep_now(void) { nic_power_write(host.nic, 4, 3, host.now); }
+static void sleep_sending(void) { sleep_now(); }
+static void sleep_deaf(void) { wr(E1000_WUC, 2); sleep_now(); }
+static void sleep_woken(void) { wr(E1000_WUC, 2); wr(E1000_WUFC, 1); nic_set_link(host.nic, false, host.now); sleep_now(); }
+
 struct rule_case {
     const char *expected;
     void (*act)(void);
@@ -211,6 +216,9 @@ static void rules_e1000(void)
         { "RULE  13.4.7: MDIC names PHY 2", no_phy },
         { "RULE  13.4.7: MDIC.OP 0", no_op },
         { "RULE  13.4.1: a register is touched less than 1 us after CTRL.RST", impatient },
+        { "RULE  6.3.1.4: D3 while TCTL.EN is set", sleep_sending },
+        { "RULE  6.4.2: D3 with PME_EN, and no filter in WUFC", sleep_deaf },
+        { "RULE  6.4.2: D3 with PME_EN while WUS is 00001", sleep_woken },
     };
     break_rules(cases, sizeof cases / sizeof *cases, open_receiving);
 }
