@@ -35,7 +35,16 @@ on_engine() { # on_engine WHO OPTION…
 }
 
 if [ -x "$build/vswitch-guest" ]; then
-    on_engine engine --nic model=e1000 --nic model=rtl8029 --nic model=ne2000,slot=8,io=0x300,speed=10
+    nics="--nic model=e1000 --nic model=rtl8029 --nic model=ne2000,slot=8,io=0x300,speed=10 --state-dir $out/state"
+    # shellcheck disable=SC2086
+    on_engine engine $nics
+    # shellcheck disable=SC2086
+    on_engine engine_again $nics --append only=nic
+    if [ "$(od -An -tx1 -j64 -N2 "$out"/state/nic1-rtl8029-*)" = " 02 00" ]; then # the word that ne_eeprom counts in
+        echo "ok   engine the EEPROM outlives its guest"
+    else
+        echo "FAIL engine the EEPROM outlives its guest"; failed=1
+    fi
     export X86VM_NO_SSE3=1 # as on a host whose CPU ends at SSE2
     on_engine engine_without_sse3 --append only=sse
     unset X86VM_NO_SSE3
