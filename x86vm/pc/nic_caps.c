@@ -11,6 +11,15 @@ enum { ID_POWER = 0x01, ID_MSI = 0x05 };
 enum { POWER_SIZE = 8, MSI_SIZE = 14, MSI_CONTROL = 2, MSI_ADDRESS = 4, MSI_DATA = 12 };
 enum { MSI_ENABLE = 0x01, MSI_64_BITS = 0x80 };
 
+/* What the EEPROM calls the card, each time that it is loaded. */
+static void take_name(struct nic_caps *caps)
+{
+    struct nic_pci_ids ids;
+
+    nic_pci_ids(caps->model, &ids);
+    pci_device_rename(caps->pci, ids.vendor, ids.device, ids.subsystem_vendor, ids.subsystem);
+}
+
 void nic_caps_init(struct nic_caps *caps, struct pci_device *pci, struct nic *model)
 {
     const struct nic_identity *id = nic_identity(model);
@@ -20,6 +29,7 @@ void nic_caps_init(struct nic_caps *caps, struct pci_device *pci, struct nic *mo
         pci_device_add_capability(pci, caps->msi_at, ID_MSI);
     if (caps->power_at)
         pci_device_add_capability(pci, caps->power_at, ID_POWER);
+    take_name(caps);
 }
 
 void nic_caps_reset(struct nic_caps *caps)
@@ -30,6 +40,7 @@ void nic_caps_reset(struct nic_caps *caps)
     memset(caps->msi, 0, sizeof caps->msi);
     pci_device_set_messages(caps->pci, false);
     pci_device_set_asleep(caps->pci, nic_is_asleep(caps->model));
+    take_name(caps);
 }
 
 /* The byte's place in a capability, behind ID and pointer, which are the bus's. */

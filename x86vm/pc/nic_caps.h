@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The PCI capabilities of a NIC: power management, whose registers the model
- * keeps, and message-signalled interrupts, which are the board's. A message is a
+ * What a NIC has in PCI configuration space beside the usual: names from its
+ * EEPROM, power management, whose registers the model keeps, and
+ * message-signalled interrupts, which are the board's. A message is a
  * memory write like any other of the card's: it lands in RAM, or nowhere where
  * nobody answers, as a write to a local APIC does that the machine has not got.
  */

@@ -329,16 +329,6 @@ static bool attach_isa(struct pc_nic *n, const struct pc_nic_config *config, cha
 
 /* --- creation --- */
 
-static void take_name(struct pc_nic *n)
-{
-    struct nic_pci_ids ids;
-
-    if (!n->pci)
-        return;
-    nic_pci_ids(n->model, &ids);
-    pci_device_rename(n->pci, ids.vendor, ids.device, ids.subsystem_vendor, ids.subsystem);
-}
-
 static bool attach_pci(struct pc_nic *n, const struct pc_nic_config *config, char *error, size_t error_size)
 {
     static const struct pci_device_ops ops = { .map_bar = map_bar, .own_read = own_read, .own_write = own_write };
@@ -364,7 +354,6 @@ static bool attach_pci(struct pc_nic *n, const struct pc_nic_config *config, cha
     if (!n->pci)
         return boot_error(error, error_size, "no slot left for the NIC \"%s\"", id->model);
     nic_caps_init(&n->caps, n->pci, n->model);
-    take_name(n);
     return true;
 }
 
@@ -454,7 +443,6 @@ void pc_nic_reset(struct pc_nic *n, uint64_t now)
     n->deadline = 0;
     nic_reset(n->model, now);
     nic_caps_reset(&n->caps);
-    take_name(n);
     pc_nic_follow_place(n);
 }
 
