@@ -3,26 +3,6 @@
  * the machine has one), the clock chip, port reads where nobody is. */
 #include "guest.h"
 
-static uint32_t pci_read(unsigned device, unsigned reg)
-{
-    outl(0xcf8, 0x80000000 | device << 11 | reg);
-    return inl(0xcfc);
-}
-
-static void pci_write(unsigned device, unsigned reg, uint32_t value)
-{
-    outl(0xcf8, 0x80000000 | device << 11 | reg);
-    outl(0xcfc, value);
-}
-
-static int pci_find(uint32_t identity)
-{
-    for (unsigned d = 0; d < 32; d++)
-        if (pci_read(d, 0) == identity)
-            return (int)d;
-    return -1;
-}
-
 static bool pci(void)
 {
     CHECK(pci_read(0, 0) == 0x12378086);

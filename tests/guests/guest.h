@@ -25,7 +25,7 @@ struct test_group {
 };
 
 extern const struct test_group group_cpu, group_string, group_fault, group_segment, group_interrupt,
-    group_paging, group_ring, group_smc, group_fpu, group_device, group_nic, group_debug, group_checks,
+    group_paging, group_ring, group_smc, group_fpu, group_device, group_nic, group_ne, group_debug, group_checks,
     group_sensitive, group_flags, group_sse;
 
 /* False, having printed file and line, when `condition` is false. */
@@ -134,5 +134,11 @@ static inline uint32_t eflags_get(void)
     __asm__ volatile("pushfl; popl %0" : "=r"(v)::"memory");
     return v;
 }
+
+/* pci.c: bus 0. */
+uint32_t pci_read(unsigned device, unsigned reg);
+void pci_write(unsigned device, unsigned reg, uint32_t value);
+int pci_find(uint32_t identity); /* the device's number; -1: not there */
+uint32_t pci_bar_address(unsigned device, unsigned bar, uint32_t otherwise);
 
 #endif

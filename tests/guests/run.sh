@@ -39,7 +39,7 @@ if [ -x "$build/vswitch-guest" ]; then
     # shellcheck disable=SC2086
     on_engine engine $nics
     # shellcheck disable=SC2086
-    on_engine engine_again $nics --append only=nic
+    on_engine engine_again $nics --append only=ne
     if [ "$(od -An -tx1 -j64 -N2 "$out"/state/nic1-rtl8029-*)" = " 02 00" ]; then # the word that ne_eeprom counts in
         echo "ok   engine the EEPROM outlives its guest"
     else
