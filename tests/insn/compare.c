@@ -104,6 +104,8 @@ static bool far_call_half(const struct gen_sequence *sequence, const struct insn
     unsigned part = part_of_end(sequence, native);
     const uint8_t *code = part < sequence->count ? sequence->code + sequence->part[part].offset : NULL;
 
+    while (code && (*code == 0x66 || *code == 0x67))
+        code++;
     return code && sequence->part[part].form == GEN_GLUE && (code[0] == 0x9a || (code[0] == 0xff && code[1] == 0x1d));
 }
 
@@ -244,7 +246,7 @@ void print_sequence(FILE *to, const struct gen_sequence *sequence, unsigned end_
 {
     ZydisDecoder decoder;
     ZydisFormatter formatter;
-    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
+    ZydisDecoderInit(&decoder, sequence->code16 ? ZYDIS_MACHINE_MODE_LEGACY_16 : ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
     ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
     for (unsigned i = 0; i < sequence->count; i++) {
         const struct gen_part *part = &sequence->part[i];

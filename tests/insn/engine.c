@@ -21,7 +21,7 @@
 
 /* Physical memory. The first 64 KiB are also linear MONITOR.., for ring 0. */
 enum {
-    RAM_SIZE = 16 << 20, AT_GDT = 0x1000, AT_IDT = 0x2000, AT_TSS = 0x3000, AT_HANDLERS = 0x4000, AT_STACK_END = 0x8000,
+    RAM_SIZE = 16 << 20, AT_GDT = 0x1000, AT_IDT = 0x2000, AT_TSS = 0x3000, AT_HANDLERS = 0x4000, AT_STACK_END = 0x8000, AT_LDT = 0x2900,
     AT_DIRECTORY = 0x8000, AT_TABLES = 0x9000, MONITOR_PAGES = 16, HANDLER_SIZE = 16,
     AT_CODE = 0x100000, AT_DATA = 0x200000,
 };
@@ -112,7 +112,9 @@ static void make_tables(struct engine *e)
     cpu->gdtr = (struct cpu_table){ MONITOR + AT_GDT, 0x7f };
     cpu->idtr = (struct cpu_table){ MONITOR + AT_IDT, 0x7ff };
     cpu->tr = (struct cpu_segment){ .base = MONITOR + AT_TSS, .limit = 0x67, .selector = 0x18, .access = SEG_P | 11 };
-    cpu->ldtr = (struct cpu_segment){ 0 };
+    poke32(e, AT_LDT, 0xffff);
+    poke32(e, AT_LDT + 4, 0x8f0000 | (FLAT_CODE | DPL3) << 8);
+    cpu->ldtr = (struct cpu_segment){ .base = MONITOR + AT_LDT, .limit = 7, .selector = 0x20, .access = SEG_P | 2 };
     cpu->cr3 = AT_DIRECTORY;
     cpu->cr4 = CR4_PSE | CR4_OSFXSR | CR4_OSXMMEXCPT;
     cpu->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
@@ -153,9 +155,12 @@ static void engine_load(void *self, const struct insn_shared *shared)
 static void enter_ring3(struct engine *e, const struct insn_state *in)
 {
     struct cpu *cpu = e->cpu;
-    const struct cpu_segment code = flat(INSN_SEL_CODE, 0, FLAT_CODE | DPL3), data = flat(INSN_SEL_DATA, 0, FLAT_DATA | DPL3),
+    struct cpu_segment code = flat((uint16_t)in->cs, 0, FLAT_CODE | DPL3);
+    const struct cpu_segment data = flat(INSN_SEL_DATA, 0, FLAT_DATA | DPL3),
                              gs = flat(INSN_SEL_GS, INSN_DATA, FLAT_DATA | DPL3),
                              fs = { .base = INSN_FS_BASE, .limit = INSN_FS_LIMIT, .selector = INSN_SEL_FS, .access = FLAT_DATA | DPL3 | SEG_DB };
+    if (in->cs == INSN_SEL_CODE16)
+        code.access &= (uint16_t)~SEG_DB;
     cpu_set_segment(cpu, CPU_CS, &code);
     cpu_set_segment(cpu, CPU_SS, &data);
     cpu_set_segment(cpu, CPU_DS, &data);

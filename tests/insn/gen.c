@@ -104,6 +104,7 @@ static bool put(struct gen *g, const uint8_t *bytes, unsigned length, uint16_t f
     struct gen_sequence *out = g->out;
     ZydisDecodedInstruction insn;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    uint8_t bytes16[15];
     bool decoded = ZYAN_SUCCESS(ZydisDecoderDecodeFull(&g->decoder, bytes, length, &insn, operands)) && insn.length == length;
     struct gen_flags flags = { .undefined_after = g->undefined };
     if (decoded) {
@@ -112,6 +113,12 @@ static bool put(struct gen *g, const uint8_t *bytes, unsigned length, uint16_t f
             define_flags(g);
             flags = gen_flags_of(&insn, bytes, g->undefined, g->known[ECX] ? (int)(g->value[ECX] & 0xff) : -1);
         }
+    }
+    if (g->options->code16) {
+        length = gen_code16(bytes, length, bytes16);
+        bytes = bytes16;
+        if (!length)
+            return false;
     }
     if (out->count + 4 > GEN_PARTS_MAX || out->length + length + 16 > GEN_CODE_MAX) {
         g->full = true;
@@ -705,8 +712,10 @@ static void emit_subroutine(struct gen *g)
     ensure_stack(g);
     if (!put(g, (uint8_t[]){ 0xe8, 2, 0, 0, 0 }, 5, GEN_GLUE, 0))
         return;
+    uint32_t called = g->out->length;
     put(g, (uint8_t[]){ 0xeb, 0 }, 2, GEN_GLUE, 0);
     uint32_t start = g->out->length;
+    patch(g, called - 4, 4, start - called);
     g->in_subroutine = true;
     for (unsigned n = below(g, 3); n; n--)
         emit_any(g, true);
@@ -719,66 +728,94 @@ static void emit_subroutine(struct gen *g)
     patch(g, start - 1, 1, distance);
 }
 
+/* A transfer to a label behind itself: how long it is depends on the code segment. */
+struct transfer {
+    unsigned kind, reg;
+    uint32_t cell;
+    void (*emit)(struct gen *g, const struct transfer *t, uint32_t label);
+};
+
+static bool transfer(struct gen *g, const struct transfer *t, unsigned gap)
+{
+    const struct gen before = *g;
+    const uint32_t length = g->out->length, count = g->out->count;
+    uint32_t size;
+
+    if (g->out->count + 8 > GEN_PARTS_MAX || g->out->length + 96 > GEN_CODE_MAX)
+        return false;
+    t->emit(g, t, INSN_CODE);
+    size = g->out->length - length;
+    *g = before;
+    g->out->length = length;
+    g->out->count = count;
+    t->emit(g, t, here(g) + size + gap);
+    return true;
+}
+
+static void indirect(struct gen *g, const struct transfer *t, uint32_t label)
+{
+    uint8_t through[6] = { 0xff, t->kind == 2 ? 0x15 : 0x25 }, push[5] = { 0x68 };
+
+    memcpy(through + 2, &t->cell, 4);
+    memcpy(push + 1, &label, 4);
+    if (t->kind < 2) {
+        set_register(g, t->reg, label);
+        put(g, (uint8_t[]){ 0xff, (uint8_t)((t->kind ? 0xd0 : 0xe0) | t->reg) }, 2, GEN_GLUE, 0);
+    } else if (t->kind < 4) {
+        set_memory(g, t->cell, label);
+        put(g, through, 6, GEN_GLUE, 0);
+    } else {
+        put(g, push, 5, GEN_GLUE, 0);
+        put(g, (uint8_t[]){ 0xc3 }, 1, GEN_GLUE, 0);
+    }
+}
+
 /* JMP or CALL through a register or memory, RET to a pushed address. */
 static void emit_indirect(struct gen *g)
 {
     static const uint8_t trap[] = { 0xcc, 0xcc, 0xcc };
-    unsigned kind = below(g, 5), gap = below(g, 3);
-    unsigned reg = (unsigned[]){ EAX, ECX, EDX, EBX, ESI, EDI }[below(g, 6)];
-    uint32_t cell = safe_target(g);
+    const unsigned kind = below(g, 5), gap = below(g, 3);
+    const struct transfer t = { .kind = kind, .reg = (unsigned[]){ EAX, ECX, EDX, EBX, ESI, EDI }[below(g, 6)],
+                                .cell = safe_target(g), .emit = indirect };
+
     ensure_stack(g);
-    uint32_t length = kind < 2 ? 5 + 2 : kind < 4 ? 10 + 6 : 5 + 1;
-    uint32_t label = here(g) + length + gap;
-    if (g->out->count + 8 > GEN_PARTS_MAX || g->out->length + 64 > GEN_CODE_MAX)
+    if (!transfer(g, &t, gap))
         return;
-    if (kind < 2) {
-        set_register(g, reg, label);
-        put(g, (uint8_t[]){ 0xff, (uint8_t)((kind ? 0xd0 : 0xe0) | reg) }, 2, GEN_GLUE, 0);
-    } else if (kind < 4) {
-        uint8_t bytes[6] = { 0xff, kind == 2 ? 0x15 : 0x25 };
-        set_memory(g, cell, label);
-        memcpy(bytes + 2, &cell, 4);
-        put(g, bytes, 6, GEN_GLUE, 0);
-    } else {
-        uint8_t bytes[5] = { 0x68 };
-        memcpy(bytes + 1, &label, 4);
-        put(g, bytes, 5, GEN_GLUE, 0);
-        put(g, (uint8_t[]){ 0xc3 }, 1, GEN_GLUE, 0);
-    }
     for (unsigned i = 0; i < gap; i++)
         put(g, trap + i, 1, GEN_GLUE, 0);
+}
+
+static void far(struct gen *g, const struct transfer *t, uint32_t label)
+{
+    const uint8_t selector = g->options->code16 ? INSN_SEL_CODE16 : INSN_SEL_CODE;
+    uint8_t direct[7] = { t->kind == 1 ? 0xea : 0x9a }, through[6] = { 0xff, t->kind == 3 ? 0x2d : 0x1d }, push[5] = { 0x68 };
+
+    memcpy(push + 1, &label, 4);
+    memcpy(direct + 1, &label, 4);
+    direct[5] = selector;
+    memcpy(through + 2, &t->cell, 4);
+    if (t->kind == 0 || t->kind == 5) {
+        put(g, (uint8_t[]){ 0x6a, selector }, 2, GEN_GLUE, 0);
+        put(g, push, 5, GEN_GLUE, 0);
+        put(g, (uint8_t[]){ t->kind ? 0xcf : 0xcb }, 1, GEN_GLUE, 0);
+    } else if (t->kind < 3) {
+        put(g, direct, 7, GEN_GLUE, 0);
+    } else {
+        set_memory(g, t->cell, label);
+        set_memory(g, t->cell + 4, selector);
+        put(g, through, 6, GEN_GLUE, 0);
+    }
 }
 
 /* Far jumps, calls and returns to the same code segment, IRET. */
 static void emit_far(struct gen *g)
 {
-    unsigned kind = below(g, 6);
-    bool calls = kind == 2 || kind == 4;
-    uint32_t cell = safe_target(g), label;
-    uint8_t direct[7] = { kind == 1 ? 0xea : 0x9a }, indirect[6] = { 0xff, kind == 3 ? 0x2d : 0x1d }, push[5] = { 0x68 };
+    const struct transfer t = { .kind = below(g, 6), .cell = safe_target(g), .emit = far };
 
     ensure_stack(g);
-    if (g->out->count + 8 > GEN_PARTS_MAX || g->out->length + 64 > GEN_CODE_MAX)
-        return;
-    if (kind == 5)
+    if (t.kind == 5)
         put(g, (uint8_t[]){ 0x9c }, 1, GEN_GLUE, 0);
-    label = here(g) + (kind == 0 ? 2 + 5 + 1 : kind == 5 ? 2 + 5 + 1 : kind < 3 ? 7 : 10 + 10 + 6);
-    memcpy(push + 1, &label, 4);
-    memcpy(direct + 1, &label, 4);
-    direct[5] = INSN_SEL_CODE;
-    memcpy(indirect + 2, &cell, 4);
-    if (kind == 0 || kind == 5) {
-        put(g, (uint8_t[]){ 0x6a, INSN_SEL_CODE }, 2, GEN_GLUE, 0);
-        put(g, push, 5, GEN_GLUE, 0);
-        put(g, (uint8_t[]){ kind ? 0xcf : 0xcb }, 1, GEN_GLUE, 0);
-    } else if (kind < 3) {
-        put(g, direct, 7, GEN_GLUE, 0);
-    } else {
-        set_memory(g, cell, label);
-        set_memory(g, cell + 4, INSN_SEL_CODE);
-        put(g, indirect, 6, GEN_GLUE, 0);
-    }
-    if (calls) /* the return address */
+    if (transfer(g, &t, 0) && (t.kind == 2 || t.kind == 4)) /* the return address */
         put(g, (uint8_t[]){ 0x83, 0xc4, 8 }, 3, GEN_GLUE, 0);
 }
 
@@ -913,6 +950,7 @@ static void random_state(struct gen *g)
     g->esp_in_stack = true;
     memcpy(in->regs, g->value, sizeof in->regs);
     in->eip = g->out->base;
+    in->cs = g->options->code16 ? INSN_SEL_CODE16 : INSN_SEL_CODE;
     in->eflags = 0x202 | ((uint32_t)gen_random(&g->rng) & ARITHMETIC) | (percent(g, 20) ? FLAG_DF : 0) |
                  (percent(g, 5) && !g->options->integer_only ? FLAG_AC : 0);
     random_fx(g, in->fx);
@@ -939,6 +977,7 @@ void gen_case(uint64_t seed, uint64_t number, unsigned slot, const struct gen_op
     struct gen g = { .out = out, .options = options, .rng = { seed * UINT64_C(0xd1342543de82ef95) + number * UINT64_C(0x9e3779b1) } };
     memset(out, 0, sizeof *out);
     out->exact_flags = options->exact_flags;
+    out->code16 = options->code16;
     ZydisDecoderInit(&g.decoder, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
     /* The last quarter of a 1 KiB slot on: every fourth case lies across a page boundary. */
     out->base = INSN_CODE + slot * INSN_SLOT + INSN_SLOT - 64 + below(&g, 64);

@@ -33,13 +33,14 @@ struct gen_sequence {
     unsigned count;
     struct gen_part part[GEN_PARTS_MAX]; /* the last one is the final INT3 */
     struct insn_state input;
-    bool exact_flags; /* of the options */
+    bool exact_flags, code16; /* of the options */
 };
 
 struct gen_options {
     bool inexact;      /* also forms whose result is not the same on all CPUs */
     bool integer_only; /* no FPU, no segments, no privilege */
     bool exact_flags;  /* the backend keeps every flag at a fault */
+    bool code16;       /* in a segment of 16-bit code: the same instructions with the prefixes that they need there */
     uint32_t features; /* enum form_feature: what CPU and backend have */
 };
 
@@ -50,6 +51,9 @@ uint64_t gen_random(struct gen_rng *rng);
 void gen_memory(uint64_t seed, uint64_t batch, struct insn_shared *shared);
 void gen_case(uint64_t seed, uint64_t number, unsigned slot, const struct gen_options *options,
               struct gen_sequence *out);
+
+/* What `bytes` of 32-bit code are in 16-bit code (code16.c): the length, 0: there is no such thing. */
+unsigned gen_code16(const uint8_t *bytes, unsigned length, uint8_t out[15]);
 
 /* Undefined-flag bookkeeping (flags.c), for one decoded instruction. */
 struct gen_flags { uint32_t tested, written, lost, undefined_after; };

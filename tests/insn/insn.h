@@ -44,6 +44,7 @@
 
 /* Selectors of a 32-bit process under a 64-bit Linux, used for the guest too. */
 #define INSN_SEL_CODE 0x23
+#define INSN_SEL_CODE16 0x07 /* in the LDT: flat, too, but a segment of 16-bit code */
 #define INSN_SEL_DATA 0x2b
 #define INSN_SEL_GS 0x63
 #define INSN_SEL_FS 0x6b
@@ -51,6 +52,7 @@
 struct insn_state {
     uint32_t regs[8]; /* EAX ECX EDX EBX ESP EBP ESI EDI */
     uint32_t eip, eflags;
+    uint32_t cs;      /* of an input */
     uint8_t fx[512];  /* FXSAVE image */
 };
 

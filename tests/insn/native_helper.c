@@ -41,14 +41,14 @@ static int started;
 
 /* Used by enter_case below. */
 uint8_t case_fx[512] __attribute__((aligned(64)));
-uint32_t case_eip;
+struct { uint32_t eip, cs; } case_start;
 
 void enter_case(void);
 void restore_signal(void);
 __asm__(".globl enter_case\n"
         "enter_case:\n"
         "    fxrstor case_fx\n"
-        "    jmp *case_eip\n"
+        "    ljmp *case_start\n"
         ".globl restore_signal\n"
         "restore_signal:\n"
         "    movl $173, %eax\n" /* rt_sigreturn */
@@ -86,7 +86,8 @@ static void load_case(struct sigcontext_32 *context)
     for (unsigned i = 0; i < INSN_WRITABLE; i++)
         copy(data_page(writable[i]), shared->pattern[i], INSN_PAGE);
     copy(case_fx, in->fx, sizeof case_fx);
-    case_eip = in->eip;
+    case_start.eip = in->eip;
+    case_start.cs = in->cs;
     context->ax = in->regs[0];
     context->cx = in->regs[1];
     context->dx = in->regs[2];
@@ -100,7 +101,7 @@ static void load_case(struct sigcontext_32 *context)
     context->gs = INSN_SEL_GS;
     context->fs = INSN_SEL_FS;
     context->ds = context->es = context->ss = INSN_SEL_DATA;
-    context->cs = INSN_SEL_CODE;
+    context->cs = INSN_SEL_CODE; /* enter_case's */
     context->fpstate = 0;
 }
 
@@ -166,6 +167,9 @@ static void set_segments(void)
                                .limit_in_pages = 1, .useable = 1 };
     struct user_desc limited = { .entry_number = 13, .base_addr = INSN_FS_BASE, .limit = INSN_FS_LIMIT, .seg_32bit = 1,
                                  .useable = 1 };
+    struct user_desc code16 = { .entry_number = INSN_SEL_CODE16 >> 3, .limit = 0xfffff, .limit_in_pages = 1,
+                                .contents = MODIFY_LDT_CONTENTS_CODE, .useable = 1 };
+    call(SYS_modify_ldt, 0x11, (long)&code16, sizeof code16, 0, 0, 0); /* where it fails, only 16-bit cases do */
     if (call(SYS_set_thread_area, (long)&entry, 0, 0, 0, 0, 0) || call(SYS_set_thread_area, (long)&limited, 0, 0, 0, 0, 0))
         die(3);
     __asm__ volatile("movw %w0, %%gs" : : "r"(INSN_SEL_GS));

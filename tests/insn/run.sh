@@ -30,4 +30,8 @@ run exact_flags --exact-flags --count "$short"
 run without_bmi2 X86VM_NO_BMI2=1 --count "$short"
 run in_window_exact_flags X86VM_EAGER_WINDOW=1 --exact-flags --count "$short"
 run without_bmi2_exact_flags X86VM_NO_BMI2=1 --exact-flags --count "$short"
+run code16 --code16 --count "$short"
+run code16_bare X86VM_EAGER_BARE=1 --code16 --count "$short"
+run code16_exact_flags X86VM_EAGER_WINDOW=1 --code16 --exact-flags --count "$short"
+run code16_without_bmi2 X86VM_NO_BMI2=1 --code16 --count $((short / 2))
 exit $failed

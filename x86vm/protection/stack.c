@@ -133,8 +133,15 @@ void stack_pop(struct cpu *cpu, struct stack *stack, uint32_t *slots, unsigned c
 
 void stack_require_room(struct cpu *cpu, const struct stack *stack, unsigned count, unsigned size)
 {
-    for (unsigned i = 1; i <= count; i++)
-        require_room(cpu, stack, (stack->pointer - i * size) & pointer_mask(stack), size, size);
+    const bool around = stack->user && pointer_mask(stack) == 0xffffffff && stack->pointer - count * size > stack->pointer;
+
+    for (unsigned i = 1; i <= count; i++) {
+        const uint32_t offset = (stack->pointer - i * size) & pointer_mask(stack);
+
+        require_room(cpu, stack, offset, size, size);
+        if (around) /* the first push's page comes before the wrap of the second */
+            view_check_write(cpu, stack->segment.base + offset, size, true);
+    }
 }
 
 void stack_skip(struct stack *stack, uint32_t bytes)
