@@ -156,6 +156,9 @@ static struct block *translate(struct translator *t, uint32_t mode)
     uint64_t began = __rdtsc();
     struct block *block = build_block(t, eip, mode);
 
+    if (view_bare_due(translator_cpu(t), began)) /* not all of it twice */
+        translator_request(translator_cpu(t));
+
     if (!block) {
         blocks_flush(t);
         block = build_block(t, eip, mode);

@@ -96,6 +96,8 @@ void view_settle(struct cpu *cpu);
 bool view_bare_used(const struct cpu *cpu);
 /* Looks whether it should be otherwise; not while a block runs. */
 void view_bare_review(struct cpu *cpu);
+/* Whether a user is better served by translations without checks from now on; TSC. */
+bool view_bare_due(const struct cpu *cpu, uint64_t now);
 /* It never does, as with X86VM_NO_BARE in the environment. */
 void view_bare_forbid(struct cpu *cpu);
 

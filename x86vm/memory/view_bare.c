@@ -24,7 +24,7 @@
 #include "x86vm/cpu/cpu.h"
 
 /* One mapping is earned in 100 us; 400 may be saved up, 100 must be there to begin with. */
-enum { EARNED_IN_US = 100, CREDIT_MAX = 400, CREDIT_BEGIN = 100, SETTLED_US = 3000 };
+enum { EARNED_IN_US = 100, CREDIT_MAX = 400, CREDIT_BEGIN = 100, SETTLED_US = 1000 };
 /* Pages that one mapping may bring in on either side of the one wanted. */
 enum { RUN_MAX = 1024 };
 
@@ -258,11 +258,21 @@ static struct bare_window *choose(struct cpu *cpu)
     return oldest;
 }
 
+static bool is_settled(const struct cpu *cpu, uint64_t now)
+{
+    return (now - cpu->views->loaded_at) * 1000 >= (uint64_t)cpu->tsc_khz * SETTLED_US || cpu->views->bare_eager;
+}
+
+bool view_bare_due(const struct cpu *cpu, uint64_t now)
+{
+    const struct view *user = &cpu->views->view[VIEW_USER];
+
+    return cpu->cpl == 3 && !user->bare_used && is_settled(cpu, now) && user->bare_credit >= CREDIT_BEGIN && cpu->views->bare_possible;
+}
+
 static void review_user(struct cpu *cpu, struct view *view, uint64_t now)
 {
-    struct view_set *set = cpu->views;
-
-    if (!set->bare_eager && ((now - set->loaded_at) * 1000 < (uint64_t)cpu->tsc_khz * SETTLED_US || view->bare_credit < CREDIT_BEGIN))
+    if (!is_settled(cpu, now) || (view->bare_credit < CREDIT_BEGIN && !cpu->views->bare_eager))
         return;
     if (!view->bare) {
         view->bare = choose(cpu);

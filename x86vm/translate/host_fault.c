@@ -43,6 +43,17 @@ static bool in_window(const struct translator *t, uint64_t address)
     return address - (uint64_t)(uintptr_t)t->area->cpu.window < 1ull << 32;
 }
 
+/* A REP in a bare window faulted: rewrite_repeat.c. Guest registers have no upper half. */
+static void leave_repeat(greg_t *regs, const uint8_t *bare)
+{
+    if ((uint64_t)regs[REG_RDI] >> 32 == 0)
+        return;
+    regs[REG_RDI] = (uint32_t)((uint64_t)regs[REG_RDI] - (uint64_t)(uintptr_t)bare);
+    if ((uint64_t)regs[REG_RSI] >> 32 != 0)
+        regs[REG_RSI] = (uint32_t)((uint64_t)regs[REG_RSI] - (uint64_t)(uintptr_t)bare);
+    regs[REG_RCX] = (uint32_t)(regs[REG_RCX] + regs[REG_R13]);
+}
+
 /* A page fault in a bare window or where the window shows nothing. False: neither. */
 static bool on_page_fault(struct translator *t, greg_t *regs, const struct code_row *place, uint64_t address)
 {
@@ -56,6 +67,8 @@ static bool on_page_fault(struct translator *t, greg_t *regs, const struct code_
         return false;
     if (answer != VIEW_BARE_NOT_THERE && blocks_bare_failed(t, place->eip, answer == VIEW_BARE_NEVER))
         t->bare_failed = place->eip;
+    if (answer != VIEW_BARE_NOT_THERE)
+        leave_repeat(regs, cpu->bare);
     t->single = true; /* again, out of line */
     leave_at(t, regs, place, t->stubs.next);
     return true;

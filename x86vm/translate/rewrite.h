@@ -31,6 +31,9 @@ void rewrite_load_stack_top(struct build *b, enum host_reg to);
 /* rewrite_string.c: the same for a string instruction. */
 bool rewrite_string_inline(const struct build *b, const struct insn *insn);
 void rewrite_string(struct build *b, const struct insn *insn);
+/* rewrite_repeat.c: REP in a bare window. */
+bool rewrite_repeat_is_bare(const struct build *b, const struct insn *insn);
+void rewrite_repeat_bare(struct build *b, const struct insn *insn);
 
 /* The segment that its prefix names, or DS. */
 uint8_t rewrite_data_segment(const struct insn *insn);

@@ -3,7 +3,8 @@
  * String instructions in line. Without a REP prefix: an access or two, then ESI
  * and EDI move by what the direction flag says, with the guest's flags kept.
  * REP MOVS and REP STOS of up to a page, upwards, on pages in the window
- * (memory/view.h): the same instruction on window addresses. All else, with
+ * (memory/view.h): the same instruction on window addresses; in a bare window
+ * rewrite_repeat.c. All else, with
  * 16-bit addresses or through segments that have to be checked, is a call into C
  * (calls_string.c).
  */
@@ -18,11 +19,12 @@ static bool uses_source(unsigned op) { return op == OP_MOVS || op == OP_CMPS || 
 static bool repeat_inline(const struct build *b, const struct insn *insn)
 {
     unsigned op = insn->opcode & ~1u;
+    bool writes = op == OP_MOVS || op == OP_STOS;
 
-    if (b->mode & (MODE_SINGLE | MODE_PARTIAL) || b->t->counting || (op != OP_MOVS && op != OP_STOS))
+    if (b->mode & (MODE_SINGLE | MODE_PARTIAL) || b->t->counting || (!writes && !rewrite_repeat_is_bare(b, insn)))
         return false;
-    return access_segment(b, CPU_ES, true) == SEG_FLAT
-           && (op == OP_STOS || access_segment(b, rewrite_data_segment(insn), false) == SEG_FLAT);
+    return access_segment(b, CPU_ES, writes) == SEG_FLAT
+           && (!uses_source(op) || access_segment(b, rewrite_data_segment(insn), false) == SEG_FLAT);
 }
 
 bool rewrite_string_inline(const struct build *b, const struct insn *insn)
@@ -178,6 +180,10 @@ void rewrite_string(struct build *b, const struct insn *insn)
     unsigned op = insn->opcode & ~1u;
     uint8_t size = insn->opcode & 1 ? insn->opsize : 1;
 
+    if (insn->rep && rewrite_repeat_is_bare(b, insn)) {
+        rewrite_repeat_bare(b, insn);
+        return;
+    }
     if (insn->rep) {
         rewrite_repeat(b, insn, size);
         return;
