@@ -94,8 +94,9 @@ static bool mask_move_unaligned(const struct gen_sequence *sequence, const struc
 /* AMD's CPUs store 32 bits for a pushed segment register, Intel's (and the engine) 16 of them. */
 static bool pushed_half(const struct gen_sequence *sequence, const struct insn_output *native, const struct insn_output *other)
 {
-    return native->vector == VECTOR_PF && form_of_end(sequence, native)->setup == SETUP_PUSH_SEGMENT
-        && native->state.eip != other->state.eip;
+    bool beyond = native->vector == VECTOR_SS; /* 32 bits wrap around the segment's end where 16 do not */
+    return (native->vector == VECTOR_PF || beyond) && form_of_end(sequence, native)->setup == SETUP_PUSH_SEGMENT
+        && (native->state.eip != other->state.eip || (beyond && other->vector == VECTOR_AC));
 }
 
 /* CALL far has stored CS when the store of EIP faults, some CPUs'. */
