@@ -4,19 +4,16 @@
  */
 #include "guest/run_loop.h"
 
+#include "guest/alarm.h"
 #include "guest/control.h"
 #include "guest/idle.h"
 #include "guest/stats.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #define NS_PER_S 1000000000u
@@ -39,9 +36,8 @@ struct run_loop {
     struct control *control;
     struct record *record;    /* NULL: none */
     struct waker *waker;
-    timer_t timer;
+    struct alarm alarm;
     bool looking;             /* while frames flow: the switch was told not to call */
-    uint64_t timer_at;        /* what the timer is set to; PC_NEVER: off */
     uint64_t started;
     uint64_t running_since;   /* end of the last HLT */
     uint64_t rest_look_at;    /* when to see how idle the guest has been, */
@@ -63,19 +59,6 @@ struct run_loop {
     bool ended;
     int exit_code;
 };
-
-static struct x86vm *timer_target; /* for the signal handler; one engine a process */
-static volatile uint64_t timer_samples[STATS_PLACES];
-
-static void on_timer_signal(int number, siginfo_t *info, void *context)
-{
-    const ucontext_t *interrupted = context;
-    bool translated = x86vm_is_translated(timer_target, (uintptr_t)interrupted->uc_mcontext.gregs[REG_RIP]);
-
-    (void)number, (void)info;
-    timer_samples[!translated ? STATS_C : x86vm_is_user(timer_target) ? STATS_USER : STATS_KERNEL]++;
-    x86vm_request_exit(timer_target);
-}
 
 void run_loop_attention(void *opaque)
 {
@@ -116,8 +99,7 @@ static size_t stats(void *opaque, char *out, size_t size)
     struct stats_time time = l->time;
 
     time.uptime_ns = pc_now(l->parts.pc) - l->started;
-    for (unsigned i = 0; i < STATS_PLACES; i++)
-        time.samples[i] = timer_samples[i];
+    alarm_samples(time.samples);
     return stats_describe(&l->parts, &time, out, size);
 }
 
@@ -345,21 +327,6 @@ static uint64_t next_deadline(struct run_loop *l, uint64_t now, uint64_t machine
     return l->input_waits ? earlier(deadline, now + INPUT_RETRY) : deadline;
 }
 
-static void move_timer(struct run_loop *l, uint64_t at)
-{
-    const struct itimerspec spec = { .it_value = { (time_t)(at / NS_PER_S), (long)(at % NS_PER_S) } };
-
-    l->timer_at = at;
-    timer_settime(l->timer, TIMER_ABSTIME, &spec, NULL);
-}
-
-/* Where the timer comes too early there is nothing to do; near its time moving it is cheaper. */
-static void set_timer(struct run_loop *l, uint64_t now, uint64_t at)
-{
-    if (at < l->timer_at || (at > l->timer_at && l->timer_at - now < (at - now) / 2))
-        move_timer(l, at);
-}
-
 /* Arranges that guest code is left when there is something to do. */
 static void prepare_run(struct run_loop *l, uint64_t now)
 {
@@ -383,9 +350,7 @@ static void prepare_run(struct run_loop *l, uint64_t now)
         if (suppress_calls(l, false))
             run_loop_attention(l);
     }
-    if (l->timer_at <= now)
-        l->timer_at = PC_NEVER; /* it has fired, or is about to */
-    set_timer(l, now, deadline);
+    alarm_set(&l->alarm, now, deadline);
     pc_serviced_by(l->parts.pc, deadline);
 }
 
@@ -436,7 +401,7 @@ static void sleep_halted(struct run_loop *l)
         timeout.tv_nsec = (long)((deadline - now) % NS_PER_S);
     }
     count = collect_fds(l, fds, &first_other, true);
-    move_timer(l, deadline + WAKER_AFTER); /* out of the sleep's way, and where prepare_run() will want it then */
+    alarm_move(&l->alarm, deadline + WAKER_AFTER); /* out of the sleep's way, and where prepare_run() will want it then */
     ready = ppoll(fds, count, &timeout, NULL);
     if (ready > 0) {
         l->check_nics |= any_ready(fds, first_other);
@@ -494,16 +459,6 @@ int run_loop_run(struct run_loop *l)
 
 /* --- creation --- */
 
-static bool make_timer(struct run_loop *l)
-{
-    struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN };
-    struct sigaction action = { .sa_sigaction = on_timer_signal, .sa_flags = SA_RESTART | SA_SIGINFO | SA_ONSTACK };
-
-    timer_target = l->parts.vm;
-    event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
-    return sigaction(SIGRTMIN, &action, NULL) == 0 && timer_create(CLOCK_MONOTONIC, &event, &l->timer) == 0;
-}
-
 struct run_loop *run_loop_new(const struct run_loop_parts *parts, char *error, size_t error_size)
 {
     struct run_loop *l = calloc(1, sizeof *l);
@@ -513,11 +468,11 @@ struct run_loop *run_loop_new(const struct run_loop_parts *parts, char *error, s
         return NULL;
     }
     l->parts = *parts;
-    l->timer_at = l->console_at = l->stop_at = PC_NEVER;
+    l->console_at = l->stop_at = PC_NEVER;
     l->idle = (struct idle){ .slack = (uint64_t)parts->idle_slack_ms * MS, .stirred = true };
     l->started = pc_now(parts->pc);
     l->control = control_new(parts->control_listener, &(struct control_calls){ l, stats, set_link, trace, save_nic, restore_nic });
-    if (!l->control || !make_timer(l) || waker_start(run_loop_attention, l, &l->waker)) {
+    if (!l->control || !alarm_start(&l->alarm, parts->vm) || waker_start(run_loop_attention, l, &l->waker)) {
         snprintf(error, error_size, "cannot create the timer or the waker's thread: %s", strerror(errno));
         run_loop_free(l);
         return NULL;
