@@ -136,6 +136,7 @@ static void add_memory(struct table *table, const struct jv *engine, double seco
         {"view_fills", "table entries made"}, {"view_flushes", "tables emptied (CR3, CR0, CR4)"},
         {"page_flushes", "single entries dropped (INVLPG)"}, {"page_faults", "page faults of the guest"},
         {"slow_accesses", "accesses that took the slow path"},
+        {"bare_faults", "accesses without a check that faulted"}, {"bare_pages", "pages mapped for such accesses"},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
