@@ -11,11 +11,10 @@
 #include "x86vm/memory/view.h"
 
 #define WINDOW_SIZE (4ull << 30)
-#define ABOVE (2ull << 20) /* an access that begins on the last page must not reach what comes next */
 #define ALIGNMENT (2ull << 20)
 #define SHOWS_SIZE (VIEW_PAGES * sizeof(uint32_t))
 #define LIST_SIZE (PAGES_MAX * sizeof(uint32_t))
-#define MAP_SIZE (ALIGNMENT + WINDOW_SIZE + ABOVE + SHOWS_SIZE + LIST_SIZE)
+#define MAP_SIZE (ALIGNMENT + WINDOW_SIZE + BARE_ABOVE + SHOWS_SIZE + LIST_SIZE)
 
 /* Each scattered page is one mapping, of 65530 that Linux gives a process; see window.c for its share. */
 enum { MAPPINGS_MAX = 6000, PAGES_MAX = 1 << 17 };
@@ -44,7 +43,7 @@ bool bare_reserve(struct bare_window *window)
         return false;
     madvise(map, MAP_SIZE, MADV_NOHUGEPAGE); /* sparse: huge pages would make it all resident */
     window->base = (uint8_t *)(((uintptr_t)map + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1));
-    behind = window->base + WINDOW_SIZE + ABOVE;
+    behind = window->base + WINDOW_SIZE + BARE_ABOVE;
     if (mprotect(behind, SHOWS_SIZE + LIST_SIZE, PROT_READ | PROT_WRITE) != 0) {
         munmap(map, MAP_SIZE);
         window->base = NULL;

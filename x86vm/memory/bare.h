@@ -21,6 +21,7 @@
 #include "x86vm/memory/phys.h"
 
 #define BARE_WRITABLE (1u << 31)
+#define BARE_ABOVE (2ull << 20) /* inaccessible: where an access ends that begins on the last page */
 
 struct bare_window {
     uint8_t *base;     /* linear 0; NULL before bare_reserve() */

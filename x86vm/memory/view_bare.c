@@ -193,9 +193,9 @@ enum view_bare_answer view_bare_fault(struct cpu *cpu, uint64_t host, bool write
     uint32_t page = (uint32_t)(offset >> PAGE_SHIFT);
     enum view_access access = write ? VIEW_FOR_WRITE : VIEW_FOR_READ;
 
-    if (!cpu->bare || offset >> 32 != 0)
+    if (!cpu->bare || offset >= (1ull << 32) + BARE_ABOVE)
         return VIEW_BARE_NOT_THERE;
-    if (!view->bare_used || cpu->bare != view->bare->base)
+    if (offset >> 32 != 0 || !view->bare_used || cpu->bare != view->bare->base)
         return VIEW_BARE_NEVER;
     if (!view->read[page] || (write && !may_write(view, page)))
         fill_quietly(cpu, view, page << PAGE_SHIFT, access, user);
