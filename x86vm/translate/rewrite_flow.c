@@ -75,12 +75,18 @@ void rewrite_dispatch(struct build *b)
     dispatch(b, emit_jmp_mem);
 }
 
-/* Behind a host CALL: a RET came here with the guest's return address in R9. */
+/* Behind a host CALL: a RET came here with the guest's return address in R9. A
+ * kernel's code that depends on GS is left to the lookup, which never knows it:
+ * what was called may have loaded GS, and the key does not tell (mode.c). */
 static void returned(struct build *b, uint32_t return_eip)
 {
     struct emit *e = b->hot;
     uint8_t *here;
 
+    if (b->block->mode_mask & MODE_GS && !(b->mode & MODE_USER)) {
+        emit_jmp(e, b->t->stubs.dispatch);
+        return;
+    }
     emit_mov64(e, R11, RCX);
     emit_lea32(e, RCX, mem_at(R9, (int32_t)-return_eip));
     here = emit_jecxz_later(e);
