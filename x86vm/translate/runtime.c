@@ -34,6 +34,15 @@ static void take_flags(struct cpu *cpu)
     cpu->eflags = (cpu->eflags & ~(uint32_t)FLAGS_ARITH) | (cpu->scratch[HOST_FLAGS] & FLAGS_ARITH);
 }
 
+/* RETs do not look whether the run loop is wanted; the lookup does, where an empty shadow stack sends them. */
+static void mind_request(struct translator *t)
+{
+    struct cpu *cpu = translator_cpu(t);
+
+    if (cpu->exit_request && t->shadow.map)
+        cpu->shadow = cpu->shadow_reset;
+}
+
 /* The guest's x87 state stays in the host's unit while C runs. */
 static bool x87_exception_pending(void)
 {
@@ -145,6 +154,7 @@ void runtime_slow(struct cpu *cpu, uint32_t number, uint32_t address)
     bool device = false;
 
     take_flags(cpu);
+    mind_request(t);
     arrive(cpu, site);
     t->counters.slow_accesses++;
     if (site->waits && x87_exception_pending())
@@ -211,6 +221,7 @@ void runtime_group(struct cpu *cpu, uint32_t number, uint32_t address)
     bool nobody;
 
     take_flags(cpu);
+    mind_request(t);
     arrive(cpu, site);
     t->counters.slow_accesses++;
     if (!has_entry(cpu, site, address))
@@ -255,6 +266,7 @@ int runtime_call(struct cpu *cpu, uint32_t number)
     enum call_result result;
 
     take_flags(cpu);
+    mind_request(t);
     cpu->eip = call->insn.eip;
     t->counters.helper_calls++;
     t->counters.call[call->insn.kind]++;

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* Deeper than any program's calls between two looks at C, and than a CPU remembers. */
-enum { PAGE = 4096, DEPTH_SIZE = 16 * PAGE, ONE = PAGE + DEPTH_SIZE, SIGNAL_STACK = 16 * PAGE, MAP_SIZE = SHADOW_COUNT * ONE + PAGE + SIGNAL_STACK };
+/* Much deeper than a CPU remembers; but all of it may be returned from before a request is seen. */
+enum { PAGE = 4096, DEPTH_SIZE = 2 * PAGE, ONE = PAGE + DEPTH_SIZE, SIGNAL_STACK = 16 * PAGE, MAP_SIZE = SHADOW_COUNT * ONE + PAGE + SIGNAL_STACK };
 
 bool shadow_init(struct shadow *shadow)
 {
