@@ -16,8 +16,9 @@
 #define LIST_SIZE (PAGES_MAX * sizeof(uint32_t))
 #define MAP_SIZE (ALIGNMENT + WINDOW_SIZE + BARE_ABOVE + SHOWS_SIZE + LIST_SIZE)
 
-/* Each scattered page is one mapping, of 65530 that Linux gives a process; see window.c for its share. */
-enum { MAPPINGS_MAX = 6000, PAGES_MAX = 1 << 17 };
+/* Each scattered page is one mapping and one hole, of 65530 that Linux gives a
+ * process; five windows, and see window.c for its share. */
+enum { MAPPINGS_MAX = 3000, PAGES_MAX = 1 << 17 };
 
 /* More entries are dropped with their table. */
 enum { CLEAR_ALONE_MAX = 1 << 14 };
@@ -68,6 +69,11 @@ static bool make_inaccessible(struct bare_window *window, uint32_t page, uint64_
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED;
 }
 
+static bool continues(const struct bare_window *window, uint32_t page, uint32_t what)
+{
+    return page < VIEW_PAGES && window->shows[page] == what;
+}
+
 bool bare_show(struct bare_window *window, const struct phys *phys, uint32_t page, uint32_t physical_page,
                uint32_t count, bool writable)
 {
@@ -82,7 +88,9 @@ bool bare_show(struct bare_window *window, const struct phys *phys, uint32_t pag
             window->pages[window->count++] = page + i;
         window->shows[page + i] = (physical_page + i + 1) | (writable ? BARE_WRITABLE : 0);
     }
-    window->mappings++;
+    /* The host makes one of what lies side by side. */
+    window->mappings += !continues(window, page - 1, window->shows[page] - 1)
+        && !continues(window, page + count, window->shows[page + count - 1] + 1);
     return true;
 }
 

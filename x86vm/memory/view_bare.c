@@ -112,7 +112,7 @@ static void earn(const struct cpu *cpu, struct view *view, uint64_t now)
 {
     uint64_t step = (uint64_t)cpu->tsc_khz * EARNED_IN_US / 1000, earned = (now - view->bare_counted) / step;
 
-    if (!earned)
+    if (now < view->bare_counted || !earned)
         return;
     view->bare_credit = view->bare_credit + earned < CREDIT_MAX ? view->bare_credit + earned : CREDIT_MAX;
     view->bare_counted = now;
@@ -185,6 +185,15 @@ static void fill_quietly(struct cpu *cpu, struct view *view, uint32_t linear, en
         view_fill_walked(cpu, view, linear, access, &walk);
 }
 
+/* The window is full, or the host will not map: it may be tried again in a second. */
+static void start_over(struct cpu *cpu, struct view *view)
+{
+    bare_clear(view->bare);
+    set_used(cpu, view, false);
+    view->bare_credit = 0;
+    view->bare_counted = __rdtsc() + (uint64_t)cpu->tsc_khz * 1000;
+}
+
 enum view_bare_answer view_bare_fault(struct cpu *cpu, uint64_t host, bool write)
 {
     bool user = cpu->cpl == 3;
@@ -206,9 +215,12 @@ enum view_bare_answer view_bare_fault(struct cpu *cpu, uint64_t host, bool write
     if (!user)
         fill_around(cpu, view, page, user);
     earn(cpu, view, __rdtsc());
-    if ((!view->bare_credit && !cpu->views->bare_eager) || !show_run(cpu, view, page, user)) {
-        view->bare_credit = 0;
+    if (!view->bare_credit && !cpu->views->bare_eager) {
         set_used(cpu, view, false);
+        return VIEW_BARE_NOT_NOW;
+    }
+    if (!show_run(cpu, view, page, user)) {
+        start_over(cpu, view);
         return VIEW_BARE_NOT_NOW;
     }
     view->bare_credit -= view->bare_credit != 0;

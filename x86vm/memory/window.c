@@ -15,7 +15,7 @@
 #define MAP_SIZE (ALIGNMENT + BELOW + WINDOW_SIZE + ABOVE + SHOWS_SIZE)
 
 /* Each scattered page is one mapping, of 65530 that Linux gives a process. */
-enum { MAPPINGS_MAX = 24000 };
+enum { MAPPINGS_MAX = 16000 };
 
 bool window_reserve(struct window *window)
 {
