@@ -48,6 +48,9 @@ if [ -x "$build/vswitch-guest" ]; then
     export X86VM_NO_SSE3=1 # as on a host whose CPU ends at SSE2
     on_engine engine_without_sse3 --append only=sse
     unset X86VM_NO_SSE3
+    export X86VM_EAGER_BARE=1 # every page without checks that may be
+    on_engine engine_bare $nics
+    unset X86VM_EAGER_BARE
     on_engine engine_exact_flags --exact-flags --append "only=flags exact"
 else
     echo "FAIL engine vswitch-guest is not built"
