@@ -218,6 +218,19 @@ static void test_address_spaces(void)
     CHECK_SHOWS(0x401000, 0);
 }
 
+/* A page of number 0 is one like any other. */
+static void test_first_page(void)
+{
+    become(false);
+    set_pte(0x401000, 0 | P | D);
+    CU_ASSERT_EQUAL(touch(0x401000, false), VIEW_BARE_SHOWN);
+    CHECK_SHOWS(0x401000, 1);
+    set_pte(0x401000, 0);
+    view_flush_all(cpu);
+    view_bare_review(cpu);
+    CHECK_SHOWS(0x401000, 0);
+}
+
 static void test_supervisor(void)
 {
     become(false);
@@ -337,6 +350,7 @@ int main(void)
     CU_add_test(suite, "rights", test_rights);
     CU_add_test(suite, "what drops a page", test_drops);
     CU_add_test(suite, "address spaces", test_address_spaces);
+    CU_add_test(suite, "the first page of RAM", test_first_page);
     CU_add_test(suite, "the supervisor's", test_supervisor);
     CU_add_test(suite, "many mappings", test_many_mappings);
     CU_add_test(suite, "credit", test_credit);

@@ -71,7 +71,7 @@ static bool make_inaccessible(struct bare_window *window, uint32_t page, uint64_
 
 static bool continues(const struct bare_window *window, uint32_t page, uint32_t what)
 {
-    return page < VIEW_PAGES && window->shows[page] == what;
+    return what && page < VIEW_PAGES && window->shows[page] == what; /* 0 is nothing */
 }
 
 bool bare_show(struct bare_window *window, const struct phys *phys, uint32_t page, uint32_t physical_page,
