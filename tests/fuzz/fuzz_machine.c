@@ -139,7 +139,7 @@ static void make_machine(struct fuzzer *f, uint64_t number)
 static void make_timer(struct fuzzer *f)
 {
     struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN };
-    struct sigaction action = { .sa_handler = on_timer, .sa_flags = SA_RESTART };
+    struct sigaction action = { .sa_handler = on_timer, .sa_flags = SA_RESTART | SA_ONSTACK };
 
     if (sigaction(SIGRTMIN, &action, NULL) || timer_create(CLOCK_MONOTONIC, &event, &f->timer))
         failed(f, "no timer");
