@@ -294,7 +294,7 @@ static bool make_engine(struct fuzzer *f, uint64_t batch)
 static bool make_timer(struct fuzzer *f)
 {
     struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN };
-    struct sigaction action = { .sa_sigaction = on_timer, .sa_flags = SA_RESTART | SA_SIGINFO };
+    struct sigaction action = { .sa_sigaction = on_timer, .sa_flags = SA_RESTART | SA_SIGINFO | SA_ONSTACK };
 
     return sigaction(SIGRTMIN, &action, NULL) == 0 && timer_create(CLOCK_MONOTONIC, &event, &f->timer) == 0;
 }

@@ -140,7 +140,7 @@ static void *engine_open(bool exact_flags, char *error, size_t error_size)
     make_page_tables(e);
     make_tables(e);
     alarm_vm = e->vm;
-    signal(SIGALRM, on_alarm);
+    sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_alarm, .sa_flags = SA_RESTART | SA_ONSTACK }, NULL);
     return e;
 }
 

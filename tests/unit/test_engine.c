@@ -66,13 +66,24 @@ static void on_alarm(int number)
     x86vm_request_exit(vm);
 }
 
+/* On the stack for signals: translated code's own is small. */
+static void catch_alarm(void)
+{
+    struct sigaction action;
+
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_alarm;
+    action.sa_flags = SA_RESTART | SA_ONSTACK;
+    sigaction(SIGALRM, &action, NULL);
+}
+
 /* Runs, for seconds at most. */
 static enum x86vm_exit run(void)
 {
     const struct itimerval late = { .it_value.tv_sec = 3 }, never = { .it_value.tv_sec = 0 };
     enum x86vm_exit exit;
 
-    signal(SIGALRM, on_alarm);
+    catch_alarm();
     setitimer(ITIMER_REAL, &late, NULL);
     exit = x86vm_run(vm);
     setitimer(ITIMER_REAL, &never, NULL);
@@ -204,7 +215,7 @@ static void test_comes_back(void)
         { "\xc7\x05\x0a\x00\x01\x00\x90\x90\x90\x90\x90\x90\x90\x90\xeb\xf0", 16 }, /* writes its own code */
     };
 
-    signal(SIGALRM, on_alarm);
+    catch_alarm();
     for (unsigned i = 0; i < sizeof loops / sizeof loops[0]; i++) {
         const struct itimerval soon = { .it_value.tv_usec = 5000 };
         uint64_t began = cpu_ns();
