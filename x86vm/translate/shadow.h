@@ -30,7 +30,8 @@ struct shadow {
 };
 
 /* False: the host will not give the memory. Signals on the shadow stack would
- * overwrite it, so the thread that runs the guest gets a stack for them. */
+ * overwrite it, so the thread that runs the guest gets a stack for them: all
+ * handlers of signals to that thread must use it (SA_ONSTACK). */
 bool shadow_init(struct shadow *shadow);
 void shadow_free(struct shadow *shadow);
 /* What lies at the bottom. */
