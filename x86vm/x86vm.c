@@ -414,6 +414,19 @@ static void count_interrupted(struct translator *t, int from)
         count_step(t);
 }
 
+/* A program's page fault: most likely the guest's kernel puts a page there. */
+static void note_missed(struct translator *t)
+{
+    const struct cpu *cpu = translator_cpu(t);
+    bool data = cpu->fault_vector == VEC_PF && (cpu->cr2 ^ (cpu->seg_base[CPU_CS] + cpu->eip)) >= PAGE_SIZE;
+
+    if (cpu->cpl != 3 || !data)
+        return;
+    t->missed.pending = true;
+    t->missed.write = cpu->fault_error & PF_WRITE;
+    t->missed.at = cpu->cr2;
+}
+
 enum x86vm_exit x86vm_run(struct x86vm *vm)
 {
     struct translator *t = &vm->t;
@@ -431,6 +444,7 @@ enum x86vm_exit x86vm_run(struct x86vm *vm)
     if (from == FROM_FAULT) {
         t->counters.exceptions++;
         t->counters.exception[cpu->fault_vector & (X86VM_EXCEPTIONS - 1)]++;
+        note_missed(t);
         if (cpu->exception_tap)
             cpu->exception_tap(cpu->exception_opaque);
         protection_exception(cpu);

@@ -238,6 +238,18 @@ void runtime_group(struct cpu *cpu, uint32_t number, uint32_t address)
     go_back(cpu, site, site->bounce);
 }
 
+/* The page that a program has just faulted for would fault in the host, too. */
+static void show_missed(struct translator *t)
+{
+    struct cpu *cpu = translator_cpu(t);
+
+    if (cpu->cpl != 3)
+        return;
+    t->missed.pending = false;
+    if (view_bare_used(cpu))
+        view_bare_fault(cpu, (uint64_t)(uintptr_t)cpu->bare + t->missed.at, t->missed.write);
+}
+
 /* After an instruction that went elsewhere (SYSENTER, IRET, MOV CR..): when
  * nothing wants the run loop and the jump table knows the place, translated
  * code goes on there at once. */
@@ -249,6 +261,8 @@ static bool go_on(struct translator *t)
     if (cpu->exit_request || cpu->halted || cpu->interrupt_shadow || cpu->watch_code || cpu->watch_hits
         || cpu->eflags & FLAG_TF || cpu_nmi_due(cpu) || (cpu->intr && cpu->eflags & FLAG_IF))
         return false;
+    if (t->missed.pending)
+        show_missed(t);
     if (cpu->mode_dirty)
         mode_update(t);
     else

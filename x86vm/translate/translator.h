@@ -229,6 +229,7 @@ struct translator {
     bool ungrouped;              /* find the next block without shared checks */
     uint8_t group_failures[4096]; /* by hash of the block's physical address */
     uint8_t bare_failures[65536]; /* by hash of an instruction's EIP */
+    struct { bool pending, write; uint32_t at; } missed; /* a user's page fault on data: the page is shown when the user is back */
     uint32_t bare_failed;        /* EIP of one whose translation is to have the check, or NOWHERE */
     bool own_code_written;       /* runtime.c: restart the instruction alone */
     bool counting;               /* count.h; set before the first block */
