@@ -23,8 +23,8 @@
 
 #include "x86vm/cpu/cpu.h"
 
-/* One mapping is earned in 50 us; 800 may be saved up, 50 must be there to begin with. */
-enum { EARNED_IN_US = 50, CREDIT_MAX = 800, CREDIT_BEGIN = 50, SETTLED_US = 1000 };
+/* One mapping is earned in 100 us; 400 may be saved up, 50 must be there to begin with. */
+enum { EARNED_IN_US = 100, CREDIT_MAX = 400, CREDIT_BEGIN = 50, SETTLED_US = 1000 };
 /* Pages that one mapping may bring in on either side of the one wanted. */
 enum { RUN_MAX = 1024 };
 
