@@ -12,7 +12,7 @@
  * to, and what leads elsewhere by now is taken out.
  *
  * A mapping costs the host some ten microseconds. So a user's window is used
- * only while no CR3 was loaded for some milliseconds, and mappings are paid from
+ * only while no CR3 was loaded for a millisecond, and mappings are paid from
  * a credit that time fills up: who touches new pages all the time is sent back
  * to translations with checks until there is credit again.
  */
