@@ -50,8 +50,7 @@ struct view_set *view_set_new(void)
         return NULL;
     if (!window_reserve(&set->window))
         goto free_set;
-    if (!view_bare_reserve(set))
-        goto release;
+    view_bare_reserve(set);
     set->map = mmap(NULL, MAP_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (set->map == MAP_FAILED)
         goto release;

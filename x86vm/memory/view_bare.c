@@ -28,14 +28,14 @@ enum { EARNED_IN_US = 100, CREDIT_MAX = 400, CREDIT_BEGIN = 50, SETTLED_US = 100
 /* Pages that one mapping may bring in on either side of the one wanted. */
 enum { RUN_MAX = 1024 };
 
-bool view_bare_reserve(struct view_set *set)
+void view_bare_reserve(struct view_set *set)
 {
     set->bare_possible = bare_possible() && !getenv("X86VM_NO_BARE") && !getenv("X86VM_EAGER_WINDOW");
     set->bare_eager = getenv("X86VM_EAGER_BARE") != NULL;
     for (unsigned i = 0; set->bare_possible && i < BARE_WINDOWS; i++)
-        if (!bare_reserve(&set->bare[i]))
-            return false;
-    return true;
+        set->bare_possible = bare_reserve(&set->bare[i]);
+    if (!set->bare_possible)
+        view_bare_release(set);
 }
 
 void view_bare_release(struct view_set *set)
