@@ -47,7 +47,7 @@ sent() { [ "$(counter in_frames)" -ge "$1" ]; }
 # What the driver reads from the card's statistics registers, as NAME=VALUE.
 pmd_stats() {
     in_guest "$G" "n=\$(wc -l </tmp/pmd.log); echo 'show port stats 0' >/tmp/pmd.in
-        until tail -n +\$n /tmp/pmd.log | grep -q 'Tx-pps'; do sleep 0.1; done; tail -n +\$n /tmp/pmd.log" |
+        for i in \$(seq 100); do tail -n +\$n /tmp/pmd.log | grep -q 'Tx-pps' && break; sleep 0.1; done; tail -n +\$n /tmp/pmd.log" |
         tr -d '\r' | grep -oE '(RX|TX)-(packets|missed|errors|bytes|nombuf): +[0-9]+' | sed 's/: */=/'
 }
 stat_of() { sed -n "s/^$1=//p" "$W/stats"; }
