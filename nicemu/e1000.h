@@ -229,6 +229,7 @@ void e1000_regs_init(struct e1000 *e);
 void e1000_regs_reset(struct e1000 *e);
 void e1000_regs_state(struct e1000 *e, struct nic_state *s);
 const struct e1000_register *e1000_register_at(struct e1000 *e, uint32_t offset, uint32_t *index); /* or NULL */
+const char *e1000_register_elsewhere(uint32_t offset); /* of the family's other chips; or NULL */
 uint32_t e1000_reg_read(struct e1000 *e, uint32_t offset);
 void e1000_reg_write(struct e1000 *e, uint32_t offset, uint32_t value);
 

@@ -173,6 +173,33 @@ static const struct { uint16_t alias, count; uint32_t offset; } aliases[] = {
     { 0x0440, 1, E1000_TIDV }, { 0x0600, 128, E1000_VFTA },
 };
 
+/* What drivers of the whole family touch, and these two chips have not. */
+static const struct { uint32_t offset; const char *name; } elsewhere[] = {
+    { 0x001c, "FLA" }, { 0x0024, "SCTL" }, { 0x0034, "KUMCTRLSTA" }, { 0x00e0, "IAM" }, { 0x0f00, "EXTCNF_CTRL" },
+    { 0x0f08, "EXTCNF_SIZE" }, { 0x0f10, "PHY_CTRL" }, { 0x1008, "PBS" }, { 0x1010, "EEMNGCTL" }, { 0x102c, "EEWR" },
+    { 0x2170, "PSRCTL" }, { 0x2900, "RDBAL1" }, { 0x2928, "RXDCTL1" }, { 0x2c08, "RAID" }, { 0x3840, "TARC0" },
+    { 0x3900, "TDBAL1" }, { 0x3928, "TXDCTL1" }, { 0x3940, "TARC1" }, { 0x4100, "IAC" }, { 0x5008, "RFCTL" },
+    { 0x5818, "MRQC" }, { 0x5860, "MANC2H" }, { 0x5b00, "GCR" }, { 0x5b30, "FACTPS" }, { 0x5b50, "SWSM" },
+    { 0x5b54, "FWSM" }, { 0x5b5c, "SW_FW_SYNC" }, { 0x5c00, "RETA" }, { 0x5c80, "RSSRK" },
+};
+
+const char *e1000_register_elsewhere(uint32_t offset)
+{
+    for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
+        if (elsewhere[i].offset == offset)
+            return elsewhere[i].name;
+    return NULL;
+}
+
+static void tell_unknown(struct e1000 *e, const char *access, uint32_t offset)
+{
+    const char *name = e1000_register_elsewhere(offset);
+    if (name)
+        nic_guest_error(&e->nic, "%s %s (%05x), which only others of the family have", access, name, offset);
+    else
+        nic_guest_error(&e->nic, "%s unknown register %05x", access, offset);
+}
+
 void e1000_regs_init(struct e1000 *e)
 {
     memset(e->row, ROW_UNKNOWN, sizeof e->row);
@@ -253,7 +280,7 @@ uint32_t e1000_reg_read(struct e1000 *e, uint32_t offset)
     if (offset >= E1000_PBM && offset < E1000_PBM_END)
         return e->packet_buffer[(offset - E1000_PBM) / 4];
     if (!find_register(e, offset, &index)) {
-        nic_guest_error(&e->nic, "read of unknown register %05x", offset);
+        tell_unknown(e, "read of", offset);
         return 0;
     }
     const struct e1000_register *r = &e1000_registers[e->row[index]];
@@ -269,7 +296,7 @@ void e1000_reg_write(struct e1000 *e, uint32_t offset, uint32_t value)
         return;
     }
     if (!find_register(e, offset, &index)) {
-        nic_guest_error(&e->nic, "write of %08x to unknown register %05x", value, offset);
+        tell_unknown(e, "write to", offset);
         return;
     }
     const struct e1000_register *r = &e1000_registers[e->row[index]];

@@ -158,8 +158,11 @@ static void describe(struct nic *nic, const struct nic_access *a, struct nic_tex
         nic_text_add(text, "IODATA: ");
     const struct e1000_register *r = e1000_register_at(e, offset, &index);
     const struct e1000_words *w = r ? e1000_words_of(r->offset) : NULL;
+    const char *elsewhere = e1000_register_elsewhere(offset);
     if (r)
         add_name(text, r, index);
+    else if (elsewhere)
+        nic_text_add(text, "%-6s", elsewhere);
     else
         nic_text_add(text, offset >= E1000_PBM ? "PBM %05x" : "unknown %05x", offset);
     nic_text_add(text, a->size == 4 ? " = %08x" : " = %x", a->value);

@@ -60,6 +60,7 @@ static void registers(void)
     nic_write(host.nic, 2, 4, 4, 8, host.now);
     nic_read(host.nic, 0, E1000_RAL, 1, host.now);
     fake_read(&host, 0x0f000);
+    wr(0x05008, 0x8000);
     nic_set_trace(host.nic, NULL, NULL, false);
     wr(E1000_TCTL, 0);
     CHECK_HAS("   1.234567890 write TCTL   = 0103f0fa EN PSP CT=0xf COLD=0x3f RTLC\n");
@@ -72,6 +73,8 @@ static void registers(void)
     CHECK_HAS("read  RAL[0] = 52 (1 bytes at 05400)\n");
     CHECK_HAS("read  unknown 0f000 = 00000000\n");
     CHECK_HAS("ERROR read of unknown register 0f000\n");
+    CHECK_HAS("write RFCTL  = 00008000\n");
+    CHECK_HAS("ERROR write to RFCTL (05008), which only others of the family have\n");
     CU_ASSERT_EQUAL(occurrences("write TCTL"), 1);
 }
 
