@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/command.h"
 #include "cli/guest_nic_state.h"
@@ -40,11 +39,12 @@ static int guest_link(struct cli *cli)
 /* ---- guest trace ---- */
 
 /* The stream's first line says whether it begins. */
-static bool has_begun(const char *line)
+static bool has_begun(const char *guest, const char *line)
 {
     const char *wrong = strstr(line, "\"error\":\"");
 
     if (!wrong) {
+        fprintf(stderr, "tracing a card of guest %s; Ctrl-C ends it\n", guest);
         return true;
     }
     wrong += strlen("\"error\":\"");
@@ -53,11 +53,11 @@ static bool has_begun(const char *line)
 }
 
 /* Until the guest, the user or the count ends it. */
-static int print_lines(FILE *from, int64_t count)
+static int print_lines(const char *guest, FILE *from, int64_t count)
 {
     char line[512];
 
-    if (!fgets(line, sizeof line, from) || !has_begun(line)) {
+    if (!fgets(line, sizeof line, from) || !has_begun(guest, line)) {
         return RPC_REFUSED;
     }
     while (!ended && count != 0 && fgets(line, sizeof line, from)) {
@@ -83,10 +83,7 @@ static int read_trace(struct cli *cli, const struct jv *started, int64_t count)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
-    if (isatty(STDERR_FILENO)) {
-        fprintf(stderr, "tracing a card of guest %s; Ctrl-C ends it\n", cli->words[0]);
-    }
-    status = print_lines(from, count);
+    status = print_lines(cli->words[0], from, count);
     fclose(from);
     return status;
 }

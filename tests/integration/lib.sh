@@ -64,6 +64,8 @@ wait_until() { # SECONDS COMMAND…: until it succeeds
         sleep 0.1
     done
 }
+# trace_begins FILE: a `guest trace` whose standard error goes there has begun
+trace_begins() { wait_until 10 grep -q '^tracing a card of guest' "$1"; }
 need() { # what cannot be tested without it
     [ -e "$1" ] || { echo "FAIL $1 is not there"; FAILED=1; exit 1; }
 }

@@ -30,13 +30,14 @@ start() { # NAME MODEL
     ctl guest run "$1" --kernel "$IMAGE" --memory 16 --nic "$2,mac=$mac" && shows "$1" "press a key"
 }
 watch() { # NAME: from now on to its end, into W/trace
-    "$BIN/vswitchctl" --socket "$SOCKET" guest trace "$1" --nic 0 --strict >"$W/trace" 2>&1 &
+    "$BIN/vswitchctl" --socket "$SOCKET" guest trace "$1" --nic 0 --strict >"$W/trace" 2>"$W/trace.err" &
     tracer=$!
-    sleep 0.5
+    trace_begins "$W/trace.err"
     key "$1"
 }
-ended() { # NAME: what is in the trace by then is all
-    sleep 0.5
+as_long() { [ "$(plain <"$W/trace" | wc -l)" -ge "$(shown "$1" | wc -l)" ]; }
+ended() { # NAME FILE: the trace is as long as that in the document, or will not be
+    wait_until 5 as_long "$2"
     kill $tracer; wait $tracer 2>/dev/null
     ctl guest kill "$1"
 }
@@ -70,7 +71,7 @@ check "ned gets another" frame ned rx_frames 2 64
 check "and one that is larger than its ring" frame ned rx_dropped_full 1 1514
 key ned
 check "all is well" shows ned "ne2000: all well"
-ended ned
+ended ned docs/ne2000.md
 print ned
 check "the driver breaks no rule" no_rule
 check "docs/ne2000.md shows its trace" documented docs/ne2000.md
@@ -82,7 +83,7 @@ check "elsa sends" shows elsa "a frame for this station"
 check "elsa gets a frame" frame elsa rx_frames 1 64
 key elsa
 check "all is well, too" shows elsa "e1000: all well"
-ended elsa
+ended elsa docs/e1000.md
 print elsa
 check "that driver breaks no rule" no_rule
 check "docs/e1000.md shows its trace" documented docs/e1000.md

@@ -50,8 +50,9 @@ carries() { # GUEST INTERFACE N: its own subnet over this card alone, in both di
 # What each driver breaks of its chip's rules, from its loading to its removal, and what docs/ says of it.
 tracers=
 trace_rules() { # GUEST NIC DRIVER
-    "$BIN/vswitchctl" --socket "$SOCKET" guest trace "$1" --nic "$2" --rules >"$W/rules.$1.$2" 2>&1 &
+    "$BIN/vswitchctl" --socket "$SOCKET" guest trace "$1" --nic "$2" --rules >"$W/rules.$1.$2" 2>"$W/begins.$1.$2" &
     tracers="$tracers $!"
+    trace_begins "$W/begins.$1.$2"
     echo "$3" >"$W/driver.$1.$2"
 }
 plain() { sed -E 's/^ *[0-9]+\.[0-9]{9} //; s/[0-9a-f]*[0-9][0-9a-f]*/N/g' | sort -u; }
@@ -69,7 +70,6 @@ only_documented() {
 in_guest pci "rmmod e1000 ne2k_pci" >/dev/null
 trace_rules pci 0 e1000; trace_rules pci 1 e1000; trace_rules pci 2 ne2k-pci
 trace_rules isa 0 ne; trace_rules isa 1 ne; trace_rules isa 3 ne
-sleep 0.5
 in_guest pci "modprobe e1000; modprobe ne2k-pci" >/dev/null
 check "e1000 is bound to the 82540EM" bound eth0 e1000 0x100e
 check "e1000 is bound to the 82545EM" bound eth1 e1000 0x100f

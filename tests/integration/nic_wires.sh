@@ -71,7 +71,7 @@ trace() { # SECONDS OPTION… -- COMMAND…: what is traced while the command ru
     # shellcheck disable=SC2086
     timeout "$seconds" "$BIN/vswitchctl" --socket "$SOCKET" guest trace erin $options >"$W/trace" 2>"$W/trace.err" &
     tracer=$!
-    sleep 0.5
+    trace_begins "$W/trace.err"
     "$@" >/dev/null 2>&1
     wait $tracer
     cat "$W/trace.err"
@@ -90,8 +90,8 @@ check "--count ends it" test "$(wc -l <"$W/trace")" -eq 25
 trace 4 --nic 0 --rules -- in_guest erin "ip link set eth0 down; ip link set eth0 up"
 check "strict mode names what Linux breaks" has 'RULE  14.4: '
 refuse "and --rules nothing else" grep -qvE ' RULE | ERROR ' "$W/trace"
-timeout 3 "$BIN/vswitchctl" --socket "$SOCKET" guest trace erin >/dev/null 2>&1 &
-sleep 0.5
+timeout 3 "$BIN/vswitchctl" --socket "$SOCKET" guest trace erin >/dev/null 2>"$W/trace.err" &
+trace_begins "$W/trace.err"
 check_says "one at a time" "being traced already" timeout 5 "$BIN/vswitchctl" --socket "$SOCKET" guest trace erin
 wait $!
 check "after traces the card works on" reaches 10.9.0.1
