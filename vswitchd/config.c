@@ -378,7 +378,7 @@ void config_init(struct config *config)
 {
     memset(config, 0, sizeof *config);
     config_switch_init(&config->eth_switch);
-    snprintf(config->group, sizeof config->group, "vswitch");
+    snprintf(config->group, sizeof config->group, "%s", CONFIG_DEFAULT_GROUP);
 }
 
 void config_free(struct config *config)

@@ -14,6 +14,8 @@
 #include "vswitchd/core/switch.h"
 #include "vswitchd/ports/port.h"
 
+#define CONFIG_DEFAULT_GROUP "vswitch"
+
 enum {
     CONFIG_PATH_MAX = 108,      /* Bytes of a socket's path with its NUL: sun_path. */
     CONFIG_FILE_MAX = 4096,     /* Bytes of a file's path with its NUL. */

@@ -408,16 +408,35 @@ static int make_guests(struct daemon *d)
     return 0;
 }
 
-/* What is made in these directories is for the group's members, too: consoles, captures. */
+/* What is made in this directory is then for the group's members, too. Nothing is changed that is so already: a service
+ * manager may have made it, and forbid the process to set such bits itself. 0 or an errno. */
+static int share_directory(const struct daemon *d, const char *name, gid_t group)
+{
+    enum { MODE = 02750 };
+    struct stat st;
+
+    if (fstatat(d->run_dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0
+        || (st.st_gid != group && fchownat(d->run_dir_fd, name, (uid_t)-1, group, AT_SYMLINK_NOFOLLOW) != 0)
+        || ((st.st_mode & 07777) != MODE && fchmodat(d->run_dir_fd, name, MODE, 0) != 0)) {
+        return errno;
+    }
+    return 0;
+}
+
 static void share_directories(const struct daemon *d, const char *group)
 {
     static const char *const names[] = {"guests", "captures"};
     struct group *entry = group[0] ? getgrnam(group) : NULL;
 
+    if (group[0] && !entry && strcmp(group, CONFIG_DEFAULT_GROUP) != 0) {
+        log_warning("there is no group \"%s\": only root and the daemon's own user may control it", group);
+    }
     for (size_t i = 0; entry && i < sizeof names / sizeof *names; i++) {
-        if (fchownat(d->run_dir_fd, names[i], (uid_t)-1, entry->gr_gid, 0) != 0
-            || fchmodat(d->run_dir_fd, names[i], 02750, 0) != 0) {
-            log_warning("cannot give %s/%s to the group %s: %s", d->run_dir, names[i], group, strerror(errno));
+        int result = share_directory(d, names[i], entry->gr_gid);
+
+        if (result != 0) {
+            log_warning("cannot give %s/%s to the group %s, so its members cannot use what is in it: %s", d->run_dir,
+                        names[i], group, strerror(result));
         }
     }
 }
