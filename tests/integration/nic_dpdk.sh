@@ -7,6 +7,7 @@
 # cards, one after the other.
 #
 #   host [tap "host" 10.9.0.254] ── vswitchd ── pam [e1000 10.9.0.1]
+#   host [tap "plain", no offloads] ───┘
 . tests/integration/lib.sh
 need "$IMAGES/vmlinuz"
 need "$IMAGES/nictools.gz"
@@ -122,6 +123,21 @@ exercise() { # MODEL
     check "$1: the card tells it of ten wrong checksums" \
         in_guest $G "sleep 0.5; grep 'Bad-ipcsum' /tmp/pmd.log; grep -qE 'Bad-ipcsum: 10 ' /tmp/pmd.log"
 
+    # Its checksums made by the card, for a port where nobody else would finish them. The driver
+    # has no segmentation: after `tso set` it takes no such frame.
+    for command in "port stop 0" "csum set ip hw 0" "csum set tcp hw 0" "csum set udp hw 0" "set eth-peer 0 $PEER"; do pmd "$command"; done
+    "$BIN/vswitchctl" --socket "$SOCKET" guest trace $G --nic 0 >"$W/trace" 2>"$W/trace.err" &
+    tracer=$!
+    trace_begins "$W/trace.err"
+    for command in "port start 0" start; do pmd "$command"; done
+    check "$1: it has the card make its checksums" wait_until 10 in_guest $G "grep -cE '^csum packet forwarding' /tmp/pmd.log | grep -q 2"
+    check "$1: and they are right, of TCP and UDP in IPv4 and IPv6" \
+        python3 tests/integration/lib_checksums.py host "$card" plain $PEER
+    pmd stop
+    kill $tracer; wait $tracer 2>/dev/null
+    check "$1: its descriptors ask for them" test "$(grep -cE ' data .* EOP .* IXSM TXSM' "$W/trace")" -ge 22
+    check "$1: the trace knows a register that only other chips have" grep -qE '(read|write) +RFCTL' "$W/trace"
+
     pmd quit
     check "$1: testpmd ends" in_guest $G "n=0; while pidof dpdk-testpmd >/dev/null && [ \$n -lt 100 ]; do sleep 0.1; n=\$((n + 1)); done; grep -q '^Bye' /tmp/pmd.log"
     in_guest $G "rmmod uio_pci_generic; modprobe e1000; ip addr add $A/24 dev eth0; ip link set eth0 up" >/dev/null
@@ -131,7 +147,9 @@ exercise() { # MODEL
     rpc guest.kill "{\"name\":\"$G\"}" >/dev/null
 }
 
-daemon_start '[{"name":"host","type":"tap","addresses":["10.9.0.254/24"],"mtu":9500}]'
+PEER=02:00:00:00:00:0a
+daemon_start '[{"name":"host","type":"tap","addresses":["10.9.0.254/24"],"mtu":9500},{"name":"plain","type":"tap","offload":false}]'
+ip link set plain up
 rpc port.set '{"name":"host","mtu":9018}' >/dev/null
 for model in ${MODELS:-e1000}; do exercise "$model"; done
 finish
