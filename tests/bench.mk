@@ -36,3 +36,7 @@ bench-nic: all bench-programs $(BENCH_DIR)/nic_cost ## measures the NIC models b
 $(BENCH_DIR)/nic_cost: tests/bench/nic_cost.c $(NICEMU_SRCS)
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_CFLAGS) -o $@ $^
+# What translating costs, without running anything.
+$(BENCH_DIR)/translate_cost: $(call objs,tests/bench/translate_cost.c $(filter-out x86vm/pc/%,$(X86VM_SRCS)))
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_ZYDIS)

@@ -20,7 +20,13 @@ $(INSN_NATIVE): tests/insn/native_helper.c tests/insn/insn.h
 
 # The generator's forms against what the decoder accepts.
 INSN_OPCODES := $(BUILD)/tests/insn_opcodes
-$(INSN_OPCODES): $(call objs,tests/insn/opcodes.c tests/insn/forms.c x86vm/decode/insn.c)
+$(INSN_OPCODES): $(call objs,tests/insn/opcodes.c tests/insn/forms.c $(call srcs,x86vm/decode))
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_ZYDIS)
+
+# The decoder's forms against Zydis.
+INSN_DECODER := $(BUILD)/tests/insn_decoder
+$(INSN_DECODER): $(call objs,tests/insn/decoder.c $(call srcs,x86vm/decode))
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_ZYDIS)
 
@@ -49,8 +55,9 @@ insn-unicorn: $(INSN_UNICORN) $(INSN_NATIVE)
 .PHONY: insn insn-long check-long insn-mutants
 insn-mutants: $(INSN_MUTANT) $(INSN_NATIVE)
 	@sh tests/insn/mutants.sh $(INSN_MUTANT) $(INSN_NATIVE)
-insn: $(INSN_TEST) $(INSN_NATIVE) $(INSN_OPCODES) insn-mutants
+insn: $(INSN_TEST) $(INSN_NATIVE) $(INSN_OPCODES) $(INSN_DECODER) insn-mutants
 	@$(INSN_OPCODES)
+	@$(INSN_DECODER) $(or $(SEED),1)
 	@sh tests/insn/run.sh $(INSN_TEST) $(INSN_NATIVE) 100000 $(or $(SEED),1)
 check-long: insn-long
 insn-long: $(INSN_TEST) $(INSN_NATIVE)

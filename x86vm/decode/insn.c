@@ -1,416 +1,295 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * From Zydis' decoded form to struct insn: see insn.h. The two tables here say
- * what the advertised CPU has (by ISA set) and what is rewritten how (by
- * mnemonic); everything else of an allowed ISA set is INSN_PLAIN.
+ * The decoder. What instructions with the same prefix, opcode and ModRM.reg have
+ * in common is their form: a struct insn that Zydis decoded once (zydis_insn.c).
+ * Another one of a known form is that with its own registers, address and
+ * immediate. 16-bit code, several prefixes of the same sort, 67h, the last bytes
+ * of a page and whatever is no instruction go to Zydis each time.
  */
 #include "x86vm/decode/insn.h"
 
 #include <string.h>
 
-#include <Zydis/Zydis.h>
-
 #include "x86vm/cpu/cpu.h"
+#include "x86vm/decode/zydis_insn.h"
 
-static ZydisDecoder decoders[2];
-static bool isa_allowed[ZYDIS_ISA_SET_MAX_VALUE + 1];
-static uint8_t kind_of[ZYDIS_MNEMONIC_MAX_VALUE + 1];
+/* --- forms --- */
 
-/* What CPUID tells the guest (protection/cpuid.c): an i686 with SSE2, */
-static const ZydisISASet allowed_sets[] = {
-    ZYDIS_ISA_SET_I86, ZYDIS_ISA_SET_I186, ZYDIS_ISA_SET_I286PROTECTED, ZYDIS_ISA_SET_I286REAL,
-    ZYDIS_ISA_SET_I386, ZYDIS_ISA_SET_I486, ZYDIS_ISA_SET_I486REAL, ZYDIS_ISA_SET_PENTIUMREAL,
-    ZYDIS_ISA_SET_PENTIUMMMX, ZYDIS_ISA_SET_PPRO, ZYDIS_ISA_SET_CMOV, ZYDIS_ISA_SET_FCMOV,
-    ZYDIS_ISA_SET_X87, ZYDIS_ISA_SET_FXSAVE, ZYDIS_ISA_SET_SSE, ZYDIS_ISA_SET_SSE2,
-    ZYDIS_ISA_SET_SSE2MMX, ZYDIS_ISA_SET_SSEMXCSR, ZYDIS_ISA_SET_SSE_PREFETCH, ZYDIS_ISA_SET_PREFETCH_NOP,
-    ZYDIS_ISA_SET_FAT_NOP, ZYDIS_ISA_SET_PAUSE, ZYDIS_ISA_SET_LAHF, ZYDIS_ISA_SET_RDPMC, ZYDIS_ISA_SET_CLFSH,
-};
-/* and what the host has of these. */
-static const struct { ZydisISASet set; uint32_t feature; } feature_sets[] = {
-    { ZYDIS_ISA_SET_SSE3, CPU_SSE3 }, { ZYDIS_ISA_SET_SSE3X87, CPU_SSE3 }, { ZYDIS_ISA_SET_SSSE3, CPU_SSSE3 },
-    { ZYDIS_ISA_SET_SSSE3MMX, CPU_SSSE3 }, { ZYDIS_ISA_SET_SSE4, CPU_SSE41 }, { ZYDIS_ISA_SET_SSE42, CPU_SSE42 },
-    { ZYDIS_ISA_SET_POPCNT, CPU_POPCNT },
+struct form {
+    struct insn insn;
+    struct insn_rules rules;
 };
 
-struct kind_row { ZydisMnemonic mnemonic; enum insn_kind kind; };
+enum opcode_map { MAP_1, MAP_0F, MAP_0F38, MAP_0F3A, MAP_COUNT };
+enum prefix_class { CLASS_NONE, CLASS_66, CLASS_F2, CLASS_F3, CLASS_LOCK, CLASS_COUNT };
+enum { DETAILS = 16, X87_DETAILS = 64, X87_OPCODES = 8 }; /* ModRM: mod = 3 and reg; or of x87 instructions on registers all but mod */
+enum { PLACES_X87 = CLASS_COUNT * MAP_COUNT * 256 * DETAILS, PLACES = PLACES_X87 + CLASS_COUNT * X87_OPCODES * X87_DETAILS };
+enum { FORM_UNKNOWN, FORM_NONE /* is left to Zydis */, FORM_FIRST, FORMS_MAX = 1 << 15 /* there are some 16,000 */ };
 
-#define M(name) ZYDIS_MNEMONIC_##name
-static const struct kind_row kind_rows[] = {
-    { M(UD0), INSN_UNDEFINED }, { M(UD1), INSN_UNDEFINED }, { M(UD2), INSN_UNDEFINED }, { M(RSM), INSN_UNDEFINED },
-    { M(NOP), INSN_NOP }, { M(PAUSE), INSN_NOP }, { M(PREFETCH), INSN_NOP }, { M(PREFETCHW), INSN_NOP },
-    { M(PREFETCHNTA), INSN_NOP }, { M(PREFETCHT0), INSN_NOP }, { M(PREFETCHT1), INSN_NOP },
-    { M(PREFETCHT2), INSN_NOP }, { M(CLFLUSH), INSN_NOP }, { M(LFENCE), INSN_NOP }, { M(MFENCE), INSN_NOP },
-    { M(SFENCE), INSN_NOP }, { M(FENI8087_NOP), INSN_NOP }, { M(FDISI8087_NOP), INSN_NOP },
-    { M(FSETPM287_NOP), INSN_NOP },
-    { M(LEA), INSN_LEA }, { M(XLAT), INSN_XLAT },
-    { M(BT), INSN_BIT_STRING }, { M(BTS), INSN_BIT_STRING }, { M(BTR), INSN_BIT_STRING }, { M(BTC), INSN_BIT_STRING },
-    { M(PUSH), INSN_PUSH }, { M(POP), INSN_POP }, { M(LEAVE), INSN_LEAVE },
-    { M(JB), INSN_JCC }, { M(JBE), INSN_JCC }, { M(JL), INSN_JCC }, { M(JLE), INSN_JCC }, { M(JNB), INSN_JCC },
-    { M(JNBE), INSN_JCC }, { M(JNL), INSN_JCC }, { M(JNLE), INSN_JCC }, { M(JNO), INSN_JCC }, { M(JNP), INSN_JCC },
-    { M(JNS), INSN_JCC }, { M(JNZ), INSN_JCC }, { M(JO), INSN_JCC }, { M(JP), INSN_JCC }, { M(JS), INSN_JCC },
-    { M(JZ), INSN_JCC },
-    { M(JCXZ), INSN_LOOP }, { M(JECXZ), INSN_LOOP }, { M(LOOP), INSN_LOOP }, { M(LOOPE), INSN_LOOP },
-    { M(LOOPNE), INSN_LOOP },
-    { M(JMP), INSN_JMP }, { M(CALL), INSN_CALL }, { M(RET), INSN_RET },
-    { M(CLD), INSN_CLD }, { M(STD), INSN_STD }, { M(CLI), INSN_CLI }, { M(STI), INSN_STI },
-    { M(PUSHF), INSN_PUSHF }, { M(PUSHFD), INSN_PUSHF }, { M(POPF), INSN_POPF }, { M(POPFD), INSN_POPF },
-    { M(MASKMOVQ), INSN_MASKMOV }, { M(MASKMOVDQU), INSN_MASKMOV },
-    { M(PUSHA), INSN_PUSHA }, { M(PUSHAD), INSN_PUSHA }, { M(POPA), INSN_POPA }, { M(POPAD), INSN_POPA },
-    { M(ENTER), INSN_ENTER },
-    { M(MOVSB), INSN_STRING }, { M(MOVSW), INSN_STRING }, { M(STOSB), INSN_STRING }, { M(STOSW), INSN_STRING },
-    { M(STOSD), INSN_STRING }, { M(LODSB), INSN_STRING }, { M(LODSW), INSN_STRING }, { M(LODSD), INSN_STRING },
-    { M(CMPSB), INSN_STRING }, { M(CMPSW), INSN_STRING }, { M(SCASB), INSN_STRING }, { M(SCASW), INSN_STRING },
-    { M(SCASD), INSN_STRING },
-    { M(INSB), INSN_INS }, { M(INSW), INSN_INS }, { M(INSD), INSN_INS },
-    { M(OUTSB), INSN_OUTS }, { M(OUTSW), INSN_OUTS }, { M(OUTSD), INSN_OUTS },
-    { M(LDS), INSN_LOAD_FAR_POINTER }, { M(LES), INSN_LOAD_FAR_POINTER }, { M(LSS), INSN_LOAD_FAR_POINTER },
-    { M(LFS), INSN_LOAD_FAR_POINTER }, { M(LGS), INSN_LOAD_FAR_POINTER },
-    { M(INT), INSN_INT }, { M(INT3), INSN_INT3 }, { M(INT1), INSN_INT1 }, { M(INTO), INSN_INTO },
-    { M(IRET), INSN_IRET }, { M(IRETD), INSN_IRET }, { M(SYSENTER), INSN_SYSENTER }, { M(SYSEXIT), INSN_SYSEXIT },
-    { M(HLT), INSN_HLT }, { M(IN), INSN_IN }, { M(OUT), INSN_OUT }, { M(CPUID), INSN_CPUID },
-    { M(RDTSC), INSN_RDTSC }, { M(RDPMC), INSN_RDPMC }, { M(RDMSR), INSN_RDMSR }, { M(WRMSR), INSN_WRMSR },
-    { M(CLTS), INSN_CLTS }, { M(LMSW), INSN_LMSW }, { M(SMSW), INSN_SMSW },
-    { M(SGDT), INSN_SGDT }, { M(SIDT), INSN_SIDT }, { M(LGDT), INSN_LGDT }, { M(LIDT), INSN_LIDT },
-    { M(SLDT), INSN_SLDT }, { M(STR), INSN_STR }, { M(LLDT), INSN_LLDT }, { M(LTR), INSN_LTR },
-    { M(LAR), INSN_LAR }, { M(LSL), INSN_LSL }, { M(VERR), INSN_VERR }, { M(VERW), INSN_VERW }, { M(ARPL), INSN_ARPL },
-    { M(INVLPG), INSN_INVLPG }, { M(INVD), INSN_INVD }, { M(WBINVD), INSN_INVD },
-    { M(BOUND), INSN_BOUND },
-    { M(AAA), INSN_BCD }, { M(AAS), INSN_BCD }, { M(AAM), INSN_BCD }, { M(AAD), INSN_BCD }, { M(DAA), INSN_BCD },
-    { M(DAS), INSN_BCD }, { M(SALC), INSN_BCD },
-    { M(FXSAVE), INSN_FXSAVE }, { M(FXRSTOR), INSN_FXRSTOR }, { M(FNSAVE), INSN_FNSAVE }, { M(FRSTOR), INSN_FRSTOR },
-    { M(FNSTENV), INSN_FNSTENV }, { M(FLDENV), INSN_FLDENV },
+static uint16_t form_at[PLACES]; /* a guest asks for some thousand of them */
+static struct form forms[FORMS_MAX];
+static unsigned form_count = FORM_FIRST;
+
+/* Opcodes with a ModRM byte, by their high half; of the two last maps all have one. */
+static const uint16_t modrm_rows[2][16] = {
+    { 0x0f0f, 0x0f0f, 0x0f0f, 0x0f0f, 0, 0, 0x0a0c, 0, 0xffff, 0, 0, 0, 0x00f3, 0xff0f, 0, 0xc0c0 },
+    { 0xa00f, 0xffff, 0xff0f, 0, 0xffff, 0xffff, 0xffff, 0xff7f, 0, 0xffff, 0xf838, 0xffff, 0x00ff, 0xffff, 0xffff, 0xffff },
 };
-#undef M
 
 void insn_init(uint32_t features)
 {
-    static const ZydisDecoderMode off[] = { ZYDIS_DECODER_MODE_MPX, ZYDIS_DECODER_MODE_CET, ZYDIS_DECODER_MODE_LZCNT,
-        ZYDIS_DECODER_MODE_TZCNT, ZYDIS_DECODER_MODE_WBNOINVD, ZYDIS_DECODER_MODE_CLDEMOTE };
-
-    ZydisDecoderInit(&decoders[INSN_MODE_16], ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16);
-    ZydisDecoderInit(&decoders[INSN_MODE_32], ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
-    for (size_t d = 0; d < 2; d++)
-        for (size_t i = 0; i < sizeof off / sizeof off[0]; i++)
-            ZydisDecoderEnableMode(&decoders[d], off[i], ZYAN_FALSE);
-    for (size_t i = 0; i < sizeof allowed_sets / sizeof allowed_sets[0]; i++)
-        isa_allowed[allowed_sets[i]] = true;
-    for (size_t i = 0; i < sizeof feature_sets / sizeof feature_sets[0]; i++)
-        isa_allowed[feature_sets[i].set] = features & feature_sets[i].feature;
-    memset(kind_of, INSN_PLAIN, sizeof kind_of);
-    for (size_t i = 0; i < sizeof kind_rows / sizeof kind_rows[0]; i++)
-        kind_of[kind_rows[i].mnemonic] = kind_rows[i].kind;
+    zydis_insn_init(features);
+    if (form_count != FORM_FIRST)
+        memset(form_at, 0, sizeof form_at);
+    form_count = FORM_FIRST;
 }
 
-static bool reg_is_gpr(ZydisRegister reg, bool *high_byte)
+/* --- the bytes in front of the operands --- */
+
+struct head {
+    uint8_t length;    /* with ModRM */
+    uint8_t prefixes;  /* how many */
+    uint8_t segment;   /* enum cpu_seg, or INSN_NO_REG */
+    uint8_t class, map, opcode, modrm;
+    bool has_modrm;
+};
+
+enum { IS_SEGMENT = 8, IS_CLASS = 16, IS_OTHER = 32 };
+static const uint8_t prefix_kinds[256] = {
+    [0x26] = IS_SEGMENT | CPU_ES, [0x2e] = IS_SEGMENT | CPU_CS, [0x36] = IS_SEGMENT | CPU_SS, [0x3e] = IS_SEGMENT | CPU_DS,
+    [0x64] = IS_SEGMENT | CPU_FS, [0x65] = IS_SEGMENT | CPU_GS,
+    [0x66] = IS_CLASS | CLASS_66, [0xf2] = IS_CLASS | CLASS_F2, [0xf3] = IS_CLASS | CLASS_F3, [0xf0] = IS_CLASS | CLASS_LOCK,
+    [0x67] = IS_OTHER,
+};
+
+/* False: prefixes that are left to Zydis. */
+static bool take_prefixes(struct head *h, const uint8_t *bytes)
 {
-    switch (ZydisRegisterGetClass(reg)) {
-    case ZYDIS_REGCLASS_GPR8:
-        if (ZydisRegisterGetId(reg) >= 4)
-            *high_byte = true;
-        return false;
-    case ZYDIS_REGCLASS_GPR16:
-    case ZYDIS_REGCLASS_GPR32:
-        return true;
-    default:
-        return false;
-    }
-}
+    uint8_t kind;
 
-static uint8_t gpr_id(ZydisRegister reg)
-{
-    return reg == ZYDIS_REGISTER_NONE ? INSN_NO_REG : (uint8_t)ZydisRegisterGetId(reg);
-}
-
-static uint8_t segment_id(ZydisRegister reg)
-{
-    switch (reg) {
-    case ZYDIS_REGISTER_ES: return CPU_ES;
-    case ZYDIS_REGISTER_CS: return CPU_CS;
-    case ZYDIS_REGISTER_SS: return CPU_SS;
-    case ZYDIS_REGISTER_FS: return CPU_FS;
-    case ZYDIS_REGISTER_GS: return CPU_GS;
-    default: return CPU_DS;
-    }
-}
-
-static void take_memory(struct insn *insn, const ZydisDecodedOperand *op)
-{
-    struct insn_mem *mem = &insn->mem;
-
-    if (insn->has_mem)
-        return; /* the first one is the explicit one */
-    insn->has_mem = true;
-    mem->seg = segment_id(op->mem.segment);
-    mem->base = gpr_id(op->mem.base);
-    mem->index = gpr_id(op->mem.index);
-    mem->scale = op->mem.scale == 8 ? 3 : op->mem.scale == 4 ? 2 : op->mem.scale == 2 ? 1 : 0;
-    mem->disp = op->mem.disp.has_displacement ? (int32_t)op->mem.disp.value : 0;
-    mem->size = op->mem.type == ZYDIS_MEMOP_TYPE_AGEN ? 0 : op->size / 8;
-    mem->read = op->actions & ZYDIS_OPERAND_ACTION_MASK_READ;
-    mem->write = op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
-}
-
-/* Operands of 16 bytes are aligned ones, but for these. */
-static bool may_be_unaligned(ZydisMnemonic mnemonic)
-{
-    static const ZydisMnemonic rows[] = {
-        ZYDIS_MNEMONIC_MOVUPS, ZYDIS_MNEMONIC_MOVUPD, ZYDIS_MNEMONIC_MOVDQU, ZYDIS_MNEMONIC_LDDQU, ZYDIS_MNEMONIC_MASKMOVDQU,
-        ZYDIS_MNEMONIC_PCMPESTRM, ZYDIS_MNEMONIC_PCMPESTRI, ZYDIS_MNEMONIC_PCMPISTRM, ZYDIS_MNEMONIC_PCMPISTRI,
-    };
-
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (mnemonic == rows[i])
-            return true;
-    return false;
-}
-
-static void take_written(struct insn *insn, const ZydisDecodedOperand *op)
-{
-    ZydisRegister whole;
-
-    if (op->type != ZYDIS_OPERAND_TYPE_REGISTER || !(op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
-        return;
-    whole = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LEGACY_32, op->reg.value);
-    if (ZydisRegisterGetClass(whole) == ZYDIS_REGCLASS_GPR32)
-        insn->regs_written |= (uint8_t)(1u << ZydisRegisterGetId(whole));
-}
-
-static void take_operands(struct insn *insn, const ZydisDecodedInstruction *z, const ZydisDecodedOperand *ops)
-{
-    for (unsigned i = 0; i < z->operand_count; i++)
-        take_written(insn, &ops[i]);
-    for (unsigned i = 0; i < z->operand_count_visible; i++) {
-        const ZydisDecodedOperand *op = &ops[i];
-        if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
-            take_memory(insn, op);
-        } else if (op->type == ZYDIS_OPERAND_TYPE_REGISTER) {
-            bool gpr = reg_is_gpr(op->reg.value, &insn->high_byte);
-            insn->reg_is_gpr |= gpr && op->encoding == ZYDIS_OPERAND_ENCODING_MODRM_REG;
-            insn->rm_is_gpr |= gpr && op->encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM;
-            insn->opcode_is_gpr |= gpr && op->encoding == ZYDIS_OPERAND_ENCODING_OPCODE;
-        } else if (op->type == ZYDIS_OPERAND_TYPE_POINTER) {
-            insn->imm = op->ptr.offset;
-            insn->imm2 = op->ptr.segment;
-        } else if (op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE && !op->imm.is_relative) {
-            if (op->encoding != ZYDIS_OPERAND_ENCODING_NONE && z->raw.imm[1].size && op->imm.value.u == z->raw.imm[1].value.u
-                && i > 0 && ops[i - 1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
-                insn->imm2 = (uint32_t)op->imm.value.u;
-            else
-                insn->imm = (uint32_t)op->imm.value.u;
-        }
-    }
-}
-
-/* 66h as the 64-bit host needs it: a mandatory one stays; as an operand-size
- * prefix it is there when the operand has 16 bits, whatever the code's default. */
-static bool needs_66(const struct insn *insn, const ZydisDecodedInstruction *z, ZydisPrefixType type)
-{
-    if (type == ZYDIS_PREFIX_TYPE_MANDATORY)
-        return true;
-    if (insn->unit != INSN_UNIT_INTEGER || z->mnemonic == ZYDIS_MNEMONIC_MOVNTI) /* 66h makes it undefined */
-        return false;
-    return z->operand_width == 16;
-}
-
-static void take_prefixes(struct insn *insn, const ZydisDecodedInstruction *z)
-{
-    ZydisPrefixType type_66 = ZYDIS_PREFIX_TYPE_IGNORED;
-
-    for (unsigned i = 0; i < z->raw.prefix_count; i++) {
-        uint8_t value = z->raw.prefixes[i].value;
-        ZydisPrefixType type = z->raw.prefixes[i].type;
-        if (value == 0x66 && type_66 != ZYDIS_PREFIX_TYPE_MANDATORY) /* of several, Zydis names one mandatory */
-            type_66 = type;
-        else if (value == 0xf2 || value == 0xf3) {
-            insn->rep = value;
-            if (type == ZYDIS_PREFIX_TYPE_MANDATORY)
-                insn->mandatory = value;
-        }
-    }
-    insn->copy_66 = needs_66(insn, z, type_66);
-    insn->lock = z->attributes & ZYDIS_ATTRIB_HAS_LOCK;
-}
-
-/* A count of zero leaves the flags alone, so these do not kill them. */
-static bool flags_conditional(const ZydisDecodedInstruction *z, const struct insn *insn)
-{
-    switch (z->mnemonic) {
-    case ZYDIS_MNEMONIC_ROL: case ZYDIS_MNEMONIC_ROR: case ZYDIS_MNEMONIC_RCL: case ZYDIS_MNEMONIC_RCR:
-    case ZYDIS_MNEMONIC_SHL: case ZYDIS_MNEMONIC_SHR: case ZYDIS_MNEMONIC_SAR:
-    case ZYDIS_MNEMONIC_SHLD: case ZYDIS_MNEMONIC_SHRD:
-        if (insn->opcode == 0xd0 || insn->opcode == 0xd1)
+    h->length = 0;
+    h->segment = INSN_NO_REG;
+    h->class = CLASS_NONE;
+    while ((kind = prefix_kinds[bytes[h->length]]) != 0) {
+        if (kind & IS_SEGMENT && h->segment == INSN_NO_REG)
+            h->segment = kind & 7;
+        else if (kind & IS_CLASS && h->class == CLASS_NONE)
+            h->class = kind & 7;
+        else
             return false;
-        if (insn->opcode == 0xc0 || insn->opcode == 0xc1 || insn->opcode == 0xa4 || insn->opcode == 0xac)
-            return (insn->bytes[insn->length - 1] & 31) == 0;
-        return true;
-    default:
-        return insn->kind == INSN_STRING;
+        h->length++;
     }
+    h->prefixes = h->length;
+    return true;
 }
 
-static void take_flags(struct insn *insn, const ZydisDecodedInstruction *z)
+static void take_opcode(struct head *h, const uint8_t *bytes)
 {
-    if (!z->cpu_flags)
-        return;
-    insn->flags_read = z->cpu_flags->tested & FLAGS_ARITH;
-    insn->flags_killed = (z->cpu_flags->modified | z->cpu_flags->set_0 | z->cpu_flags->set_1 | z->cpu_flags->undefined)
-        & FLAGS_ARITH;
-    if (flags_conditional(z, insn))
+    uint8_t opcode = bytes[h->length++];
+
+    h->map = MAP_1;
+    if (opcode == 0x0f) {
+        opcode = bytes[h->length++];
+        h->map = opcode == 0x38 ? MAP_0F38 : opcode == 0x3a ? MAP_0F3A : MAP_0F;
+        if (h->map != MAP_0F)
+            opcode = bytes[h->length++];
+    }
+    h->opcode = opcode;
+    h->has_modrm = h->map > MAP_0F || modrm_rows[h->map][opcode >> 4] >> (opcode & 15) & 1;
+    h->modrm = h->has_modrm ? bytes[h->length++] : 0;
+}
+
+static unsigned place_of(const struct head *h)
+{
+    unsigned detail = (h->modrm >> 3 & 7) | (h->modrm >= 0xc0 ? 8 : 0);
+
+    if (h->map == MAP_1 && h->opcode >> 3 == 0xd8 >> 3 && h->modrm >= 0xc0)
+        return PLACES_X87 + (h->class * X87_OPCODES + (h->opcode & 7u)) * X87_DETAILS + (h->modrm & 63);
+    return ((h->class * MAP_COUNT + h->map) * 256u + h->opcode) * DETAILS + detail;
+}
+
+/* --- learning a form --- */
+
+/* Several instructions that only ModRM.rm tells apart. */
+static bool rm_is_opcode(const struct head *h)
+{
+    return h->map == MAP_0F && h->modrm >= 0xc0 && (h->opcode == 0x01 || h->opcode == 0xae || h->opcode == 0xc7);
+}
+
+/* The form's instruction on [EAX] or EAX, with an immediate of 1; returns how long all of that is at least. */
+static unsigned make_sample(const struct head *h, uint8_t bytes[INSN_MAX_LENGTH])
+{
+    static const uint8_t class_bytes[CLASS_COUNT] = { 0, 0x66, 0xf2, 0xf3, 0xf0 }, second_escapes[MAP_COUNT] = { 0, 0, 0x38, 0x3a };
+    unsigned n = 0;
+
+    memset(bytes, 0, INSN_MAX_LENGTH);
+    if (h->class != CLASS_NONE)
+        bytes[n++] = class_bytes[h->class];
+    if (h->map != MAP_1)
+        bytes[n++] = 0x0f;
+    if (h->map > MAP_0F)
+        bytes[n++] = second_escapes[h->map];
+    bytes[n++] = h->opcode;
+    if (h->has_modrm && h->opcode >> 3 == 0xd8 >> 3 && h->map == MAP_1 && h->modrm >= 0xc0)
+        bytes[n++] = h->modrm;
+    else if (h->has_modrm)
+        bytes[n++] = (uint8_t)((h->modrm >= 0xc0 ? 0xc0 : 0) | (h->modrm & 0x38));
+    bytes[n] = 1;
+    return n;
+}
+
+static bool is_as_expected(const struct form *form, const struct head *h, unsigned length)
+{
+    const struct insn *insn = &form->insn;
+    static const uint8_t opcode_lengths[MAP_COUNT] = { 1, 2, 3, 3 };
+
+    if (insn->opcode != h->opcode || insn->opcode_length != opcode_lengths[h->map] || insn->has_modrm != h->has_modrm
+        || form->rules.second_imm || insn->length != length + form->rules.imm_size + (form->rules.absolute ? 4 : 0))
+        return false;
+    if (!insn->has_mem)
+        return h->modrm >= 0xc0 || !insn->rm_is_gpr; /* MOV of control registers: a register whatever mod is */
+    return form->rules.absolute || (h->modrm < 0xc0 && h->has_modrm && insn->mem.base == CPU_EAX && insn->mem.index == INSN_NO_REG
+                                    && insn->mem.seg == CPU_DS);
+}
+
+static unsigned learn(const struct head *h)
+{
+    struct form *form = &forms[form_count];
+    uint8_t bytes[INSN_MAX_LENGTH];
+    unsigned length = make_sample(h, bytes);
+    struct insn *insn = &form->insn;
+
+    if (form_count == FORMS_MAX || rm_is_opcode(h)
+        || zydis_insn_decode(insn, bytes, sizeof bytes, 0, INSN_MODE_32, &form->rules) != INSN_OK
+        || insn->opcode_length == 0 || !is_as_expected(form, h, length))
+        return FORM_NONE;
+    insn->mem.disp = 0;
+    insn->target = 0;
+    if (form->rules.imm_size)
+        insn->imm = 0;
+    insn->regs_written = form->rules.written;
+    return form_count++;
+}
+
+static const struct form *find_form(const struct head *h)
+{
+    uint16_t *number = &form_at[place_of(h)];
+
+    if (*number == FORM_UNKNOWN)
+        *number = (uint16_t)learn(h);
+    return *number == FORM_NONE ? NULL : &forms[*number];
+}
+
+/* --- one instruction of a known form --- */
+
+static uint32_t read32(const uint8_t *p)
+{
+    uint32_t value;
+
+    memcpy(&value, p, sizeof value);
+    return value;
+}
+
+/* The rest of a memory operand's encoding, from behind ModRM; returns where it ends. */
+static const uint8_t *take_address(struct insn_mem *mem, uint8_t modrm, const uint8_t *p)
+{
+    uint8_t mod = modrm >> 6, base = modrm & 7;
+
+    if (base == 4) {
+        uint8_t sib = *p++, index = sib >> 3 & 7;
+        base = sib & 7;
+        if (index != 4) {
+            mem->index = index;
+            mem->scale = sib >> 6;
+        }
+    }
+    mem->base = base;
+    if (mod == 0 && base == CPU_EBP) {
+        mem->base = INSN_NO_REG;
+        mod = 2;
+    } else if (base == CPU_ESP || base == CPU_EBP) {
+        mem->seg = CPU_SS;
+    }
+    if (mod == 1) {
+        mem->disp = (int8_t)*p;
+        return p + 1;
+    }
+    if (mod == 2) {
+        mem->disp = (int32_t)read32(p);
+        return p + 4;
+    }
+    return p;
+}
+
+static const uint8_t *take_immediate(struct insn *insn, const struct insn_rules *rules, const uint8_t *p)
+{
+    uint32_t value = rules->imm_size == 4 ? read32(p)
+                   : rules->imm_size == 1 ? (rules->imm_signed ? (uint32_t)(int8_t)p[0] : p[0])
+                   : rules->imm_signed ? (uint32_t)(int16_t)(p[0] | p[1] << 8) : p[0] | (uint32_t)p[1] << 8;
+
+    p += rules->imm_size;
+    if (rules->relative)
+        insn->target = value; /* yet without EIP */
+    else
+        insn->imm = value;
+    if (rules->shift_by_imm && (value & 31) == 0)
         insn->flags_killed = 0;
-    /* What an instruction leaves undefined may in fact be left unchanged. */
-    insn->flags_killed &= ~(z->cpu_flags->undefined & ~z->cpu_flags->modified);
+    return p;
 }
 
-static bool is_segment_register(const ZydisDecodedOperand *op)
+static void take_register(struct insn *insn, const struct insn_rules *rules)
 {
-    return op->type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(op->reg.value) == ZYDIS_REGCLASS_SEGMENT;
+    unsigned rm = insn->modrm & 7;
+
+    if (rules->rm_is_byte)
+        insn->high_byte |= rm >= 4;
+    if (rules->rm_written)
+        insn->regs_written |= (uint8_t)(1u << (rules->rm_is_byte ? rm & 3 : rm));
 }
 
-static bool in_class(const ZydisDecodedOperand *op, ZydisRegisterClass class)
+static bool decode_by_form(struct insn *insn, const uint8_t *bytes, uint32_t eip)
 {
-    return op->type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(op->reg.value) == class;
-}
+    const struct form *form;
+    const uint8_t *p;
+    struct head h;
 
-static enum insn_kind mov_kind(const struct insn *insn, const ZydisDecodedOperand *ops)
-{
-    if (insn->opcode_length == 1 && insn->opcode >= 0xa0 && insn->opcode <= 0xa3)
-        return INSN_MOFFS;
-    if (is_segment_register(&ops[0]))
-        return INSN_MOV_TO_SEG;
-    if (is_segment_register(&ops[1]))
-        return INSN_MOV_FROM_SEG;
-    if (in_class(&ops[0], ZYDIS_REGCLASS_CONTROL))
-        return INSN_MOV_TO_CR;
-    if (in_class(&ops[1], ZYDIS_REGCLASS_CONTROL))
-        return INSN_MOV_FROM_CR;
-    if (in_class(&ops[0], ZYDIS_REGCLASS_DEBUG))
-        return INSN_MOV_TO_DR;
-    if (in_class(&ops[1], ZYDIS_REGCLASS_DEBUG))
-        return INSN_MOV_FROM_DR;
-    return INSN_PLAIN;
-}
-
-/* The mnemonics that stand for several kinds. */
-static enum insn_kind refine_kind(const struct insn *insn, const ZydisDecodedInstruction *z, const ZydisDecodedOperand *ops)
-{
-    bool far_branch = z->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
-
-    switch (z->mnemonic) {
-    case ZYDIS_MNEMONIC_MOV:
-        return mov_kind(insn, ops);
-    case ZYDIS_MNEMONIC_MOVSD: /* also an SSE2 move */
-    case ZYDIS_MNEMONIC_CMPSD:
-        return insn->opcode_length == 1 ? INSN_STRING : INSN_PLAIN;
-    case ZYDIS_MNEMONIC_PUSH:
-        return is_segment_register(&ops[0]) ? INSN_PUSH_SEG : INSN_PUSH;
-    case ZYDIS_MNEMONIC_POP:
-        return is_segment_register(&ops[0]) ? INSN_POP_SEG : INSN_POP;
-    case ZYDIS_MNEMONIC_JMP:
-        return far_branch ? INSN_FAR_JMP : insn->opcode == 0xff ? INSN_JMP_INDIRECT : INSN_JMP;
-    case ZYDIS_MNEMONIC_CALL:
-        return far_branch ? INSN_FAR_CALL : insn->opcode == 0xff ? INSN_CALL_INDIRECT : INSN_CALL;
-    case ZYDIS_MNEMONIC_RET:
-        return far_branch ? INSN_FAR_RET : INSN_RET;
-    case ZYDIS_MNEMONIC_BT: case ZYDIS_MNEMONIC_BTS: case ZYDIS_MNEMONIC_BTR: case ZYDIS_MNEMONIC_BTC:
-        return insn->has_mem && insn->opcode != 0xba ? INSN_BIT_STRING : INSN_PLAIN;
-    default:
-        return kind_of[z->mnemonic];
-    }
-}
-
-/* What SSE added to MMX names MMX registers and none of its own, but for two conversions. */
-static bool is_mmx_extension(const ZydisDecodedInstruction *z, const ZydisDecodedOperand *ops)
-{
-    bool mmx = false;
-
-    if (z->mnemonic == ZYDIS_MNEMONIC_CVTPS2PI || z->mnemonic == ZYDIS_MNEMONIC_CVTTPS2PI)
+    if (!take_prefixes(&h, bytes))
         return false;
-    for (unsigned i = 0; i < z->operand_count_visible; i++) {
-        if (in_class(&ops[i], ZYDIS_REGCLASS_XMM))
-            return false;
-        mmx |= in_class(&ops[i], ZYDIS_REGCLASS_MMX);
+    take_opcode(&h, bytes);
+    form = find_form(&h);
+    if (!form)
+        return false;
+    p = bytes + h.length;
+    *insn = form->insn;
+    insn->eip = eip;
+    memcpy(insn->bytes, bytes, INSN_MAX_LENGTH);
+    insn->opcode_offset = h.prefixes;
+    insn->modrm = h.modrm;
+    if (h.has_modrm && h.modrm < 0xc0)
+        p = take_address(&insn->mem, h.modrm, p);
+    else if (h.has_modrm)
+        take_register(insn, &form->rules);
+    if (form->rules.absolute) {
+        insn->mem.disp = (int32_t)read32(p);
+        p += 4;
     }
-    return mmx;
-}
-
-static enum insn_unit unit_of(const ZydisDecodedInstruction *z, const ZydisDecodedOperand *ops)
-{
-    if (z->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && z->opcode >= 0xd8 && z->opcode <= 0xdf)
-        return INSN_UNIT_X87; /* FCOMI and its like are no set of their own */
-    switch (z->meta.isa_set) {
-    case ZYDIS_ISA_SET_X87: case ZYDIS_ISA_SET_FCMOV: case ZYDIS_ISA_SET_FXSAVE:
-        return INSN_UNIT_X87;
-    case ZYDIS_ISA_SET_PENTIUMMMX: case ZYDIS_ISA_SET_SSE2MMX: case ZYDIS_ISA_SET_SSSE3MMX:
-        return INSN_UNIT_MMX;
-    case ZYDIS_ISA_SET_SSE:
-        return is_mmx_extension(z, ops) ? INSN_UNIT_MMX : INSN_UNIT_SSE;
-    case ZYDIS_ISA_SET_SSE2:
-        return z->mnemonic == ZYDIS_MNEMONIC_MOVNTI ? INSN_UNIT_INTEGER : INSN_UNIT_SSE;
-    case ZYDIS_ISA_SET_SSEMXCSR: case ZYDIS_ISA_SET_SSE3: case ZYDIS_ISA_SET_SSSE3: case ZYDIS_ISA_SET_SSE4:
-        return INSN_UNIT_SSE;
-    case ZYDIS_ISA_SET_SSE42:
-        return z->mnemonic == ZYDIS_MNEMONIC_CRC32 ? INSN_UNIT_INTEGER : INSN_UNIT_SSE;
-    default:
-        return INSN_UNIT_INTEGER;
-    }
-}
-
-static uint8_t operand_size(const ZydisDecodedInstruction *z)
-{
-    return z->operand_width == 8 ? 1 : z->operand_width == 16 ? 2 : 4;
-}
-
-static void fill(struct insn *insn, const ZydisDecodedInstruction *z, const ZydisDecodedOperand *ops)
-{
-    insn->length = z->length;
-    insn->opsize = operand_size(z);
-    insn->addrsize = z->address_width == 16 ? 2 : 4;
-    insn->opcode = z->opcode;
-    insn->opcode_offset = z->raw.prefix_count;
-    insn->opcode_length = z->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT ? 1 : z->opcode_map == ZYDIS_OPCODE_MAP_0F ? 2 : 3;
-    insn->has_modrm = z->attributes & ZYDIS_ATTRIB_HAS_MODRM;
-    if (insn->has_modrm)
-        insn->modrm = (uint8_t)(z->raw.modrm.mod << 6 | z->raw.modrm.reg << 3 | z->raw.modrm.rm);
-    insn->tail_offset = z->raw.imm[0].size ? z->raw.imm[0].offset : z->length;
-    insn->unit = unit_of(z, ops);
-    take_prefixes(insn, z);
-    take_operands(insn, z, ops);
-    insn->mem.aligned = insn->unit == INSN_UNIT_SSE && insn->mem.size == 16 && !may_be_unaligned(z->mnemonic);
-    insn->kind = refine_kind(insn, z, ops);
-    if (insn->kind == INSN_JCC)
-        insn->condition = insn->opcode & 15;
-    if (z->raw.imm[0].is_relative) {
-        insn->target = insn->eip + insn->length + (uint32_t)z->raw.imm[0].value.s;
-        if (insn->opsize == 2)
-            insn->target &= 0xffff;
-    }
-    take_flags(insn, z);
+    if (h.segment != INSN_NO_REG && insn->has_mem && insn->kind != INSN_LEA)
+        insn->mem.seg = h.segment;
+    insn->tail_offset = (uint8_t)(p - bytes);
+    if (form->rules.imm_size)
+        p = take_immediate(insn, &form->rules, p);
+    insn->length = (uint8_t)(p - bytes);
+    if (form->rules.relative)
+        insn->target = (insn->target + eip + insn->length) & (insn->opsize == 2 ? 0xffff : UINT32_MAX);
+    return true;
 }
 
 enum insn_status insn_decode(struct insn *insn, const uint8_t *bytes, size_t size, uint32_t eip, enum insn_mode mode)
 {
-    ZydisDecodedInstruction z;
-    ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
-    ZyanStatus status;
-
-    if (size > INSN_MAX_LENGTH)
-        size = INSN_MAX_LENGTH;
-    memset(insn, 0, sizeof *insn);
-    insn->eip = eip;
-    memcpy(insn->bytes, bytes, size);
-    insn->opsize = 4;
-    status = ZydisDecoderDecodeFull(&decoders[mode], bytes, size, &z, ops);
-    if (status == ZYDIS_STATUS_NO_MORE_DATA)
-        return size < INSN_MAX_LENGTH ? INSN_TRUNCATED : INSN_TOO_LONG;
-    if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG)
-        return INSN_TOO_LONG;
-    if (!ZYAN_SUCCESS(status) || !isa_allowed[z.meta.isa_set]) {
-        insn->length = ZYAN_SUCCESS(status) ? z.length : 1;
-        insn->kind = INSN_UNDEFINED;
+    /* No instruction of a form is longer: two prefixes, three bytes of opcode, ModRM, SIB, two times four bytes. */
+    if (mode == INSN_MODE_32 && size >= INSN_MAX_LENGTH && decode_by_form(insn, bytes, eip))
         return INSN_OK;
-    }
-    fill(insn, &z, ops);
-    return INSN_OK;
+    return zydis_insn_decode(insn, bytes, size, eip, mode, NULL);
 }
 
 bool insn_ends_block(const struct insn *insn)

@@ -3,7 +3,8 @@
  * One decoded guest instruction, in the terms that the translator needs: what
  * kind of rewriting it wants, where its bytes are, which general registers and
  * which memory it names, which flags it reads and overwrites. Zydis does the
- * decoding; it is visible in insn.c only.
+ * decoding (zydis_insn.c), once for each form of an instruction; insn.c does it
+ * from then on.
  */
 #ifndef X86VM_DECODE_INSN_H
 #define X86VM_DECODE_INSN_H
@@ -86,15 +87,15 @@ struct insn {
     bool rm_is_gpr;        /* ModRM.rm names a 16/32-bit general register */
     bool opcode_is_gpr;    /* the opcode's low bits name a 16/32-bit general register */
     bool high_byte;        /* an explicit operand is AH, CH, DH or BH */
+    uint8_t condition;     /* Jcc: low four opcode bits */
+    uint8_t regs_written;  /* general registers written in whole or part, one bit each, implicit ones too */
+    uint16_t flags_read;   /* arithmetic flags */
+    uint16_t flags_killed; /* arithmetic flags overwritten (or left undefined) on every path */
     bool has_mem;
     struct insn_mem mem;
     uint32_t imm;          /* first immediate, sign-extended to opsize; far: offset */
     uint32_t imm2;         /* second: ENTER level, far selector */
     uint32_t target;       /* near relative branches */
-    uint8_t condition;     /* Jcc: low four opcode bits */
-    uint32_t flags_read;   /* arithmetic flags */
-    uint8_t regs_written;  /* general registers written in whole or part, one bit each, implicit ones too */
-    uint32_t flags_killed; /* arithmetic flags overwritten (or left undefined) on every path */
 };
 
 static inline unsigned insn_mod(const struct insn *i) { return i->modrm >> 6; }
