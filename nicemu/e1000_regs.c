@@ -4,6 +4,12 @@
  * bits that the row stores, so reserved bits read back as their reset value;
  * what else a read or a write does is in the row's handlers, which live with
  * the part of the chip they belong to.
+ *
+ * Where the numbers are from: the manual's tables, and where it leaves a value
+ * open (X: TIPG, the flow control addresses) what a driver would program. What bits
+ * VirtualBox's and bhyve's models store, and how Linux's, NetBSD's and gem5's headers name
+ * them, agrees but for slips of theirs. Of CTRL_EXT and MANC, whose pages were not to
+ * be had, the bits are those that two of these know for this chip.
  */
 #include "nicemu/e1000.h"
 
@@ -26,7 +32,7 @@ static void write_ctrl(struct e1000 *e, uint32_t index, uint32_t value)
 
 static void write_ctrl_ext(struct e1000 *e, uint32_t index, uint32_t value)
 {
-    e->reg[index] = value & 0x00f7cfdf; /* ASDCHK and EE_RST are over at once */
+    e->reg[index] = value & 0x00e3cccf; /* ASDCHK and EE_RST are over at once */
     if (value & CTRL_EXT_EE_RST)
         e1000_nvm_load(e);
 }
@@ -47,7 +53,7 @@ static void write_rctl(struct e1000 *e, uint32_t index, uint32_t value)
 
 static void write_tctl(struct e1000 *e, uint32_t index, uint32_t value)
 {
-    e->reg[index] = value & 0x033ffffa;
+    e->reg[index] = value & 0x013ffffa; /* an XOFF is sent at once: SWXOFF is clear again */
     if (value & TCTL_SWXOFF)
         e1000_pause_by_software(e);
     e1000_tx_run(e);
@@ -96,7 +102,7 @@ static const struct e1000_register e1000_registers[] = {
     { E1000_STATUS, 1, 4, "STATUS", 0, 0, NULL, NULL },
     { E1000_EECD, 1, 4, "EECD", 0x00000110, 0x0000007f, e1000_read_eecd, e1000_write_eecd },
     { E1000_EERD, 1, 4, "EERD", 0, 0x0000ff01, NULL, e1000_write_eerd },
-    { E1000_CTRL_EXT, 1, 4, "CTRL_EXT", 0, 0x00f7cfdf, read_ctrl_ext, write_ctrl_ext },
+    { E1000_CTRL_EXT, 1, 4, "CTRL_EXT", 0, 0x00e3cccf, read_ctrl_ext, write_ctrl_ext },
     { E1000_MDIC, 1, 4, "MDIC", 0x10000000, 0x2fffffff, NULL, e1000_write_mdic },
     { E1000_FCAL, 1, 4, "FCAL", 0x00c28001, ALL, NULL, NULL },
     { E1000_FCAH, 1, 4, "FCAH", 0x00000100, 0xffff, NULL, NULL },
@@ -111,10 +117,10 @@ static const struct e1000_register e1000_registers[] = {
     { E1000_FCTTV, 1, 4, "FCTTV", 0, 0xffff, NULL, NULL },
     { E1000_TXCW, 1, 4, "TXCW", 0, 0xc000ffff, NULL, NULL },
     { E1000_RXCW, 1, 4, "RXCW", 0, 0, NULL, NULL },
-    { E1000_TCTL, 1, 4, "TCTL", 0, 0x033ffffa, NULL, write_tctl },
+    { E1000_TCTL, 1, 4, "TCTL", 0, 0x013ffffa, NULL, write_tctl },
     { E1000_TIPG, 1, 4, "TIPG", 0x00602008, 0x3fffffff, NULL, NULL },
     { E1000_AIT, 1, 4, "AIT", 0, 0xffff, NULL, NULL },
-    { E1000_LEDCTL, 1, 4, "LEDCTL", 0x07061302, 0xcfcfcfcf, NULL, NULL },
+    { E1000_LEDCTL, 1, 4, "LEDCTL", 0x07068302, 0xcfcfcfcf, NULL, NULL },
     { E1000_PBA, 1, 4, "PBA", 0x00100030, 0x7f, NULL, write_pba },
     { E1000_FCRTL, 1, 4, "FCRTL", 0, 0x8000fff8, NULL, NULL },
     { E1000_FCRTH, 1, 4, "FCRTH", 0, 0x8000fff8, NULL, NULL },
