@@ -18,7 +18,6 @@
 enum { PTE_P = 1 << 0, PTE_RW = 1 << 1, PTE_US = 1 << 2, PTE_A = 1 << 5, PTE_D = 1 << 6, PTE_PS = 1 << 7,
        PTE_G = 1 << 8 };
 #define PTE_NX (UINT64_C(1) << 63)
-#define LEVELS_MAX 3
 
 struct level {
     uint8_t shift;           /* of the index within the linear address */
@@ -33,7 +32,7 @@ struct format {
     unsigned levels, entry_size;
     uint32_t root_mask;   /* of CR3 */
     uint32_t address_mask;
-    struct level level[LEVELS_MAX];
+    struct level level[PAGING_LEVELS_MAX];
 };
 
 static const struct format legacy = {
@@ -105,8 +104,8 @@ bool paging_walk(struct cpu *cpu, uint32_t linear, enum view_access access, bool
     uint32_t rights = PTE_RW | PTE_US;
     uint64_t no_execute = 0, entry = 0;
     uint32_t next = cpu->cr3 & format->root_mask;
-    uint32_t where[LEVELS_MAX];
-    uint64_t seen[LEVELS_MAX];
+    uint32_t where[PAGING_LEVELS_MAX];
+    uint64_t seen[PAGING_LEVELS_MAX];
     unsigned depth = 0;
     bool large = false, accessed = true;
 
@@ -157,5 +156,53 @@ bool paging_walk(struct cpu *cpu, uint32_t linear, enum view_access access, bool
         .accessed = accessed,
         .large = large,
     };
+    return true;
+}
+
+/* The entry that the way has at that level; false: none in RAM, or not present. */
+static bool next_entry(const struct cpu *cpu, const struct format *format, unsigned depth, uint32_t table, uint32_t linear, uint64_t *entry)
+{
+    const struct level *level = &format->level[depth];
+    uint32_t index = linear >> level->shift & ((1u << level->index_bits) - 1);
+    uint32_t where = apply_a20(cpu, table + index * format->entry_size);
+
+    *entry = 0;
+    if (!phys_is_ram(cpu->phys, where))
+        return false;
+    memcpy(entry, phys_ram(cpu->phys) + where, format->entry_size);
+    return *entry & PTE_P;
+}
+
+bool paging_find_way(struct cpu *cpu, uint32_t linear, struct paging_way *way)
+{
+    const struct format *format = cpu->cr4 & CR4_PAE ? &pae : &legacy;
+    uint32_t table = cpu->cr3 & format->root_mask;
+
+    way->levels = 0;
+    while (cpu->cr0 & CR0_PG && way->levels < format->levels) {
+        const unsigned depth = way->levels++;
+        uint64_t entry;
+
+        if (!next_entry(cpu, format, depth, table, linear, &entry))
+            return false;
+        way->entry[depth] = entry;
+        if (format->level[depth].has_large && entry & PTE_PS && (format == &pae || cpu->cr4 & CR4_PSE))
+            break;
+        table = (uint32_t)entry & format->address_mask;
+    }
+    return true;
+}
+
+bool paging_way_holds(struct cpu *cpu, uint32_t linear, const struct paging_way *way)
+{
+    const struct format *format = cpu->cr4 & CR4_PAE ? &pae : &legacy;
+    uint32_t table = cpu->cr3 & format->root_mask;
+    uint64_t entry;
+
+    for (unsigned depth = 0; depth < way->levels; depth++) {
+        if (!next_entry(cpu, format, depth, table, linear, &entry) || entry != way->entry[depth])
+            return false;
+        table = (uint32_t)entry & format->address_mask;
+    }
     return true;
 }

@@ -23,4 +23,17 @@ struct paging_result {
 bool paging_walk(struct cpu *cpu, uint32_t linear, enum view_access access, bool user, bool effects,
                  struct paging_result *result, uint32_t *error);
 
+/* The entries by which a page is reached, to be compared later. */
+enum { PAGING_LEVELS_MAX = 3 };
+struct paging_way {
+    uint32_t levels;
+    uint64_t entry[PAGING_LEVELS_MAX];
+};
+
+/* False where the page is not present, or a table is not in RAM. */
+bool paging_find_way(struct cpu *cpu, uint32_t linear, struct paging_way *way);
+/* Whether the present tables have the very same entries there: the same page
+ * with the same rights, as long as CR0, CR4 and EFER are what they were. */
+bool paging_way_holds(struct cpu *cpu, uint32_t linear, const struct paging_way *way);
+
 #endif

@@ -162,28 +162,44 @@ static void drop_page(struct view *view, uint32_t page)
         view->write[page] = 0;
     if (state & FILLED_EXEC)
         view->exec[page] = 0;
-    view->state[page] = state & (uint8_t)~(FILLED | IN_WINDOW | IN_BARE);
+    view->state[page] = state & (uint8_t)~(FILLED | IN_WINDOW | IN_BARE | KEPT);
+}
+
+/* Whoever fetched from a page that is kept has to ask again, as for any other. */
+static void keep_page(struct view *view, uint32_t page)
+{
+    if (view->state[page] & FILLED_EXEC)
+        view->exec[page] = 0;
+    view->state[page] &= (uint8_t)~FILLED_EXEC;
 }
 
 static void flush_log(struct view *view, struct page_log *log, uint8_t in)
 {
+    uint32_t kept = 0;
+
     for (uint32_t i = 0; i < log->count; i++) {
-        drop_page(view, log->page[i]);
-        view->state[log->page[i]] &= (uint8_t)~in;
+        uint32_t page = log->page[i];
+        if (view->state[page] & KEPT) {
+            keep_page(view, page);
+            log->page[kept++] = page;
+            continue;
+        }
+        drop_page(view, page);
+        view->state[page] &= (uint8_t)~in;
     }
-    log->count = 0;
+    log->count = kept;
 }
 
 /* A guest that touches all of its 4 GiB must not make one flush last long: a full
  * log is emptied, and its pages are filled again when they are wanted. What was
  * fetched through them is forgotten, since INVLPG would no longer notice it. */
-static void make_room(struct view *view, bool global)
+static void make_room(struct cpu *cpu, struct view *view, bool global)
 {
     struct page_log *log = global ? &view->global : &view->local;
 
     if (log->count < VIEW_LOGGED_MOST)
         return;
-    view_bare_crowded(view);
+    view_bare_crowded(cpu, view);
     flush_log(view, log, global ? LOGGED_GLOBAL : LOGGED);
     view->generation++;
 }
@@ -201,7 +217,8 @@ uint64_t view_fill_walked(struct cpu *cpu, struct view *view, uint32_t linear, e
         return 0;
     uint32_t page = linear >> PAGE_SHIFT, physical_page = walk->physical >> PAGE_SHIFT;
     uint64_t addend = addend_of(cpu, walk->physical, linear);
-    make_room(view, walk->global);
+    make_room(cpu, view, walk->global);
+    view->state[page] &= (uint8_t)~KEPT; /* by that walk it might be by other entries */
     bool can_write = walk->writable && walk->dirty && phys_is_writable(cpu->phys, walk->physical) &&
                      !(phys_marks(cpu->phys, physical_page) & PHYS_CODE);
     uint8_t filled = FILLED_READ;
@@ -325,6 +342,21 @@ uint64_t view_generation_of(const struct cpu *cpu, bool user)
 uint64_t view_generation(const struct cpu *cpu)
 {
     return view_generation_of(cpu, cpu->cpl == 3);
+}
+
+bool view_is_global_code(struct cpu *cpu, uint32_t page, uint32_t physical_page)
+{
+    struct view *view = view_of(cpu->views, false);
+    uint32_t linear = page << PAGE_SHIFT, error;
+    struct paging_result walk;
+
+    if (!view->exec[page]) {
+        if (!paging_walk(cpu, linear, VIEW_FOR_EXEC, false, false, &walk, &error) || !walk.global || !walk.accessed)
+            return false;
+        view_fill_walked(cpu, view, linear, VIEW_FOR_EXEC, &walk);
+    }
+    return view->exec[page] == addend_of(cpu, physical_page << PAGE_SHIFT, linear)
+        && (view->state[page] & (LOGGED | LOGGED_GLOBAL)) == LOGGED_GLOBAL;
 }
 
 /* --- write protection of a physical page --- */

@@ -104,8 +104,9 @@ void view_bare_forbid(struct cpu *cpu);
 enum view_bare_answer {
     VIEW_BARE_NOT_THERE, /* not an address in the window */
     VIEW_BARE_SHOWN,     /* the page is there now: try again */
-    VIEW_BARE_NOT_NOW,   /* perhaps another time: not present, or too many mappings */
-    VIEW_BARE_NEVER,     /* a device's, ROM, code, a breakpoint, or such */
+    VIEW_BARE_NOT_NOW,   /* the guest's own page fault, or too many mappings: not the instruction's doing */
+    VIEW_BARE_SELDOM,    /* code that would be written, a page that cannot be shown: the next one may do */
+    VIEW_BARE_NEVER,     /* a device's, or one with a breakpoint */
 };
 /* Translated code faulted at that host address. Async-signal-safe as far as that code is concerned. */
 enum view_bare_answer view_bare_fault(struct cpu *cpu, uint64_t host, bool write);
@@ -123,6 +124,11 @@ void view_protect_page(struct cpu *cpu, uint32_t physical_page);
  * indirect-jump table with it. */
 uint64_t view_generation(const struct cpu *cpu);
 uint64_t view_generation_of(const struct cpu *cpu, bool user);
+
+/* Whether the supervisor fetches code on that linear page from that physical
+ * page by a global entry; the entry is there then, so its end will change the
+ * supervisor's generation. */
+bool view_is_global_code(struct cpu *cpu, uint32_t page, uint32_t physical_page);
 
 /* Linear memory for C code: any size up to a page, may cross pages, RAM or
  * MMIO. Checks both pages before the first byte is written. `user` is the

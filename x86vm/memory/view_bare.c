@@ -5,8 +5,8 @@
  *
  * A window that a view points to shows no more than the view has entries for;
  * whatever drops an entry takes the page out of the window before it returns.
- * The supervisor's window is for pages that are global: it outlives loads of
- * CR3, and user pages are reached with the check. A user's window belongs to an
+ * The supervisor's window outlives loads of CR3: it shows global pages, and a few
+ * others while they stay where they are (view_kept.c). A user's window belongs to an
  * address space. A load of CR3 lays it aside as it is; when its address space
  * has been back for a while, each page is looked up again, as a TLB would have
  * to, and what leads elsewhere by now is taken out.
@@ -79,10 +79,17 @@ static void set_used(struct cpu *cpu, struct view *view, bool used)
     view_select(cpu);
 }
 
-void view_bare_crowded(struct view *view)
+static void clear(struct cpu *cpu, struct view *view)
+{
+    if (view == view_of(cpu->views, false))
+        view_kept_forget(cpu->views);
+    bare_clear(view->bare);
+}
+
+void view_bare_crowded(struct cpu *cpu, struct view *view)
 {
     if (view->bare)
-        bare_clear(view->bare);
+        clear(cpu, view);
 }
 
 void view_bare_flushed(struct cpu *cpu, bool global_too)
@@ -96,11 +103,13 @@ void view_bare_flushed(struct cpu *cpu, bool global_too)
     cpu->exit_request |= set->bare_eager; /* view_bare_review() comes soon */
     set_used(cpu, user, false);
     user->bare = NULL;
-    if (!global_too)
+    if (!global_too) {
+        view_kept_review(cpu);
         return;
+    }
     set_used(cpu, supervisor, false);
     if (supervisor->bare)
-        bare_clear(supervisor->bare);
+        clear(cpu, supervisor);
     supervisor->bare = NULL;
     for (unsigned i = 1; i < BARE_WINDOWS; i++)
         bare_clear(&set->bare[i]); /* a change of CR0 or CR4 may mean other rights */
@@ -126,11 +135,17 @@ static uint32_t physical_of(const struct cpu *cpu, uint32_t page, uint64_t adden
 }
 
 /* A load of CR3 drops what a user's window shows, and nothing that the supervisor's does. */
-static bool may_show(const struct cpu *cpu, const struct view *view, uint32_t page, bool user)
+static bool may_show(const struct view *view, uint32_t page, bool user)
 {
     bool global = view->state[page] & LOGGED_GLOBAL;
 
-    return view->read[page] && (user ? !global : global || cpu->views->bare_eager);
+    return view->read[page] && global == !user;
+}
+
+/* ... unless it is kept. */
+static bool must_be_kept(const struct view *view, uint32_t page, bool user)
+{
+    return !user && !(view->state[page] & LOGGED_GLOBAL);
 }
 
 static bool may_write(const struct view *view, uint32_t page)
@@ -156,14 +171,14 @@ static void fill_around(struct cpu *cpu, struct view *view, uint32_t page, bool 
 static bool show_run(struct cpu *cpu, struct view *view, uint32_t page, bool user)
 {
     uint64_t addend = view->read[page];
-    bool writable = may_write(view, page);
+    bool writable = may_write(view, page), alone = must_be_kept(view, page, user);
     uint32_t first = page, last = page;
 
-    while (first > 0 && page - first < RUN_MAX && view->read[first - 1] == addend && !view->bare->shows[first - 1]
-           && may_show(cpu, view, first - 1, user) && may_write(view, first - 1) == writable)
+    while (!alone && first > 0 && page - first < RUN_MAX && view->read[first - 1] == addend && !view->bare->shows[first - 1]
+           && may_show(view, first - 1, user) && may_write(view, first - 1) == writable)
         first--;
-    while (last + 1 < VIEW_PAGES && last - page < RUN_MAX && view->read[last + 1] == addend && !view->bare->shows[last + 1]
-           && may_show(cpu, view, last + 1, user) && may_write(view, last + 1) == writable)
+    while (!alone && last + 1 < VIEW_PAGES && last - page < RUN_MAX && view->read[last + 1] == addend && !view->bare->shows[last + 1]
+           && may_show(view, last + 1, user) && may_write(view, last + 1) == writable)
         last++;
     if (!bare_show(view->bare, cpu->phys, first, physical_of(cpu, first, addend), last - first + 1, writable))
         return false;
@@ -174,31 +189,39 @@ static bool show_run(struct cpu *cpu, struct view *view, uint32_t page, bool use
     return true;
 }
 
-/* Fills the entries for an access that is about to happen, if it is allowed. */
-static void fill_quietly(struct cpu *cpu, struct view *view, uint32_t linear, enum view_access access, bool user)
+/* Fills the entries for an access that is about to happen. False: it is not allowed. */
+static bool fill_quietly(struct cpu *cpu, struct view *view, uint32_t linear, enum view_access access, bool user)
 {
     struct paging_result walk;
     uint32_t error;
 
     cpu->views->counters.walks++;
-    if (paging_walk(cpu, linear, access, user, true, &walk, &error))
-        view_fill_walked(cpu, view, linear, access, &walk);
+    if (!paging_walk(cpu, linear, access, user, true, &walk, &error))
+        return false;
+    view_fill_walked(cpu, view, linear, access, &walk);
+    return true;
 }
 
 /* The window is full, or the host will not map: it may be tried again in a second. */
 static void start_over(struct cpu *cpu, struct view *view)
 {
-    bare_clear(view->bare);
+    clear(cpu, view);
     set_used(cpu, view, false);
     view->bare_credit = 0;
     view->bare_counted = __rdtsc() + (uint64_t)cpu->tsc_khz * 1000;
+}
+
+/* A kept page takes the place of another when many are kept: only while mappings are to be had. */
+static bool may_keep(struct cpu *cpu, const struct view *view, uint32_t page, uint64_t now)
+{
+    return view_kept_may(cpu, page, now) && (view->bare_credit >= CREDIT_BEGIN || cpu->views->bare_eager);
 }
 
 enum view_bare_answer view_bare_fault(struct cpu *cpu, uint64_t host, bool write)
 {
     bool user = cpu->cpl == 3;
     struct view *view = view_of(cpu->views, user);
-    uint64_t offset = host - (uint64_t)(uintptr_t)cpu->bare;
+    uint64_t offset = host - (uint64_t)(uintptr_t)cpu->bare, now = __rdtsc();
     uint32_t page = (uint32_t)(offset >> PAGE_SHIFT);
     enum view_access access = write ? VIEW_FOR_WRITE : VIEW_FOR_READ;
 
@@ -206,15 +229,17 @@ enum view_bare_answer view_bare_fault(struct cpu *cpu, uint64_t host, bool write
         return VIEW_BARE_NOT_THERE;
     if (offset >> 32 != 0 || !view->bare_used || cpu->bare != view->bare->base)
         return VIEW_BARE_NEVER;
-    if (!view->read[page] || (write && !may_write(view, page)))
-        fill_quietly(cpu, view, page << PAGE_SHIFT, access, user);
-    if (!view->read[page])
+    if ((!view->read[page] || (write && !may_write(view, page))) && !fill_quietly(cpu, view, page << PAGE_SHIFT, access, user))
         return VIEW_BARE_NOT_NOW;
-    if (!may_show(cpu, view, page, user) || (write && !may_write(view, page)))
+    if (!view->read[page])
         return VIEW_BARE_NEVER;
+    if (write && !may_write(view, page))
+        return VIEW_BARE_SELDOM;
+    earn(cpu, view, now);
+    if (must_be_kept(view, page, user) ? !may_keep(cpu, view, page, now) : !may_show(view, page, user))
+        return VIEW_BARE_SELDOM;
     if (!user)
         fill_around(cpu, view, page, user);
-    earn(cpu, view, __rdtsc());
     if (!view->bare_credit && !cpu->views->bare_eager) {
         set_used(cpu, view, false);
         return VIEW_BARE_NOT_NOW;
@@ -223,6 +248,8 @@ enum view_bare_answer view_bare_fault(struct cpu *cpu, uint64_t host, bool write
         start_over(cpu, view);
         return VIEW_BARE_NOT_NOW;
     }
+    if (must_be_kept(view, page, user))
+        view_kept_add(cpu, page);
     view->bare_credit -= view->bare_credit != 0;
     return VIEW_BARE_SHOWN;
 }
@@ -243,7 +270,7 @@ static void renew(struct cpu *cpu, struct view *view)
             continue; /* hidden since, or in the list twice */
         if (!view->read[page] && paging_walk(cpu, page << PAGE_SHIFT, VIEW_FOR_READ, true, false, &walk, &error) && walk.accessed)
             view_fill_walked(cpu, view, page << PAGE_SHIFT, VIEW_FOR_READ, &walk);
-        if (!may_show(cpu, view, page, true) || physical_of(cpu, page, view->read[page]) != bare_physical_page(window, page)
+        if (!may_show(view, page, true) || physical_of(cpu, page, view->read[page]) != bare_physical_page(window, page)
             || (shown & BARE_WRITABLE && !may_write(view, page))) {
             bare_hide(window, page);
             continue;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * What view.c (filling and flushing), view_window.c (which pages translated
- * code may reach through the window) and view_bare.c (which without a check)
- * share: the views themselves.
+ * code may reach through the window), view_bare.c (which without a check) and
+ * view_kept.c (which of these outlive a load of CR3) share: the views themselves.
  */
 #ifndef X86VM_MEMORY_VIEW_INTERNAL_H
 #define X86VM_MEMORY_VIEW_INTERNAL_H
@@ -11,7 +11,7 @@
 #include "x86vm/memory/paging.h"
 #include "x86vm/memory/window.h"
 
-enum { LOGGED = 1, LOGGED_GLOBAL = 2, FILLED_READ = 4, FILLED_WRITE = 8, FILLED_EXEC = 16, IN_WINDOW = 32, IN_BARE = 64,
+enum { LOGGED = 1, LOGGED_GLOBAL = 2, FILLED_READ = 4, FILLED_WRITE = 8, FILLED_EXEC = 16, IN_WINDOW = 32, IN_BARE = 64, KEPT = 128,
        FILLED = FILLED_READ | FILLED_WRITE | FILLED_EXEC };
 
 struct page_log {
@@ -53,12 +53,22 @@ struct writers { uint32_t a, b; };
 
 enum { BARE_WINDOWS = 5 };
 
+/* Pages that are not global, which the supervisor's bare window shows all the same. */
+enum { KEPT_MAX = 256, FICKLE_PAGES = 64 };
+struct kept_pages {
+    struct { uint32_t page; struct paging_way way; } at[KEPT_MAX];
+    uint32_t count, oldest;        /* when all places are taken, `oldest` is the next to be given away */
+    uint32_t fickle[FICKLE_PAGES]; /* pages plus one that led elsewhere after a load of CR3; by page, the last one of each remainder */
+    uint64_t forgiven;             /* when that was last forgotten; TSC */
+};
+
 struct wanted { uint32_t page; bool user; };
 
 struct view_set {
     void *map;
     struct window window;
     struct bare_window bare[BARE_WINDOWS]; /* the supervisor's, and some for address spaces of users */
+    struct kept_pages kept;
     bool bare_possible, bare_eager;
     uint64_t loaded_at;  /* when the address space was last changed; TSC */
     struct view view[VIEW_COUNT];
@@ -96,7 +106,18 @@ void view_bare_filled(struct view *view, uint32_t page, uint32_t physical_page);
 /* All entries are being dropped, or all that are not global. */
 void view_bare_flushed(struct cpu *cpu, bool global_too);
 /* Many global entries are being dropped. */
-void view_bare_crowded(struct view *view);
+void view_bare_crowded(struct cpu *cpu, struct view *view);
+
+/* --- view_kept.c --- */
+
+/* Whether the supervisor's window may show the page though it is not global. */
+bool view_kept_may(struct cpu *cpu, uint32_t page, uint64_t now);
+/* It does from now on; the entries stay when CR3 is loaded, until one finds other entries on the way. */
+bool view_kept_add(struct cpu *cpu, uint32_t page);
+/* CR3 was loaded, and entries that are not global are about to be dropped: all but those with KEPT. */
+void view_kept_review(struct cpu *cpu);
+/* None is kept any more. */
+void view_kept_forget(struct view_set *set);
 
 /* --- view.c --- */
 

@@ -24,7 +24,7 @@ struct arena {
     _Alignas(8) uint8_t bytes[];
 };
 
-static void *grow(void *items, uint32_t count, uint32_t *capacity, size_t item_size)
+void *translator_grow(void *items, uint32_t count, uint32_t *capacity, size_t item_size)
 {
     if (count < *capacity)
         return items;
@@ -34,9 +34,6 @@ static void *grow(void *items, uint32_t count, uint32_t *capacity, size_t item_s
         abort(); /* host out of memory: nothing sensible can go on */
     return items;
 }
-#define TABLE_ADD(table, value) \
-    ((table).items = grow((table).items, (table).count, &(table).capacity, sizeof *(table).items), \
-     (table).items[(table).count] = (value), (table).count++)
 
 void *blocks_alloc(struct translator *t, size_t size)
 {
@@ -123,6 +120,7 @@ static void drop_tables(struct translator *t)
     free(t->links.items);
     free(t->sites.items);
     free(t->calls.items);
+    far_links_free(t);
     code_map_free(&t->hot_map);
     code_map_free(&t->cold_map);
     memset(&t->links, 0, sizeof t->links);
@@ -169,6 +167,7 @@ void blocks_flush(struct translator *t)
     memset(t->group_failures, 0, sizeof t->group_failures);
     memset(t->bare_failures, 0, sizeof t->bare_failures);
     t->links.count = t->sites.count = t->calls.count = 0;
+    far_links_clear(t);
     code_map_clear(&t->hot_map);
     code_map_clear(&t->cold_map);
     free_arena(t);
@@ -364,7 +363,9 @@ void blocks_link(struct translator *t, uint32_t number, struct block *to)
         return;
     if (to->mode_mask & ~link->from->mode_mask)
         return;
-    if (!same_page)
+    if (!same_page && far_links_allow(t, to))
+        far_links_add(t, link->place, to, entry);
+    else if (!same_page)
         entry = to->guard_entry;
     if (!entry)
         return;
@@ -461,7 +462,7 @@ bool blocks_groups_useless(const struct translator *t, uint32_t physical)
 
 /* --- accesses without a check that keep faulting --- */
 
-enum { BARE_PATIENCE = 24, BARE_BADLY = 8 };
+enum { BARE_PATIENCE = 24, BARE_BADLY = 8, BARE_ODDLY = 2 };
 
 static uint8_t *bare_slot(struct translator *t, uint32_t eip)
 {
@@ -473,7 +474,7 @@ bool blocks_bare_failed(struct translator *t, uint32_t eip, bool badly)
     uint8_t *failures = bare_slot(t, eip);
 
     if (*failures < BARE_PATIENCE)
-        *failures += badly ? BARE_BADLY : 1;
+        *failures += badly ? BARE_BADLY : BARE_ODDLY;
     return *failures >= BARE_PATIENCE;
 }
 

@@ -244,6 +244,13 @@ void emit_patch32(uint8_t *place, intptr_t to_exec, uint64_t target)
     memcpy(place, &rel, 4);
 }
 
+uint64_t emit_target32(const uint8_t *place, intptr_t to_exec)
+{
+    int32_t rel;
+    memcpy(&rel, place, 4);
+    return (uint64_t)(uintptr_t)place + 4 + (uint64_t)to_exec + (uint64_t)(int64_t)rel;
+}
+
 static uint8_t *rel32(struct emit *e)
 {
     uint8_t *place = e->p;

@@ -121,6 +121,8 @@ uint8_t *emit_jrcxz_later(struct emit *e);  /* rel8 */
 uint8_t *emit_jecxz_later(struct emit *e);  /* rel8 */
 uint8_t *emit_jmp8_later(struct emit *e);   /* rel8 */
 void emit_patch32(uint8_t *place, intptr_t to_exec, uint64_t target);
+/* What it leads to. */
+uint64_t emit_target32(const uint8_t *place, intptr_t to_exec);
 void emit_patch8(struct emit *e, uint8_t *place); /* to here; overflow when out of reach */
 
 #endif

@@ -65,7 +65,7 @@ static bool on_page_fault(struct translator *t, greg_t *regs, const struct code_
         return true; /* to the same host instruction */
     if (answer == VIEW_BARE_NOT_THERE && !in_window(t, address))
         return false;
-    if (answer != VIEW_BARE_NOT_THERE && blocks_bare_failed(t, place->eip, answer == VIEW_BARE_NEVER))
+    if ((answer == VIEW_BARE_SELDOM || answer == VIEW_BARE_NEVER) && blocks_bare_failed(t, place->eip, answer == VIEW_BARE_NEVER))
         t->bare_failed = place->eip;
     if (answer != VIEW_BARE_NOT_THERE)
         leave_repeat(regs, cpu->bare);

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Pages of the supervisor's bare window that are not global: see view.h and
+ * view_bare.c.
+ *
+ * A kernel has more to reach than global pages: parts of its own memory that it
+ * mapped anew in small pages, and its user's. A load of CR3 would drop them, and
+ * showing one costs some ten microseconds. So the entries that led to each are
+ * remembered, and after a load compared with those of the new tables, some ten
+ * nanoseconds a page. Where they are the same nothing is dropped. Where they are
+ * not, the page is hidden, and not shown again for up to a second: a user's, mostly,
+ * whom the next one of the same address followed.
+ */
+#include "x86vm/memory/view_internal.h"
+
+#include <string.h>
+
+#include "x86vm/cpu/cpu.h"
+
+static uint32_t *fickle_place(struct view_set *set, uint32_t page)
+{
+    return &set->kept.fickle[page % FICKLE_PAGES];
+}
+
+bool view_kept_may(struct cpu *cpu, uint32_t page, uint64_t now)
+{
+    struct kept_pages *kept = &cpu->views->kept;
+
+    if ((now - kept->forgiven) / 1000 > cpu->tsc_khz) {
+        memset(kept->fickle, 0, sizeof kept->fickle);
+        kept->forgiven = now;
+    }
+    return *fickle_place(cpu->views, page) != page + 1;
+}
+
+static struct view *supervisor(struct view_set *set)
+{
+    return &set->view[VIEW_SUPERVISOR];
+}
+
+static void hide(struct view *view, uint32_t page)
+{
+    if (view->state[page] & IN_BARE)
+        view_bare_dropped(view, page);
+    view->state[page] &= (uint8_t)~(IN_BARE | KEPT);
+}
+
+/* The place that the page has, or one for it. */
+static uint32_t find_place(struct view_set *set, uint32_t page)
+{
+    struct kept_pages *kept = &set->kept;
+    uint32_t place = 0;
+
+    while (place < kept->count && kept->at[place].page != page)
+        place++;
+    if (place < KEPT_MAX) {
+        kept->count += place == kept->count;
+        return place;
+    }
+    place = kept->oldest++ % KEPT_MAX;
+    hide(supervisor(set), kept->at[place].page);
+    return place;
+}
+
+bool view_kept_add(struct cpu *cpu, uint32_t page)
+{
+    struct view_set *set = cpu->views;
+    struct paging_way way;
+    uint32_t place;
+
+    if (!paging_find_way(cpu, page << PAGE_SHIFT, &way))
+        return false;
+    place = find_place(set, page);
+    set->kept.at[place].page = page;
+    set->kept.at[place].way = way;
+    supervisor(set)->state[page] |= KEPT;
+    return true;
+}
+
+void view_kept_review(struct cpu *cpu)
+{
+    struct kept_pages *kept = &cpu->views->kept;
+    struct view *view = supervisor(cpu->views);
+    uint32_t count = kept->count;
+
+    kept->count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t page = kept->at[i].page;
+        if (!(view->state[page] & KEPT))
+            continue; /* dropped since */
+        if (paging_way_holds(cpu, page << PAGE_SHIFT, &kept->at[i].way)) {
+            kept->at[kept->count++] = kept->at[i];
+            continue;
+        }
+        *fickle_place(cpu->views, page) = page + 1;
+        hide(view, page);
+    }
+}
+
+void view_kept_forget(struct view_set *set)
+{
+    for (uint32_t i = 0; i < set->kept.count; i++)
+        supervisor(set)->state[set->kept.at[i].page] &= (uint8_t)~KEPT;
+    set->kept.count = 0;
+}
