@@ -153,6 +153,22 @@ static bool recover(void)
     return !again && in(CNTR2) == 1;
 }
 
+/* Frames for this station are counted and not stored: RCR.MON. */
+static bool monitor(void)
+{
+    out(RCR, 0x24);
+    out(CR, STA | RD_ABORT | PAGE_1);
+    uint8_t before = in(CURR);
+    out(CR, STA | RD_ABORT);
+    wait_for_key("ne2000: one to be counted only, then a key");
+    bool stored = in(ISR) & PRX;
+    uint8_t counted = in(CNTR2);
+    out(CR, STA | RD_ABORT | PAGE_1);
+    stored |= in(CURR) != before;
+    out(CR, STA | RD_ABORT);
+    return !stored && counted == 1;
+}
+
 bool drive_ne2000(void)
 {
     int device = pci_find(0x802910ec);
@@ -171,7 +187,7 @@ bool drive_ne2000(void)
     set_up(SHORT_STOP);
     start();
     wait_for_key("ne2000: one more and one of 1514 bytes, then a key");
-    if (!recover())
+    if (!recover() || !monitor())
         return false;
     out(IMR, 0);
     out(CR, STP | RD_ABORT);

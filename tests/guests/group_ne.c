@@ -122,6 +122,19 @@ static bool ne_loopback(void)
     out(0, 0x62);
     CHECK(in(7) == 0x47); /* nothing went to the ring */
     out(0, 0x22);
+    /* The three modes differ in what does not come back: carrier and heartbeat, the heartbeat, nothing. */
+    static const uint8_t missing[4] = { 0, 0x50, 0x40, 0 };
+    for (unsigned mode = 1; mode < 4; mode++) {
+        out(0xd, (uint8_t)(mode << 1));
+        out(7, 0xff);
+        out(0, 0x26);
+        CHECK(wait_isr(2));
+        CHECK((in(4) & 0x51) == (missing[mode] | 1));
+        for (unsigned i = 0; i < 8; i++)
+            fifo[i] = in(6);
+        CHECK(fifo[4] == 68 && fifo[7] == 63 + 2);
+    }
+    out(0xd, 2);
     return true;
 }
 

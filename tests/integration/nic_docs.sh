@@ -70,6 +70,9 @@ check "ned has taken it" shows ned "one more and one of 1514 bytes"
 check "ned gets another" frame ned rx_frames 2 64
 check "and one that is larger than its ring" frame ned rx_dropped_full 1 1514
 key ned
+check "ned only counts" shows ned "one to be counted only"
+check "ned counts one" frame ned rx_filtered 1 64
+key ned
 check "all is well" shows ned "ne2000: all well"
 ended ned docs/ne2000.md
 print ned
