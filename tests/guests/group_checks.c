@@ -159,6 +159,47 @@ static bool stack_at_64k(void)
     return true;
 }
 
+/* --- a stack that is somewhere else ----------------------------------------- */
+
+#define KERNEL_PAGE (SCRATCH + 0x5000)
+
+/* Pages that are used much need fewer checks. */
+static void use_much(volatile uint32_t *at)
+{
+    for (unsigned i = 0; i < 1000; i++)
+        *at = i;
+}
+
+#define USER_MOVES_STACK(name, code)                                                                            \
+    static void name(void)                                                                                      \
+    {                                                                                                           \
+        __asm__ volatile("movl $1000, %%ecx; 1: pushl %%ecx; popl %%eax; loop 1b; pushl %0;" code "pushl $5"     \
+                         ::"d"(KERNEL_PAGE + 8) : "eax", "ecx", "memory");                                      \
+        user_exit();                                                                                            \
+    }
+USER_MOVES_STACK(pop_esp, "popl %%esp;")
+USER_MOVES_STACK(pop_esp_long, ".byte 0x8f, 0xc4;")
+USER_MOVES_STACK(mov_esp, "movl %%edx, %%esp;")
+USER_MOVES_STACK(xchg_esp, "xchgl %%edx, %%esp;")
+USER_MOVES_STACK(leave_esp, "movl %%edx, %%ebp; subl $4, %%ebp; movl %%ebp, %%esp;")
+
+static bool stack_elsewhere(void)
+{
+    static void (*const codes[])(void) = { pop_esp, pop_esp_long, mov_esp, xchg_esp, leave_esp };
+    volatile uint32_t *at = (uint32_t *)KERNEL_PAGE;
+    struct frame f;
+
+    pages_map(KERNEL_PAGE, KERNEL_PAGE | PTE_P | PTE_W);
+    use_much(at + 1);
+    use_much(at);
+    for (unsigned i = 0; i < sizeof codes / sizeof *codes; i++) {
+        CHECK(catch_fault(in_user, codes[i], &f));
+        CHECK(f.vector == 14 && f.error == 7 && (caught_cr2 & ~7u) == KERNEL_PAGE && at[1] == 999 && at[0] == 999);
+    }
+    pages_map(KERNEL_PAGE, KERNEL_PAGE | PTE_P | PTE_W | PTE_U);
+    return true;
+}
+
 /* --- breakpoints on ports --------------------------------------------------- */
 
 static unsigned traps;
@@ -196,6 +237,6 @@ static const struct test tests[] = {
     { "alignment", alignment, "checks no alignment" }, { "alignment_unchecked", alignment_unchecked, NULL },
     { "branches_at_limit", branches_at_limit, "checks no limits" }, { "untaken_at_limit", untaken_at_limit, NULL },
     { "past_64k", past_64k, "checks no limits" }, { "stack_at_64k", stack_at_64k, NULL },
-    { "port_breakpoint", port_breakpoint, NULL }, { NULL, NULL, NULL },
+    { "stack_elsewhere", stack_elsewhere, NULL }, { "port_breakpoint", port_breakpoint, NULL }, { NULL, NULL, NULL },
 };
 const struct test_group group_checks = { "checks", tests, pages_on };

@@ -51,6 +51,9 @@ if [ -x "$build/vswitch-guest" ]; then
     export X86VM_EAGER_BARE=1 # every page without checks that may be
     on_engine engine_bare $nics
     unset X86VM_EAGER_BARE
+    export X86VM_EAGER_WINDOW=1 # every page in the window that its checks are for, none without
+    on_engine engine_window $nics
+    unset X86VM_EAGER_WINDOW
     on_engine engine_exact_flags --exact-flags --append "only=flags exact"
 else
     echo "FAIL engine vswitch-guest is not built"

@@ -125,6 +125,12 @@ static bool stack_touch(const struct insn *insn, struct touch *out, int32_t *mov
     }
 }
 
+/* POP ESP, in both encodings: where the stack is then is not known. */
+static bool pops_esp(const struct insn *insn)
+{
+    return insn->kind == INSN_POP && !insn->has_mem && (insn->opcode_is_gpr ? insn->opcode & 7 : insn_rm(insn)) == CPU_ESP;
+}
+
 static bool fits(const struct group *g, int32_t low, int32_t high)
 {
     int64_t new_low = low < g->low ? low : g->low, new_high = high > g->high ? high : g->high;
@@ -300,7 +306,7 @@ static void analyse_insn(struct analysis *a, unsigned i)
     if (group_esp_adjust(b, i, &by)) {
         a->esp_moved += by;
         written &= (uint8_t)~(1u << CPU_ESP);
-    } else if (stack && !(insn->kind == INSN_POP && !insn->has_mem && insn->opcode_is_gpr && (insn->opcode & 7) == CPU_ESP)) {
+    } else if (stack && !pops_esp(insn)) {
         written &= (uint8_t)~(1u << CPU_ESP);
     }
     bound_registers(a, insn);
