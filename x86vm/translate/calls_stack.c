@@ -15,10 +15,16 @@ static uint32_t stack_mask(const struct cpu *cpu)
     return cpu->seg[CPU_SS].access & SEG_DB ? 0xffffffff : 0xffff;
 }
 
-static void set_esp(struct cpu *cpu, uint32_t value)
+/* ESP once it has moved to `value`: the upper half stays where the stack has 16 bits. */
+static uint32_t moved_esp(const struct cpu *cpu, uint32_t value)
 {
     uint32_t mask = stack_mask(cpu);
-    cpu->regs[CPU_ESP] = (cpu->regs[CPU_ESP] & ~mask) | (value & mask);
+    return (cpu->regs[CPU_ESP] & ~mask) | (value & mask);
+}
+
+static void set_esp(struct cpu *cpu, uint32_t value)
+{
+    cpu->regs[CPU_ESP] = moved_esp(cpu, value);
 }
 
 static uint32_t stack_linear(struct cpu *cpu, uint32_t offset, uint32_t size, bool write)
@@ -147,7 +153,7 @@ enum call_result calls_enter(struct cpu *cpu, const struct insn *insn)
     bool user = cpu->cpl == 3;
 
     view_write(cpu, stack_linear(cpu, top, size, true), &value, size, user);
-    frame = top;
+    frame = moved_esp(cpu, top);
     for (uint32_t i = 1; i < level; i++) {
         value = 0;
         ebp -= size;

@@ -38,9 +38,12 @@ uint32_t operand_offset(const struct cpu *cpu, const struct insn *insn)
     return insn->addrsize == 2 ? offset & 0xffff : offset;
 }
 
+/* A part of an operand `delta` behind its start: its address has 16 bits, too. */
 uint32_t operand_linear(struct cpu *cpu, const struct insn *insn, uint32_t delta, uint32_t size, bool write)
 {
-    return protection_program_address(cpu, insn->mem.seg, operand_offset(cpu, insn) + delta, size, write);
+    uint32_t offset = operand_offset(cpu, insn) + delta;
+
+    return protection_program_address(cpu, insn->mem.seg, insn->addrsize == 2 ? offset & 0xffff : offset, size, write);
 }
 
 uint32_t operand_load(struct cpu *cpu, const struct insn *insn, uint32_t delta, unsigned size)
