@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The instruction oracle: random sequences on this CPU and on the engine.
 
-INSN_SRCS := $(wildcard tests/insn/main.c tests/insn/gen.c tests/insn/flags.c tests/insn/forms.c tests/insn/code16.c \
+INSN_SRCS := $(wildcard tests/insn/main.c tests/insn/gen.c tests/insn/gen_flow.c tests/insn/gen_state.c tests/insn/flags.c tests/insn/forms.c tests/insn/code16.c \
              tests/insn/compare.c tests/insn/native.c tests/insn/backends.c tests/insn/engine.c)
 INSN_TEST := $(BUILD)/tests/insn_test
 INSN_NATIVE := $(BUILD)/tests/insn_native

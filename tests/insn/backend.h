@@ -6,7 +6,7 @@
 #ifndef TESTS_INSN_BACKEND_H
 #define TESTS_INSN_BACKEND_H
 
-#include "tests/insn/insn.h"
+#include "tests/insn/gen.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,8 +14,8 @@
 struct backend {
     const char *name;
     bool integer_only; /* runs no FPU, segments or privilege */
-    /* `exact_flags`: with every flag in every frame. NULL on failure, with a reason. */
-    void *(*open)(bool exact_flags, char *error, size_t error_size);
+    /* NULL on failure, with a reason. */
+    void *(*open)(const struct gen_options *options, char *error, size_t error_size);
     /* The memory in `shared` (pattern, read-only page, code) is a new batch's. */
     void (*load)(void *self, const struct insn_shared *shared);
     /* Runs shared->input[slot]. */

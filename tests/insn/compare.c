@@ -99,7 +99,7 @@ static bool pushed_half(const struct gen_sequence *sequence, const struct insn_o
         && (native->state.eip != other->state.eip || (beyond && other->vector == VECTOR_AC));
 }
 
-/* CALL far has stored CS when the store of EIP faults, some CPUs'. */
+/* CALL far has stored CS when the store of EIP faults, on some CPUs, and both when the target is beyond the limit. */
 static bool far_call_half(const struct gen_sequence *sequence, const struct insn_output *native)
 {
     unsigned part = part_of_end(sequence, native);
@@ -110,18 +110,32 @@ static bool far_call_half(const struct gen_sequence *sequence, const struct insn
     return code && sequence->part[part].form == GEN_GLUE && (code[0] == 0x9a || (code[0] == 0xff && code[1] == 0x1d));
 }
 
+static bool is_80_bit(const struct insn_form *form)
+{
+    return form->class == CLASS_X87 && ((form->opcode == 0xdb && (form->digit == 5 || form->digit == 7)) ||
+                                        (form->opcode == 0xdf && (form->digit == 4 || form->digit == 6)));
+}
+
 /* An operand that is misaligned and beyond the segment's limit: the order is the
  * CPU's affair for SSE operands, and for 80-bit ones, which are two accesses. */
 static bool limit_or_alignment(const struct gen_sequence *sequence, const struct insn_output *native, const struct insn_output *other)
 {
     const struct insn_form *form = form_of_end(sequence, native);
-    bool wide = form->class == CLASS_X87 && ((form->opcode == 0xdb && (form->digit == 5 || form->digit == 7)) ||
-                                             (form->opcode == 0xdf && (form->digit == 4 || form->digit == 6)));
+    bool wide = is_80_bit(form);
 
     if (native->state.eip != other->state.eip)
         return false;
     return (form->attributes & ALIGNED && native->vector == VECTOR_GP && other->vector == VECTOR_SS)
         || (wide && native->vector == VECTOR_AC && (other->vector == VECTOR_GP || other->vector == VECTOR_SS));
+}
+
+/* An 80-bit operand or MASKMOV's at the end of a 64 KiB segment: AMD's CPUs access it in parts, whose addresses wrap around. */
+static bool wrapped_operand(const struct gen_sequence *sequence, const struct insn_output *native, const struct insn_output *other)
+{
+    const struct insn_form *form = form_of_end(sequence, other);
+
+    return sequence->small && (is_80_bit(form) || form->setup == SETUP_EDI) && (other->vector == VECTOR_GP || other->vector == VECTOR_SS)
+        && (native->vector != other->vector || native->state.eip != other->state.eip);
 }
 
 /* BOUND below its lower bound: AMD's CPUs have read the upper one too by then,
@@ -168,10 +182,21 @@ static void undo_mmx(uint8_t *native, const uint8_t *other)
     native[4] = other[4];
 }
 
+bool compare_possible(const struct gen_sequence *sequence, const struct insn_output *native)
+{
+    return sequence->mode != GEN_REAL || (native->vector != VECTOR_PF && native->vector != VECTOR_AC);
+}
+
+/* Overwritten by the frame of the exception that ended the case, on its own stack. */
+static bool in_frame(const struct insn_output *other, uint32_t offset)
+{
+    return ((offset - other->frame_at) & 0xffff) < other->frame_size;
+}
+
 enum verdict compare(const struct gen_sequence *sequence, const struct insn_output *native,
                      const struct insn_output *other, char *what, size_t size)
 {
-    if (native->status != INSN_DONE || strayed(native))
+    if (native->status != INSN_DONE || strayed(native) || !compare_possible(sequence, native))
         return NOT_COMPARABLE;
     if (native->vector == VECTOR_PF && (native->error & (ERROR_FETCH | ERROR_PRESENT)) == (ERROR_FETCH | ERROR_PRESENT))
         return NOT_COMPARABLE; /* jumped into data */
@@ -183,7 +208,7 @@ enum verdict compare(const struct gen_sequence *sequence, const struct insn_outp
     }
     if (cancelled_store(sequence, other) && (native->vector != other->vector || native->state.eip != other->state.eip))
         return NOT_COMPARABLE;
-    if (bound_unread(sequence, native, other))
+    if (bound_unread(sequence, native, other) || wrapped_operand(sequence, native, other))
         return NOT_COMPARABLE;
     if (limit_or_alignment(sequence, native, other) || pushed_half(sequence, native, other) || mask_move_unaligned(sequence, native, other) || two_bad_operands(sequence, native, other))
         return NOT_COMPARABLE;
@@ -191,7 +216,7 @@ enum verdict compare(const struct gen_sequence *sequence, const struct insn_outp
         snprintf(what, size, "vector: %u, not %u", other->vector, native->vector);
         return DIFFERENT;
     }
-    if (native->state.eip != other->state.eip) {
+    if ((native->state.eip ^ other->state.eip) & (sequence->mode == GEN_REAL ? 0xffff : ~0u)) {
         snprintf(what, size, "eip: %08x, not %08x", other->state.eip, native->state.eip);
         return DIFFERENT;
     }
@@ -208,7 +233,8 @@ enum verdict compare(const struct gen_sequence *sequence, const struct insn_outp
         snprintf(what, size, "cr2: %08x, not %08x", other->cr2, native->cr2);
         return DIFFERENT;
     }
-    bool half_popped = native->vector == VECTOR_PF && form->setup == SETUP_POPA;
+    bool stopped_within = native->vector == VECTOR_PF || native->vector == VECTOR_SS;
+    bool half_popped = stopped_within && form->setup == SETUP_POPA;
     for (unsigned i = 0; i < 8 && !half_popped; i++)
         if (native->state.regs[i] != other->state.regs[i]) {
             snprintf(what, size, "%s: %08x, not %08x", reg_names[i], other->state.regs[i], native->state.regs[i]);
@@ -231,11 +257,11 @@ enum verdict compare(const struct gen_sequence *sequence, const struct insn_outp
         }
     if (!same_pointers(native, other, what, size))
         return DIFFERENT;
-    if (native->vector == VECTOR_PF && (form->attributes & PIECEWISE || far_call_half(sequence, native)))
+    if ((stopped_within && form->attributes & PIECEWISE) || ((stopped_within || native->vector == VECTOR_GP) && far_call_half(sequence, native)))
         return SAME;
     for (unsigned page = 0; page < INSN_WRITABLE; page++)
         for (unsigned i = 0; i < INSN_PAGE; i++)
-            if (native->memory[page][i] != other->memory[page][i]) {
+            if (native->memory[page][i] != other->memory[page][i] && !in_frame(other, page_numbers[page] * INSN_PAGE + i)) {
                 snprintf(what, size, "memory: byte at %08x is %02x, not %02x", INSN_DATA + page_numbers[page] * INSN_PAGE + i,
                          other->memory[page][i], native->memory[page][i]);
                 return DIFFERENT;

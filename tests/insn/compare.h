@@ -12,6 +12,9 @@
 enum verdict { SAME, DIFFERENT, NOT_COMPARABLE };
 
 /* `what` gets the first difference as a phrase; its kind is the text before ':'. */
+/* False: the case ended in what there is not in its mode (a page fault in real mode). */
+bool compare_possible(const struct gen_sequence *sequence, const struct insn_output *native);
+
 enum verdict compare(const struct gen_sequence *sequence, const struct insn_output *native,
                      const struct insn_output *other, char *what, size_t what_size);
 

@@ -134,7 +134,7 @@ const struct insn_form insn_forms[] = {
     Z("pop fs", 0xa1, 1, 0, RM_NONE, 0, O16 | STACK | SYSTEM, SETUP_POP_SEGMENT),
     I("lea", 0x8d, 1, REG, RM_MEM, 0, O16, 0), I("pop Ev", 0x8f, 1, 0, RM_ANY, 0, O16 | STACK, 0),
     I("xchg eAX,r", 0x90, 8, 0, RM_NONE, 0, O16, 0), I("cbw", 0x98, 1, 0, RM_NONE, 0, O16, 0), I("cwd", 0x99, 1, 0, RM_NONE, 0, O16, 0),
-    I("pushf", 0x9c, 1, 0, RM_NONE, 0, O16 | STACK, 0), I("popf", 0x9d, 1, 0, RM_NONE, 0, O16 | STACK | SYSTEM, SETUP_POPF),
+    I("pushf", 0x9c, 1, 0, RM_NONE, 0, O16 | STACK | IMAGE, 0), I("popf", 0x9d, 1, 0, RM_NONE, 0, O16 | STACK | SYSTEM, SETUP_POPF),
     I("sahf", 0x9e, 1, 0, RM_NONE, 0, O16, 0), I("lahf", 0x9f, 1, 0, RM_NONE, 0, O16, 0),
     I("mov AL,Ob", 0xa0, 1, 0, RM_NONE, IMM_MOFFS, 0, 0), I("mov eAX,Ov", 0xa1, 1, 0, RM_NONE, IMM_MOFFS, O16, 0),
     I("mov Ob,AL", 0xa2, 1, 0, RM_NONE, IMM_MOFFS, 0, 0), I("mov Ov,eAX", 0xa3, 1, 0, RM_NONE, IMM_MOFFS, O16, 0),

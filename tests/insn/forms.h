@@ -27,6 +27,7 @@ enum form_attribute {
     ENDS = 32,      /* always ends the sequence */
     SYSTEM = 256,   /* meaning depends on segments or privilege */
     PIECEWISE = 128, /* at a fault, what it has stored by then differs between CPU models */
+    IMAGE = 512,    /* stores or loads an image of privileged flags */
     INEXACT = 64,   /* result differs between CPU models and emulators */
 };
 

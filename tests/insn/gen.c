@@ -5,31 +5,10 @@
  * with them; it follows the undefined flags, and puts a CMP before an
  * instruction that would read one.
  */
-#include "tests/insn/gen.h"
+#include "tests/insn/gen_internal.h"
 
-#include <Zydis/Zydis.h>
 #include <stddef.h>
 #include <string.h>
-
-enum { EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI };
-#define ARITHMETIC 0x8d5u
-#define FLAG_DF 0x400u
-#define FLAG_AC 0x40000u
-
-struct gen {
-    struct gen_rng rng;
-    struct gen_sequence *out;
-    const struct gen_options *options;
-    ZydisDecoder decoder;
-    bool known[8];
-    uint32_t value[8];     /* of ESP: roughly, while esp_in_stack */
-    uint32_t touched;      /* registers written, for loops */
-    bool esp_in_stack;
-    bool in_subroutine;    /* [ESP] holds the return address */
-    bool conditional;      /* the code being made may be jumped over */
-    bool full;
-    uint32_t undefined;
-};
 
 uint64_t gen_random(struct gen_rng *rng)
 {
@@ -39,10 +18,7 @@ uint64_t gen_random(struct gen_rng *rng)
     return z ^ z >> 31;
 }
 
-static uint32_t below(struct gen *g, uint32_t limit) { return (uint32_t)(gen_random(&g->rng) % limit); }
-static bool percent(struct gen *g, unsigned n) { return below(g, 100) < n; }
-
-static uint32_t interesting(struct gen *g)
+uint32_t interesting(struct gen *g)
 {
     static const uint32_t special[] = { 0, 1, 2, 7, 8, 15, 16, 31, 32, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff,
                                         0x10000, 0x7fffffff, 0x80000000, 0x80000001, 0xfffffffe, 0xffffffff };
@@ -54,8 +30,6 @@ static uint32_t interesting(struct gen *g)
 }
 
 /* --- appending code --- */
-
-static bool put(struct gen *g, const uint8_t *bytes, unsigned length, uint16_t form, uint8_t kind);
 
 /* CMP r32, imm32 defines all six flags. */
 static void define_flags(struct gen *g)
@@ -99,7 +73,7 @@ static void follow_registers(struct gen *g, const ZydisDecodedInstruction *insn,
                 register_written(g, reg);
 }
 
-static bool put(struct gen *g, const uint8_t *bytes, unsigned length, uint16_t form, uint8_t kind)
+bool put(struct gen *g, const uint8_t *bytes, unsigned length, uint16_t form, uint8_t kind)
 {
     struct gen_sequence *out = g->out;
     ZydisDecodedInstruction insn;
@@ -136,7 +110,7 @@ static bool put(struct gen *g, const uint8_t *bytes, unsigned length, uint16_t f
     return true;
 }
 
-static void set_register(struct gen *g, unsigned reg, uint32_t value)
+void set_register(struct gen *g, unsigned reg, uint32_t value)
 {
     uint8_t bytes[5] = { (uint8_t)(0xb8 | reg) };
     memcpy(bytes + 1, &value, 4);
@@ -146,17 +120,28 @@ static void set_register(struct gen *g, unsigned reg, uint32_t value)
         g->value[reg] = value;
     }
     if (reg == ESP)
-        g->esp_in_stack = value - INSN_STACK < INSN_STACK_END - INSN_STACK;
+        g->esp_in_stack = value - g->data - AT_STACK < AT_STACK_END - AT_STACK;
 }
 
 /* MOV dword [address], value */
-static void set_memory(struct gen *g, uint32_t address, uint32_t value)
+void set_memory(struct gen *g, uint32_t address, uint32_t value)
 {
     uint8_t bytes[10] = { 0xc7, 0x05 };
     memcpy(bytes + 2, &address, 4);
     memcpy(bytes + 6, &value, 4);
     put(g, bytes, 10, GEN_GLUE, 0);
 }
+
+/* MOV word [address], value */
+static void set_word(struct gen *g, uint32_t address, uint16_t value)
+{
+    uint8_t bytes[9] = { 0x66, 0xc7, 0x05 };
+    memcpy(bytes + 3, &address, 4);
+    memcpy(bytes + 7, &value, 2);
+    put(g, bytes, 9, GEN_GLUE, 0);
+}
+
+static void clear_word(struct gen *g, uint32_t address) { set_word(g, address, 0); }
 
 /* --- memory operands --- */
 
@@ -167,29 +152,31 @@ static uint32_t aligned_below(struct gen *g, uint32_t limit, bool align)
 }
 
 /* A writable place where nothing goes wrong. */
-static uint32_t safe_target(struct gen *g)
+uint32_t safe_target(struct gen *g)
 {
-    return INSN_DATA + below(g, 0x1f00) / 16 * 16;
+    return g->data + below(g, 0x1f00) / 16 * 16;
 }
 
-static uint32_t pick_target(struct gen *g, bool align)
+uint32_t pick_target(struct gen *g, bool align)
 {
     unsigned r = below(g, 100);
     if (r < 10)
-        return INSN_STACK + 0x800 + aligned_below(g, 0x1000, align);
+        return g->data + AT_STACK + 0x800 + aligned_below(g, 0x1000, align);
     if (r < 16)
-        return INSN_DATA + 0x1000 - 1 - below(g, 15) * !align;
+        return g->data + 0x1000 - 1 - below(g, 15) * !align;
     if (r < 20)
-        return INSN_DATA + 0x3000 + aligned_below(g, 0x1f00, align);
+        return g->data + 0x3000 + aligned_below(g, 0x1f00, align);
     if (r < 24)
-        return INSN_DATA + 0x2000 + aligned_below(g, 0xf00, align);
+        return g->data + 0x2000 + aligned_below(g, 0xf00, align);
     if (r < 25)
-        return INSN_DATA + 0x2000 - 1 - below(g, 15);
+        return g->data + 0x2000 - 1 - below(g, 15);
     if (r < 26)
-        return INSN_DATA + (percent(g, 50) ? 0x3000 : 0x5000) - 1 - below(g, 15);
+        return g->data + (percent(g, 50) ? 0x3000 : 0x5000) - 1 - below(g, 15);
     if (r < 27)
-        return INSN_DATA + (percent(g, 50) ? 0x5000 : 0x7ff0) + below(g, 16);
-    return INSN_DATA + aligned_below(g, 0x1fc0, align);
+        return g->data + (percent(g, 50) ? 0x5000 : 0x7ff0) + below(g, 16);
+    if (r < 31 && g->options->small) /* the segment's last bytes */
+        return 0xffff - below(g, percent(g, 50) ? 16 : 0x1000);
+    return g->data + aligned_below(g, 0x1fc0, align);
 }
 
 struct operand {
@@ -270,7 +257,7 @@ static void indexed(struct gen *g, struct operand *op, int base, unsigned index,
         finish_displacement(g, op, target - sum - g->value[base], base == EBP);
 }
 
-/* 16-bit addressing, through GS: known registers and a displacement. */
+/* 16-bit addressing: known registers and a displacement. */
 static void address16(struct gen *g, struct operand *op, uint32_t offset)
 {
     static const int8_t pairs[8][2] = { { EBX, ESI }, { EBX, EDI }, { EBP, ESI }, { EBP, EDI },
@@ -293,25 +280,25 @@ static void address16(struct gen *g, struct operand *op, uint32_t offset)
 
 static void pick_operand(struct gen *g, struct operand *op, bool align)
 {
+    const uint32_t fs_limit = g->options->small ? 0xffff : INSN_FS_LIMIT;
+    const uint32_t fs_base = g->options->small ? INSN_SMALL_FS - INSN_DATA : INSN_FS_BASE;
     uint32_t target = pick_target(g, align);
     unsigned r = below(g, 100);
+    bool code_override = !g->options->integer_only && g->options->mode == GEN_PROTECTED; /* not writable there alone */
+    bool narrow = g->options->small ? percent(g, 70) : r < 6 || (r / 2 == 5 && !g->options->integer_only);
     *op = (struct operand){ .prefixes = 0 };
     if (r < 10) {
         op->prefix[op->prefixes++] = 0x65;
-        target -= INSN_DATA;
-        if (r < 6) {
-            address16(g, op, target);
-            return;
-        }
+        target -= g->data;
     } else if (r < 14 && !g->options->integer_only) { /* often at the limit's edge */
         op->prefix[op->prefixes++] = 0x64;
-        target = percent(g, 20) ? INSN_FS_LIMIT - 16 + below(g, 24) : target - INSN_FS_BASE;
-        if (r < 12) {
-            address16(g, op, target);
-            return;
-        }
+        target = percent(g, 20) ? fs_limit - 16 + below(g, 24) : target - fs_base;
     } else if (r < 20) {
-        op->prefix[op->prefixes++] = (uint8_t[]){ 0x26, 0x36, 0x3e, 0x2e }[r == 19 && !g->options->integer_only ? 3 : below(g, 3)];
+        op->prefix[op->prefixes++] = (uint8_t[]){ 0x26, 0x36, 0x3e, 0x2e }[r == 19 && code_override ? 3 : below(g, 3)];
+    }
+    if (narrow) {
+        address16(g, op, target);
+        return;
     }
     int base = pick_known(g, !g->in_subroutine), index = pick_known(g, false);
     r = below(g, 100);
@@ -345,9 +332,27 @@ static void setup_string(struct gen *g)
     set_register(g, ECX, percent(g, 80) ? below(g, 40) : percent(g, 90) ? below(g, 3000) : interesting(g));
 }
 
+static uint32_t data_selector(const struct gen *g)
+{
+    return g->options->small ? INSN_SEL_SMALL_DATA : INSN_SEL_DATA;
+}
+
+/* A place on the stack. */
+uint32_t stack_pointer(struct gen *g)
+{
+    return g->data + AT_STACK + 0x400 + below(g, 0x1800) / 4 * 4;
+}
+
+/* For EBP; where the stack has 16 bits, only BP matters. */
+static uint32_t frame_pointer(struct gen *g)
+{
+    uint32_t high = g->options->small && percent(g, 30) ? (uint32_t)gen_random(&g->rng) << 16 : 0;
+    return high | (g->data + AT_STACK + 0x800 + below(g, 0x1000) / 4 * 4);
+}
+
 static void setup_segment(struct gen *g)
 {
-    set_register(g, EAX, percent(g, 95) ? INSN_SEL_DATA : INSN_SEL_FS);
+    set_register(g, EAX, percent(g, 95) ? data_selector(g) : INSN_SEL_FS);
 }
 
 /* One that means the same in both descriptor tables, or nothing in either. */
@@ -360,6 +365,8 @@ static uint32_t any_selector(struct gen *g)
 /* Runs what has to come before; true when the form's memory operand is to be `*target`. */
 static bool run_setup(struct gen *g, unsigned setup, bool is16, uint32_t *target)
 {
+    const bool at_end = g->options->small && percent(g, 20);
+
     *target = safe_target(g);
     switch (setup) {
     case SETUP_DIV8:
@@ -378,11 +385,11 @@ static bool run_setup(struct gen *g, unsigned setup, bool is16, uint32_t *target
     case SETUP_XLAT: set_register(g, EBX, pick_target(g, false) - 128); return false;
     case SETUP_LEAVE:
         if (percent(g, 90))
-            set_register(g, EBP, INSN_STACK + 0x800 + below(g, 0x1000) / 4 * 4);
+            set_register(g, EBP, frame_pointer(g));
         return false;
     case SETUP_ENTER:
         if (percent(g, 80))
-            set_register(g, EBP, INSN_STACK + 0x800 + below(g, 0x1000) / 4 * 4);
+            set_register(g, EBP, frame_pointer(g));
         return false;
     case SETUP_EDI: set_register(g, EDI, pick_target(g, false)); return false;
     case SETUP_SHIFT16: set_register(g, ECX, below(g, 17)); return false;
@@ -400,10 +407,15 @@ static bool run_setup(struct gen *g, unsigned setup, bool is16, uint32_t *target
     case SETUP_SEGMENT: setup_segment(g); return false;
     case SETUP_FAR_POINTER:
     case SETUP_GS_POINTER:
-        set_memory(g, *target + (is16 ? 2 : 4), (uint32_t)gen_random(&g->rng) << 16 | (setup == SETUP_GS_POINTER ? INSN_SEL_GS : INSN_SEL_DATA));
+        if (at_end) { /* where the segment ends; only as much as there is room for */
+            *target = 0xfffa + below(g, 3) * 2;
+            set_word(g, (*target + (is16 ? 2 : 4)) & 0xffff, (uint16_t)(setup == SETUP_GS_POINTER ? INSN_SEL_GS : data_selector(g)));
+            return true;
+        }
+        set_memory(g, *target + (is16 ? 2 : 4), (uint32_t)gen_random(&g->rng) << 16 | (setup == SETUP_GS_POINTER ? INSN_SEL_GS : data_selector(g)));
         return true;
     case SETUP_SEGMENT_MEMORY:
-        set_memory(g, *target, (uint32_t)gen_random(&g->rng) << 16 | INSN_SEL_DATA);
+        set_memory(g, *target, (uint32_t)gen_random(&g->rng) << 16 | data_selector(g));
         return true;
     case SETUP_GS: set_register(g, EAX, INSN_SEL_GS); return false;
     case SETUP_SELECTOR: set_register(g, EAX, any_selector(g)); return false;
@@ -417,17 +429,10 @@ static bool run_setup(struct gen *g, unsigned setup, bool is16, uint32_t *target
     case SETUP_GS_MEMORY: set_memory(g, *target, INSN_SEL_GS); return true;
     case SETUP_FPU_STORE:
     case SETUP_FPU_LOAD:
-        *target = INSN_DATA + below(g, 0x1d00) / 16 * 16; /* 512 bytes */
+        *target = g->data + below(g, 0x1d00) / 16 * 16; /* 512 bytes */
         return true;
     default: return false;
     }
-}
-
-static void clear_word(struct gen *g, uint32_t address)
-{
-    uint8_t bytes[9] = { 0x66, 0xc7, 0x05 };
-    memcpy(bytes + 3, &address, 4);
-    put(g, bytes, 9, GEN_GLUE, 0);
 }
 
 /* FNSTENV, FNSAVE and FXSAVE store the host's instruction and data pointers: not compared. */
@@ -492,7 +497,7 @@ static void add_immediate(struct gen *g, struct bytes *b, const struct insn_form
         add(b, percent(g, 60) ? 0 : below(g, 5), 1);
         break;
     case IMM_Z: add(b, interesting(g), is16 ? 2 : 4); break;
-    case IMM_MOFFS: add(b, pick_target(g, false) - (addr16 ? INSN_DATA : 0), addr16 ? 2 : 4); break;
+    case IMM_MOFFS: add(b, pick_target(g, false) - (addr16 ? g->data : 0), addr16 ? 2 : 4); break;
     default: break;
     }
 }
@@ -513,7 +518,16 @@ static void add_repeat(struct gen *g, struct bytes *b, const struct insn_form *f
         add(b, percent(g, 50) ? 0xf3 : 0xf2, 1);
     if (percent(g, 8))
         add(b, (uint8_t[]){ 0x26, 0x36, 0x3e, 0x64, 0x65 }[below(g, g->options->integer_only ? 3 : 5)], 1);
-    if (percent(g, 2))
+    if (!g->options->small && percent(g, 2))
+        add(b, 0x67, 1);
+}
+
+/* In 16-bit code, an address that no ModRM byte gives has 16 bits, too. */
+static void add_narrow_address(struct gen *g, struct bytes *b, const struct insn_form *form)
+{
+    bool implicit = form->setup == SETUP_STRING || form->setup == SETUP_XLAT || form->setup == SETUP_EDI;
+
+    if (g->options->small && implicit && percent(g, 70))
         add(b, 0x67, 1);
 }
 
@@ -531,16 +545,16 @@ static void push_flags_image(struct gen *g, bool is16)
     put(g, b.at, b.length, GEN_GLUE, 0);
 }
 
-static void ensure_stack(struct gen *g)
+void ensure_stack(struct gen *g)
 {
     if (!g->esp_in_stack && !percent(g, 15))
-        set_register(g, ESP, INSN_STACK + 0x400 + below(g, 0x1800) / 4 * 4);
+        set_register(g, ESP, stack_pointer(g));
 }
 
 static void emit_form(struct gen *g, uint16_t which)
 {
     const struct insn_form *form = &insn_forms[which];
-    bool is16 = form->attributes & O16 && percent(g, 30);
+    bool is16 = form->attributes & O16 && percent(g, g->options->small ? 60 : 30);
     bool memory = form->rm == RM_MEM || (form->rm == RM_ANY && percent(g, 50));
     bool any_register = form->attributes & BYTES;
     uint32_t target = 0;
@@ -558,21 +572,24 @@ static void emit_form(struct gen *g, uint16_t which)
     if (form->setup == SETUP_FPU_LOAD)
         save_fpu(g, form, target, is16);
     if (form->setup == SETUP_POP_SEGMENT || form->setup == SETUP_POP_GS)
-        put(g, (uint8_t[]){ 0x66, 0x6a, form->setup == SETUP_POP_GS ? INSN_SEL_GS : INSN_SEL_DATA } + !is16, 2u + is16, GEN_GLUE, 0);
+        put(g, (uint8_t[]){ 0x66, 0x6a, form->setup == SETUP_POP_GS ? INSN_SEL_GS : (uint8_t)data_selector(g) } + !is16, 2u + is16, GEN_GLUE, 0);
+    if (form->setup == SETUP_PUSH_SEGMENT && !is16 && g->options->small)
+        put(g, (uint8_t[]){ 0x0f, 0xb7, 0xe4 }, 3, GEN_GLUE, 0); /* MOVZX ESP, SP: for the MOV below */
     if (fixed_target)
         absolute(g, &op, target);
     else if (memory)
         pick_operand(g, &op, form->attributes & ALIGNED);
 
-    bool moffs16 = form->imm == IMM_MOFFS && percent(g, 10);
+    bool moffs16 = form->imm == IMM_MOFFS && percent(g, g->options->small ? 70 : 10);
     bool lock = memory && form->attributes & LOCKABLE && percent(g, 25);
     if (lock)
         add(&b, 0xf0, 1);
     for (unsigned i = 0; i < op.prefixes; i++)
         add(&b, op.prefix[i], 1);
     if (moffs16)
-        add(&b, 0x6567, 2);
+        add(&b, 0x6567, g->options->small ? 1 : 2);
     add_repeat(g, &b, form);
+    add_narrow_address(g, &b, form);
     if (is16)
         add(&b, 0x66, 1);
     if (form->prefix)
@@ -612,11 +629,15 @@ static bool suits(const struct gen *g, const struct insn_form *form, bool in_bod
         return false;
     if (g->options->integer_only && (form->attributes & SYSTEM || form->class != CLASS_INTEGER))
         return false;
+    if (g->options->mode != GEN_PROTECTED && form->attributes & (SYSTEM | ENDS | IMAGE))
+        return false;
+    if (g->options->small && here(g) >= 0xff00 && (form->setup == SETUP_FPU_STORE || form->setup == SETUP_FPU_LOAD || form->setup == SETUP_PUSH_SEGMENT))
+        return false; /* the segment would end before the code that blanks what differs */
     return !in_body || !(form->attributes & (STACK | ENDS));
 }
 
 /* Classes by weight, forms within a class alike. */
-static void emit_any(struct gen *g, bool in_body)
+void emit_any(struct gen *g, bool in_body)
 {
     static const uint8_t weights[CLASS_COUNT] = { 48, 14, 10, 27, 1 };
     unsigned r = below(g, 100), class = 0;
@@ -633,344 +654,6 @@ static void emit_any(struct gen *g, bool in_body)
     }
 }
 
-/* --- control flow --- */
-
-static uint32_t here(const struct gen *g) { return g->out->base + g->out->length; }
-
-static void patch(struct gen *g, uint32_t at, unsigned size, uint32_t value)
-{
-    if (!g->full)
-        memcpy(g->out->code + at, &value, size);
-}
-
-/* Code that may be jumped over. */
-static void emit_skippable(struct gen *g, uint32_t undefined_at_jump)
-{
-    g->conditional = true;
-    for (unsigned n = 1 + below(g, 3); n; n--)
-        emit_any(g, false);
-    g->conditional = false;
-    g->undefined |= undefined_at_jump;
-}
-
-static void emit_jcc(struct gen *g)
-{
-    bool near = percent(g, 50);
-    uint8_t condition = (uint8_t)below(g, 16);
-    uint8_t bytes[6] = { 0x0f, (uint8_t)(0x80 | condition) };
-    if (!near)
-        bytes[0] = 0x70 | condition;
-    if (!put(g, bytes, near ? 6 : 2, GEN_GLUE, 0))
-        return;
-    uint32_t start = g->out->length;
-    emit_skippable(g, g->undefined);
-    uint32_t distance = g->out->length - start;
-    if (!near && distance > 127)
-        distance = 0; /* out of reach: jumps nowhere */
-    patch(g, start - (near ? 4 : 1), near ? 4 : 1, distance);
-}
-
-static void emit_jecxz(struct gen *g)
-{
-    bool is16 = percent(g, 20);
-    if (percent(g, 40))
-        set_register(g, ECX, percent(g, 50) ? 0 : 0x10000);
-    if (!put(g, (uint8_t[]){ 0x67, 0xe3, 0 } + !is16, is16 ? 3 : 2, GEN_GLUE, 0))
-        return;
-    uint32_t start = g->out->length;
-    emit_skippable(g, g->undefined);
-    patch(g, start - 1, 1, g->out->length - start > 127 ? 0 : g->out->length - start);
-}
-
-/* A counted loop: what the body writes is unknown in it, and so are the flags. */
-static void emit_loop(struct gen *g)
-{
-    bool known[8];
-    set_register(g, ECX, 1 + below(g, 4));
-    if (g->full)
-        return;
-    memcpy(known, g->known, sizeof known);
-    memset(g->known, 0, sizeof g->known);
-    g->touched = 0;
-    g->undefined = ARITHMETIC;
-    uint32_t start = g->out->length;
-    for (unsigned n = 1 + below(g, 2); n; n--)
-        emit_any(g, true);
-    if (g->touched & 1u << ECX)
-        set_register(g, ECX, 1);
-    uint8_t opcode = (uint8_t)(0xe0 + below(g, 3));
-    put(g, (uint8_t[]){ opcode, 0 }, 2, GEN_GLUE, 0);
-    patch(g, g->out->length - 1, 1, start - g->out->length);
-    for (unsigned reg = 0; reg < 8; reg++)
-        g->known[reg] = known[reg] && !(g->touched >> reg & 1);
-    g->known[ECX] = false;
-}
-
-/* CALL over a jump to a body that ends in RET. */
-static void emit_subroutine(struct gen *g)
-{
-    ensure_stack(g);
-    if (!put(g, (uint8_t[]){ 0xe8, 2, 0, 0, 0 }, 5, GEN_GLUE, 0))
-        return;
-    uint32_t called = g->out->length;
-    put(g, (uint8_t[]){ 0xeb, 0 }, 2, GEN_GLUE, 0);
-    uint32_t start = g->out->length;
-    patch(g, called - 4, 4, start - called);
-    g->in_subroutine = true;
-    for (unsigned n = below(g, 3); n; n--)
-        emit_any(g, true);
-    g->in_subroutine = false;
-    bool release = percent(g, 30);
-    put(g, release ? (uint8_t[]){ 0xc2, 8, 0 } : (uint8_t[]){ 0xc3, 0, 0 }, release ? 3 : 1, GEN_GLUE, 0);
-    uint32_t distance = g->out->length - start;
-    if (distance > 127)
-        g->full = true;
-    patch(g, start - 1, 1, distance);
-}
-
-/* A transfer to a label behind itself: how long it is depends on the code segment. */
-struct transfer {
-    unsigned kind, reg;
-    uint32_t cell;
-    void (*emit)(struct gen *g, const struct transfer *t, uint32_t label);
-};
-
-static bool transfer(struct gen *g, const struct transfer *t, unsigned gap)
-{
-    const struct gen before = *g;
-    const uint32_t length = g->out->length, count = g->out->count;
-    uint32_t size;
-
-    if (g->out->count + 8 > GEN_PARTS_MAX || g->out->length + 96 > GEN_CODE_MAX)
-        return false;
-    t->emit(g, t, INSN_CODE);
-    size = g->out->length - length;
-    *g = before;
-    g->out->length = length;
-    g->out->count = count;
-    t->emit(g, t, here(g) + size + gap);
-    return true;
-}
-
-static void indirect(struct gen *g, const struct transfer *t, uint32_t label)
-{
-    uint8_t through[6] = { 0xff, t->kind == 2 ? 0x15 : 0x25 }, push[5] = { 0x68 };
-
-    memcpy(through + 2, &t->cell, 4);
-    memcpy(push + 1, &label, 4);
-    if (t->kind < 2) {
-        set_register(g, t->reg, label);
-        put(g, (uint8_t[]){ 0xff, (uint8_t)((t->kind ? 0xd0 : 0xe0) | t->reg) }, 2, GEN_GLUE, 0);
-    } else if (t->kind < 4) {
-        set_memory(g, t->cell, label);
-        put(g, through, 6, GEN_GLUE, 0);
-    } else {
-        put(g, push, 5, GEN_GLUE, 0);
-        put(g, (uint8_t[]){ 0xc3 }, 1, GEN_GLUE, 0);
-    }
-}
-
-/* JMP or CALL through a register or memory, RET to a pushed address. */
-static void emit_indirect(struct gen *g)
-{
-    static const uint8_t trap[] = { 0xcc, 0xcc, 0xcc };
-    const unsigned kind = below(g, 5), gap = below(g, 3);
-    const struct transfer t = { .kind = kind, .reg = (unsigned[]){ EAX, ECX, EDX, EBX, ESI, EDI }[below(g, 6)],
-                                .cell = safe_target(g), .emit = indirect };
-
-    ensure_stack(g);
-    if (!transfer(g, &t, gap))
-        return;
-    for (unsigned i = 0; i < gap; i++)
-        put(g, trap + i, 1, GEN_GLUE, 0);
-}
-
-static void far(struct gen *g, const struct transfer *t, uint32_t label)
-{
-    const uint8_t selector = g->options->code16 ? INSN_SEL_CODE16 : INSN_SEL_CODE;
-    uint8_t direct[7] = { t->kind == 1 ? 0xea : 0x9a }, through[6] = { 0xff, t->kind == 3 ? 0x2d : 0x1d }, push[5] = { 0x68 };
-
-    memcpy(push + 1, &label, 4);
-    memcpy(direct + 1, &label, 4);
-    direct[5] = selector;
-    memcpy(through + 2, &t->cell, 4);
-    if (t->kind == 0 || t->kind == 5) {
-        put(g, (uint8_t[]){ 0x6a, selector }, 2, GEN_GLUE, 0);
-        put(g, push, 5, GEN_GLUE, 0);
-        put(g, (uint8_t[]){ t->kind ? 0xcf : 0xcb }, 1, GEN_GLUE, 0);
-    } else if (t->kind < 3) {
-        put(g, direct, 7, GEN_GLUE, 0);
-    } else {
-        set_memory(g, t->cell, label);
-        set_memory(g, t->cell + 4, selector);
-        put(g, through, 6, GEN_GLUE, 0);
-    }
-}
-
-/* Far jumps, calls and returns to the same code segment, IRET. */
-static void emit_far(struct gen *g)
-{
-    const struct transfer t = { .kind = below(g, 6), .cell = safe_target(g), .emit = far };
-
-    ensure_stack(g);
-    if (t.kind == 5)
-        put(g, (uint8_t[]){ 0x9c }, 1, GEN_GLUE, 0);
-    if (transfer(g, &t, 0) && (t.kind == 2 || t.kind == 4)) /* the return address */
-        put(g, (uint8_t[]){ 0x83, 0xc4, 8 }, 3, GEN_GLUE, 0);
-}
-
-/* With 66h a near jump cuts EIP to 16 bits: lands where nothing is mapped. */
-static void emit_truncating_jump(struct gen *g)
-{
-    if (percent(g, 50))
-        put(g, (uint8_t[]){ 0x66, 0xeb, (uint8_t)below(g, 256) }, 3, GEN_GLUE, 0);
-    else
-        put(g, (uint8_t[]){ 0x66, 0xe9, (uint8_t)below(g, 256), 0x10 }, 4, GEN_GLUE, 0);
-}
-
-static void emit_int(struct gen *g)
-{
-    static const uint8_t vectors[] = { 0, 1, 3, 4, 6, 13, 14, 0x21, 0xff };
-    put(g, (uint8_t[]){ 0xcd, vectors[below(g, sizeof vectors)] }, 2, GEN_GLUE, 0);
-}
-
-static void emit_item(struct gen *g)
-{
-    unsigned r = below(g, 1000);
-    if (r < 40)
-        emit_jcc(g);
-    else if (r < 50)
-        emit_jecxz(g);
-    else if (r < 65)
-        emit_loop(g);
-    else if (r < 85)
-        emit_subroutine(g);
-    else if (r < 105)
-        emit_indirect(g);
-    else if (r < 115 && !g->options->integer_only)
-        emit_far(g);
-    else if (r < 117 && !g->options->integer_only)
-        emit_truncating_jump(g);
-    else if (r < 119 && !g->options->integer_only)
-        emit_int(g);
-    else
-        emit_any(g, false);
-}
-
-/* --- initial state --- */
-
-static void random_float80(struct gen *g, uint8_t *out)
-{
-    uint64_t mantissa = gen_random(&g->rng) | UINT64_C(1) << 63;
-    uint16_t sign = percent(g, 50) ? 0x8000 : 0, exponent = (uint16_t)(0x3fff - 20 + below(g, 40));
-    switch (below(g, 12)) {
-    case 0: exponent = 0; mantissa = 0; break;
-    case 1: exponent = 0x7fff; mantissa = UINT64_C(1) << 63; break;
-    case 2: exponent = 0x7fff; break; /* NaN, quiet or not */
-    case 3: exponent = 0; mantissa >>= 1 + below(g, 60); break; /* denormal */
-    case 4: exponent = (uint16_t)below(g, 0x8000); break;
-    case 5: mantissa &= ~UINT64_C(0) << below(g, 64); mantissa |= UINT64_C(1) << 63; break; /* few digits */
-    case 6: if (percent(g, 20)) mantissa &= ~(UINT64_C(1) << 63); break; /* unnormal */
-    default: break;
-    }
-    exponent |= sign;
-    memcpy(out, &mantissa, 8);
-    memcpy(out + 8, &exponent, 2);
-}
-
-static uint64_t random_float(struct gen_rng *rng, bool wide)
-{
-    uint64_t r = gen_random(rng);
-    uint64_t fraction = r >> (r & 1 ? 20 : 4);
-    unsigned kind = (unsigned)(gen_random(rng) % 10);
-    uint64_t sign = r >> 7 & 1;
-    if (wide) {
-        uint64_t e = kind == 0 ? 0 : kind == 1 ? 0x7ff : kind == 2 ? r % 0x7ff : 1023 - 20 + r % 40;
-        fraction &= (UINT64_C(1) << 52) - 1;
-        if (kind < 2 && r & 2)
-            fraction = 0;
-        return sign << 63 | e << 52 | fraction;
-    }
-    uint64_t e = kind == 0 ? 0 : kind == 1 ? 0xff : kind == 2 ? r % 0xff : 127 - 20 + r % 40;
-    fraction &= (1u << 23) - 1;
-    if (kind < 2 && r & 2)
-        fraction = 0;
-    return sign << 31 | e << 23 | fraction;
-}
-
-/* Eight bytes of whatever instructions like: floats of both sizes, integers, small numbers. */
-static uint64_t random_data(struct gen_rng *rng)
-{
-    switch (gen_random(rng) % 5) {
-    case 0: return random_float(rng, true);
-    case 1: return random_float(rng, false) | random_float(rng, false) << 32;
-    case 2: return (gen_random(rng) & 0xff) - 128;
-    default: return gen_random(rng);
-    }
-}
-
-static void put16(uint8_t *at, uint32_t value) { memcpy(at, &value, 2); }
-
-static void random_fx(struct gen *g, uint8_t *fx)
-{
-    uint32_t mxcsr = 0x1f80;
-    memset(fx, 0, 512);
-    uint32_t control = 0x7f | below(g, 4) << 10 | (uint32_t[]){ 0x300, 0x300, 0x200, 0 }[below(g, 4)];
-    if (percent(g, 5))
-        control &= ~below(g, 64);
-    put16(fx, percent(g, 50) ? 0x37f : control);
-    put16(fx + 2, percent(g, 50) ? 0 : below(g, 8) << 11);
-    fx[4] = percent(g, 30) ? 0 : percent(g, 30) ? 0xff : (uint8_t)below(g, 256);
-    for (unsigned i = 0; i < 8; i++)
-        random_float80(g, fx + 32 + 16 * i);
-    for (unsigned i = 0; i < 16; i++) {
-        uint64_t data = random_data(&g->rng);
-        memcpy(fx + 160 + 8 * i, &data, 8);
-    }
-    if (percent(g, 50))
-        mxcsr = 0x1f80 | below(g, 4) << 13 | (percent(g, 20) ? 0x8000 : 0) | (percent(g, 20) ? 0x40 : 0);
-    if (percent(g, 5))
-        mxcsr &= ~(below(g, 64) << 7);
-    memcpy(fx + 24, &mxcsr, 4);
-    const uint32_t mask = 0xffff;
-    memcpy(fx + 28, &mask, 4);
-}
-
-static void random_state(struct gen *g)
-{
-    struct insn_state *in = &g->out->input;
-    for (unsigned reg = 0; reg < 8; reg++) {
-        g->value[reg] = percent(g, 40) ? pick_target(g, false) : interesting(g);
-        g->known[reg] = true;
-    }
-    g->value[ESP] = INSN_STACK + 0x400 + below(g, 0x1800) / 4 * 4 + (percent(g, 10) ? below(g, 4) : 0);
-    if (percent(g, 3)) /* near the ends of the stack */
-        g->value[ESP] = percent(g, 50) ? INSN_STACK + below(g, 64) : INSN_STACK_END - below(g, 64);
-    g->known[ESP] = false;
-    g->esp_in_stack = true;
-    memcpy(in->regs, g->value, sizeof in->regs);
-    in->eip = g->out->base;
-    in->cs = g->options->code16 ? INSN_SEL_CODE16 : INSN_SEL_CODE;
-    in->eflags = 0x202 | ((uint32_t)gen_random(&g->rng) & ARITHMETIC) | (percent(g, 20) ? FLAG_DF : 0) |
-                 (percent(g, 5) && !g->options->integer_only ? FLAG_AC : 0);
-    random_fx(g, in->fx);
-}
-
-void gen_memory(uint64_t seed, uint64_t batch, struct insn_shared *shared)
-{
-    struct gen_rng rng = { seed * UINT64_C(0x2545f4914f6cdd1d) + batch * 0x10001 };
-    for (unsigned page = 0; page < INSN_WRITABLE; page++)
-        for (unsigned i = 0; i < INSN_PAGE; i += 8) {
-            uint64_t data = random_data(&rng);
-            memcpy(shared->pattern[page] + i, &data, 8);
-        }
-    struct gen_rng fixed = { 1 };
-    for (unsigned i = 0; i < INSN_PAGE; i += 8) {
-        uint64_t data = random_data(&fixed);
-        memcpy(shared->readonly + i, &data, 8);
-    }
-}
-
 void gen_case(uint64_t seed, uint64_t number, unsigned slot, const struct gen_options *options,
               struct gen_sequence *out)
 {
@@ -978,9 +661,12 @@ void gen_case(uint64_t seed, uint64_t number, unsigned slot, const struct gen_op
     memset(out, 0, sizeof *out);
     out->exact_flags = options->exact_flags;
     out->code16 = options->code16;
+    out->small = options->small;
+    out->mode = options->mode;
+    g.data = options->small ? 0 : INSN_DATA;
     ZydisDecoderInit(&g.decoder, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
     /* The last quarter of a 1 KiB slot on: every fourth case lies across a page boundary. */
-    out->base = INSN_CODE + slot * INSN_SLOT + INSN_SLOT - 64 + below(&g, 64);
+    out->base = (options->small ? 0 : INSN_CODE) + slot * INSN_SLOT + INSN_SLOT - 64 + below(&g, 64);
     random_state(&g);
     unsigned wanted = 1 + below(&g, 16);
     while (out->count < wanted && !g.full)

@@ -16,6 +16,8 @@
 #define GEN_CODE_MAX (INSN_SLOT - 64)
 #define GEN_GLUE 0xffff /* form index of set-up and control-flow instructions */
 
+enum gen_mode { GEN_PROTECTED, GEN_V8086, GEN_REAL };
+
 struct gen_part {
     uint16_t offset, form;
     uint8_t length;
@@ -27,13 +29,14 @@ struct gen_part {
 };
 
 struct gen_sequence {
-    uint32_t base; /* linear address of the first byte */
+    uint32_t base; /* EIP of the first byte; in a small segment an offset from INSN_CODE */
     uint8_t code[GEN_CODE_MAX];
     uint32_t length;
     unsigned count;
     struct gen_part part[GEN_PARTS_MAX]; /* the last one is the final INT3 */
     struct insn_state input;
-    bool exact_flags, code16; /* of the options */
+    bool exact_flags, code16, small; /* of the options */
+    enum gen_mode mode;
 };
 
 struct gen_options {
@@ -41,6 +44,8 @@ struct gen_options {
     bool integer_only; /* no FPU, no segments, no privilege */
     bool exact_flags;  /* the backend keeps every flag at a fault */
     bool code16;       /* in a segment of 16-bit code: the same instructions with the prefixes that they need there */
+    bool small;        /* that, and every segment, the stack's too, is one of 64 KiB and 16 bits */
+    enum gen_mode mode; /* of the backend's CPU: only what means the same there as in protected mode */
     uint32_t features; /* enum form_feature: what CPU and backend have */
 };
 
@@ -51,6 +56,12 @@ uint64_t gen_random(struct gen_rng *rng);
 void gen_memory(uint64_t seed, uint64_t batch, struct insn_shared *shared);
 void gen_case(uint64_t seed, uint64_t number, unsigned slot, const struct gen_options *options,
               struct gen_sequence *out);
+
+/* Where in the code window a case lies. */
+static inline uint32_t gen_place(const struct gen_sequence *sequence)
+{
+    return sequence->base - (sequence->small ? 0 : INSN_CODE);
+}
 
 /* What `bytes` of 32-bit code are in 16-bit code (code16.c): the length, 0: there is no such thing. */
 unsigned gen_code16(const uint8_t *bytes, unsigned length, uint8_t out[15]);

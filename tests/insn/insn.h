@@ -16,9 +16,11 @@
  *        + 0x8000  writable     stack
  *        + 0x9000  writable     stack
  *        + 0xa000  not mapped
+ *        + 0xf000  writable     where 16-bit offsets end
  *
  * GS has base DATA, so that 16-bit addresses reach it; FS a base and a limit. All
- * else is flat.
+ * else is flat. Or else all segments are of 64 KiB and 16 bits, as real mode
+ * has them: CS at CODE, FS at SMALL_FS, the others at DATA.
  */
 #ifndef TESTS_INSN_INSN_H
 #define TESTS_INSN_INSN_H
@@ -31,20 +33,25 @@
 #define INSN_BATCH 64u
 #define INSN_CODE_SIZE (INSN_BATCH * INSN_SLOT + INSN_PAGE)
 #define INSN_DATA 0x20000000u
-#define INSN_DATA_SIZE 0xb000u
 #define INSN_READONLY_PAGE 2u
 #define INSN_STACK (INSN_DATA + 0x8000u)
 #define INSN_STACK_END (INSN_DATA + 0xa000u)
-#define INSN_WRITABLE 6u
+#define INSN_WRITABLE 7u
 /* Page numbers within the data window of the writable pages. */
-#define INSN_WRITABLE_PAGES { 0, 1, 3, 4, 8, 9 }
+#define INSN_WRITABLE_PAGES { 0, 1, 3, 4, 8, 9, 15 }
 
 #define INSN_FS_BASE (INSN_DATA + 0x804u)
 #define INSN_FS_LIMIT 0x16f9u /* last byte; in the second page */
 
+#define INSN_SMALL_FS (INSN_DATA + 0x810u)
+#define INSN_SMALL_LIMIT 0xffffu
+
 /* Selectors of a 32-bit process under a 64-bit Linux, used for the guest too. */
 #define INSN_SEL_CODE 0x23
 #define INSN_SEL_CODE16 0x07 /* in the LDT: flat, too, but a segment of 16-bit code */
+#define INSN_SEL_SMALL_CODE 0x0f
+#define INSN_SEL_SMALL_DATA 0x17
+#define INSN_SEL_SMALL_FS 0x1f
 #define INSN_SEL_DATA 0x2b
 #define INSN_SEL_GS 0x63
 #define INSN_SEL_FS 0x6b
@@ -63,6 +70,7 @@ struct insn_output {
     uint32_t vector, error, cr2; /* the exception that ended the case */
     struct insn_state state;
     uint8_t memory[INSN_WRITABLE][INSN_PAGE];
+    uint32_t frame_at, frame_size; /* of the memory, from DATA on: what the exception itself has overwritten */
 };
 
 #define INSN_PAGE_ALIGNED __attribute__((aligned(4096)))

@@ -46,7 +46,7 @@ static struct insn_output other_output;
 
 static void place(struct insn_shared *shared, const struct gen_sequence *sequence, unsigned slot)
 {
-    memcpy(shared->code + (sequence->base - INSN_CODE), sequence->code, sequence->length);
+    memcpy(shared->code + gen_place(sequence), sequence->code, sequence->length);
     shared->input[slot] = sequence->input;
     shared->output[slot].status = INSN_NOT_RUN;
 }
@@ -119,6 +119,27 @@ static void count_coverage(const struct gen_sequence *sequence, const struct ins
         progress->ended[native->vector]++;
 }
 
+/* Once more, with no other case's code in the window: a RET or jump to nowhere may have led there. */
+static enum verdict judge_alone(struct native *native, void *self, unsigned slot, uint64_t number, char *what, size_t size)
+{
+    static uint8_t all[INSN_CODE_SIZE];
+    struct insn_shared *shared = native_shared(native);
+    enum verdict verdict = SAME;
+
+    memcpy(all, shared->code, sizeof all);
+    memset(shared->code, 0xcc, sizeof shared->code);
+    place(shared, &sequences[slot], slot);
+    native_run(native, slot, slot + 1);
+    options.backend->load(self, shared);
+    for (unsigned i = 0; i < options.repeat && verdict == SAME; i++) {
+        run_other(self, shared, slot, number);
+        verdict = compare(&sequences[slot], &shared->output[slot], &other_output, what, size);
+    }
+    memcpy(shared->code, all, sizeof all);
+    options.backend->load(self, shared);
+    return verdict;
+}
+
 static void judge(struct native *native, void *self, unsigned slot, uint64_t number)
 {
     struct insn_output *out = &native_shared(native)->output[slot];
@@ -126,7 +147,7 @@ static void judge(struct native *native, void *self, unsigned slot, uint64_t num
     char what[200];
     if (out->status == INSN_HUNG)
         progress->hung++;
-    if (out->status == INSN_DONE)
+    if (out->status == INSN_DONE && compare_possible(sequence, out))
         run_other(self, native_shared(native), slot, number);
     if (options.verbose) {
         printf("case %" PRIu64 "\n", number);
@@ -138,10 +159,8 @@ static void judge(struct native *native, void *self, unsigned slot, uint64_t num
         run_other(self, native_shared(native), slot, number);
         verdict = compare(sequence, out, &other_output, what, sizeof what);
     }
-    if (verdict == DIFFERENT) { /* again, alone: another case of the batch may have strayed into this one's result */
-        native_run(native, slot, slot + 1);
-        verdict = compare(sequence, out, &other_output, what, sizeof what);
-    }
+    if (verdict == DIFFERENT) /* another case of the batch may have strayed into this one's result */
+        verdict = judge_alone(native, self, slot, number, what, sizeof what);
     progress->same += verdict == SAME;
     progress->not_comparable += verdict == NOT_COMPARABLE;
     if (verdict == SAME)
@@ -178,7 +197,7 @@ static int work(void)
 {
     char error[200];
     struct native *native = native_open(options.helper, error, sizeof error);
-    void *self = native ? options.backend->open(options.gen.exact_flags, error, sizeof error) : NULL;
+    void *self = native ? options.backend->open(&options.gen, error, sizeof error) : NULL;
     if (!self) {
         fprintf(stderr, "insn_test: %s\n", error);
         return 2;
@@ -275,7 +294,7 @@ static void usage(void)
 {
     puts("usage: insn_test [--seed N] [--first CASE] [--count N] [--engine x86vm|unicorn] [--helper PROGRAM]\n"
          "                 [--max-failures N] [--min-coverage N] [--repeat N] [--coverage] [--no-minimize] [--verbose] [--exact-only]\n"
-         "                 [--exact-flags] [--code16]\n"
+         "                 [--exact-flags] [--code16|--small|--v8086|--real]\n"
          "Runs random i386 instruction sequences on this CPU and on the engine, and compares.");
 }
 
@@ -284,7 +303,7 @@ static void parse(int argc, char **argv)
     static const struct option longs[] = {
         { "seed", 1, 0, 's' }, { "first", 1, 0, 'f' }, { "count", 1, 0, 'c' }, { "engine", 1, 0, 'e' },
         { "helper", 1, 0, 'p' }, { "max-failures", 1, 0, 'm' }, { "min-coverage", 1, 0, 'k' }, { "coverage", 0, 0, 'C' },
-        { "repeat", 1, 0, 'r' }, { "no-minimize", 0, 0, 'n' }, { "verbose", 0, 0, 'v' }, { "exact-only", 0, 0, 'x' }, { "exact-flags", 0, 0, 'F' }, { "code16", 0, 0, 'S' }, { "help", 0, 0, 'h' }, { 0, 0, 0, 0 },
+        { "repeat", 1, 0, 'r' }, { "no-minimize", 0, 0, 'n' }, { "verbose", 0, 0, 'v' }, { "exact-only", 0, 0, 'x' }, { "exact-flags", 0, 0, 'F' }, { "code16", 0, 0, 'S' }, { "small", 0, 0, 'M' }, { "v8086", 0, 0, 'V' }, { "real", 0, 0, 'R' }, { "help", 0, 0, 'h' }, { 0, 0, 0, 0 },
     };
     int c;
     while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
@@ -300,6 +319,9 @@ static void parse(int argc, char **argv)
         case 'n': options.minimize = false; break;
         case 'v': options.verbose = true; break;
         case 'S': options.gen.code16 = true; break;
+        case 'M': options.gen.code16 = options.gen.small = true; break;
+        case 'V': options.gen.code16 = options.gen.small = true; options.gen.mode = GEN_V8086; break;
+        case 'R': options.gen.code16 = options.gen.small = true; options.gen.mode = GEN_REAL; break;
         case 'F': options.gen.exact_flags = true; break;
         case 'x': options.gen.inexact = false; break;
         case 'e':
@@ -345,5 +367,6 @@ int main(int argc, char **argv)
             printf(" #%u: %" PRIu64, i, progress->ended[i]);
     printf("\n%" PRIu64 " same, %" PRIu64 " different, %" PRIu64 " not comparable (%" PRIu64 " hung natively), %.1f s\n",
            progress->same, progress->different, progress->not_comparable, progress->hung, seconds);
-    return progress->different || lacking || progress->not_comparable > options.count / 50 ? 1 : 0;
+    /* In real mode there are no page faults; elsewhere few cases cannot be compared. */
+    return progress->different || lacking || progress->not_comparable > options.count / (options.gen.mode == GEN_REAL ? 5 : 50) ? 1 : 0;
 }

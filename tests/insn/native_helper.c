@@ -17,6 +17,7 @@
 #include <asm/sigcontext.h>
 #include <linux/mman.h>
 #include <linux/signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/syscall.h>
 
@@ -47,8 +48,8 @@ void enter_case(void);
 void restore_signal(void);
 __asm__(".globl enter_case\n"
         "enter_case:\n"
-        "    fxrstor case_fx\n"
-        "    ljmp *case_start\n"
+        "    fxrstor %cs:case_fx\n" /* DS is the case's */
+        "    ljmp *%cs:case_start\n"
         ".globl restore_signal\n"
         "restore_signal:\n"
         "    movl $173, %eax\n" /* rt_sigreturn */
@@ -98,9 +99,10 @@ static void load_case(struct sigcontext_32 *context)
     context->di = in->regs[7];
     context->flags = in->eflags;
     context->ip = (uint32_t)(uintptr_t)enter_case;
-    context->gs = INSN_SEL_GS;
-    context->fs = INSN_SEL_FS;
-    context->ds = context->es = context->ss = INSN_SEL_DATA;
+    bool small = in->cs == INSN_SEL_SMALL_CODE;
+    context->gs = small ? INSN_SEL_SMALL_DATA : INSN_SEL_GS;
+    context->fs = small ? INSN_SEL_SMALL_FS : INSN_SEL_FS;
+    context->ds = context->es = context->ss = small ? INSN_SEL_SMALL_DATA : INSN_SEL_DATA;
     context->cs = INSN_SEL_CODE; /* enter_case's */
     context->fpstate = 0;
 }
@@ -167,9 +169,15 @@ static void set_segments(void)
                                .limit_in_pages = 1, .useable = 1 };
     struct user_desc limited = { .entry_number = 13, .base_addr = INSN_FS_BASE, .limit = INSN_FS_LIMIT, .seg_32bit = 1,
                                  .useable = 1 };
-    struct user_desc code16 = { .entry_number = INSN_SEL_CODE16 >> 3, .limit = 0xfffff, .limit_in_pages = 1,
-                                .contents = MODIFY_LDT_CONTENTS_CODE, .useable = 1 };
-    call(SYS_modify_ldt, 0x11, (long)&code16, sizeof code16, 0, 0, 0); /* where it fails, only 16-bit cases do */
+    const struct user_desc narrow[] = {
+        { .entry_number = INSN_SEL_CODE16 >> 3, .limit = 0xfffff, .limit_in_pages = 1, .contents = MODIFY_LDT_CONTENTS_CODE, .useable = 1 },
+        { .entry_number = INSN_SEL_SMALL_CODE >> 3, .base_addr = INSN_CODE, .limit = INSN_SMALL_LIMIT,
+          .contents = MODIFY_LDT_CONTENTS_CODE, .useable = 1 },
+        { .entry_number = INSN_SEL_SMALL_DATA >> 3, .base_addr = INSN_DATA, .limit = INSN_SMALL_LIMIT, .useable = 1 },
+        { .entry_number = INSN_SEL_SMALL_FS >> 3, .base_addr = INSN_SMALL_FS, .limit = INSN_SMALL_LIMIT, .useable = 1 },
+    };
+    for (unsigned i = 0; i < sizeof narrow / sizeof *narrow; i++) /* where it fails, only 16-bit cases do */
+        call(SYS_modify_ldt, 0x11, (long)&narrow[i], sizeof narrow[i], 0, 0, 0);
     if (call(SYS_set_thread_area, (long)&entry, 0, 0, 0, 0, 0) || call(SYS_set_thread_area, (long)&limited, 0, 0, 0, 0, 0))
         die(3);
     __asm__ volatile("movw %w0, %%gs" : : "r"(INSN_SEL_GS));

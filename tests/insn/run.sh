@@ -34,4 +34,11 @@ run code16 --code16 --count "$short"
 run code16_bare X86VM_EAGER_BARE=1 --code16 --count "$short"
 run code16_exact_flags X86VM_EAGER_WINDOW=1 --code16 --exact-flags --count "$short"
 run code16_without_bmi2 X86VM_NO_BMI2=1 --code16 --count $((short / 2))
+run small_segments --small --count "$short"
+run small_segments_bare X86VM_EAGER_BARE=1 --small --count "$short"
+run small_segments_exact_flags X86VM_EAGER_WINDOW=1 --small --exact-flags --count $((short / 2))
+run small_segments_without_bmi2 X86VM_NO_BMI2=1 --small --count $((short / 2))
+run v8086 --v8086 --count "$short"
+run v8086_bare X86VM_EAGER_BARE=1 --v8086 --count "$short"
+run real_mode --real --count "$short"
 exit $failed

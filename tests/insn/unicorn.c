@@ -89,9 +89,9 @@ static void on_instruction(uc_engine *uc, uint64_t address, uint32_t size, void 
     (void)opaque;
 }
 
-static void *second_open(bool exact_flags, char *error, size_t error_size)
+static void *second_open(const struct gen_options *options, char *error, size_t error_size)
 {
-    (void)exact_flags;
+    (void)options;
     struct second *s = calloc(1, sizeof *s);
     uc_hook hook;
     uc_err result = s ? uc_open(UC_ARCH_X86, UC_MODE_32, &s->uc) : UC_ERR_NOMEM;
