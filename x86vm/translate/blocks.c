@@ -319,6 +319,7 @@ void blocks_kill(struct translator *t, struct block *block)
     }
     block->incoming = 0;
     block->dead = true;
+    translator_forget_returns(t);
     forget(t, block);
     unhash(block);
     unwatch_page(t, block, first);

@@ -2,7 +2,8 @@
  *
  * Builds one block: decodes guest code up to the next jump out, the page's
  * end or BLOCK_MAX_INSNS; finds out where the guest's flags are live; emits
- * prologues and instructions. A block goes on past conditional jumps. An
+ * prologues and instructions. A block goes on past conditional jumps, and past
+ * calls where the RET comes back by the shadow stack. An
  * instruction that straddles two pages is a block of its own, guarded on entry
  * by the second page's mapping.
  */
@@ -47,12 +48,39 @@ static void fetch_straddling(struct build *b, const struct fetch *f, struct insn
     b->block->last_page = physical >> PAGE_SHIFT;
 }
 
+static bool is_near_call(const struct insn *insn)
+{
+    return insn->kind == INSN_CALL || insn->kind == INSN_CALL_INDIRECT;
+}
+
+static bool ends_block(const struct build *b, const struct insn *insn)
+{
+    return is_near_call(insn) ? !rewrite_comes_back(b) : insn_ends_block(insn) || transition_ends_block(b, insn);
+}
+
+static bool uses_gs(const struct insn *insn)
+{
+    for (unsigned p = 0; p < insn->opcode_offset; p++)
+        if (insn->bytes[p] == 0x65)
+            return true;
+    return false;
+}
+
+/* A kernel runs with whatever GS its user left: its blocks must not depend on
+ * it, and one that does must not be come back to (rewrite_flow.c). So it ends
+ * before the first use of GS that a call stands before. */
+static bool gs_after_call(const struct build *b, const struct insn *insn, bool called)
+{
+    return called && !(b->mode & MODE_USER) && uses_gs(insn);
+}
+
 static void decode_block(struct build *b, const struct fetch *f)
 {
     struct cpu *cpu = translator_cpu(b->t);
     unsigned partial = (b->mode & MODE_PARTIAL) >> MODE_PARTIAL_SHIFT;
     unsigned most = b->mode & MODE_SINGLE ? 1 : partial ? partial : BLOCK_MAX_INSNS;
     uint32_t offset = f->offset, eip = f->eip;
+    bool called = false;
 
     while (b->count < most && offset < PAGE_SIZE) {
         struct insn *insn = &b->insns[b->count];
@@ -69,11 +97,14 @@ static void decode_block(struct build *b, const struct fetch *f)
                 break;
             cpu_fault_error(cpu, VEC_GP, 0);
         }
+        if (gs_after_call(b, insn, called))
+            break;
         b->count++;
         offset += insn->length;
         eip += insn->length; /* IP does not wrap by itself, in 16-bit code either */
-        if (insn_ends_block(insn) || transition_ends_block(b, insn))
+        if (ends_block(b, insn))
             break;
+        called |= is_near_call(insn);
     }
     b->block->length = (uint16_t)(offset - f->offset);
     b->block->insn_count = (uint16_t)b->count;
@@ -144,6 +175,8 @@ static void find_live_flags(struct build *b, const struct fetch *f)
         if (insn->kind == INSN_JCC)
             live |= live_at(b, f, insn->target);
         b->live_after[i] = live;
+        if (is_near_call(insn))
+            live = insn->kind == INSN_CALL ? live_at(b, f, insn->target) : FLAGS_ARITH;
         if (insn->kind == INSN_UNDEFINED || rewrite_is_call(b, insn))
             live = FLAGS_ARITH; /* C sees the whole EFLAGS */
         else
@@ -230,21 +263,13 @@ static bool falls_through(const struct insn *last)
     }
 }
 
-static bool uses_gs(const struct build *b)
-{
-    for (unsigned i = 0; i < b->count; i++) {
-        const struct insn *insn = &b->insns[i];
-        for (unsigned p = 0; p < insn->opcode_offset; p++)
-            if (insn->bytes[p] == 0x65)
-                return true;
-    }
-    return false;
-}
-
-/* A kernel runs with whatever GS its user left: its blocks must not depend on it. */
 static uint32_t mode_mask(const struct build *b)
 {
-    return translator_cpu(b->t)->cpl < 3 && !uses_gs(b) ? ~MODE_GS : ~0u;
+    bool depends = translator_cpu(b->t)->cpl == 3;
+
+    for (unsigned i = 0; i < b->count && !depends; i++)
+        depends = uses_gs(&b->insns[i]);
+    return depends ? ~0u : ~MODE_GS;
 }
 
 static void emit_block(struct build *b)

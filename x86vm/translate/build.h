@@ -107,6 +107,8 @@ bool group_esp_adjust(const struct build *b, unsigned i, int32_t *by);
 void rewrite_insn(struct build *b, unsigned i);
 /* A jump to guest address `target`, linked lazily. */
 void rewrite_jump(struct build *b, uint32_t target);
+/* Whether RETs come back behind the host's CALL: shadow.h. */
+bool rewrite_comes_back(const struct build *b);
 /* Whether the instruction is carried out by a call into C in this mode. */
 bool rewrite_is_call(const struct build *b, const struct insn *insn);
 

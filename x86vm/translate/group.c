@@ -201,6 +201,13 @@ static void forget(struct analysis *a, unsigned i, uint8_t registers)
         a->esp_moved = 0;
 }
 
+/* C ran, or a program's function. */
+static void forget_everything(struct analysis *a, unsigned i)
+{
+    forget(a, i, EVERYTHING);
+    memset(a->most, 0xff, sizeof a->most);
+}
+
 static uint32_t at_most(uint64_t value) { return value < UINT32_MAX ? (uint32_t)value : UINT32_MAX; }
 
 /* The largest number with as many bits. */
@@ -290,8 +297,7 @@ static void analyse_insn(struct analysis *a, unsigned i)
 
     a->esp_at[i] = a->esp_moved;
     if (rewrite_is_call(b, insn) || insn->kind == INSN_UNDEFINED) {
-        forget(a, i, EVERYTHING);
-        memset(a->most, 0xff, sizeof a->most);
+        forget_everything(a, i);
         return;
     }
     if (!bare && !pop_memory && explicit_touch(a, insn, &explicit))
@@ -311,6 +317,8 @@ static void analyse_insn(struct analysis *a, unsigned i)
     }
     bound_registers(a, insn);
     forget(a, i, written);
+    if (insn->kind == INSN_CALL || insn->kind == INSN_CALL_INDIRECT)
+        forget_everything(a, i);
 }
 
 /* The check has no effect of its own: where flags are live at the first access

@@ -56,8 +56,7 @@ void rewrite_cold_jump(struct build *b, uint32_t target)
     new_jump(b, emit_jmp_later(b->cold), target, true);
 }
 
-/* Whether CALL and RET leave host return addresses: shadow.h. */
-static bool has_shadow(const struct build *b)
+bool rewrite_comes_back(const struct build *b)
 {
     return b->t->shadow.map && !b->t->counting && !(b->mode & (MODE_SINGLE | MODE_PARTIAL));
 }
@@ -94,7 +93,8 @@ static void returned(struct build *b, uint32_t return_eip)
     emit_jmp(e, b->t->stubs.dispatch);
     emit_patch8(e, here);
     emit_mov64(e, RCX, R11);
-    rewrite_jump(b, return_eip);
+    if (b->insn == &b->insns[b->count - 1])
+        rewrite_jump(b, return_eip);
 }
 
 void rewrite_jmp(struct build *b, const struct insn *insn)
@@ -281,7 +281,7 @@ void rewrite_call(struct build *b, const struct insn *insn)
     uint32_t return_eip = insn->eip + insn->length;
 
     push(b, store_immediate, &return_eip);
-    if (!has_shadow(b)) {
+    if (!rewrite_comes_back(b)) {
         rewrite_jump(b, insn->target);
         return;
     }
@@ -315,8 +315,8 @@ void rewrite_call_indirect(struct build *b, const struct insn *insn)
     emit_mov32(b->hot, R9, R13);
     rewrite_settle_esp(b);
     access_island(b, false);
-    dispatch(b, has_shadow(b) ? emit_call_mem : emit_jmp_mem);
-    if (has_shadow(b))
+    dispatch(b, rewrite_comes_back(b) ? emit_call_mem : emit_jmp_mem);
+    if (rewrite_comes_back(b))
         returned(b, return_eip);
 }
 
@@ -329,7 +329,7 @@ void rewrite_ret(struct build *b, const struct insn *insn)
     b->esp_delta += 4 + (int32_t)(insn->imm & 0xffff);
     rewrite_settle_esp(b);
     access_island(b, false);
-    if (has_shadow(b))
+    if (rewrite_comes_back(b))
         emit_ret(b->hot);
     else
         rewrite_dispatch(b);

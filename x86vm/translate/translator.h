@@ -266,6 +266,17 @@ static inline void translator_empty_shadow(struct translator *t)
         cpu->user_negated_key = 1;
 }
 
+/* The same for whoever runs it now, and called C: a RET must not come back into
+ * the middle of a block that is not valid any more. */
+static inline void translator_forget_returns(struct translator *t)
+{
+    struct cpu *cpu = translator_cpu(t);
+
+    if (t->shadow.map)
+        cpu->shadow = cpu->shadow_reset;
+    cpu->user_negated_key = 1;
+}
+
 /* Makes translated code come back to the run loop soon; from any thread. */
 static inline void translator_request(struct cpu *cpu)
 {
