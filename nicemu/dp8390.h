@@ -83,6 +83,7 @@ struct dp8390 {
     bool prx_kept;            /* ISR.PRX outlived its acknowledgement: write_isr() */
     uint8_t idle_acks;        /* of PRX, kept, since BNRY was written */
     bool link;
+    bool off;                 /* the board has switched its network side off; not saved: realtek.c */
     uint64_t now;
     uint8_t prom[DP8390_PROM_SIZE];
     uint8_t ram[DP8390_RAM_MAX];

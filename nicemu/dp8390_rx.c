@@ -133,7 +133,7 @@ static void miss(struct dp8390 *d, uint8_t causes)
 
 static bool is_receiving(const struct dp8390 *d)
 {
-    return !(d->cr & CR_STP) && (d->cr & CR_STA) && !dp8390_is_looped_back(d) && d->link;
+    return !(d->cr & CR_STP) && (d->cr & CR_STA) && !dp8390_is_looped_back(d) && d->link && !d->off;
 }
 
 void dp8390_lost(struct nic *nic, size_t size, uint64_t now)

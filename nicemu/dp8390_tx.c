@@ -89,7 +89,7 @@ static void send(struct dp8390 *d, const uint8_t *frame, size_t size)
     const struct nic_host *host = &d->nic.host;
     d->nic.counters.tx_frames++;
     d->nic.counters.tx_bytes += size;
-    if (!d->link)
+    if (!d->link || d->off)
         return;
     if (!host->send_frame(host->opaque, frame, size, NULL))
         d->nic.counters.tx_errors++;

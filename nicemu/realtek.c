@@ -16,6 +16,7 @@
 #define EE_DI 0x02u
 #define EE_DO 0x01u
 #define CONFIG0_BNC 0x04u
+#define HALT 'H' /* to HLTCLK; 'R' lets the clock run */
 
 static struct realtek *from_core(struct dp8390 *d)
 {
@@ -37,6 +38,40 @@ static bool on_thin_cable(const struct realtek *r)
     return medium == 3 || (medium == 0 && !r->core.link);
 }
 
+/* In power-down the clock can be stopped, and then HLTCLK alone answers. */
+static bool is_halted(const struct realtek *r)
+{
+    return r->page3[REALTEK_HLTCLK] == HALT;
+}
+
+/* CONFIG3 has changed: what waits in front of a network side that is off is not kept. */
+static void power(struct realtek *r)
+{
+    struct dp8390 *d = &r->core;
+    d->off = r->page3[REALTEK_CONFIG3] & (REALTEK_PWRDN | REALTEK_SLEEP);
+    if (!(r->page3[REALTEK_CONFIG3] & REALTEK_PWRDN))
+        r->page3[REALTEK_HLTCLK] = 0;
+    if (d->off && d->waiting) {
+        d->waiting = false;
+        d->nic.host.receive_ready(d->nic.host.opaque);
+    }
+}
+
+static void load(struct realtek *r)
+{
+    r->chip->load(r);
+    r->page3[REALTEK_CONFIG3] &= (uint8_t)~(REALTEK_PWRDN | REALTEK_SLEEP);
+    power(r);
+}
+
+static void write_hltclk(struct realtek *r, uint8_t value)
+{
+    if (!(r->page3[REALTEK_CONFIG3] & REALTEK_PWRDN))
+        nic_guest_error(&r->core.nic, "write of %02x to HLTCLK while CONFIG3.PWRDN is clear", value);
+    else if (value == HALT || value == 'R')
+        r->page3[REALTEK_HLTCLK] = value == HALT ? HALT : 0;
+}
+
 static bool extra_read(struct dp8390 *d, unsigned page, unsigned number, uint8_t *value)
 {
     struct realtek *r = from_core(d);
@@ -50,7 +85,7 @@ static bool extra_read(struct dp8390 *d, unsigned page, unsigned number, uint8_t
     }
     if (page != 3)
         return false;
-    *value = r->page3[number];
+    *value = number == REALTEK_HLTCLK ? 0 : r->page3[number]; /* HLTCLK is only written */
     if (number == REALTEK_9346CR && eeprom93c46_out(&r->eeprom))
         *value |= EE_DO;
     if (number == REALTEK_CONFIG0 && on_thin_cable(r))
@@ -68,7 +103,7 @@ static void write_9346cr(struct realtek *r, uint8_t value)
         nic_eeprom_accessed(&r->core.nic, &r->eeprom);
     }
     if ((value & EEM) == EEM_LOAD) {
-        r->chip->load(r);
+        load(r);
         r->page3[REALTEK_9346CR] = 0; /* the load is over at once */
     }
 }
@@ -85,10 +120,14 @@ static void extra_write(struct dp8390 *d, unsigned page, unsigned number, uint8_
     (void)page;
     if (number == REALTEK_9346CR)
         write_9346cr(r, value);
+    else if (number == REALTEK_HLTCLK)
+        write_hltclk(r, value);
     else if (is_config(number) && (r->page3[REALTEK_9346CR] & EEM) != EEM_CONFIG)
         nic_guest_error(&d->nic, "write to page 3 register %x without configuration write enable", number);
     else
         r->page3[number] = (uint8_t)((r->page3[number] & ~stored) | (value & stored));
+    if (number == REALTEK_CONFIG3)
+        power(r);
 }
 
 void realtek_init(struct nic *nic, const struct realtek_chip *chip)
@@ -110,7 +149,7 @@ void realtek_reset(struct nic *nic, uint64_t now)
     eeprom93c46_reset(&r->eeprom);
     isa_pnp_reset(&r->pnp);
     memset(r->page3, 0, sizeof r->page3);
-    r->chip->load(r);
+    load(r);
     dp8390_power_on(&r->core);
 }
 
@@ -118,6 +157,8 @@ uint32_t realtek_read(struct nic *nic, unsigned bar, uint32_t offset, unsigned s
 {
     struct realtek *r = (struct realtek *)nic;
     (void)bar;
+    if (is_halted(r))
+        return UINT32_MAX;
     r->core.now = now;
     return dp8390_port_read(&r->core, offset, size);
 }
@@ -126,8 +167,26 @@ void realtek_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size
 {
     struct realtek *r = (struct realtek *)nic;
     (void)bar;
+    if (is_halted(r) && offset != REALTEK_HLTCLK)
+        return;
     r->core.now = now;
     dp8390_port_write(&r->core, offset, size, value);
+}
+
+void realtek_read_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count, uint8_t *to,
+                        uint64_t now)
+{
+    if (is_halted((struct realtek *)nic))
+        memset(to, 0xff, (size_t)size * count);
+    else
+        dp8390_read_block(nic, bar, offset, size, count, to, now);
+}
+
+void realtek_write_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count,
+                         const uint8_t *from, uint64_t now)
+{
+    if (!is_halted((struct realtek *)nic) || offset == REALTEK_HLTCLK)
+        dp8390_write_block(nic, bar, offset, size, count, from, now);
 }
 
 void realtek_state(struct nic *nic, struct nic_state *s)
@@ -137,8 +196,11 @@ void realtek_state(struct nic *nic, struct nic_state *s)
     eeprom93c46_state(&r->eeprom, s);
     nic_state_bytes(s, r->page3, sizeof r->page3);
     nic_state_check(s, !(r->page3[REALTEK_9346CR] & ~(EEM | EE_CS | EE_SK | EE_DI)));
+    nic_state_check(s, r->page3[REALTEK_HLTCLK] == 0 || (is_halted(r) && (r->page3[REALTEK_CONFIG3] & REALTEK_PWRDN)));
     if (nic->ops->identity.bus == NIC_BUS_ISA)
         isa_pnp_state(&r->pnp, s);
+    if (s->restoring)
+        r->core.off = r->page3[REALTEK_CONFIG3] & (REALTEK_PWRDN | REALTEK_SLEEP);
 }
 
 struct eeprom93c46 *realtek_eeprom(struct nic *nic)

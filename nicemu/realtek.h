@@ -14,9 +14,13 @@
 /* Page 3. */
 enum {
     REALTEK_9346CR = 0x1, REALTEK_BPAGE = 0x2, REALTEK_CONFIG0 = 0x3, REALTEK_CONFIG1 = 0x4, REALTEK_CONFIG2 = 0x5,
-    REALTEK_CONFIG3 = 0x6, REALTEK_CSNSAV = 0x8, REALTEK_INTR = 0xb, REALTEK_CONFIG4 = 0xd, REALTEK_ID0 = 0xe,
+    REALTEK_CONFIG3 = 0x6, REALTEK_CSNSAV = 0x8, REALTEK_HLTCLK = 0x9, REALTEK_INTR = 0xb, REALTEK_CONFIG4 = 0xd, REALTEK_ID0 = 0xe,
     REALTEK_ID1 = 0xf, REALTEK_PAGE3 = 0x10,
 };
+
+/* CONFIG3 of both: either bit switches the network side off. They are clear after power-on. */
+#define REALTEK_PWRDN 0x02u
+#define REALTEK_SLEEP 0x04u
 
 struct realtek;
 
@@ -46,6 +50,10 @@ void realtek_init(struct nic *nic, const struct realtek_chip *chip);
 void realtek_reset(struct nic *nic, uint64_t now);
 uint32_t realtek_read(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint64_t now);
 void realtek_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t value, uint64_t now);
+void realtek_read_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count, uint8_t *to,
+                        uint64_t now);
+void realtek_write_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count,
+                         const uint8_t *from, uint64_t now);
 void realtek_state(struct nic *nic, struct nic_state *s);
 struct eeprom93c46 *realtek_eeprom(struct nic *nic);
 

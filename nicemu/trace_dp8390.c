@@ -45,20 +45,26 @@ static const struct words write_pages[3][16] = {
     { { "CR", CR_FIELDS }, { "CLDA0", NULL }, { "CLDA1", NULL }, { "RNPP", NULL }, { NULL, NULL }, { "LNPP", NULL },
       { "ADDR1", NULL }, { "ADDR0", NULL } },
 };
-static const char *const page3[16] = { "CR", "9346CR", "BPAGE", "CONFIG0", "CONFIG1", "CONFIG2", "CONFIG3", "TEST",
-                                       "CSNSAV", "HLTCLK", "0A", "INTR", "FMWP", "CONFIG4", "8029ID0", "8029ID1" };
+/* Realtek's, of both chips: CONFIG1, INTR and ACTIVEB are the RTL8019AS's. */
+static const struct words page3[16] = {
+    { "CR", CR_FIELDS }, { "9346CR", "EEDO:0 EEDI:1 EESK:2 EECS:3 EEM:7-6" }, { "BPAGE", NULL }, { "CONFIG0", "BNC:2" },
+    { "CONFIG1", "IOS:3-0 IRQS:6-4 IRQEN:7" }, { "CONFIG2", "BS:3-0 PL:7-6" },
+    { "CONFIG3", "ACTIVEB:0 PWRDN:1 SLEEP:2 LEDS:5-4 FUDUP:6 PNP:7" }, { "TEST", NULL }, { "CSNSAV", NULL },
+    { "HLTCLK", NULL }, { "0A", NULL }, { "INTR", NULL }, { "FMWP", NULL }, { "CONFIG4", NULL }, { "8029ID0", NULL },
+    { "8029ID1", NULL },
+};
 
 static const struct words *words_of(const struct dp8390 *d, unsigned number, bool is_write)
 {
     unsigned page = d->cr >> CR_PAGE_SHIFT;
-    return page == 3 ? NULL : is_write ? &write_pages[page][number] : &read_pages[page][number];
+    return page == 3 ? &page3[number] : is_write ? &write_pages[page][number] : &read_pages[page][number];
 }
 
 static void describe_register(const struct dp8390 *d, const struct nic_access *a, struct nic_text *text)
 {
     unsigned page = d->cr >> CR_PAGE_SHIFT;
     const struct words *w = words_of(d, a->offset, a->is_write);
-    const char *name = w ? w->name : page3[a->offset], *fields = w ? w->fields : NULL;
+    const char *name = w->name, *fields = w->fields;
     if (a->offset == 0) {
         name = "CR";
         fields = CR_FIELDS;

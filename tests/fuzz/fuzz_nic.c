@@ -315,6 +315,15 @@ static void check_progress(struct fake_nic_host *host)
           "a transmitter that stands still");
 }
 
+/* Realtek's sleep and power-down; other boards have no page 3. */
+static void set_config3(struct fake_nic_host *host, uint8_t value)
+{
+    fake_out(host, 0, 0xe2);
+    fake_out(host, 1, 0xc0);
+    fake_out(host, 6, value);
+    fake_out(host, 1, 0);
+}
+
 static void start_dp8390(struct fake_nic_host *host)
 {
     static const uint8_t set_up[][2] = { { 0, 0x21 }, { 0xe, 0x49 }, { 0xa, 0 }, { 0xb, 0 }, { 0xc, 0x1f }, { 0xd, 0 },
@@ -322,6 +331,8 @@ static void start_dp8390(struct fake_nic_host *host)
                                          { 0, 0x61 }, { 1, 0x52 }, { 2, 0x54 }, { 3, 0 }, { 4, 0x12 }, { 5, 0x34 },
                                          { 6, 0x56 }, { 8, 0xff }, { 7, 0x47 }, { 0, 0x22 } };
     nic_set_link(host->nic, below(8), host->now);
+    fake_out(host, 9, 'R'); /* a Realtek chip whose clock stands still */
+    set_config3(host, 0);
     for (size_t i = 0; i < sizeof set_up / sizeof *set_up; i++)
         fake_out(host, set_up[i][0], set_up[i][1]);
 }
@@ -395,6 +406,12 @@ static void poke_dp8390(struct fake_nic_host *host)
         send_dp8390(host);
     if (below(12) == 0)
         drain_dp8390(host);
+    if (below(200) == 0) {
+        set_config3(host, (uint8_t)value());
+        fake_out(host, 9, below(2) ? 'H' : 'R');
+    }
+    if (fake_in(host, 0) == 0xff) /* halted: nothing can be seen of it */
+        return;
     /* Look at ISR and IMR from pages 0 and 2, without TXP or a DMA command. */
     fake_out(host, 0, 0x20);
     uint8_t isr = fake_in(host, 7);

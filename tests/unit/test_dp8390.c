@@ -688,6 +688,82 @@ static void rtl8019_registers(void)
     restart("ne2000");
 }
 
+static bool gets_a_frame(void)
+{
+    struct nic_counters before, after;
+    nic_get_counters(host.nic, &before);
+    enum nic_rx_result result = nic_receive(host.nic, make_frame(60), 60, NULL, host.now);
+    nic_get_counters(host.nic, &after);
+    CU_ASSERT_EQUAL(result, after.rx_frames > before.rx_frames ? NIC_RX_TAKEN : NIC_RX_OFF);
+    return after.rx_frames > before.rx_frames;
+}
+
+static void config3(uint8_t value)
+{
+    out(CR, 0xe2);
+    out(1, 0xc0);
+    out(6, value);
+    out(1, 0x00);
+    CU_ASSERT_EQUAL(in(6) & 0x46, value);
+    out(CR, 0x22);
+}
+
+/* CONFIG3.SLEEP and PWRDN switch the network side off; in power-down HLTCLK stops all but itself. */
+static void power_down(void)
+{
+    static const char *const boards[] = { "rtl8029", "rtl8019as" };
+    for (unsigned i = 0; i < 2; i++) {
+        restart(boards[i]);
+        open_card(0x1f);
+        CU_ASSERT_TRUE(gets_a_frame());
+        for (uint8_t bit = 0x02; bit <= 0x04; bit = (uint8_t)(bit << 1)) {
+            config3(bit);
+            CU_ASSERT_FALSE(gets_a_frame());
+            fake_nic_host_forget_frames(&host);
+            write_memory(0x4000, make_frame(60), 60); /* registers and memory are there */
+            transmit(0x40, 60);
+            CU_ASSERT_EQUAL(host.frame_count, 0);
+            out(0x7, 0xff);
+            config3(0);
+            CU_ASSERT_TRUE(gets_a_frame());
+        }
+        unsigned errors = host.errors;
+        out(CR, 0xe2);
+        out(9, 'H'); /* not in power-down: nothing */
+        CU_ASSERT_EQUAL(host.errors, errors + 1);
+        CU_ASSERT_EQUAL(in(CR), 0xe2);
+        config3(0x02);
+        out(CR, 0xe2);
+        out(9, 'H');
+        CU_ASSERT_EQUAL(in(CR), 0xff);
+        CU_ASSERT_EQUAL((uint16_t)nic_read(host.nic, 0, 0x10, 2, host.now), 0xffff);
+        uint8_t block[4] = { 0 };
+        nic_read_block(host.nic, 0, 0x10, 2, 2, block, host.now);
+        CU_ASSERT_EQUAL(block[3], 0xff);
+        out(1, 0xc0);
+        out(6, 0);
+        CU_ASSERT_EQUAL(nic_receive(host.nic, make_frame(60), 60, NULL, host.now), NIC_RX_OFF);
+        size_t size = nic_save(host.nic, host.now, NULL, 0);
+        uint8_t *image = malloc(size);
+        nic_save(host.nic, host.now, image, size);
+        nic_reset(host.nic, host.now);
+        CU_ASSERT_EQUAL(in(CR), 0x21);
+        CU_ASSERT_EQUAL(nic_restore(host.nic, host.now, image, size), 0);
+        free(image);
+        CU_ASSERT_EQUAL(in(CR), 0xff);
+        CU_ASSERT_EQUAL(nic_receive(host.nic, make_frame(60), 60, NULL, host.now), NIC_RX_OFF);
+        out(9, 'R');
+        CU_ASSERT_EQUAL(in(CR), 0xe2);
+        CU_ASSERT_EQUAL(in(1) & 0xfe, 0); /* what was written meanwhile had no effect */
+        CU_ASSERT_EQUAL(in(6) & 0x46, 0x02);
+        CU_ASSERT_EQUAL(in(9), 0);
+        out(CR, 0x22);
+        config3(0);
+        CU_ASSERT_TRUE(gets_a_frame());
+    }
+    restart("ne2000");
+}
+
 /* The tables of AN-937, by mode: a matching address, another, a CRC of our own. */
 static void loopback(void)
 {
@@ -1068,6 +1144,7 @@ int main(void)
         { "a frame on the wire", on_the_wire },
         { "stopped with a frame on the wire", stopped_on_the_wire },
         { "RTL8019AS registers", rtl8019_registers },
+        { "sleep and power-down", power_down },
         { "loopback to the FIFO", loopback },
         { "loopback with the driver's FCS", loopback_without_crc },
         { "loopback of words", loopback_of_words },
