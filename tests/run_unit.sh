@@ -8,7 +8,8 @@ for t in "$@"; do
         failed="$failed $(basename "$t")"
         echo "FAIL $(basename "$t")"; tail -n 40 "$t.log"
     else
-        echo "ok   $(basename "$t") ($(grep -E '^ *asserts' "$t.log" | awk '{print $2}') asserts)"
+        asserts=$(grep -E '^ *asserts' "$t.log" | awk '{print $2}')
+        echo "ok   $(basename "$t")${asserts:+ ($asserts asserts)}"
     fi
 done
 [ -z "$failed" ] || { echo "unit tests failed:$failed"; exit 1; }

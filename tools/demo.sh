@@ -29,6 +29,7 @@ now_ms() { date +%s%3N; }
 
 end_all() {
     [ ! -S "$SOCKET" ] || $CTL shutdown --guests >/dev/null 2>&1
+    ip netns pids "$NS" 2>/dev/null | xargs -r kill 2>/dev/null # the host's web server
     n=0
     while [ -n "$(ip netns pids "$NS" 2>/dev/null)" ] && [ $n -lt 50 ]; do
         sleep 0.1; n=$((n + 1))

@@ -240,4 +240,4 @@ build linux-image-686 vmlinuz initrd.gz
 [ -z "$dpdk" ] || build_part dpdk . "$dpdk_packages" "$dpdk_files"
 [ -z "$programs" ] || build_part programs programs "$programs_packages" "$programs_files"
 (cd "$debs" && for f in *.deb; do echo "${f%.deb}"; done) >"$images/versions.txt"
-say "ready: $images ($(tr '\n' ' ' <"$images/versions.txt"))"
+say "ready: $images, of $(wc -l <"$images/versions.txt") packages ($(grep -o '^linux-image-[^_]*-686_[^_]*' "$images/versions.txt" | head -n 1))"
