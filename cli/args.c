@@ -43,6 +43,7 @@ const struct args_option args_options[] = {
     {"memory", 'm', "MIB", "the guest's memory (128)"},
     {"nic", 'n', "M[,mac=A][,port=P][,vlan=V]",
      "a NIC: e1000, e1000-82545em, rtl8029, rtl8019as, ne2000, ne1000; repeatable; with guest link and trace its number"},
+    {"idle-slack", 0, "MS", "how late the timer ticks of an idle guest may be (40; 0: not late)"},
     {"strict", 0, NULL, "also name each rule that the driver breaks"},
     {"rules", 0, NULL, "name these alone"},
     {"console", 0, NULL, "attach to the console at once"},

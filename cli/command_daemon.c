@@ -179,12 +179,16 @@ static int switch_set(struct cli *cli)
 
 static void print_guest_line(const struct jv *guest)
 {
-    printf("  guest %-12s %-9s %lld MiB", jv_member_string(guest, "name", ""), jv_member_string(guest, "state", ""),
-           (long long)jv_member_int(guest, "memory_mib", 0));
+    printf("  guest %-12s %-9s", jv_member_string(guest, "name", ""), jv_member_string(guest, "state", ""));
+    if (jv_member_int(guest, "memory_mib", 0)) {
+        printf(" %lld MiB", (long long)jv_member_int(guest, "memory_mib", 0));
+    }
     for (size_t i = 0; i < jv_length(jv_get(guest, "nics")); i++) {
         const struct jv *nic = jv_at(jv_get(guest, "nics"), i);
 
-        printf("  %s %s", jv_member_string(nic, "model", ""), jv_member_string(nic, "mac", ""));
+        /* Of an adopted guest's cards only the ports are known. */
+        printf("  %s %s", jv_member_string(nic, "model", "card of port"),
+               jv_member_string(nic, jv_has(nic, "model") ? "mac" : "port", ""));
     }
     putchar('\n');
 }
@@ -300,7 +304,7 @@ const struct command command_daemon_table[] = {
     {"stats", "", 0, 0, "", "all counters", stats},
     {"switch show", "", 0, 0, "", "the switch's settings", switch_show},
     {"switch set", "KEY=VALUE...", 1, 8, "", "change the switch's settings", switch_set},
-    {"monitor", "[TYPE...]", 0, 16, "", "show events as they come: port, fdb, guest, config, capture", monitor},
+    {"monitor", "[TYPE...]", 0, 16, "", "show events as they come: port, fdb, guest, config, daemon", monitor},
     {"methods", "", 0, 0, "", "the methods of the control socket", methods},
     {"call", "METHOD [JSON]", 1, 2, "", "call a method of the control socket", call},
     {0},

@@ -2,6 +2,7 @@
  *
  * vswitchctl guest …
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,14 +50,19 @@ static void print_list(const struct jv *list)
         } else {
             table_cell(table, "-");
         }
-        table_cell(table, "%lld MiB", (long long)jv_member_int(g, "memory_mib", 0));
+        if (jv_member_int(g, "memory_mib", 0)) {
+            table_cell(table, "%lld MiB", (long long)jv_member_int(g, "memory_mib", 0));
+        } else {
+            table_cell(table, "-");         /* Adopted: what started it knows. */
+        }
         table_cell(table, "%s", jv_has(g, "uptime_s")
                                     ? table_seconds((uint64_t)jv_member_int(g, "uptime_s", 0), up) : "");
         for (size_t k = 0; k < jv_length(nics); k++) {
             size_t used = strlen(text);
 
-            snprintf(text + used, sizeof text - used, "%s%s:%s", k ? " " : "",
-                     jv_member_string(jv_at(nics, k), "port", ""), jv_member_string(jv_at(nics, k), "model", ""));
+            snprintf(text + used, sizeof text - used, "%s%s%s%s", k ? " " : "",
+                     jv_member_string(jv_at(nics, k), "port", ""), jv_has(jv_at(nics, k), "model") ? ":" : "",
+                     jv_member_string(jv_at(nics, k), "model", ""));
         }
         table_cell(table, "%s", text);
         snprintf(text, sizeof text, "%s", "");
@@ -344,38 +350,55 @@ static bool add_nic(struct jv *nics, const char *option)
     return done;
 }
 
-static void add_file(const struct cli *cli, struct jv *params, const char *option)
+/* The daemon wants whole paths. What it has itself to look at, a whole path that cannot be followed from here, goes on
+ * as it is. */
+static bool add_file(const struct cli *cli, struct jv *params, const char *option)
 {
     const char *file = args_value(&cli->args, option);
     char *absolute = file ? realpath(file, NULL) : NULL;
 
+    if (file && !absolute && file[0] != '/') {
+        cli_usage("--%s %s: %s", option, file, strerror(errno));
+        return false;
+    }
     if (file) {
         jv_set_string(params, option, absolute ? absolute : file);
     }
     free(absolute);
+    return true;
 }
 
-static int guest_run(struct cli *cli)
+/* What the options say of the guest; false: one was wrong, which is said. */
+static bool add_guest_options(struct cli *cli, struct jv *params, struct jv *nics)
 {
-    struct jv *params = cli_name_params(cli), *nics = jv_new_array(), *result;
     const char *value;
-    int status;
 
-    jv_set(params, "nics", nics);
-    add_file(cli, params, "kernel");
-    add_file(cli, params, "initrd");
+    if (!args_has(&cli->args, "kernel")) {
+        cli_usage("guest run needs --kernel FILE");
+        return false;
+    }
     if (args_has(&cli->args, "append")) {
         jv_set_string(params, "cmdline", args_value(&cli->args, "append"));
     }
     for (int i = 0; (value = args_value_at(&cli->args, "nic", i)); i++) {
         if (!add_nic(nics, value)) {
-            jv_unref(params);
-            return CLI_USAGE;
+            return false;
         }
     }
-    if (!args_has(&cli->args, "kernel") || !cli_add_number(cli, params, "memory", "memory_mib")) {
+    return add_file(cli, params, "kernel") && add_file(cli, params, "initrd")
+           && cli_add_number(cli, params, "memory", "memory_mib")
+           && cli_add_number(cli, params, "idle-slack", "idle_slack_ms");
+}
+
+static int guest_run(struct cli *cli)
+{
+    struct jv *params = cli_name_params(cli), *nics = jv_new_array(), *result;
+    int status;
+
+    jv_set(params, "nics", nics);
+    if (!add_guest_options(cli, params, nics)) {
         jv_unref(params);
-        return args_has(&cli->args, "kernel") ? CLI_USAGE : cli_usage("guest run needs --kernel FILE");
+        return CLI_USAGE;
     }
     status = cli_call(cli, "guest.define", params, &result);
     jv_unref(result);
@@ -391,7 +414,7 @@ static int guest_run(struct cli *cli)
 const struct command command_guest_table[] = {
     {"guest list", "", 0, 0, "", "all guests", guest_list},
     {"guest show", "NAME", 1, 1, "", "one guest", guest_show},
-    {"guest run", "NAME", 1, 1, "kernel initrd append memory nic console", "define a guest and start it", guest_run},
+    {"guest run", "NAME", 1, 1, "kernel initrd append memory idle-slack nic console", "define a guest and start it", guest_run},
     {"guest start", "NAME", 1, 1, "", "start a defined guest", guest_start},
     {"guest stop", "NAME", 1, 1, "", "ask a guest to end; it is killed after --timeout", guest_stop},
     {"guest kill", "NAME", 1, 1, "", "end a guest at once", guest_kill},

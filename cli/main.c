@@ -199,6 +199,35 @@ static bool in_list(const char *list, const char *word)
 
 static const char general_options[] = "help version json socket timeout";
 
+static void print_command(const struct command *c)
+{
+    char left[60];
+
+    snprintf(left, sizeof left, "%s %s", c->name, c->words);
+    printf("  %-34s %s\n", left, c->help);
+}
+
+/* "guest": the commands that begin with this word; false: there is none. */
+static bool help_noun(const char *noun)
+{
+    size_t length = strlen(noun), shown = 0;
+
+    for (size_t t = 0; t < TABLES; t++) {
+        for (const struct command *c = tables[t]; c->name; c++) {
+            if (strncmp(c->name, noun, length) == 0 && c->name[length] == ' ') {
+                if (shown++ == 0) {
+                    printf("usage: vswitchctl %s COMMAND [OPTIONS]\n\ncommands:\n", noun);
+                }
+                print_command(c);
+            }
+        }
+    }
+    if (shown) {
+        printf("\n\"vswitchctl %s COMMAND --help\" tells what a command takes\n", noun);
+    }
+    return shown > 0;
+}
+
 static int help_all(void)
 {
     puts("usage: vswitchctl COMMAND [OPTIONS]\n"
@@ -213,10 +242,7 @@ static int help_all(void)
          "commands:");
     for (size_t t = 0; t < TABLES; t++) {
         for (const struct command *c = tables[t]; c->name; c++) {
-            char left[60];
-
-            snprintf(left, sizeof left, "%s %s", c->name, c->words);
-            printf("  %-34s %s\n", left, c->help);
+            print_command(c);
         }
     }
     puts("\noptions with every command:");
@@ -330,6 +356,26 @@ static int check_use(const struct command *c, const struct cli *cli)
     return 0;
 }
 
+/* "help", "help guest", "help guest run", "guest --help", "guest run --help". */
+static int help(struct args *args)
+{
+    const struct command *command;
+    int used;
+
+    if (args->word_count > 0 && strcmp(args->words[0], "help") == 0) {
+        args->word_count--;
+        memmove(args->words, args->words + 1, (size_t)args->word_count * sizeof *args->words);
+    }
+    command = find(args, &used);
+    if (command) {
+        return help_one(command);
+    }
+    if (args->word_count == 0) {
+        return help_all();
+    }
+    return args->word_count == 1 && help_noun(args->words[0]) ? 0 : unknown_command(args);
+}
+
 int main(int argc, char **argv)
 {
     static struct cli cli;
@@ -345,16 +391,16 @@ int main(int argc, char **argv)
         puts("vswitchctl " CONTROL_VERSION);
         return 0;
     }
+    if (args_has(&cli.args, "help") || (cli.args.word_count && strcmp(cli.args.words[0], "help") == 0)) {
+        return help(&cli.args);
+    }
     if (cli.args.word_count == 0) {
         (void)help_all();
-        return args_has(&cli.args, "help") ? 0 : CLI_USAGE;
+        return CLI_USAGE;
     }
     command = find(&cli.args, &used);
     if (!command) {
-        return strcmp(cli.args.words[0], "help") == 0 ? help_all() : unknown_command(&cli.args);
-    }
-    if (args_has(&cli.args, "help")) {
-        return help_one(command);
+        return unknown_command(&cli.args);
     }
     timeout = args_value(&cli.args, "timeout");
     if (timeout && !args_number(timeout, 1, 86400, &seconds)) {

@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -73,11 +74,22 @@ __attribute__((format(printf, 2, 3))) static bool fail(struct guest *g, const ch
 
 /* --- before the door closes --- */
 
+/* Often the user is the daemon's, and the file in somebody's home. */
+static bool refused_image(struct guest *g, const char *path)
+{
+    struct passwd *user = getpwuid(geteuid());
+
+    return fail(g, "%s: %s: this guest runs as %s%s%u, who must be able to read it", path, strerror(EACCES),
+                user ? user->pw_name : "", user ? ", uid " : "uid ", geteuid());
+}
+
 static bool open_image(struct guest *g, const char *path, struct image *image)
 {
     struct stat st;
 
     image->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (image->fd < 0 && errno == EACCES)
+        return refused_image(g, path);
     if (image->fd < 0 || fstat(image->fd, &st))
         return fail(g, "%s: %s", path, strerror(errno));
     if (!S_ISREG(st.st_mode))
@@ -348,7 +360,7 @@ int main(int argc, char **argv)
     int code = EXIT_FAILURE_TO_START;
 
     if (!options_parse(&guest.options, argc, argv, guest.error, sizeof guest.error)) {
-        fprintf(stderr, "vswitch-guest: %s\n%s", guest.error, options_usage());
+        fprintf(stderr, "vswitch-guest: %s; --help tells what there is\n", guest.error);
         return EXIT_USAGE;
     }
     if (guest.options.help) {

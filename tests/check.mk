@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Everything that proves the project right; what CI runs.
 
-.PHONY: check layers engine-check integration
+.PHONY: check layers documents engine-check integration
 check: ## all checks: layers, unit tests (also sanitized), engine against the CPU, integration (root)
 	@sh tools/deps.sh
 	@sh tools/guest_image.sh --nictools --pae --dpdk
 	@MAKE="$(MAKE)" BUILD="$(BUILD)" sh tests/check.sh $(STAGES)
 layers: ## no include crosses the layers
 	@sh tests/check_layers.sh
+documents: all ## manual pages and README have what the programs have
+	@python3 tests/check_documents.py $(BUILD)
 engine-check: $(GUEST_IMAGE) ## the test guest on our engine and under QEMU
 	@BUILD="$(BUILD)" sh tests/guests/run.sh
 integration: all ## integration tests in network namespaces (root); TESTS="ping vlan" for some

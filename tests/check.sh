@@ -6,10 +6,10 @@
 # why" for one that this machine cannot do) and ends with an error when one failed.
 # The last line is the sum; the exit status is 0 when nothing failed.
 #
-# usage: tests/check.sh [STAGE…]     stages: layers build unit sanitize insn engine replay suites integration
+# usage: tests/check.sh [STAGE…]     stages: layers build documents unit sanitize insn engine replay suites integration
 set -u
 cd "$(dirname "$0")/.."
-stages=${*:-layers build unit sanitize insn engine replay suites integration}
+stages=${*:-layers build documents unit sanitize insn engine replay suites integration}
 make=${MAKE:-make}
 build=${BUILD:-build}
 logs=$build/check
@@ -23,6 +23,7 @@ run_stage() {
     case $1 in
     layers) sh tests/check_layers.sh ;;
     build) "$make" -s all && echo "ok   build" ;;
+    documents) python3 tests/check_documents.py "$build" ;;
     unit) "$make" -s unit ;;
     # Address and undefined-behaviour sanitizers over the same programs.
     sanitize)

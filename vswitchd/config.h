@@ -21,7 +21,8 @@ enum {
     CONFIG_FILE_MAX = 4096,     /* Bytes of a file's path with its NUL. */
     CONFIG_ADDRESSES_MAX = 8,   /* Of a tap. */
     CONFIG_ADDRESS_SIZE = 64,
-    CONFIG_IDLE_SLACK = 40, CONFIG_IDLE_SLACK_MOST = 200, /* As vswitch-guest has it. */
+    CONFIG_MEMORY_LEAST = 4, CONFIG_MEMORY_MOST = 3072, /* These two as vswitch-guest has them. */
+    CONFIG_IDLE_SLACK = 40, CONFIG_IDLE_SLACK_MOST = 200,
     CONFIG_GUEST_NAME_SIZE = 25,/* Leaves room for ".nic0" in a port's name. */
     CONFIG_NICS_MAX = 8,
     CONFIG_CMDLINE_SIZE = 2048,

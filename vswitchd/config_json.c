@@ -97,8 +97,10 @@ static struct jv *nic_to_json(const struct config_nic *nic)
     struct jv *o = jv_new_object();
     char place[16];
 
-    jv_set_string(o, "model", nic->model);
-    set_mac(o, nic->mac);
+    if (nic->model[0]) {
+        jv_set_string(o, "model", nic->model);
+        set_mac(o, nic->mac);
+    }
     jv_set_string(o, "port", nic->port);
     if (nic->isa_port) {
         snprintf(place, sizeof place, "0x%x", nic->isa_port);
@@ -127,13 +129,15 @@ struct jv *config_guest_to_json(const struct config_guest *guest)
     struct jv *nics = jv_new_array();
 
     jv_set_string(o, "name", guest->name);
-    jv_set_int(o, "memory_mib", guest->memory_mib);
-    jv_set_int(o, "idle_slack_ms", guest->idle_slack_ms);
-    jv_set_string(o, "kernel", guest->kernel);
+    if (guest->kernel[0]) {     /* Of one that somebody else has started only the ports are known. */
+        jv_set_int(o, "memory_mib", guest->memory_mib);
+        jv_set_int(o, "idle_slack_ms", guest->idle_slack_ms);
+        jv_set_string(o, "kernel", guest->kernel);
+        jv_set_string(o, "cmdline", guest->cmdline);
+    }
     if (guest->initrd[0]) {
         jv_set_string(o, "initrd", guest->initrd);
     }
-    jv_set_string(o, "cmdline", guest->cmdline);
     for (unsigned i = 0; i < guest->nic_count; i++) {
         jv_append(nics, nic_to_json(&guest->nics[i]));
     }

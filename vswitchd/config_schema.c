@@ -3,6 +3,8 @@
  * The tables of config.h: which members there are and what they may hold.
  * config.c turns what passed them into structs.
  */
+#include <arpa/inet.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "vswitchd/config.h"
@@ -48,6 +50,26 @@ static const char *check_mac(const char *text)
     return NULL;
 }
 
+/* With its length: an address alone would be a host's without a network, which is never meant here. */
+static const char *check_address(const char *text)
+{
+    static const char wrong[] = "an address has its length with it, like 10.9.0.254/24 or fd00::1/64";
+    char address[CONFIG_ADDRESS_SIZE], bytes[16], *end;
+    const char *slash = strchr(text, '/');
+    long length = slash && slash[1] >= '0' && slash[1] <= '9' ? strtol(slash + 1, &end, 10) : -1;
+
+    if (length < 0 || *end) {
+        return wrong;
+    }
+    memcpy(address, text, (size_t)(slash - text));
+    address[slash - text] = '\0';
+    if ((length <= 32 && inet_pton(AF_INET, address, bytes) == 1)
+        || (length <= 128 && inet_pton(AF_INET6, address, bytes) == 1)) {
+        return NULL;
+    }
+    return wrong;
+}
+
 static const char *check_file(const char *text)
 {
     return text[0] == '/' ? NULL : "an absolute path is needed";
@@ -74,7 +96,7 @@ static const struct json_spec reserved_element[] = {
     {.kind = JSON_SPEC_ENUM, .choices = reserved_names},
 };
 static const struct json_spec address_element[] = {
-    {.kind = JSON_SPEC_STRING, .min = 3, .max = CONFIG_ADDRESS_SIZE - 1},
+    {.kind = JSON_SPEC_STRING, .min = 3, .max = CONFIG_ADDRESS_SIZE - 1, .check = check_address},
 };
 
 const struct json_spec config_vlan_spec[] = {
@@ -134,7 +156,7 @@ static const struct json_spec nic_element[] = {
 
 const struct json_spec config_guest_spec[] = {
     {.name = "name", .kind = JSON_SPEC_STRING, .required = true, .check = check_guest_name},
-    {.name = "memory_mib", .kind = JSON_SPEC_INT, .min = 1, .max = 3072, .help = "128 unless said"},
+    {.name = "memory_mib", .kind = JSON_SPEC_INT, .min = CONFIG_MEMORY_LEAST, .max = CONFIG_MEMORY_MOST, .help = "128 unless said"},
     {.name = "kernel", .kind = JSON_SPEC_STRING, .required = true, .max = CONFIG_FILE_MAX - 1, .check = check_file},
     {.name = "initrd", .kind = JSON_SPEC_STRING, .max = CONFIG_FILE_MAX - 1, .check = check_file},
     {.name = "cmdline", .kind = JSON_SPEC_STRING, .max = CONFIG_CMDLINE_SIZE - 1, .check = check_line},

@@ -287,7 +287,8 @@ struct jv *guests_config(const struct guests *guests, bool requested_only)
     struct jv *list = jv_new_array();
 
     for (const struct guest *g = guests->first; g; g = g->next) {
-        if (!requested_only || (!g->from_file && !g->transient)) {
+        /* One that something else has started is nothing that a configuration could start. */
+        if (g->config.kernel[0] && (!requested_only || (!g->from_file && !g->transient))) {
             jv_append(list, config_guest_to_json(&g->config));
         }
     }

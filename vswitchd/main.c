@@ -52,6 +52,7 @@ struct daemon {
     struct event_call *save;        /* The state, after a request. */
     struct control_server *server;
     struct control_context context;
+    char group[32];                 /* As in the configuration. */
     struct control_dispatch dispatch;
     struct event_signal *signals[3];
     struct event_timer *watchdog;
@@ -289,7 +290,8 @@ static void find_state_dir(struct daemon *d)
 static int open_run_dir(struct daemon *d)
 {
     if (mkdir(d->options.run_dir, 0755) != 0 && errno != EEXIST) {
-        log_error("cannot make the run directory %s: %s", d->options.run_dir, strerror(errno));
+        log_error("cannot make the run directory %s: %s%s", d->options.run_dir, strerror(errno),
+                  errno == EACCES ? "; run as root, or use another --run-dir" : "");
         return EXIT_CANT_CREATE;
     }
     d->run_dir_fd = open(d->options.run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -448,11 +450,12 @@ static int make_server(struct daemon *d, const struct config *config)
     };
     char error[300];
 
+    snprintf(d->group, sizeof d->group, "%s", config->group);
     share_directories(d, config->group);
     d->dispatch = (struct control_dispatch) {.tables = control_commands, .context = &d->context, .audit = audit};
     d->context = (struct control_context) {
         .loop = d->loop, .dp = d->dp, .apply = d->apply, .guests = d->guests, .captures = d->captures, .dispatch = &d->dispatch,
-        .run_dir = d->run_dir, .config_file = d->config_file, .started = event_loop_now(d->loop), .daemon = d,
+        .run_dir = d->run_dir, .config_file = d->config_file, .group = d->group, .started = event_loop_now(d->loop), .daemon = d,
         .reload = reload, .shutdown = end,
     };
     if (control_server_create(d->loop, &sockets, &d->dispatch, &d->server, error, sizeof error) != 0) {

@@ -39,14 +39,15 @@ set_config() { cat >"$R/etc/vswitch/vswitchd.json"; }
 
 # --- the README's steps -----------------------------------------------------------
 check "systemd-sysusers" inside systemd-sysusers
-check "systemd-tmpfiles" inside sh -c 'systemd-tmpfiles --create vswitch.conf'
 check "systemctl enable --now vswitchd" inside systemctl enable --now vswitchd
 check "it has said that it is ready" is ActiveState active
 check "its status line" [ "$(property StatusText)" = "1 ports, 0 guests, 0 addresses" ]
 check "a user of its own" [ "$(inside stat -c %U "/proc/$(property MainPID)")" = vswitch ]
 check "CAP_NET_ADMIN and CAP_NET_RAW, nothing else" [ "$(status_of CapPrm)$(status_of CapBnd)" = 00000000000030000000000000003000 ]
 check "its own filter on top" [ "$(status_of Seccomp)" = 2 ]
-check "the journal has no warning" [ -z "$(inside journalctl -q --no-pager -o cat -p warning -u vswitchd)" ]
+no_warning() { [ -z "$(inside journalctl -q --no-pager -o cat -p warning -u vswitchd | tee "$W/warnings")" ] || { cat "$W/warnings"; return 1; }; }
+check "restart, with nothing in its directories" inside systemctl restart vswitchd
+check "the journal has no warning" no_warning
 
 # --- who may do what ----------------------------------------------------------------
 inside useradd -M -G vswitch oper

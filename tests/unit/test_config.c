@@ -167,11 +167,21 @@ static void test_duplicate_names(void)
                            "{\"model\":\"e1000\",\"port\":\"x\"}]}]}", "f:1:", "used twice"));
 }
 
+static void test_address_errors(void)
+{
+    CU_ASSERT_TRUE(refuses("{\"ports\":[{\"name\":\"a\",\"type\":\"tap\",\"addresses\":[\"10.0.0.1\"]}]}", "f:1:49:", "10.9.0.254/24"));
+    CU_ASSERT_TRUE(refuses("{\"ports\":[{\"name\":\"a\",\"type\":\"tap\",\"addresses\":[\"10.0.0.1/33\"]}]}", "f:1:49:", "10.9.0.254/24"));
+    CU_ASSERT_TRUE(refuses("{\"ports\":[{\"name\":\"a\",\"type\":\"tap\",\"addresses\":[\"10.0.0.1/ 8\"]}]}", "f:1:49:", "10.9.0.254/24"));
+    CU_ASSERT_TRUE(refuses("{\"ports\":[{\"name\":\"a\",\"type\":\"tap\",\"addresses\":[\"10.0.0.1/8x\"]}]}", "f:1:49:", "10.9.0.254/24"));
+    CU_ASSERT_TRUE(refuses("{\"ports\":[{\"name\":\"a\",\"type\":\"tap\",\"addresses\":[\"fd00::1/129\"]}]}", "f:1:49:", "10.9.0.254/24"));
+    CU_ASSERT_TRUE(refuses("{\"ports\":[{\"name\":\"a\",\"type\":\"tap\",\"addresses\":[\"/64\"]}]}", "f:1:49:", "10.9.0.254/24"));
+}
+
 static void test_guest_errors(void)
 {
     CU_ASSERT_TRUE(refuses("{\"guests\":[{\"name\":\"g\"}]}", "f:1:12:", "\"kernel\" is missing"));
     CU_ASSERT_TRUE(refuses("{\"guests\":[{\"name\":\"g\",\"kernel\":\"k\"}]}", "f:1:33:", "absolute path"));
-    CU_ASSERT_TRUE(refuses("{\"guests\":[{\"name\":\"g\",\"kernel\":\"/k\",\"memory_mib\":0}]}", "f:1:51:", "1 to 3072"));
+    CU_ASSERT_TRUE(refuses("{\"guests\":[{\"name\":\"g\",\"kernel\":\"/k\",\"memory_mib\":0}]}", "f:1:51:", "4 to 3072"));
     CU_ASSERT_TRUE(refuses("{\"guests\":[{\"name\":\"g\",\"kernel\":\"/k\",\"idle_slack_ms\":201}]}", "f:1:54:", "0 to 200"));
     CU_ASSERT_TRUE(refuses("{\"guests\":[{\"name\":\"g/../x\",\"kernel\":\"/k\"}]}", "f:1:20:", "a guest's name"));
     CU_ASSERT_TRUE(refuses("{\"guests\":[{\"name\":\"abcdefghijklmnopqrstuvwxy\",\"kernel\":\"/k\"}]}", "f:1:20:", "24"));
@@ -266,6 +276,7 @@ int main(void)
     CU_add_test(suite, "syntax", test_syntax_errors);
     CU_add_test(suite, "ports", test_port_errors);
     CU_add_test(suite, "names used twice", test_duplicate_names);
+    CU_add_test(suite, "addresses of taps", test_address_errors);
     CU_add_test(suite, "guests", test_guest_errors);
     CU_add_test(suite, "MAC addresses", test_mac);
     CU_add_test(suite, "reserved protocols", test_reserved);

@@ -30,7 +30,7 @@ static struct jv *capture_start(void *context, struct control_session *session, 
 
     if (options.file && session->role < CONTROL_ADMIN) {
         return control_fail(error, CONTROL_PERMISSION, "permission.path",
-                            "naming a file needs the role admin; this connection is a %s",
+                            "naming a file needs the role admin; the role of this connection is %s",
                             control_role_name(session->role));
     }
     result = captures_start(c->captures, &options, &id, text);

@@ -25,6 +25,7 @@ struct control_context {
     const struct control_dispatch *dispatch;
     const char *run_dir;
     const char *config_file;            /* "": none. */
+    const char *group;                  /* Whose members are operators; "": nobody's. */
     uint64_t started;                   /* ns, CLOCK_MONOTONIC */
     void *daemon;
     int (*reload)(void *daemon, struct config_error *error);

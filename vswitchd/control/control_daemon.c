@@ -90,11 +90,13 @@ static struct jv *config_get(void *context, struct control_session *session, con
                              struct control_error *error)
 {
     struct control_context *c = context;
-    struct jv *o = jv_new_object(), *ports = jv_new_array();
+    struct jv *o = jv_new_object(), *ports = jv_new_array(), *control = jv_new_object();
 
     (void)session;
     (void)params;
     (void)error;
+    jv_set_string(control, "group", c->group ? c->group : "");
+    jv_set(o, "control", control);
     jv_set(o, "switch", config_switch_to_json(config_apply_switch(c->apply)));
     for (size_t i = 0; i < config_apply_count(c->apply); i++) {
         const struct config_apply_port *port = config_apply_at(c->apply, i);
@@ -187,7 +189,7 @@ static struct jv *stats_get(void *context, struct control_session *session, cons
 
 static const char *check_topic(const char *text)
 {
-    static const char *const known[] = {"port", "fdb", "guest", "config", "capture", "daemon", NULL};
+    static const char *const known[] = {"port", "fdb", "guest", "config", "daemon", NULL};
 
     for (const char *const *k = known; *k; k++) {
         size_t length = strlen(*k);
@@ -196,7 +198,7 @@ static const char *check_topic(const char *text)
             return NULL;
         }
     }
-    return strcmp(text, "*") == 0 ? NULL : "types are port, fdb, guest, config, capture, daemon, one of theirs like "
+    return strcmp(text, "*") == 0 ? NULL : "types are port, fdb, guest, config, daemon, one of theirs like "
                                            "\"port.added\", or \"*\"";
 }
 

@@ -165,10 +165,11 @@ static struct jv *call_method(const struct control_dispatch *d, struct control_s
         return NULL;
     }
     if (session->role < method->role) {
-        control_fail(error, CONTROL_PERMISSION, "permission.role", "%s needs the role %s; this connection is a %s",
+        control_fail(error, CONTROL_PERMISSION, "permission.role", "%s needs the role %s; the role of this connection is %s",
                      name, control_role_name(method->role), control_role_name(session->role));
-        snprintf(error->hint, sizeof error->hint, "use %s as root, as the daemon's user or as a member of its group",
-                 CONTROL_SOCKET_NAME);
+        snprintf(error->hint, sizeof error->hint, "use %s as root%s", CONTROL_SOCKET_NAME,
+                 method->role == CONTROL_ADMIN ? " or as the daemon's user"
+                                               : ", as the daemon's user or as a member of its group");
         return NULL;
     }
     params = params ? jv_ref(params) : jv_new_object();

@@ -96,13 +96,18 @@ static struct jv *fdb_delete_entry(void *context, struct control_session *sessio
 {
     struct control_context *c = context;
     uint64_t mac;
+    unsigned vlan;
+    char text[100];
 
     (void)session;
     if (!read_mac(params, &mac, error)) {
         return NULL;
     }
-    if (datapath_fdb_delete(c->dp, mac, (unsigned)jv_member_int(params, "vlan", VLAN_DEFAULT)) != 0) {
-        return control_fail_errno(error, "fdb", ENOENT, "there is no such address in that VLAN");
+    vlan = (unsigned)jv_member_int(params, "vlan", VLAN_DEFAULT);
+    if (datapath_fdb_delete(c->dp, mac, vlan) != 0) {
+        snprintf(text, sizeof text, "the address %s is not in the MAC table of VLAN %u", jv_member_string(params, "mac", ""),
+                 vlan);
+        return control_fail_errno(error, "fdb", ENOENT, text);
     }
     return control_done();
 }

@@ -111,7 +111,7 @@ static struct jv *port_add(void *context, struct control_session *session, const
     }
     if (port.type == CONFIG_PORT_VHOST_USER && session->role < CONTROL_ADMIN) {
         return control_fail(error, CONTROL_PERMISSION, "permission.path",
-                            "naming a socket's path needs the role admin; this connection is a %s",
+                            "naming a socket's path needs the role admin; the role of this connection is %s",
                             control_role_name(session->role));
     }
     result = config_apply_add_port(c->apply, &port, CONFIG_ORIGIN_REQUEST, &wrong);

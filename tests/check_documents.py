@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""The documents against the programs: each command, option, method, parameter and
+configuration member is in its manual page, and nothing else is.
+
+The programs are asked: vswitchctl and the others for their help, a daemon without any
+rights for its methods, --check for the members that a configuration may have.
+
+usage: tests/check_documents.py [BUILD]     prints lines "ok   NAME" and "FAIL NAME"
+"""
+import glob, json, os, re, shlex, subprocess, sys, tempfile, time
+
+BUILD = sys.argv[1] if len(sys.argv) > 1 else "build"
+failed = False
+
+
+def run(*command):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    return done.stdout + done.stderr
+
+
+def same(what, there, documented):
+    """One line: nothing is missing in the documents, and nothing there is invented."""
+    global failed
+    there, documented = set(there), set(documented)
+    if there == documented and there:
+        print(f"ok   {what} ({len(there)})")
+        return
+    failed = True
+    print(f"FAIL {what}")
+    for names, why in ((there - documented, "is not documented"), (documented - there, "does not exist")):
+        for name in sorted(names):
+            print(f"     {name} {why}")
+    if not there:
+        print("     there is nothing to compare")
+
+
+def text(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def section(page, title, kind="Ss"):
+    """What stands under a heading of a manual page."""
+    found = re.search(rf"^\.{kind} {re.escape(title)}\n(.*?)(?=^\.S[hs] |\Z)", page, re.M | re.S)
+    return found.group(1) if found else ""
+
+
+def long_options(usage):
+    return re.findall(r"(?<![\w-])--([a-z][a-z-]+)", usage)
+
+
+def items(part):
+    """The items of a list with what stands under each: [(the line after .It, text)]; one text for items in a row."""
+    result, waiting = [], []
+    for piece in re.split(r"^\.It ", part, flags=re.M)[1:]:
+        head, _, body = piece.partition("\n")
+        waiting.append(head)
+        if body.strip() and not re.fullmatch(r"(\.Pp\n)*", body):
+            result += [(one, body) for one in waiting]
+            waiting = []
+    return result + [(one, "") for one in waiting]
+
+
+# --- vswitchctl ---------------------------------------------------------------------
+
+ctl = os.path.join(BUILD, "vswitchctl")
+help_text = run(ctl, "--help")
+commands = {}
+for line in re.search(r"^commands:\n(.*?)\n\n", help_text, re.M | re.S).group(1).splitlines():
+    words = re.match(r"  ((?:[a-z][a-z-]* ?)+?)(?= [A-Z\[ ]|$)", line).group(1).split()
+    commands[" ".join(words)] = run(ctl, *words, "--help")
+
+page = text("man/vswitchctl.1")
+described, described_options = {}, {}
+for title in re.findall(r"^\.Ss (.*)$", page, re.M):
+    for head, body in items(section(page, title)):
+        if not head.startswith("Cm "):
+            continue
+        words = re.match(r"Cm ((?:[a-z][a-z-]* ?)+?)(?= [A-Z]|$)", head).group(1).strip()
+        described[words] = described.get(words, 0) + 1
+        described_options.setdefault(words, set()).update(re.findall(r"Fl -([a-z][a-z-]+)", head + "\n" + body))
+        described_options[words].update(
+            name for letter in re.findall(r"\bFl ([a-z])\b", head + "\n" + body)
+            for name in re.findall(rf"-{letter}, --([a-z-]+)", "".join(commands.values()) + help_text))
+same("vswitchctl(1): commands", commands, described)
+
+general = set(long_options(re.search(r"options with every command:\n(.*?)\n\n", help_text, re.S).group(1)))
+same("vswitchctl(1): options of every command", general,
+     re.findall(r"^\.It Fl \w , -([a-z-]+)", page, re.M))
+# What "port add" and "port set" have in common stands under the second.
+described_options["port add"] = described_options.get("port add", set()) | (
+    described_options.get("port set", set()) & set(long_options(commands["port add"])))
+for name, help_of_it in commands.items():
+    if name == "vlan set":      # Shares its options with the ports'.
+        continue
+    options = [o for o in long_options(help_of_it.partition("options:")[2])]
+    if options or described_options.get(name, set()) - general:
+        same(f"vswitchctl(1): options of {name}", options, described_options.get(name, set()) - general)
+
+# --- the two other programs -----------------------------------------------------------
+
+for program, source, manual in (("vswitchd", "vswitchd/options.c", "man/vswitchd.8"),
+                                ("vswitch-guest", "guest/options.c", "man/vswitch-guest.8")):
+    page = text(manual)
+    parsed = set(re.findall(r"\{\s*\"([a-z][a-z-]+)\",\s*(?:no|required)_argument", text(source)))
+    listed = re.findall(r"^\.It (?:Fl \w , (?:Fl )?)?(?:Fl )?-([a-z][a-z-]+)", page, re.M)
+    same(f"{os.path.basename(manual)}: options", parsed, listed)
+    if len(listed) != len(set(listed)):
+        same(f"{os.path.basename(manual)}: each option once", ["twice: " + o for o in listed if listed.count(o) > 1], [])
+    usage = set(long_options(run(os.path.join(BUILD, program), "--help")))
+    same(f"{program} --help: options", parsed - {"help"}, usage - {"help"})
+
+# --- methods and events -----------------------------------------------------------------
+
+page = text("man/vswitch-rpc.7")
+scratch = tempfile.TemporaryDirectory()
+with open(os.path.join(scratch.name, "empty.json"), "w") as file:
+    file.write("{}")
+daemon = subprocess.Popen([os.path.join(BUILD, "vswitchd"), "--run-dir", scratch.name, "--log-level", "error",
+                           "--config", os.path.join(scratch.name, "empty.json")])
+try:
+    socket = os.path.join(scratch.name, "control.sock")
+    for _ in range(100):
+        if os.path.exists(socket):
+            break
+        time.sleep(0.05)
+    methods = {m["name"]: m["params"] for m in json.loads(run(ctl, "-s", socket, "-j", "methods"))}
+finally:
+    daemon.terminate()
+    daemon.wait()
+
+parameters, open_ended = {}, set()
+for head, _ in items(section(page, "Methods")):
+    for name, braces in re.findall(r"([a-z]+\.[a-z_]+)(?: Brq Cm ((?:(?![a-z]+\.[a-z]).)*))?", head[3:]):
+        words = re.findall(r"[a-z_]+", (braces or "").replace("No ...", ""))
+        parameters[name] = set(words)
+        if "..." in (braces or ""):
+            open_ended.add(name)
+same("vswitch-rpc(7): methods", methods, parameters)
+for name, there in methods.items():
+    names = {p["name"] for p in there} if isinstance(there, list) else set(there)
+    if name in open_ended:      # "members as in vswitchd.json(5)"
+        names &= parameters.get(name, set()) | {"name"}
+    if names or parameters.get(name):
+        same(f"vswitch-rpc(7): parameters of {name}", names, parameters.get(name, ()))
+
+events = set()
+for path in glob.glob("vswitchd/**/*.c", recursive=True):
+    events |= set(re.findall(r'"((?:port|fdb|guest|config|capture|daemon)\.(?:added|removed|changed|up|down|learned|'
+                             r'moved|aged|suppressed|started|exited|applied|ending)|fdb\.limit)"', text(path)))
+same("vswitch-rpc(7): events", events,
+     re.findall(r"(?<![\w.])((?:port|fdb|guest|config|capture|daemon)\.[a-z]+)", section(page, "Events")))
+
+# --- configuration -----------------------------------------------------------------------
+
+page = text("man/vswitchd.json.5")
+
+
+def members_at(document):
+    """What the daemon says it knows where the member "?" is."""
+    path = os.path.join(scratch.name, "c.json")
+    with open(path, "w") as file:
+        json.dump(document, file)
+    found = re.search(r"unknown member \"\?\"; known: (.*)", run(os.path.join(BUILD, "vswitchd"), "--check", "--config", path))
+    return found.group(1).split(", ") if found else []
+
+
+def item_names(part):
+    return [name for head, _ in items(part) for name in re.findall(r"[a-z_0-9]+", head.replace("Cm ", ""))]
+
+
+top = section(page, "DESCRIPTION", "Sh").partition(".Ss")[0]
+inner = re.search(r"^\.It Cm switch\n.*?\.Bl[^\n]*\n(.*?)^\.El", top, re.M | re.S).group(1)
+guests = section(page, "Guests")
+same("vswitchd.json(5): members", members_at({"?": 1}), set(item_names(top.replace(inner, ""))))
+same("vswitchd.json(5): switch", members_at({"switch": {"?": 1}}), item_names(inner))
+same("vswitchd.json(5): control", members_at({"control": {"?": 1}}),
+     re.findall(r"^An object with\n\.Cm ([a-z_]+) :", top, re.M))
+port = {"name": "a", "type": "tap"}
+ports = members_at({"ports": [dict(port, **{"?": 1})]})
+same("vswitchd.json(5): ports", ports, item_names(section(page, "Ports")))
+vlan = dict(items(section(page, "Ports")))["Cm vlan"]
+same("vswitchd.json(5): vlan", members_at({"ports": [dict(port, vlan={"?": 1})]}), re.findall(r"^\.Cm ([a-z_]+)", vlan, re.M))
+guest = {"name": "g", "kernel": "/k"}
+same("vswitchd.json(5): guests", members_at({"guests": [dict(guest, **{"?": 1})]}), item_names(guests))
+nics = dict(items(guests))["Cm nics"]
+models = set(re.findall(r"e1000[-\w]*|rtl80\d\d(?:as)?|ne[12]000", nics))
+same("vswitchd.json(5): nics", members_at({"guests": [dict(guest, nics=[{"model": "e1000", "?": 1}])]}),
+     {name for line in re.findall(r"^\.Cm (.*)$", nics, re.M) for name in re.findall(r"[a-z_0-9][-a-z_0-9]*", line)} - models)
+
+# --- what the README tells to do -----------------------------------------------------------
+
+readme = text("README.md")
+targets = set(re.findall(r"^([a-z][a-z-]*):[^=\n]*## ", "".join(text(p) for p in ["Makefile"] + glob.glob("*/*.mk")), re.M))
+used = set(re.findall(r"\bmake ([a-z][a-z-]*)", "\n".join(re.findall(r"^    .*$|`[^`\n]*`", readme, re.M))))
+same("README.md: targets of make", used & targets, used - {"git"})
+shell = readme + text("man/vswitchctl.1").replace("\\e\n", "\\\n")      # mdoc writes a backslash as \e
+wrong, lines = [], re.findall(r"^ *(?:sudo )?vswitchctl ((?:.*\\\n)*.*)", shell, re.M)
+for line in lines:
+    words = shlex.split(line.replace("\\\n", " ").partition(" | ")[0].replace("$PWD", "/"))
+    answer = subprocess.run([ctl, *words, "--help"], capture_output=True, text=True, timeout=30)
+    accepted = set(long_options(answer.stdout)) | general
+    letters = set(re.findall(r"-([a-z]), --", answer.stdout + help_text))
+    if answer.returncode or set(long_options(line)) - accepted or set(re.findall(r"(?<= )-([a-z])(?= |$)", line.partition(" | ")[0])) - letters:
+        wrong.append(line)
+same("README.md, vswitchctl(1): command lines", set(lines) - set(wrong), lines)
+sys.exit(failed)

@@ -1,0 +1,91 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Mistakes that people make with vswitchctl: each answer says what is wrong, where,
+# and what would be right, with the exit status that vswitchctl(1) has for it.
+cd "$(dirname "$0")/../.." || exit 1
+. tests/integration/lib.sh
+need "$IMAGES/vmlinuz"
+K=$IMAGES/vmlinuz
+
+says() { # STATUS PATTERN WORD…: vswitchctl ends with that status and says something that matches
+    wanted=$1 pattern=$2; shift 2
+    ctl "$@" >"$W/last" 2>&1 </dev/null; got=$?
+    what=$(echo "$*" | sed "s,$W/,,g; s,$IMAGES/,,g")
+    if [ $got -eq "$wanted" ] && grep -qE -- "$pattern" "$W/last"; then echo "ok   $what"; return; fi
+    echo "FAIL $what: status $got, not $wanted, or not \"$pattern\""; FAILED=1
+    sed 's/^/     /' "$W/last" | tail -n 20
+}
+
+says 3 'start it with "sudo systemctl start vswitchd"' ping
+daemon_start '[{"name":"tap0","type":"tap","addresses":["10.9.0.254/24"]}]'
+
+# --- commands
+says 0 'guest run NAME' help guest
+says 0 'guest run NAME' guest --help
+says 0 '--idle-slack MS' guest run --help
+says 0 '--idle-slack MS' help guest run
+says 2 'there are: vlan list, vlan set' vlan
+says 2 'did you mean "guest list"' guset list
+says 2 'did you mean --address' port add t --adress 10.0.0.1/24
+says 2 'does not take --kernel' port add t --kernel x
+says 2 'usage: vswitchctl port show NAME' port show
+says 1 'did you mean "port.list"' call port.lsit
+says 1 'did you mean "name"' call port.get '{"nam":"tap0"}'
+says 2 'not JSON: column 2' call port.get '{name:1}'
+says 1 'did you mean "ageing_s"' switch set ageing=10
+says 2 'a number of seconds, 1 to 86400' --timeout 0 ping
+
+# --- ports
+says 5 'there is a port "tap0" already' port add tap0
+says 5 'tap0 is in use by another program' port add tap1 --interface tap0
+says 1 'longer than the 15 characters' port add a-name-of-17-bytes
+says 1 'has 1 to 31 of a-z' port add eth,0
+says 1 'like 10.9.0.254/24' port add tap1 --address 10.9.0.1
+says 1 'like 10.9.0.254/24' port add tap1 --address 10.9.0.1/33
+says 1 'like 10.9.0.254/24' port add tap1 --address fd00::1/129
+says 1 'must be 1 to 4094, not 4095' port add tap1 --vlan 4095
+says 2 'needs a number, not "ten"' port add tap1 --vlan ten
+says 1 'like "10,20-29"' port add tap1 --trunk 10-5
+says 2 'give one of them' port add tap1 --trunk 10 --vlan 3
+says 1 'an absolute path is needed' port add vm1 --path vm1.sock
+says 1 'cannot listen at /nowhere/vm1.sock: No such file' port add vm1 --path /nowhere/vm1.sock --server
+says 1 'no port "tpa0"' port remove tpa0
+says 2 'nothing to set' port set tap0
+check "nothing of that was made" [ "$(ctl -j port list | grep -o '"name"' | wc -l)" -eq 1 ]
+says 1 'like 52:54:00:12:34:56' fdb add 02:00:00:00:00 tap0
+says 1 'group address' fdb add 01:00:5e:00:00:01 tap0
+says 1 '02:00:00:00:00:99 is not in the MAC table of VLAN 7' fdb delete 02:00:00:00:00:99 --vlan 7
+says 1 'written as for tcpdump' capture tap0 -w /dev/null 'host and'
+
+# --- guests
+says 2 'needs --kernel FILE' guest run bob
+says 2 '--kernel no-such-file: No such file' guest run bob --kernel no-such-file
+says 1 '/nowhere/vmlinuz: No such file' guest run bob --kernel /nowhere/vmlinuz
+says 1 'not a Linux bzImage' guest run bob --kernel /etc/passwd
+says 1 '/nowhere/initrd: No such file' guest run bob --kernel "$K" --initrd /nowhere/initrd
+says 1 '/memory_mib: must be 4 to 3072, not 2' guest run bob --kernel "$K" --memory 2
+says 2 'needs a number, not "128M"' guest run bob --kernel "$K" --memory 128M
+says 1 '/idle_slack_ms: must be 0 to 200, not 500' guest run bob --kernel "$K" --idle-slack 500
+says 1 'one of e1000, .* not "virtio"' guest run bob --kernel "$K" --nic virtio
+says 1 '/nics/0/mac: .* no group address' guest run bob --kernel "$K" --nic e1000,mac=03:00:00:00:00:01
+says 1 'unknown member "colour"; known: model, mac' guest run bob --kernel "$K" --nic e1000,colour=red
+says 1 'which are on ISA, only' guest run bob --kernel "$K" --nic e1000,irq=9
+says 5 'there is a port "tap0" already' guest run bob --kernel "$K" --nic e1000,port=tap0
+says 1 'a guest.s name has 1 to 24' guest run 'bob smith' --kernel "$K"
+says 1 'guest bob is not running' guest console bob
+says 1 'no guest "nobody"' guest start nobody
+says 0 'guest bob runs' guest run bob --kernel "$K" --idle-slack 7 --nic e1000
+check "--idle-slack reaches the guest" sh -c "tr '\\0' ' ' </proc/$(guest_pid bob)/cmdline | grep -q -- '--idle-slack 7 '"
+says 1 'stop it before defining it anew' guest run bob --kernel "$K"
+says 1 'stop it first' guest undefine bob
+says 1 'belongs to a running guest' port remove bob
+says 1 'has no card 3: it has one, number 0' guest link bob down --nic 3
+check "guest kill bob" ctl guest kill bob
+
+# --- rights
+check_says "a kernel that the guest's user may not read says who that is" 'runs as .*uid 65534, who must be able to read it' \
+    sh -c "cp '$K' '$W/secret'; chmod 600 '$W/secret'; chmod 711 '$W'; mkdir -m 777 '$W/u'
+           exec setpriv --reuid 65534 --regid 65534 --clear-groups '$BIN/vswitch-guest' --name x --run-dir '$W/u/x' --kernel '$W/secret'"
+says 1 'needs the role operator; the role of this connection is viewer' --socket "$RUN/control-ro.sock" port remove tap0
+finish
