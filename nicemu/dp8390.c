@@ -264,18 +264,29 @@ void dp8390_write(struct dp8390 *d, unsigned number, uint8_t value)
 #define PORTS 0x20u
 
 /* An 8-bit slot: the bus makes a wide access into several of a byte, at ports
- * one behind the other, all of which are the data port from 0x10 to 0x17. */
+ * one behind the other, all of which are the data port from 0x10 to 0x17. And a
+ * board that is halted: nobody answers, and only what starts it again is heard. */
 static uint32_t read_bytes(struct dp8390 *d, uint32_t offset, unsigned size)
 {
     uint32_t value = 0;
+    if (!d->widest)
+        return UINT32_MAX;
     for (unsigned i = 0; i < size; i++)
         value |= (dp8390_port_read(d, offset + i, 1) & 0xff) << 8 * i;
     return value;
 }
 
+static void write_bytes(struct dp8390 *d, uint32_t offset, unsigned size, uint32_t value)
+{
+    if (!d->widest && offset < PORT_DATA)
+        d->extra_write(d, 3, offset, (uint8_t)value);
+    for (unsigned i = 0; d->widest && i < size; i++)
+        dp8390_port_write(d, offset + i, 1, value >> 8 * i & 0xff);
+}
+
 uint32_t dp8390_port_read(struct dp8390 *d, uint32_t offset, unsigned size)
 {
-    if (d->eight_bit && size > 1)
+    if (size > d->widest)
         return read_bytes(d, offset, size);
     if (offset >= PORT_DATA && offset < PORT_RESET)
         return dp8390_data_read(d, size);
@@ -294,9 +305,8 @@ uint32_t dp8390_port_read(struct dp8390 *d, uint32_t offset, unsigned size)
 
 void dp8390_port_write(struct dp8390 *d, uint32_t offset, unsigned size, uint32_t value)
 {
-    if (d->eight_bit && size > 1) {
-        for (unsigned i = 0; i < size; i++)
-            dp8390_port_write(d, offset + i, 1, value >> 8 * i & 0xff);
+    if (size > d->widest) {
+        write_bytes(d, offset, size, value);
         return;
     }
     if (offset >= PORT_DATA && offset < PORT_RESET) {
@@ -318,6 +328,7 @@ void dp8390_port_write(struct dp8390 *d, uint32_t offset, unsigned size, uint32_
 void dp8390_init(struct dp8390 *d, uint16_t ram_size)
 {
     d->link = true;
+    d->widest = DP8390_WIDEST;
     d->ram_size = ram_size;
 }
 

@@ -18,6 +18,7 @@
 #include "nicemu/nic_model.h"
 
 #define DP8390_PROM_SIZE 32u
+#define DP8390_WIDEST 4u
 #define DP8390_RAM_MAX 0x4000u
 #define DP8390_FIFO_SIZE 8u
 #define DP8390_TALLY_MAX 192u
@@ -88,7 +89,7 @@ struct dp8390 {
     uint8_t prom[DP8390_PROM_SIZE];
     uint8_t ram[DP8390_RAM_MAX];
     uint16_t ram_size;        /* a power of two, and the address where it begins: fixed by the board */
-    bool eight_bit;           /* the board's bus: a wide access is several of a byte */
+    uint8_t widest;           /* access that the board takes as one: of a byte alone in an 8-bit slot, none while halted */
     uint8_t scratch[NIC_MIN_FRAME > DP8390_TX_MAX ? NIC_MIN_FRAME : DP8390_TX_MAX + 4];
 
     /* What the chip has beyond the DP8390: NULL, or Realtek's ID bytes and page 3. */

@@ -169,7 +169,7 @@ void dp8390_data_write(struct dp8390 *d, unsigned size, uint32_t value)
 
 static bool is_data_port(const struct dp8390 *d, uint32_t offset, unsigned size)
 {
-    return offset >= PORT_DATA && offset < PORT_RESET && (size == 1 || !d->eight_bit);
+    return offset >= PORT_DATA && offset < PORT_RESET && size <= d->widest;
 }
 
 void dp8390_read_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count, uint8_t *to,

@@ -22,7 +22,7 @@ static void init_ne2000_8bit(struct nic *nic)
     struct dp8390 *d = (struct dp8390 *)nic;
     dp8390_init(d, DP8390_RAM_MAX);
     dp8390_fill_prom(d, nic->mac, BYTE_SIGNATURE, true);
-    d->eight_bit = true;
+    d->widest = 1;
 }
 
 static void init_ne1000(struct nic *nic)
@@ -30,7 +30,7 @@ static void init_ne1000(struct nic *nic)
     struct dp8390 *d = (struct dp8390 *)nic;
     dp8390_init(d, NE1000_RAM);
     dp8390_fill_prom(d, nic->mac, WORD_SIGNATURE, false);
-    d->eight_bit = true;
+    d->widest = 1;
 }
 
 static void reset(struct nic *nic, uint64_t now)

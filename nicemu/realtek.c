@@ -44,13 +44,20 @@ static bool is_halted(const struct realtek *r)
     return r->page3[REALTEK_HLTCLK] == HALT;
 }
 
+/* As CONFIG3 and HLTCLK say. */
+static void follow(struct realtek *r)
+{
+    r->core.off = r->page3[REALTEK_CONFIG3] & (REALTEK_PWRDN | REALTEK_SLEEP);
+    r->core.widest = is_halted(r) ? 0 : DP8390_WIDEST;
+}
+
 /* CONFIG3 has changed: what waits in front of a network side that is off is not kept. */
 static void power(struct realtek *r)
 {
     struct dp8390 *d = &r->core;
-    d->off = r->page3[REALTEK_CONFIG3] & (REALTEK_PWRDN | REALTEK_SLEEP);
     if (!(r->page3[REALTEK_CONFIG3] & REALTEK_PWRDN))
         r->page3[REALTEK_HLTCLK] = 0;
+    follow(r);
     if (d->off && d->waiting) {
         d->waiting = false;
         d->nic.host.receive_ready(d->nic.host.opaque);
@@ -70,6 +77,7 @@ static void write_hltclk(struct realtek *r, uint8_t value)
         nic_guest_error(&r->core.nic, "write of %02x to HLTCLK while CONFIG3.PWRDN is clear", value);
     else if (value == HALT || value == 'R')
         r->page3[REALTEK_HLTCLK] = value == HALT ? HALT : 0;
+    follow(r);
 }
 
 static bool extra_read(struct dp8390 *d, unsigned page, unsigned number, uint8_t *value)
@@ -118,6 +126,8 @@ static void extra_write(struct dp8390 *d, unsigned page, unsigned number, uint8_
     struct realtek *r = from_core(d);
     uint8_t stored = r->chip->stored[number];
     (void)page;
+    if (is_halted(r) && number != REALTEK_HLTCLK)
+        return;
     if (number == REALTEK_9346CR)
         write_9346cr(r, value);
     else if (number == REALTEK_HLTCLK)
@@ -157,8 +167,6 @@ uint32_t realtek_read(struct nic *nic, unsigned bar, uint32_t offset, unsigned s
 {
     struct realtek *r = (struct realtek *)nic;
     (void)bar;
-    if (is_halted(r))
-        return UINT32_MAX;
     r->core.now = now;
     return dp8390_port_read(&r->core, offset, size);
 }
@@ -167,26 +175,8 @@ void realtek_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size
 {
     struct realtek *r = (struct realtek *)nic;
     (void)bar;
-    if (is_halted(r) && offset != REALTEK_HLTCLK)
-        return;
     r->core.now = now;
     dp8390_port_write(&r->core, offset, size, value);
-}
-
-void realtek_read_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count, uint8_t *to,
-                        uint64_t now)
-{
-    if (is_halted((struct realtek *)nic))
-        memset(to, 0xff, (size_t)size * count);
-    else
-        dp8390_read_block(nic, bar, offset, size, count, to, now);
-}
-
-void realtek_write_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count,
-                         const uint8_t *from, uint64_t now)
-{
-    if (!is_halted((struct realtek *)nic) || offset == REALTEK_HLTCLK)
-        dp8390_write_block(nic, bar, offset, size, count, from, now);
 }
 
 void realtek_state(struct nic *nic, struct nic_state *s)
@@ -200,7 +190,7 @@ void realtek_state(struct nic *nic, struct nic_state *s)
     if (nic->ops->identity.bus == NIC_BUS_ISA)
         isa_pnp_state(&r->pnp, s);
     if (s->restoring)
-        r->core.off = r->page3[REALTEK_CONFIG3] & (REALTEK_PWRDN | REALTEK_SLEEP);
+        follow(r);
 }
 
 struct eeprom93c46 *realtek_eeprom(struct nic *nic)

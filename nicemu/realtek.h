@@ -50,10 +50,6 @@ void realtek_init(struct nic *nic, const struct realtek_chip *chip);
 void realtek_reset(struct nic *nic, uint64_t now);
 uint32_t realtek_read(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint64_t now);
 void realtek_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t value, uint64_t now);
-void realtek_read_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count, uint8_t *to,
-                        uint64_t now);
-void realtek_write_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count,
-                         const uint8_t *from, uint64_t now);
 void realtek_state(struct nic *nic, struct nic_state *s);
 struct eeprom93c46 *realtek_eeprom(struct nic *nic);
 
