@@ -31,6 +31,7 @@ LIBS_NL      := -lnl-route-3 -lnl-3
 LIBS_JSON    := -ljson-c
 LIBS_PCAP    := -lpcap
 LIBS_SECCOMP := -lseccomp
+LIBS_URING   := -luring
 LIBS_LZMA    := -llzma
 LIBS_CUNIT   := -lcunit
 CPPFLAGS     += $(shell pkg-config --cflags libnl-3.0 libnl-route-3.0 2>/dev/null)
@@ -61,7 +62,7 @@ endif
 all: $(PROGRAMS)
 
 $(BUILD)/vswitchd: $(call objs,$(DAEMON_SRCS) $(PROTO_SRCS) $(JSON_SRCS))
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_EVENT) $(LIBS_NL) $(LIBS_JSON) $(LIBS_PCAP) $(LIBS_SECCOMP)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_EVENT) $(LIBS_NL) $(LIBS_JSON) $(LIBS_PCAP) $(LIBS_SECCOMP) $(LIBS_URING)
 
 $(BUILD)/vswitch-guest: $(call objs,$(GUEST_SRCS) $(X86VM_SRCS) $(NICEMU_SRCS) $(PROTO_SRCS))
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_ZYDIS) $(LIBS_SECCOMP) $(LIBS_LZMA) -lpthread

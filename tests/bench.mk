@@ -17,7 +17,7 @@ $(BENCH_DIR)/%: tests/bench/%.c
 	$(CC) $(BENCH_CFLAGS) -o $@ $<
 
 .PHONY: bench bench-engine bench-nic bench-programs
-bench-programs: $(addprefix $(BENCH_DIR)/,kernels programs relay frames)
+bench-programs: $(addprefix $(BENCH_DIR)/,kernels programs relay frames link_frames)
 bench_run = unshare -nmpf --mount-proc --kill-child python3 tests/bench/$(1) --rounds $(or $(ROUNDS),5) $(BUILD) \
             $(or $(VSWITCH_CACHE),cache)/images $(ROWS)
 bench: all bench-programs ## measures ours beside QEMU TCG, the kernel bridge, VDE and a bare relay (root); ROWS="boot compute" for some
@@ -40,3 +40,6 @@ $(BENCH_DIR)/nic_cost: tests/bench/nic_cost.c $(NICEMU_SRCS)
 $(BENCH_DIR)/translate_cost: $(call objs,tests/bench/translate_cost.c $(filter-out x86vm/pc/%,$(X86VM_SRCS)))
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_ZYDIS)
+$(BENCH_DIR)/link_frames: tests/bench/link_frames.c guest/port_link.c guest/port_link_handshake.c $(PROTO_SRCS)
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) -o $@ $^

@@ -35,6 +35,7 @@ event2/             vswitchd/os/event_loop.c
 netlink/            vswitchd/os/netlink.c
 pcap                vswitchd/os/capture.c
 seccomp.h           */sandbox.c
+liburing.h          vswitchd/os/write_batch.c
 json-c/             proto/json/*
 Zydis/              x86vm/decode/*
 lzma.h              x86vm/pc/unpack_xz.c

@@ -19,8 +19,7 @@
 struct config_apply {
     struct event_loop *loop;
     struct datapath *dp;
-    struct netlink *netlink;
-    uint64_t identity;
+    struct config_apply_host host;
     struct config_switch eth_switch;
     size_t count;
     struct config_apply_port *ports[PORT_SET_MAX];
@@ -41,16 +40,15 @@ const char *config_origin_name(enum config_origin origin)
     return names[origin];
 }
 
-struct config_apply *config_apply_create(struct event_loop *loop, struct datapath *dp, struct netlink *netlink,
-                                         uint64_t identity)
+struct config_apply *config_apply_create(struct event_loop *loop, struct datapath *dp,
+                                         const struct config_apply_host *host)
 {
     struct config_apply *apply = calloc(1, sizeof *apply);
 
     if (apply) {
         apply->loop = loop;
         apply->dp = dp;
-        apply->netlink = netlink;
-        apply->identity = identity;
+        apply->host = *host;
         config_switch_init(&apply->eth_switch);
     }
     return apply;
@@ -148,25 +146,26 @@ static int create_tap(struct config_apply *apply, const struct config_port *conf
     uint8_t mac[6];
     int index;
 
-    if (!apply->netlink) {
+    if (!apply->host.netlink) {
         snprintf(error, PORT_ERROR_SIZE, "no rtnetlink socket: taps cannot be made here");
         return EPERM;
     }
     port_tap_config_init(&tap, config->name);
     tap.interface = interface;
     tap.mtu = mtu;
-    derive_mac(apply->identity, config->name, mac);
+    derive_mac(apply->host.identity, config->name, mac);
     if (config->has_mac) {
         tap.mac = config->mac;
-    } else if (netlink_link_index(apply->netlink, interface, &index) != 0) {
+    } else if (netlink_link_index(apply->host.netlink, interface, &index) != 0) {
         tap.mac = mac;          /* One that was there before keeps its own. */
     }
     tap.offload = config->offload;
+    tap.writer = apply->host.writer;
     tap.address_count = config->address_count;
     for (unsigned i = 0; i < config->address_count; i++) {
         tap.addresses[i] = config->addresses[i];
     }
-    return port_tap_create(apply->loop, apply->netlink, &tap, port, error);
+    return port_tap_create(apply->loop, apply->host.netlink, &tap, port, error);
 }
 
 static int create_vhost_user(struct config_apply *apply, const struct config_port *config, uint32_t mtu,

@@ -10,6 +10,7 @@
 #include "vswitchd/config.h"
 #include "vswitchd/datapath.h"
 #include "vswitchd/os/netlink.h"
+#include "vswitchd/os/write_batch.h"
 
 struct config_apply;
 
@@ -27,10 +28,15 @@ struct config_apply_error {
     char text[PORT_ERROR_SIZE + 64];
 };
 
-/* `netlink` may be NULL where there are no rights to it: taps then fail with a reason. `identity` is the same whenever this
- * daemon is started and another one for others: MAC addresses of taps are derived from it and their names. */
-struct config_apply *config_apply_create(struct event_loop *loop, struct datapath *dp, struct netlink *netlink,
-                                         uint64_t identity);
+struct config_apply_host {
+    struct netlink *netlink;        /* NULL where there are no rights to it: taps then fail with a reason. */
+    struct write_batch *writer;     /* For taps; NULL: none. */
+    uint64_t identity;              /* The same whenever this daemon is started and another one for others: MAC addresses of
+                                       taps are derived from it and their names. */
+};
+
+struct config_apply *config_apply_create(struct event_loop *loop, struct datapath *dp,
+                                         const struct config_apply_host *host);
 void config_apply_destroy(struct config_apply *apply);      /* The ports stay with the data path. */
 
 /* The switch's settings as they are. */

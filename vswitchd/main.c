@@ -26,6 +26,7 @@
 #include "vswitchd/os/log.h"
 #include "vswitchd/os/sandbox.h"
 #include "vswitchd/os/sd_notify.h"
+#include "vswitchd/os/write_batch.h"
 #include "vswitchd/state.h"
 
 /* sysexits(3)'s numbers. */
@@ -43,6 +44,7 @@ struct daemon {
     int config_dir_fd;              /* in this directory: readable also when the rights to its parents are gone. */
     struct event_loop *loop;
     struct netlink *netlink;
+    struct write_batch *writer;     /* NULL: frames to taps take a system call each. */
     struct datapath *dp;
     struct config_apply *apply;
     struct guests_launcher *launcher;
@@ -360,8 +362,21 @@ static uint64_t identity(const struct daemon *d)
     return hash;
 }
 
+static void open_writer(struct daemon *d)
+{
+    char why[100] = "as asked for";
+
+    d->writer = d->options.io_uring ? write_batch_create(why, sizeof why) : NULL;
+    if (d->writer) {
+        log_info("frames to taps: up to %u a system call (io_uring)", WRITE_BATCH_MAX);
+    } else {
+        log_info("frames to taps: one a system call; no io_uring: %s", why);
+    }
+}
+
 static int make_datapath(struct daemon *d, const struct config *config)
 {
+    struct config_apply_host host = {.identity = identity(d)};
     struct switch_config sw;
 
     switch_config_init(&sw);
@@ -374,8 +389,10 @@ static int make_datapath(struct daemon *d, const struct config *config)
     }
     d->loop = event_loop_create();
     d->dp = d->loop ? datapath_create(d->loop, &sw) : NULL;
-    d->netlink = netlink_open();
-    d->apply = d->dp ? config_apply_create(d->loop, d->dp, d->netlink, identity(d)) : NULL;
+    d->netlink = host.netlink = netlink_open();
+    open_writer(d);
+    host.writer = d->writer;
+    d->apply = d->dp ? config_apply_create(d->loop, d->dp, &host) : NULL;
     if (!d->apply) {
         log_error("cannot start: out of memory or descriptors");
         return EXIT_OS;
@@ -456,7 +473,7 @@ static int make_server(struct daemon *d, const struct config *config)
     d->context = (struct control_context) {
         .loop = d->loop, .dp = d->dp, .apply = d->apply, .guests = d->guests, .captures = d->captures, .dispatch = &d->dispatch,
         .run_dir = d->run_dir, .config_file = d->config_file, .group = d->group, .started = event_loop_now(d->loop), .daemon = d,
-        .reload = reload, .shutdown = end,
+        .reload = reload, .shutdown = end, .io_uring = d->writer != NULL,
     };
     if (control_server_create(d->loop, &sockets, &d->dispatch, &d->server, error, sizeof error) != 0) {
         log_error("%s", error);
@@ -552,6 +569,7 @@ static void finish(struct daemon *d, bool orderly)
     if (d->dp) {
         datapath_destroy(d->dp);
     }
+    write_batch_destroy(d->writer);
     if (d->netlink) {
         netlink_close(d->netlink);
     }

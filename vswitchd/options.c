@@ -15,6 +15,7 @@ static void usage(FILE *out)
 {
     fputs("usage: vswitchd [--config FILE] [--run-dir DIR] [--state-dir DIR]\n"
           "                [--guest-program FILE] [--log-level LEVEL] [--check] [--no-sandbox]\n"
+          "                [--no-io-uring]\n"
           "\n"
           "  -c, --config FILE         configuration (" CONTROL_CONFIG_FILE ")\n"
           "  -r, --run-dir DIR         sockets and guests live here (" CONTROL_RUN_DIR ")\n"
@@ -25,6 +26,7 @@ static void usage(FILE *out)
           "  -f, --foreground          do not detach; it never does\n"
           "  -n, --check               check the configuration, then end\n"
           "      --no-sandbox          keep capabilities and system calls, for debugging\n"
+          "      --no-io-uring         one system call a frame to a tap\n"
           "  -V, --version\n"
           "  -h, --help\n", out);
 }
@@ -35,12 +37,14 @@ int options_read(int argc, char **argv, struct options *options)
         {"config", required_argument, NULL, 'c'}, {"run-dir", required_argument, NULL, 'r'},
         {"state-dir", required_argument, NULL, 'd'}, {"guest-program", required_argument, NULL, 'g'}, {"log-level", required_argument, NULL, 'l'},
         {"foreground", no_argument, NULL, 'f'}, {"check", no_argument, NULL, 'n'},
-        {"no-sandbox", no_argument, NULL, 'S'}, {"version", no_argument, NULL, 'V'}, {"help", no_argument, NULL, 'h'},
+        {"no-sandbox", no_argument, NULL, 'S'}, {"no-io-uring", no_argument, NULL, 'U'},
+        {"version", no_argument, NULL, 'V'}, {"help", no_argument, NULL, 'h'},
         {0},
     };
     int option;
 
-    *options = (struct options) {.run_dir = CONTROL_RUN_DIR, .log_level = LOG_LEVEL_INFO, .sandbox = true};
+    *options = (struct options) {.run_dir = CONTROL_RUN_DIR, .log_level = LOG_LEVEL_INFO, .sandbox = true,
+                                 .io_uring = true};
     while ((option = getopt_long(argc, argv, "c:r:d:g:l:fnVh", longs, NULL)) != -1) {
         switch (option) {
         case 'c': options->config = optarg; break;
@@ -56,6 +60,7 @@ int options_read(int argc, char **argv, struct options *options)
         case 'f': break;
         case 'n': options->check = true; break;
         case 'S': options->sandbox = false; break;
+        case 'U': options->io_uring = false; break;
         case 'V': puts("vswitchd " CONTROL_VERSION); return 0;
         case 'h': usage(stdout); return 0;
         default:  usage(stderr); return EXIT_USAGE_ERROR;

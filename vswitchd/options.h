@@ -17,6 +17,7 @@ struct options {
     enum log_level log_level;
     bool check;                     /* Only check the configuration. */
     bool sandbox;
+    bool io_uring;                  /* Use it where it is to be had. */
 };
 
 /* Answers -1 to go on, or the exit status. */

@@ -41,6 +41,17 @@ def bench_taps(table, maker, rounds):
     table.add("tap.frame.rate.vde_switch", "kframe/s", "higher", rate["vswitchd"], "vde_switch", rate["vde_switch"])
 
 
+def bench_link_frames(table, maker, rounds):
+    values = {"ours": [], "write()": []}
+    for _ in range(rounds):
+        for kind in values:
+            values[kind].append(bench_net.measure_link_frames(maker.build, maker.scratch,
+                                                              options=["--no-io-uring"] if kind != "ours" else []))
+    for index, (name, unit, better, scale) in enumerate((("cpu", "ns", "lower", 1), ("rate", "kframe/s", "higher", 1000))):
+        ours, theirs = ([v[index] / scale for v in values[kind]] for kind in values)
+        table.add(f"guest.frame.{name}", unit, better, ours, "write()", theirs)
+
+
 def bench_tap_tcp(table, maker, rounds):
     kinds = ("vswitchd", "bridge", "vde_switch", "relay")
     values = {kind: [] for kind in kinds}
@@ -57,6 +68,7 @@ PARTS = (
     (("boot", "boot.unpacked"), bench_guest.bench_boot),
     (("compute.", "os.", "native."), bench_kernels),
     (("tap.frame.",), bench_taps),
+    (("guest.frame.",), bench_link_frames),
     (("tap.tcp",), bench_tap_tcp),
     (("e1000.tcp.",), bench_net.guest_tcp("e1000")),
     (("ne2000.tcp.",), bench_net.guest_tcp("ne2000")),

@@ -27,6 +27,7 @@ struct control_context {
     const char *config_file;            /* "": none. */
     const char *group;                  /* Whose members are operators; "": nobody's. */
     uint64_t started;                   /* ns, CLOCK_MONOTONIC */
+    bool io_uring;                      /* Frames to taps go in batches. */
     void *daemon;
     int (*reload)(void *daemon, struct config_error *error);
     void (*shutdown)(void *daemon, bool guests);

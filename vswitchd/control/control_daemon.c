@@ -35,6 +35,9 @@ static struct jv *daemon_info(void *context, struct control_session *session, co
     for (size_t i = 0; i < sizeof features / sizeof *features; i++) {
         jv_append(list, jv_new_string(features[i]));
     }
+    if (c->io_uring) {
+        jv_append(list, jv_new_string("io_uring"));
+    }
     jv_set(o, "features", list);
     jv_set_int(o, "pid", getpid());
     jv_set_uint(o, "uptime_s", (event_loop_now(c->loop) - c->started) / EVENT_LOOP_SECOND);

@@ -75,7 +75,7 @@ void port_drop(struct port *port, enum drop_reason reason)
 
 static const enum drop_reason result_reasons[] = {
     [PORT_SEND_OK] = DROP_NONE,         [PORT_SEND_BLOCKED] = DROP_QUEUE_FULL, [PORT_SEND_TOO_BIG] = DROP_MTU,
-    [PORT_SEND_DOWN] = DROP_PORT_DOWN, [PORT_SEND_ERROR] = DROP_SEND_ERROR,
+    [PORT_SEND_DOWN] = DROP_PORT_DOWN, [PORT_SEND_ERROR] = DROP_SEND_ERROR,   [PORT_SEND_LATER] = DROP_NONE,
 };
 
 /* Books what became of a frame; false when it was dropped. */
@@ -90,15 +90,26 @@ static bool account(struct port *port, const struct frame *frame, enum port_send
     return true;
 }
 
-bool port_send(struct port *port, const struct frame *frame)
+/* A frame that is queued is counted when it leaves. */
+static bool settle(struct port *port, const struct frame *frame, enum port_send_result result)
 {
-    enum port_send_result result = PORT_SEND_DOWN;
-    if (port->link)
-        result = port_queue_count(port->queue) ? PORT_SEND_BLOCKED : port->ops->send(port, frame);
-    /* What waits must not be overtaken; a frame that is queued is counted when it leaves. */
     if (result == PORT_SEND_BLOCKED && port_queue_push(port->queue, frame))
         return true;
     return account(port, frame, result);
+}
+
+bool port_send(struct port *port, const struct frame *frame)
+{
+    enum port_send_result result = PORT_SEND_DOWN;
+    /* What waits must not be overtaken. */
+    if (port->link)
+        result = port_queue_count(port->queue) ? PORT_SEND_BLOCKED : port->ops->send(port, frame);
+    return result == PORT_SEND_LATER || settle(port, frame, result);
+}
+
+void port_sent(struct port *port, const struct frame *frame, enum port_send_result result)
+{
+    settle(port, frame, result);
 }
 
 void port_writable(struct port *port)

@@ -39,6 +39,7 @@ enum port_send_result {
     PORT_SEND_TOO_BIG, /* never fits */
     PORT_SEND_DOWN,    /* no link */
     PORT_SEND_ERROR,   /* refused for another reason */
+    PORT_SEND_LATER,   /* taken: port_sent() will say at the next flush what became of it */
 };
 
 struct port;
@@ -50,10 +51,11 @@ struct port_ops {
      * waiting which no descriptor will announce; it is called again soon, after the others' turn. */
     bool (*receive)(struct port *port, unsigned budget);
 
-    /* Sends one frame. May write into its headroom, but changes no byte of the frame. */
+    /* Sends one frame. May write into its headroom, but changes no byte of the frame, and needs none of them afterwards.
+     * LATER only while nothing waits in the port's queue. */
     enum port_send_result (*send)(struct port *port, const struct frame *frame);
 
-    /* A burst of sends is over: the peer may be woken, once. NULL: nothing to do. */
+    /* A burst of sends is over: what was held back goes out, the peer may be woken, once. NULL: nothing to do. */
     void (*flush)(struct port *port);
 
     /* The port's MTU (configured): it may pass it on to its peer. NULL: nothing to do. 0 or errno. */
@@ -103,6 +105,9 @@ void port_readable(struct port *port);
 void port_deliver(struct port *port, struct frame *frame);
 /* There is room again after PORT_SEND_BLOCKED: sends what waits in the queue, then flushes. */
 void port_writable(struct port *port);
+/* From inside ops->flush or ops->send, in the frames' order: what became of one for which send answered LATER. One that is
+ * BLOCKED goes to the queue, like any other. */
+void port_sent(struct port *port, const struct frame *frame, enum port_send_result result);
 /* The peer came or went. Going down empties the queue. */
 void port_link_changed(struct port *port, bool up);
 

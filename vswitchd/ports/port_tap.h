@@ -9,6 +9,7 @@
 
 #include "vswitchd/os/event_loop.h"
 #include "vswitchd/os/netlink.h"
+#include "vswitchd/os/write_batch.h"
 #include "vswitchd/ports/port.h"
 
 #define PORT_TAP_ADDRESSES_MAX 8u
@@ -19,6 +20,7 @@ struct port_tap_config {
     uint32_t mtu;          /* 0: 1500 */
     const uint8_t *mac;    /* of the interface, 6 bytes; NULL: the kernel's choice */
     bool offload;          /* exchange checksum and TSO work with the kernel; true is the useful value */
+    struct write_batch *writer; /* small frames of a burst are written together by it; NULL: each by itself */
     unsigned address_count;
     const char *addresses[PORT_TAP_ADDRESSES_MAX]; /* "10.9.0.1/24" */
 };

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Tests of ports/tap_batch with a fake kernel, and of a port that answers LATER:
+ * what is written, in which order it is told of, how it is counted.
+ */
+#include <CUnit/Basic.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/fake/fake_port.h"
+#include "tests/fake/fake_write_batch.h"
+#include "vswitchd/ports/tap_batch.h"
+
+static uint8_t memory[FRAME_BUFFER_SIZE];
+
+static struct frame make_frame(uint32_t size, unsigned number)
+{
+    struct frame frame = {.data = memory + FRAME_HEADROOM, .size = size};
+    memset(frame.data, (int)(number & 0xff), size);
+    frame.offload.gso_size = (uint16_t)number;
+    return frame;
+}
+
+static struct {
+    unsigned count;
+    unsigned numbers[WRITE_BATCH_MAX];
+    uint32_t sizes[WRITE_BATCH_MAX];
+    int errors[WRITE_BATCH_MAX];
+} told;
+
+static void tell(void *context, const struct frame *frame, int error)
+{
+    CU_ASSERT_PTR_EQUAL(context, &told);
+    CU_ASSERT_FATAL(told.count < WRITE_BATCH_MAX);
+    if (frame->size)
+        CU_ASSERT_EQUAL(frame->data[frame->size - 1], frame->offload.gso_size & 0xff);
+    told.numbers[told.count] = frame->offload.gso_size;
+    told.sizes[told.count] = frame->size;
+    told.errors[told.count++] = error;
+}
+
+static void test_batch(void)
+{
+    static const uint32_t sizes[] = {60, 0, 1, 1514, TAP_BATCH_FRAME_MAX, 14, 61};
+    enum { COUNT = sizeof(sizes) / sizeof(sizes[0]) };
+    struct tap_batch *batch = tap_batch_create(NULL);
+    for (unsigned i = 0; i < COUNT; i++) {
+        struct frame frame = make_frame(sizes[i], 100 + i);
+        CU_ASSERT_TRUE(tap_batch_add(batch, &frame));
+        memset(memory, 0xdd, sizeof(memory)); /* the buffer is somebody else's again */
+    }
+    fake_write_batch.errors[1] = EIO;
+    fake_write_batch.errors[3] = EAGAIN;
+    memset(&told, 0, sizeof(told));
+    tap_batch_write(batch, 77, tell, &told);
+    CU_ASSERT_EQUAL(fake_write_batch.fd, 77);
+    CU_ASSERT_EQUAL(fake_write_batch.count, COUNT);
+    CU_ASSERT_EQUAL(told.count, COUNT);
+    for (unsigned i = 0; i < COUNT; i++) {
+        struct frame_offload header;
+        memcpy(&header, fake_write_batch.data[i], sizeof(header));
+        CU_ASSERT_EQUAL(fake_write_batch.sizes[i], sizeof(header) + sizes[i]);
+        CU_ASSERT_EQUAL(header.gso_size, 100 + i);
+        for (uint32_t k = 0; k < sizes[i]; k++)
+            CU_ASSERT_EQUAL_FATAL(fake_write_batch.data[i][sizeof(header) + k], 100 + i);
+        CU_ASSERT_EQUAL(told.numbers[i], 100 + i);
+        CU_ASSERT_EQUAL(told.sizes[i], sizes[i]);
+        CU_ASSERT_EQUAL(told.errors[i], i == 1 ? EIO : i == 3 ? EAGAIN : 0);
+    }
+    memset(&told, 0, sizeof(told));
+    tap_batch_write(batch, 77, tell, &told);
+    CU_ASSERT_EQUAL(told.count, 0); /* told once */
+    tap_batch_destroy(batch);
+}
+
+static void test_limits(void)
+{
+    struct tap_batch *batch = tap_batch_create(NULL);
+    struct frame frame = make_frame(TAP_BATCH_FRAME_MAX + 1, 1);
+    CU_ASSERT_FALSE(tap_batch_add(batch, &frame));
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < WRITE_BATCH_MAX; i++) {
+            frame = make_frame(TAP_BATCH_FRAME_MAX, i);
+            CU_ASSERT_TRUE(tap_batch_add(batch, &frame));
+        }
+        frame = make_frame(1, 1);
+        CU_ASSERT_FALSE(tap_batch_add(batch, &frame));
+        memset(&told, 0, sizeof(told));
+        tap_batch_write(batch, 1, tell, &told);
+        CU_ASSERT_EQUAL(told.count, WRITE_BATCH_MAX);
+        CU_ASSERT_EQUAL(told.numbers[WRITE_BATCH_MAX - 1], WRITE_BATCH_MAX - 1);
+    }
+    tap_batch_destroy(batch);
+}
+
+/* ---- a port that answers LATER ---- */
+
+static void test_later(void)
+{
+    struct fake_port *fake = fake_port_create("later", false);
+    struct frame frame = make_frame(100, 1);
+    const struct port_counters *c = &fake->port.counters;
+    fake->answer = PORT_SEND_LATER;
+    for (unsigned i = 0; i < 4; i++)
+        CU_ASSERT_TRUE(port_send(&fake->port, &frame));
+    CU_ASSERT_EQUAL(c->out_frames, 0); /* not before it is known */
+    CU_ASSERT_EQUAL(port_queued(&fake->port), 0);
+    port_sent(&fake->port, &frame, PORT_SEND_OK);
+    port_sent(&fake->port, &frame, PORT_SEND_DOWN);
+    port_sent(&fake->port, &frame, PORT_SEND_TOO_BIG);
+    port_sent(&fake->port, &frame, PORT_SEND_ERROR);
+    CU_ASSERT_EQUAL(c->out_frames, 1);
+    CU_ASSERT_EQUAL(c->out_bytes, 100);
+    CU_ASSERT_EQUAL(c->drops[DROP_PORT_DOWN], 1);
+    CU_ASSERT_EQUAL(c->drops[DROP_MTU], 1);
+    CU_ASSERT_EQUAL(c->drops[DROP_SEND_ERROR], 1);
+    port_destroy(&fake->port);
+}
+
+static unsigned next_number;
+
+static void check_order(struct fake_port *fake, const struct frame *frame)
+{
+    (void)fake;
+    CU_ASSERT_EQUAL(frame->offload.gso_size, next_number);
+    next_number++;
+}
+
+/* Frames that turn out to have no room wait in the queue, and newer ones behind them. */
+static void test_later_blocked(void)
+{
+    struct fake_port *fake = fake_port_create("later", false);
+    const struct port_counters *c = &fake->port.counters;
+    struct frame frame;
+    fake->answer = PORT_SEND_LATER;
+    for (unsigned i = 0; i < 5; i++) {
+        frame = make_frame(100, i);
+        CU_ASSERT_TRUE(port_send(&fake->port, &frame));
+    }
+    for (unsigned i = 0; i < 5; i++) {
+        frame = make_frame(100, i);
+        port_sent(&fake->port, &frame, i < 2 ? PORT_SEND_OK : PORT_SEND_BLOCKED);
+    }
+    CU_ASSERT_EQUAL(port_queued(&fake->port), 3);
+    CU_ASSERT_EQUAL(c->out_frames, 2);
+    fake->answer = PORT_SEND_OK;
+    frame = make_frame(100, 5);
+    CU_ASSERT_TRUE(port_send(&fake->port, &frame));
+    CU_ASSERT_EQUAL(fake->sent, 0);
+    next_number = 2;
+    fake->on_send = check_order;
+    port_writable(&fake->port);
+    CU_ASSERT_EQUAL(next_number, 6);
+    CU_ASSERT_EQUAL(c->out_frames, 6);
+    CU_ASSERT_EQUAL(c->out_queued, 4);
+
+    /* The queue is bounded for them, too. */
+    unsigned count = PORT_BATCH * 40;
+    for (unsigned i = 0; i < count; i++)
+        port_sent(&fake->port, &frame, PORT_SEND_BLOCKED);
+    CU_ASSERT_TRUE(c->drops[DROP_QUEUE_FULL] > 0);
+    CU_ASSERT_EQUAL(c->drops[DROP_QUEUE_FULL] + port_queued(&fake->port), count);
+    port_destroy(&fake->port);
+}
+
+int main(void)
+{
+    CU_initialize_registry();
+    CU_pSuite suite = CU_add_suite("tap_batch", NULL, NULL);
+    CU_add_test(suite, "what is written and told", test_batch);
+    CU_add_test(suite, "its limits", test_limits);
+    CU_add_test(suite, "a port that answers later", test_later);
+    CU_add_test(suite, "… that there was no room", test_later_blocked);
+    CU_basic_run_tests();
+    unsigned failures = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    return failures ? 1 : 0;
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Tests of os/write_batch on socket pairs, with a ring where the host lets us have
+ * one and without: order, results, a ring that fails, and what a ring refuses to
+ * do. The file itself is included, for the ring inside.
+ */
+#include <CUnit/Basic.h>
+#include <fcntl.h>
+#include <pty.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "vswitchd/os/write_batch.c"
+
+static struct write_batch *ring; /* NULL: not to be had here */
+static uint32_t numbers[WRITE_BATCH_MAX];
+static struct write_batch_item items[WRITE_BATCH_MAX];
+
+static void make_items(unsigned count, uint32_t first)
+{
+    for (unsigned i = 0; i < count; i++) {
+        numbers[i] = first + i;
+        items[i] = (struct write_batch_item){.data = &numbers[i], .size = sizeof(numbers[i]), .result = 12345};
+    }
+}
+
+static void open_pair(int fds[2])
+{
+    CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+}
+
+/* Reads what has come: how many, numbered from `first` on. */
+static unsigned drain(int fd, uint32_t first)
+{
+    uint32_t number;
+    unsigned count = 0;
+    for (; read(fd, &number, sizeof(number)) == sizeof(number); count++)
+        CU_ASSERT_EQUAL(number, first + count);
+    return count;
+}
+
+static void in_order(struct write_batch *batch)
+{
+    static const unsigned counts[] = {0, 1, 2, RING_FROM - 1, RING_FROM, 5, 63, WRITE_BATCH_MAX};
+    int fds[2];
+    open_pair(fds);
+    for (unsigned round = 0; round < 20; round++)
+        for (unsigned k = 0; k < sizeof(counts) / sizeof(counts[0]); k++) {
+            make_items(counts[k], 1000 * round);
+            write_batch_run(batch, fds[0], items, counts[k]);
+            CU_ASSERT_EQUAL(drain(fds[1], 1000 * round), counts[k]);
+            for (unsigned i = 0; i < counts[k]; i++)
+                CU_ASSERT_EQUAL(items[i].result, sizeof(uint32_t));
+        }
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void errors(struct write_batch *batch)
+{
+    int fds[2];
+    unsigned taken = 0;
+    open_pair(fds);
+    /* A reader that does not read: some fit, the rest is told to wait, and nothing is written twice. */
+    for (unsigned round = 0; round < 40; round++) {
+        make_items(WRITE_BATCH_MAX, taken);
+        write_batch_run(batch, fds[0], items, WRITE_BATCH_MAX);
+        for (unsigned i = 0; i < WRITE_BATCH_MAX; i++) {
+            CU_ASSERT_TRUE(items[i].result == sizeof(uint32_t) || items[i].result == -EAGAIN);
+            taken += items[i].result == sizeof(uint32_t);
+        }
+    }
+    CU_ASSERT_EQUAL(items[WRITE_BATCH_MAX - 1].result, -EAGAIN);
+    CU_ASSERT_EQUAL(drain(fds[1], 0), taken);
+    close(fds[1]);
+    make_items(8, 0);
+    write_batch_run(batch, fds[0], items, 8);
+    for (unsigned i = 0; i < 8; i++)
+        CU_ASSERT_EQUAL(items[i].result, -EPIPE);
+    close(fds[0]);
+    make_items(8, 0);
+    items[3].data = NULL;
+    write_batch_run(batch, fds[0], items, 8);
+    for (unsigned i = 0; i < 8; i++)
+        CU_ASSERT_EQUAL(items[i].result, -EBADF);
+    open_pair(fds);
+    items[3].data = NULL;
+    write_batch_run(batch, fds[0], items, 8);
+    for (unsigned i = 0; i < 8; i++)
+        CU_ASSERT_EQUAL(items[i].result, i == 3 ? -EFAULT : (int)sizeof(uint32_t));
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void test_without(void)
+{
+    in_order(NULL);
+    errors(NULL);
+}
+
+static void test_ring(void)
+{
+    if (!ring)
+        return;
+    in_order(ring);
+    errors(ring);
+    CU_ASSERT_TRUE(ring->open);
+}
+
+/* What a ring is asked that is not a write: the answer of the kernel. */
+static int ask(unsigned operation, unsigned flags)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->ring);
+    struct io_uring_cqe *cqe;
+    static char buffer[8];
+    io_uring_prep_rw((int)operation, sqe, 0, buffer, sizeof(buffer), 0);
+    sqe->flags = (uint8_t)flags;
+    int result = io_uring_submit_and_wait(&ring->ring, 1);
+    if (result < 0)
+        return result;
+    CU_ASSERT_EQUAL_FATAL(io_uring_peek_cqe(&ring->ring, &cqe), 0);
+    result = cqe->res;
+    io_uring_cqe_seen(&ring->ring, cqe);
+    return result;
+}
+
+static void test_restrictions(void)
+{
+    int fd = 0;
+    if (!ring)
+        return;
+    for (unsigned operation = 0; operation < IORING_OP_LAST; operation++)
+        if (operation != IORING_OP_WRITE)
+            CU_ASSERT_EQUAL(ask(operation, 0), -EACCES);
+    CU_ASSERT_EQUAL(ask(IORING_OP_WRITE, IOSQE_FIXED_FILE), -EACCES);
+    CU_ASSERT_EQUAL(ask(IORING_OP_WRITE, IOSQE_ASYNC), -EACCES);
+    CU_ASSERT_EQUAL(io_uring_register((unsigned)ring->ring.ring_fd, IORING_REGISTER_FILES, &fd, 1), -EACCES);
+    CU_ASSERT_EQUAL(io_uring_register((unsigned)ring->ring.ring_fd, IORING_REGISTER_PERSONALITY, NULL, 0), -EACCES);
+    in_order(ring);
+}
+
+static void test_failing_ring(void)
+{
+    char error[100] = "";
+    struct write_batch *batch = ring ? write_batch_create(error, sizeof(error)) : NULL;
+    int fds[2];
+    if (!batch)
+        return;
+    open_pair(fds);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    dup2(null, batch->ring.ring_fd); /* the kernel does not know it as a ring any more */
+    make_items(10, 0);
+    write_batch_run(batch, fds[0], items, 10);
+    CU_ASSERT_FALSE(batch->open);
+    CU_ASSERT_EQUAL(drain(fds[1], 0), 10);
+    in_order(batch);
+    close(null);
+    close(fds[0]);
+    close(fds[1]);
+    write_batch_destroy(batch);
+}
+
+/* Terminals know no RWF_NOWAIT. */
+static void test_refusing_file(void)
+{
+    char error[100] = "", bytes[100];
+    struct write_batch *batch = ring ? write_batch_create(error, sizeof(error)) : NULL;
+    struct termios raw;
+    int master, slave;
+    if (!batch)
+        return;
+    memset(&raw, 0, sizeof(raw));
+    cfmakeraw(&raw);
+    CU_ASSERT_EQUAL_FATAL(openpty(&master, &slave, NULL, &raw, NULL), 0);
+    fcntl(slave, F_SETFL, O_NONBLOCK);
+    make_items(10, 0);
+    write_batch_run(batch, slave, items, 10);
+    CU_ASSERT_FALSE(batch->open);
+    for (unsigned i = 0; i < 10; i++)
+        CU_ASSERT_EQUAL(items[i].result, sizeof(uint32_t));
+    size_t size = 0;
+    while (size < sizeof(numbers[0]) * 10) {
+        ssize_t n = read(master, bytes + size, sizeof(bytes) - size);
+        CU_ASSERT_FATAL(n > 0);
+        size += (size_t)n;
+    }
+    CU_ASSERT_EQUAL(memcmp(bytes, numbers, size), 0);
+    close(master);
+    close(slave);
+    write_batch_destroy(batch);
+}
+
+static void test_none_to_be_had(void)
+{
+    struct rlimit before, none;
+    char error[100] = "";
+    getrlimit(RLIMIT_NOFILE, &before);
+    none = before;
+    none.rlim_cur = 0;
+    setrlimit(RLIMIT_NOFILE, &none);
+    struct write_batch *batch = write_batch_create(error, sizeof(error));
+    setrlimit(RLIMIT_NOFILE, &before);
+    CU_ASSERT_PTR_NULL(batch);
+    CU_ASSERT_TRUE(strlen(error) > 5);
+    write_batch_destroy(NULL);
+}
+
+int main(void)
+{
+    char error[100] = "";
+    signal(SIGPIPE, SIG_IGN);
+    ring = write_batch_create(error, sizeof(error));
+    if (!ring)
+        printf("no io_uring here: %s\n", error);
+    CU_initialize_registry();
+    CU_pSuite suite = CU_add_suite("write_batch", NULL, NULL);
+    CU_add_test(suite, "without a ring", test_without);
+    CU_add_test(suite, "with a ring", test_ring);
+    CU_add_test(suite, "a ring can only write", test_restrictions);
+    CU_add_test(suite, "a ring that fails", test_failing_ring);
+    CU_add_test(suite, "a file that cannot be asked not to wait", test_refusing_file);
+    CU_add_test(suite, "none to be had", test_none_to_be_had);
+    CU_basic_run_tests();
+    unsigned failures = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    write_batch_destroy(ring);
+    return failures ? 1 : 0;
+}

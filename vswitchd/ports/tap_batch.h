@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Small frames on their way to a tap, held back until the burst is over and then
+ * written together. Each is a copy: who sent it uses its buffer for the next.
+ */
+#ifndef VSWITCHD_PORTS_TAP_BATCH_H
+#define VSWITCHD_PORTS_TAP_BATCH_H
+
+#include "vswitchd/core/frame.h"
+#include "vswitchd/os/write_batch.h"
+
+#define TAP_BATCH_FRAME_MAX 2048u /* bytes of a frame; to copy a larger one would cost more than its system call */
+
+struct tap_batch;
+
+struct tap_batch *tap_batch_create(struct write_batch *writer); /* NULL: no memory */
+void tap_batch_destroy(struct tap_batch *batch);
+
+/* Copies a frame, with its offload metadata as its header. False: it is too large, or the batch is full. */
+bool tap_batch_add(struct tap_batch *batch, const struct frame *frame);
+
+/* Writes what is held to a tap with IFF_VNET_HDR, and tells of each frame, in order: 0 or errno. The frame is valid for
+ * the call. */
+void tap_batch_write(struct tap_batch *batch, int fd, void (*tell)(void *context, const struct frame *frame, int error),
+                     void *context);
+
+#endif
