@@ -41,7 +41,7 @@ void sandbox_enter_namespaces(char *report, size_t size)
     bool any = own_user || unshare(spaces) == 0;
     bool root = any && enter_empty_root();
 
-    snprintf(report, size, "%s%s%s", any ? "own namespaces" : "no namespaces (the host refuses them)",
+    snprintf(report, size, "%s%s%s", any ? "own namespaces" : "no namespaces of its own (they are refused here)",
              own_user ? ", own user namespace" : "", root ? ", empty root" : "");
 }
 

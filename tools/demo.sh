@@ -84,12 +84,16 @@ END
 
 start_daemon() {
     mkdir -p "$RUN"
-    ip netns add "$NS" || return 1
+    ip netns add "$NS" || { echo "network namespaces are refused here: a container needs CAP_SYS_ADMIN for them (docker run --privileged)"; return 1; }
     inside ip link set lo up
     write_config
     ip netns exec "$NS" setsid "$BUILD/vswitchd" --config "$RUN/vswitchd.json" --run-dir "$RUN" >"$LOG/vswitchd.log" 2>&1 </dev/null &
+    daemon=$!
     n=0
-    until rpc daemon.ping; do n=$((n + 1)); [ $n -lt 50 ] || return 1; sleep 0.1; done
+    until rpc daemon.ping >/dev/null 2>&1; do
+        n=$((n + 1)); [ $n -lt 50 ] && kill -0 $daemon 2>/dev/null || return 1
+        sleep 0.1
+    done
     say "$($CTL --version)"
 }
 
@@ -150,11 +154,12 @@ capture_alice() {
 }
 
 build_all() { "${MAKE:-make}" -s all; }
-fetch_images() { sh tools/guest_image.sh "$CACHE" && say "$(tr '\n' ' ' <"$CACHE/images/versions.txt" | grep -o 'linux-image[^ ]*')"; }
+fetch_images() { sh tools/guest_image.sh "$CACHE" && say "$(grep -o '^linux-image-[^_]*-686_[^_]*' "$CACHE/images/versions.txt")"; }
 
 # --- the demonstration -----------------------------------------------------------
 
 mkdir -p "$LOG"
+rm -f "$LOG/vswitchd.log"
 began_all=$(now_ms)
 if [ "$(id -u)" -ne 0 ]; then
     echo "demo: this makes a network namespace and a tap: run it as root (sudo make demo)" >&2

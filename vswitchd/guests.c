@@ -69,7 +69,7 @@ static void log_exit(const struct guest *g)
     } else if (g->last_status >= 0 && WIFSIGNALED(g->last_status)) {
         log_warning("guest %s was ended by SIG%s: %s", g->config.name, sigabbrev_np(WTERMSIG(g->last_status)), words);
     } else {
-        log_info("guest %s, started by an earlier daemon, has ended: %s", g->config.name, words);
+        log_info("guest %s, which this daemon has not started, has ended: %s", g->config.name, words);
     }
 }
 

@@ -10,7 +10,7 @@
 
 GUEST=
 recorded() { grep -q "$1" "$W/recorded"; }
-load() { wget -q -O - http://10.9.0.1/8m | sha256sum | grep -q "$(cut -d' ' -f1 <"$IMAGES/8m.sha256")"; }
+load() { busybox wget -q -O - http://10.9.0.1/8m | sha256sum | grep -q "$(cut -d' ' -f1 <"$IMAGES/8m.sha256")"; }
 same_end() {
     "$BIN/vswitch-guest" --replay "$W/recording" >"$W/replayed" 2>"$W/replay.log" && grep 'the recorded end' "$W/replay.log" &&
         cmp "$W/recorded" "$W/replayed" || { cat "$W/replay.log"; return 1; }
