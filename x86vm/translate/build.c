@@ -291,6 +291,17 @@ static void note_eips(struct build *b)
         b->block->eips[i] = b->insns[i].eip;
 }
 
+/* All but the arrays, which are large and filled in step by step. */
+static void begin(struct build *b, struct translator *t, uint32_t mode, struct block *draft)
+{
+    memset(b, 0, offsetof(struct build, insns));
+    b->t = t;
+    b->hot = &t->hot;
+    b->cold = &t->cold;
+    b->mode = mode;
+    b->block = draft;
+}
+
 static struct block *try_block(struct translator *t, uint32_t eip, uint32_t mode)
 {
     struct cpu *cpu = translator_cpu(t);
@@ -298,7 +309,7 @@ static struct block *try_block(struct translator *t, uint32_t eip, uint32_t mode
     uint64_t addend = view_fill(cpu, linear, VIEW_FOR_EXEC, &physical), second = 0;
     struct block draft = { .eip = eip, .physical = physical, .last_page = physical >> PAGE_SHIFT,
                            .cs_base = cpu->seg_base[CPU_CS], .cs_limit = cpu->seg[CPU_CS].limit, .mode = mode };
-    struct build b = { .t = t, .hot = &t->hot, .cold = &t->cold, .mode = mode, .block = &draft };
+    struct build b;
     struct fetch f = { .page = (const uint8_t *)(uintptr_t)(addend + (linear & ~(PAGE_SIZE - 1))), .offset = linear & (PAGE_SIZE - 1),
                        .eip = eip, .limit = cpu->seg[CPU_CS].limit, .mode = mode & MODE_CODE32 ? INSN_MODE_32 : INSN_MODE_16 };
     bool straddles;
@@ -307,6 +318,7 @@ static struct block *try_block(struct translator *t, uint32_t eip, uint32_t mode
         cpu_fault(cpu, VEC_UD); /* code in device memory is not supported */
     if (blocks_full(t, physical))
         return NULL;
+    begin(&b, t, mode, &draft);
     decode_block(&b, &f);
     straddles = f.offset + draft.length > PAGE_SIZE;
     if (straddles)

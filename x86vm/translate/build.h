@@ -33,18 +33,19 @@ struct build {
     struct emit *hot, *cold;
     struct block *block;
     uint32_t mode;
-    struct insn insns[BLOCK_MAX_INSNS];
-    uint32_t live_before[BLOCK_MAX_INSNS]; /* flags that matter when the instruction starts */
-    uint32_t live_after[BLOCK_MAX_INSNS];
     unsigned count;
     uint32_t end_eip;         /* behind the last instruction */
     const struct insn *insn;  /* the one being rewritten */
     bool flags_live;          /* live_before of it is not empty */
-    struct short_exit exits[SHORT_EXITS_MAX];
     unsigned exit_count;
     int32_t esp_delta;        /* guest ESP = R8 + esp_delta */
-    struct group groups[GROUPS_MAX];
     unsigned group_count;
+    /* From here on: not cleared in advance. */
+    struct insn insns[BLOCK_MAX_INSNS];
+    uint32_t live_before[BLOCK_MAX_INSNS]; /* flags that matter when the instruction starts */
+    uint32_t live_after[BLOCK_MAX_INSNS];
+    struct short_exit exits[SHORT_EXITS_MAX];
+    struct group groups[GROUPS_MAX];
     int8_t memory_group[BLOCK_MAX_INSNS], stack_group[BLOCK_MAX_INSNS]; /* -1: none */
     bool constant_range[BLOCK_MAX_INSNS]; /* the memory operand has a constant and small registers alone */
 };

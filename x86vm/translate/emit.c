@@ -7,82 +7,134 @@
 #include <stddef.h>
 #include <string.h>
 
+/* What one function writes at most: it looks for room once. */
+enum { LONGEST = 32 };
+
+static inline bool has_room(struct emit *e, ptrdiff_t size)
+{
+    if (e->end - e->p >= size)
+        return true;
+    e->overflow = true;
+    return false;
+}
+
 void emit_bytes(struct emit *e, const void *bytes, unsigned count)
 {
-    if (e->end - e->p < (ptrdiff_t)count) {
-        e->overflow = true;
+    if (!has_room(e, (ptrdiff_t)count))
         return;
-    }
     memcpy(e->p, bytes, count);
     e->p += count;
 }
 
-void emit_byte(struct emit *e, uint8_t byte) { emit_bytes(e, &byte, 1); }
+void emit_byte(struct emit *e, uint8_t byte)
+{
+    if (has_room(e, 1))
+        *e->p++ = byte;
+}
+
 void emit_u32(struct emit *e, uint32_t value) { emit_bytes(e, &value, 4); }
 void emit_u64(struct emit *e, uint64_t value) { emit_bytes(e, &value, 8); }
 
-static void emit_prefixes(struct emit *e, unsigned flags, unsigned reg, unsigned index, unsigned base)
-{
-    uint8_t rex = (uint8_t)((flags & EMIT_W ? 8 : 0) | (reg & 8) >> 1 | (index & 8) >> 2 | (base & 8) >> 3);
+/* --- parts of an instruction, from p on; they return where it goes on --- */
 
-    if (flags & EMIT_66)
-        emit_byte(e, 0x66);
-    if (flags & EMIT_F2)
-        emit_byte(e, 0xf2);
-    if (flags & EMIT_F3)
-        emit_byte(e, 0xf3);
-    if (rex || flags & EMIT_REX)
-        emit_byte(e, 0x40 | rex);
+static inline uint8_t *put8(uint8_t *p, unsigned value)
+{
+    *p = (uint8_t)value;
+    return p + 1;
 }
 
-static void emit_modrm_mem(struct emit *e, unsigned reg, struct host_mem m)
+static inline uint8_t *put32(uint8_t *p, uint32_t value)
+{
+    memcpy(p, &value, 4);
+    return p + 4;
+}
+
+static inline uint8_t *put_prefixes(uint8_t *p, unsigned flags, unsigned reg, unsigned index, unsigned base)
+{
+    unsigned rex = (flags & EMIT_W ? 8 : 0) | (reg & 8) >> 1 | (index & 8) >> 2 | (base & 8) >> 3;
+
+    if (flags & EMIT_66)
+        p = put8(p, 0x66);
+    if (flags & EMIT_F2)
+        p = put8(p, 0xf2);
+    if (flags & EMIT_F3)
+        p = put8(p, 0xf3);
+    return rex || flags & EMIT_REX ? put8(p, 0x40 | rex) : p;
+}
+
+static inline uint8_t *put_opcode(uint8_t *p, const uint8_t *opcode, unsigned length)
+{
+    p[0] = opcode[0];
+    if (length > 1)
+        p[1] = opcode[1];
+    if (length > 2)
+        p[2] = opcode[2];
+    return p + length;
+}
+
+static uint8_t *put_modrm_mem(uint8_t *p, unsigned reg, struct host_mem m)
 {
     unsigned r = (reg & 7) << 3;
     bool sib = m.index != NO_REG || m.base == NO_REG || (m.base & 7) == RSP;
-    uint8_t mod = m.base == NO_REG ? 0 : m.disp == 0 && (m.base & 7) != RBP ? 0 : m.disp == (int8_t)m.disp ? 0x40 : 0x80;
+    unsigned mod = m.base == NO_REG ? 0 : m.disp == 0 && (m.base & 7) != RBP ? 0 : m.disp == (int8_t)m.disp ? 0x40 : 0x80;
 
     if (sib) {
         unsigned base = m.base == NO_REG ? 5 : m.base & 7;
         unsigned index = m.index == NO_REG ? 4 : m.index & 7;
-        emit_byte(e, (uint8_t)(mod | r | 4));
-        emit_byte(e, (uint8_t)(m.scale << 6 | index << 3 | base));
+        p = put8(p, mod | r | 4);
+        p = put8(p, (unsigned)m.scale << 6 | index << 3 | base);
     } else {
-        emit_byte(e, (uint8_t)(mod | r | (m.base & 7)));
+        p = put8(p, mod | r | (m.base & 7));
     }
     if (m.base == NO_REG || mod == 0x80)
-        emit_u32(e, (uint32_t)m.disp);
-    else if (mod == 0x40)
-        emit_byte(e, (uint8_t)m.disp);
+        return put32(p, (uint32_t)m.disp);
+    return mod == 0x40 ? put8(p, (uint8_t)m.disp) : p;
 }
 
 enum { PREFIX_GS = 0x65, PREFIX_ADDRESS_32 = 0x67 };
 
-void emit_op_mem(struct emit *e, unsigned flags, const uint8_t *opcode, unsigned opcode_length, unsigned reg, struct host_mem mem)
+static inline uint8_t *put_op_mem(uint8_t *p, unsigned flags, const uint8_t *opcode, unsigned opcode_length, unsigned reg, struct host_mem mem)
 {
     if (mem.bare)
-        emit_byte(e, PREFIX_GS);
+        p = put8(p, PREFIX_GS);
     if (mem.bare && (mem.index != NO_REG || mem.disp != 0)) /* a register alone wraps nowhere */
-        emit_byte(e, PREFIX_ADDRESS_32);
-    emit_prefixes(e, flags, reg, mem.index == NO_REG ? 0 : mem.index, mem.base == NO_REG ? 0 : mem.base);
-    emit_bytes(e, opcode, opcode_length);
-    emit_modrm_mem(e, reg, mem);
+        p = put8(p, PREFIX_ADDRESS_32);
+    p = put_prefixes(p, flags, reg, mem.index == NO_REG ? 0 : mem.index, mem.base == NO_REG ? 0 : mem.base);
+    p = put_opcode(p, opcode, opcode_length);
+    return put_modrm_mem(p, reg, mem);
+}
+
+static inline uint8_t *put_op_reg(uint8_t *p, unsigned flags, const uint8_t *opcode, unsigned opcode_length, unsigned reg, unsigned rm)
+{
+    p = put_prefixes(p, flags, reg, 0, rm);
+    p = put_opcode(p, opcode, opcode_length);
+    return put8(p, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+
+/* --- instructions --- */
+
+void emit_op_mem(struct emit *e, unsigned flags, const uint8_t *opcode, unsigned opcode_length, unsigned reg, struct host_mem mem)
+{
+    if (has_room(e, LONGEST))
+        e->p = put_op_mem(e->p, flags, opcode, opcode_length, reg, mem);
 }
 
 void emit_op_reg(struct emit *e, unsigned flags, const uint8_t *opcode, unsigned opcode_length, unsigned reg, unsigned rm)
 {
-    emit_prefixes(e, flags, reg, 0, rm);
-    emit_bytes(e, opcode, opcode_length);
-    emit_byte(e, (uint8_t)(0xc0 | (reg & 7) << 3 | (rm & 7)));
+    if (has_room(e, LONGEST))
+        e->p = put_op_reg(e->p, flags, opcode, opcode_length, reg, rm);
 }
 
 static void op1_mem(struct emit *e, unsigned flags, uint8_t opcode, unsigned reg, struct host_mem mem)
 {
-    emit_op_mem(e, flags, &opcode, 1, reg, mem);
+    if (has_room(e, LONGEST))
+        e->p = put_op_mem(e->p, flags, &opcode, 1, reg, mem);
 }
 
-static void op1_reg(struct emit *e, unsigned flags, uint8_t opcode, unsigned reg, unsigned rm)
+static inline void op1_reg(struct emit *e, unsigned flags, uint8_t opcode, unsigned reg, unsigned rm)
 {
-    emit_op_reg(e, flags, &opcode, 1, reg, rm);
+    if (has_room(e, LONGEST))
+        e->p = put_op_reg(e->p, flags, &opcode, 1, reg, rm);
 }
 
 static void op2_reg(struct emit *e, unsigned flags, uint8_t opcode, unsigned reg, unsigned rm)
@@ -92,9 +144,8 @@ static void op2_reg(struct emit *e, unsigned flags, uint8_t opcode, unsigned reg
 
 void emit_mov_imm32(struct emit *e, enum host_reg to, uint32_t value)
 {
-    emit_prefixes(e, 0, 0, 0, to);
-    emit_byte(e, 0xb8 | (to & 7));
-    emit_u32(e, value);
+    if (has_room(e, LONGEST))
+        e->p = put32(put8(put_prefixes(e->p, 0, 0, 0, to), 0xb8 | (to & 7)), value);
 }
 
 void emit_mov_imm64(struct emit *e, enum host_reg to, uint64_t value)
@@ -103,8 +154,9 @@ void emit_mov_imm64(struct emit *e, enum host_reg to, uint64_t value)
         emit_mov_imm32(e, to, (uint32_t)value);
         return;
     }
-    emit_prefixes(e, EMIT_W, 0, 0, to);
-    emit_byte(e, 0xb8 | (to & 7));
+    if (!has_room(e, LONGEST))
+        return;
+    e->p = put8(put_prefixes(e->p, EMIT_W, 0, 0, to), 0xb8 | (to & 7));
     emit_u64(e, value);
 }
 
@@ -118,8 +170,10 @@ void emit_store16(struct emit *e, struct host_mem to, enum host_reg from) { op1_
 
 void emit_store32_imm(struct emit *e, struct host_mem to, uint32_t value)
 {
-    op1_mem(e, 0, 0xc7, 0, to);
-    emit_u32(e, value);
+    const uint8_t opcode = 0xc7;
+
+    if (has_room(e, LONGEST))
+        e->p = put32(put_op_mem(e->p, 0, &opcode, 1, 0, to), value);
 }
 
 void emit_lea32(struct emit *e, enum host_reg to, struct host_mem from) { op1_mem(e, 0, 0x8d, to, from); }
@@ -134,11 +188,10 @@ void emit_cmp8(struct emit *e, struct host_mem mem, enum host_reg reg) { op1_mem
 /* VEX.LZ.pp.0F38.W0 op: three-operand BMI2 instructions. */
 static void emit_bmi2(struct emit *e, uint8_t pp, uint8_t opcode, unsigned reg, unsigned vvvv, unsigned rm)
 {
-    emit_byte(e, 0xc4);
-    emit_byte(e, (uint8_t)((reg & 8 ? 0 : 0x80) | 0x40 | (rm & 8 ? 0 : 0x20) | 2));
-    emit_byte(e, (uint8_t)((~vvvv & 15) << 3 | pp));
-    emit_byte(e, opcode);
-    emit_byte(e, (uint8_t)(0xc0 | (reg & 7) << 3 | (rm & 7)));
+    const uint8_t bytes[] = { 0xc4, (uint8_t)((reg & 8 ? 0 : 0x80) | 0x40 | (rm & 8 ? 0 : 0x20) | 2), (uint8_t)((~vvvv & 15) << 3 | pp), opcode,
+                              (uint8_t)(0xc0 | (reg & 7) << 3 | (rm & 7)) };
+
+    emit_bytes(e, bytes, sizeof bytes);
 }
 
 void emit_shrx32(struct emit *e, enum host_reg to, enum host_reg from, enum host_reg count) { emit_bmi2(e, 3, 0xf7, to, count, from); }
@@ -149,12 +202,10 @@ void emit_pdep32(struct emit *e, enum host_reg to, enum host_reg from, enum host
 
 void emit_rorx64(struct emit *e, enum host_reg to, enum host_reg from, uint8_t count)
 {
-    emit_byte(e, 0xc4);
-    emit_byte(e, (uint8_t)((to & 8 ? 0 : 0x80) | 0x40 | (from & 8 ? 0 : 0x20) | 3));
-    emit_byte(e, 0xfb); /* W, no second source, F2 */
-    emit_byte(e, 0xf0);
-    emit_byte(e, (uint8_t)(0xc0 | (to & 7) << 3 | (from & 7)));
-    emit_byte(e, count);
+    const uint8_t bytes[] = { 0xc4, (uint8_t)((to & 8 ? 0 : 0x80) | 0x40 | (from & 8 ? 0 : 0x20) | 3), 0xfb /* W, no second source, F2 */, 0xf0,
+                              (uint8_t)(0xc0 | (to & 7) << 3 | (from & 7)), count };
+
+    emit_bytes(e, bytes, sizeof bytes);
 }
 
 void emit_not32(struct emit *e, enum host_reg reg) { op1_reg(e, 0, 0xf7, 2, reg); }
@@ -197,14 +248,14 @@ void emit_xchg64_mem(struct emit *e, struct host_mem mem, enum host_reg reg) { o
 
 void emit_push(struct emit *e, enum host_reg reg)
 {
-    emit_prefixes(e, 0, 0, 0, reg);
-    emit_byte(e, 0x50 | (reg & 7));
+    if (has_room(e, LONGEST))
+        e->p = put8(put_prefixes(e->p, 0, 0, 0, reg), 0x50 | (reg & 7));
 }
 
 void emit_pop(struct emit *e, enum host_reg reg)
 {
-    emit_prefixes(e, 0, 0, 0, reg);
-    emit_byte(e, 0x58 | (reg & 7));
+    if (has_room(e, LONGEST))
+        e->p = put8(put_prefixes(e->p, 0, 0, 0, reg), 0x58 | (reg & 7));
 }
 
 void emit_push_mem(struct emit *e, struct host_mem mem) { op1_mem(e, 0, 0xff, 6, mem); }
@@ -251,79 +302,39 @@ uint64_t emit_target32(const uint8_t *place, intptr_t to_exec)
     return (uint64_t)(uintptr_t)place + 4 + (uint64_t)to_exec + (uint64_t)(int64_t)rel;
 }
 
-static uint8_t *rel32(struct emit *e)
+/* Opcode bytes and a displacement to be set later: the place of that. */
+static uint8_t *later(struct emit *e, unsigned first, int second, unsigned displacement)
 {
-    uint8_t *place = e->p;
-    emit_u32(e, 0);
-    return place;
+    uint8_t *p = e->p;
+
+    if (!has_room(e, LONGEST))
+        return p;
+    p = put8(p, first);
+    if (second >= 0)
+        p = put8(p, (unsigned)second);
+    memset(p, 0, displacement);
+    e->p = p + displacement;
+    return p;
 }
 
-uint8_t *emit_call_later(struct emit *e)
-{
-    emit_byte(e, 0xe8);
-    return rel32(e);
-}
+enum { NO_SECOND = -1, REL8 = 1, REL32 = 4 };
 
-uint8_t *emit_jmp_later(struct emit *e)
-{
-    emit_byte(e, 0xe9);
-    return rel32(e);
-}
+uint8_t *emit_call_later(struct emit *e) { return later(e, 0xe8, NO_SECOND, REL32); }
+uint8_t *emit_jmp_later(struct emit *e) { return later(e, 0xe9, NO_SECOND, REL32); }
+uint8_t *emit_jcc_later(struct emit *e, enum host_cc cc) { return later(e, 0x0f, 0x80 | (int)cc, REL32); }
+uint8_t *emit_jrcxz_later(struct emit *e) { return later(e, 0xe3, NO_SECOND, REL8); }
+uint8_t *emit_jecxz_later(struct emit *e) { return later(e, 0x67, 0xe3, REL8); }
+uint8_t *emit_jmp8_later(struct emit *e) { return later(e, 0xeb, NO_SECOND, REL8); }
 
-uint8_t *emit_jcc_later(struct emit *e, enum host_cc cc)
+static void patch(struct emit *e, uint8_t *place, uint64_t target)
 {
-    emit_byte(e, 0x0f);
-    emit_byte(e, 0x80 | cc);
-    return rel32(e);
-}
-
-void emit_jmp(struct emit *e, uint64_t target)
-{
-    uint8_t *place = emit_jmp_later(e);
     if (!e->overflow)
         emit_patch32(place, e->to_exec, target);
 }
 
-void emit_call_near(struct emit *e, uint64_t target)
-{
-    emit_byte(e, 0xe8);
-    emit_u32(e, 0);
-    if (!e->overflow)
-        emit_patch32(e->p - 4, e->to_exec, target);
-}
-
-void emit_jcc(struct emit *e, enum host_cc cc, uint64_t target)
-{
-    uint8_t *place = emit_jcc_later(e, cc);
-    if (!e->overflow)
-        emit_patch32(place, e->to_exec, target);
-}
-
-static uint8_t *rel8(struct emit *e)
-{
-    uint8_t *place = e->p;
-    emit_byte(e, 0);
-    return place;
-}
-
-uint8_t *emit_jrcxz_later(struct emit *e)
-{
-    emit_byte(e, 0xe3);
-    return rel8(e);
-}
-
-uint8_t *emit_jecxz_later(struct emit *e)
-{
-    emit_byte(e, 0x67);
-    emit_byte(e, 0xe3);
-    return rel8(e);
-}
-
-uint8_t *emit_jmp8_later(struct emit *e)
-{
-    emit_byte(e, 0xeb);
-    return rel8(e);
-}
+void emit_jmp(struct emit *e, uint64_t target) { patch(e, emit_jmp_later(e), target); }
+void emit_call_near(struct emit *e, uint64_t target) { patch(e, emit_call_later(e), target); }
+void emit_jcc(struct emit *e, enum host_cc cc, uint64_t target) { patch(e, emit_jcc_later(e, cc), target); }
 
 void emit_patch8(struct emit *e, uint8_t *place)
 {

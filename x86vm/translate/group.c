@@ -342,16 +342,31 @@ static bool worth_it(const struct build *b, const struct group *g)
     return g->alone > (b->flags_live ? CHECK_FLAGS : CHECK_PLAIN) - (is_constant_sum(g->sum) ? CHECK_LESS_IF_CONSTANT : 0);
 }
 
+/* Whether no access has a check of its own. */
+static bool all_bare(const struct build *b)
+{
+    if (!(b->mode & MODE_BARE))
+        return false;
+    for (unsigned i = 0; i < b->count; i++)
+        if (blocks_bare_useless(b->t, b->insns[i].eip))
+            return false;
+    return true;
+}
+
 void group_analyse(struct build *b)
 {
-    struct analysis a = { .b = b };
+    struct analysis a;
 
-    memset(a.most, 0xff, sizeof a.most);
-    memset(b->memory_group, -1, sizeof b->memory_group);
-    memset(b->stack_group, -1, sizeof b->stack_group);
+    memset(b->memory_group, -1, b->count);
+    memset(b->stack_group, -1, b->count);
+    memset(b->constant_range, 0, b->count);
     b->group_count = 0;
-    if (b->mode & (MODE_SINGLE | MODE_UNGROUPED) || blocks_groups_useless(b->t, b->block->physical))
+    if (b->mode & (MODE_SINGLE | MODE_UNGROUPED) || blocks_groups_useless(b->t, b->block->physical) || all_bare(b))
         return;
+    a.b = b;
+    a.open = 0;
+    a.esp_moved = 0;
+    memset(a.most, 0xff, sizeof a.most);
     for (unsigned i = 0; i < b->count; i++)
         analyse_insn(&a, i);
     for (unsigned k = 0; k < b->group_count; k++)

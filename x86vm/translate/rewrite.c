@@ -453,8 +453,6 @@ bool rewrite_is_call(const struct build *b, const struct insn *insn)
 {
     bool fast_stack = b->mode & MODE_STACK32 && mode_seg(b->mode, CPU_SS) == SEG_FLAT && insn->opsize == 4;
 
-    if (rewrite_system_inline(b, insn))
-        return false;
     switch (insn->kind) {
     case INSN_PUSH: case INSN_POP: case INSN_LEAVE:
         return !fast_stack;
@@ -463,7 +461,7 @@ bool rewrite_is_call(const struct build *b, const struct insn *insn)
     case INSN_JMP_INDIRECT:
         return insn->opsize != 4 || b->block->cs_limit != 0xffffffff;
     default:
-        return !rewrites[insn->kind];
+        return !rewrites[insn->kind] && !rewrite_system_inline(b, insn);
     }
 }
 
