@@ -5,7 +5,7 @@
  * nothing of it is run. Also prints a hash of the code that was emitted, for
  * changes that must not change it.
  *
- * usage: translate_cost [--rounds N] [--kib N] FILE...   (at most N KiB of each section)
+ * usage: translate_cost [--rounds N] [--kib N] [--bare | --checked] FILE...   (at most N KiB of each section)
  */
 #include "x86vm/translate/translator.h"
 
@@ -143,6 +143,7 @@ int main(int argc, char **argv)
 {
     const struct x86vm_config config = { .ram_size = RAM_SIZE };
     unsigned rounds = 5, most = 512;
+    bool bare = true, checked = true;
     char error[200];
     struct x86vm *vm = x86vm_new(&config, error, sizeof error);
     struct translator *t = translator_current;
@@ -163,13 +164,20 @@ int main(int argc, char **argv)
             most = (unsigned)atoi(argv[++i]);
             continue;
         }
+        if (!strcmp(argv[i], "--bare") || !strcmp(argv[i], "--checked")) {
+            bare = argv[i][2] == 'b';
+            checked = !bare;
+            continue;
+        }
         size = load(t, argv[i], most << 10);
         if (!size) {
             fprintf(stderr, "translate_cost: %s is no i386 ELF file with code\n", argv[i]);
             return 1;
         }
-        measure(t, argv[i], "CPL 0", flat | MODE_CPL0, size, rounds);
-        measure(t, argv[i], "bare", flat | MODE_USER | MODE_BARE, size, rounds);
+        if (checked)
+            measure(t, argv[i], "CPL 0", flat | MODE_CPL0, size, rounds);
+        if (bare)
+            measure(t, argv[i], "bare", flat | MODE_USER | MODE_BARE, size, rounds);
     }
     x86vm_free(vm);
     return 0;

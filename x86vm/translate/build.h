@@ -40,6 +40,7 @@ struct build {
     unsigned exit_count;
     int32_t esp_delta;        /* guest ESP = R8 + esp_delta */
     unsigned group_count;
+    uint64_t groups_begin;    /* at which instructions, one bit each */
     /* From here on: not cleared in advance. */
     struct insn insns[BLOCK_MAX_INSNS];
     uint32_t live_before[BLOCK_MAX_INSNS]; /* flags that matter when the instruction starts */

@@ -152,9 +152,10 @@ static int find_group(struct analysis *a, unsigned i, const struct touch *touch,
 {
     struct build *b = a->b;
 
-    for (unsigned k = 0; k < b->group_count; k++) {
+    for (uint32_t open = a->open; open; open &= open - 1) {
+        unsigned k = (unsigned)__builtin_ctz(open);
         const struct group *g = &b->groups[k];
-        if (a->open >> k & 1 && g->sum.base == touch->sum.base && g->sum.index == touch->sum.index
+        if (g->sum.base == touch->sum.base && g->sum.index == touch->sum.index
             && g->sum.scale == touch->sum.scale && fits(g, low, high))
             return (int)k;
     }
@@ -194,9 +195,11 @@ static void forget(struct analysis *a, unsigned i, uint8_t registers)
     a->changed[i] = registers;
     if (registers == EVERYTHING)
         a->open = 0;
-    for (unsigned k = 0; k < a->b->group_count; k++)
+    for (uint32_t open = registers ? a->open : 0; open; open &= open - 1) {
+        unsigned k = (unsigned)__builtin_ctz(open);
         if (registers_of(a->b->groups[k].sum) & registers)
             a->open &= ~(1u << k);
+    }
     if (registers >> CPU_ESP & 1)
         a->esp_moved = 0;
 }
@@ -279,9 +282,10 @@ static void bound_registers(struct analysis *a, const struct insn *insn)
         reg = insn_reg(insn);
         most = most_of_lea(a, &insn->mem);
     }
-    for (unsigned k = 0; k < 8; k++)
-        if (insn->regs_written >> k & 1)
-            a->most[k] = k == reg && k != CPU_ESP ? most : UINT32_MAX;
+    for (unsigned written = insn->regs_written; written; written &= written - 1) {
+        unsigned k = (unsigned)__builtin_ctz(written);
+        a->most[k] = k == reg && k != CPU_ESP ? most : UINT32_MAX;
+    }
 }
 
 static void analyse_insn(struct analysis *a, unsigned i)
@@ -361,6 +365,7 @@ void group_analyse(struct build *b)
     memset(b->stack_group, -1, b->count);
     memset(b->constant_range, 0, b->count);
     b->group_count = 0;
+    b->groups_begin = 0;
     if (b->mode & (MODE_SINGLE | MODE_UNGROUPED) || blocks_groups_useless(b->t, b->block->physical) || all_bare(b))
         return;
     a.b = b;
@@ -369,8 +374,10 @@ void group_analyse(struct build *b)
     memset(a.most, 0xff, sizeof a.most);
     for (unsigned i = 0; i < b->count; i++)
         analyse_insn(&a, i);
-    for (unsigned k = 0; k < b->group_count; k++)
+    for (unsigned k = 0; k < b->group_count; k++) {
         hoist(&a, &b->groups[k]);
+        b->groups_begin |= 1ull << b->groups[k].first;
+    }
 }
 
 /* --- checking --- */
@@ -500,6 +507,8 @@ static void open_group(struct build *b, const struct group *g)
 
 void group_open(struct build *b, unsigned i)
 {
+    if (!(b->groups_begin >> i & 1))
+        return;
     for (unsigned k = 0; k < b->group_count; k++) {
         struct group *g = &b->groups[k];
         if (g->first != i || !worth_it(b, g) || (b->flags_live && !b->t->bmi2))
