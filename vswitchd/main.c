@@ -6,15 +6,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <libgen.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "vswitchd/captures.h"
@@ -27,18 +26,14 @@
 #include "vswitchd/os/sandbox.h"
 #include "vswitchd/os/sd_notify.h"
 #include "vswitchd/os/write_batch.h"
+#include "vswitchd/run_dir.h"
 #include "vswitchd/state.h"
 
-/* sysexits(3)'s numbers. */
-enum { EXIT_DATA = 65, EXIT_UNAVAILABLE = 69, EXIT_OS = 71, EXIT_CANT_CREATE = 73 };
 enum { GUESTS_END_TIMEOUT_S = 10, WATCHDOG_PARTS = 3, FDB_EVENTS_A_SECOND = 1000 };
 
 struct daemon {
     struct options options;
-    char run_dir[4096];             /* Absolute. */
-    char state_dir[4096];           /* Absolute. */
-    int run_dir_fd;
-    int lock_fd;
+    struct run_dir dir;
     char config_file[4096];         /* Absolute; "": none. */
     char config_name[256];          /* Its last part, */
     int config_dir_fd;              /* in this directory: readable also when the rights to its parents are gone. */
@@ -76,14 +71,14 @@ static int open_config(struct daemon *d)
     }
     if (!realpath(file, d->config_file)) {
         log_error("%s: %s", file, strerror(errno));
-        return 66;
+        return EX_NOINPUT;
     }
     snprintf(copy, sizeof copy, "%s", d->config_file);
     snprintf(d->config_name, sizeof d->config_name, "%s", strrchr(copy, '/') + 1);
     d->config_dir_fd = open(dirname(copy), O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (d->config_dir_fd < 0) {
         log_error("%s: %s", d->config_file, strerror(errno));
-        return 66;
+        return EX_NOINPUT;
     }
     return 0;
 }
@@ -242,69 +237,6 @@ static void audit(void *context, const struct control_session *session, const ch
 
 /* ---- Start ---- */
 
-/* A lock on a file that its former owner has removed meanwhile would be worth nothing. */
-static bool lock_is_current(const struct daemon *d)
-{
-    struct stat ours, there;
-
-    return fstat(d->lock_fd, &ours) == 0 && fstatat(d->run_dir_fd, "vswitchd.lock", &there, AT_SYMLINK_NOFOLLOW) == 0
-           && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
-}
-
-static int take_lock(struct daemon *d)
-{
-    for (;;) {
-        d->lock_fd = openat(d->run_dir_fd, "vswitchd.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-        if (d->lock_fd < 0) {
-            log_error("cannot write in the run directory %s: %s", d->run_dir, strerror(errno));
-            return EXIT_CANT_CREATE;
-        }
-        if (flock(d->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-            log_error("another vswitchd runs in %s; stop it, or use another --run-dir", d->run_dir);
-            close(d->lock_fd);
-            d->lock_fd = -1;
-            return EXIT_UNAVAILABLE;
-        }
-        if (lock_is_current(d)) {
-            return 0;
-        }
-        close(d->lock_fd);
-    }
-}
-
-/* The one that was named, or the usual one with the usual run directory, or one inside of another run directory. */
-static void find_state_dir(struct daemon *d)
-{
-    const char *named = d->options.state_dir ? d->options.state_dir
-                        : strcmp(d->run_dir, CONTROL_RUN_DIR) == 0 ? CONTROL_STATE_DIR : NULL;
-    char here[2048] = "";
-
-    if (!named) {
-        snprintf(d->state_dir, sizeof d->state_dir, "%.4000s/state", d->run_dir);
-    } else if (named[0] == '/' || !getcwd(here, sizeof here)) {
-        snprintf(d->state_dir, sizeof d->state_dir, "%s", named);
-    } else {
-        snprintf(d->state_dir, sizeof d->state_dir, "%s/%.2000s", here, named);
-    }
-}
-
-/* Makes the run directory and takes its lock, so that there is one daemon in it. 0 or an exit status. */
-static int open_run_dir(struct daemon *d)
-{
-    if (mkdir(d->options.run_dir, 0755) != 0 && errno != EEXIST) {
-        log_error("cannot make the run directory %s: %s%s", d->options.run_dir, strerror(errno),
-                  errno == EACCES ? "; run as root, or use another --run-dir" : "");
-        return EXIT_CANT_CREATE;
-    }
-    d->run_dir_fd = open(d->options.run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (d->run_dir_fd < 0 || !realpath(d->options.run_dir, d->run_dir)) {
-        log_error("cannot open the run directory %s: %s", d->options.run_dir, strerror(errno));
-        return EXIT_CANT_CREATE;
-    }
-    find_state_dir(d);
-    return take_lock(d);
-}
-
 static bool find_guest_program(const struct options *options, char *path, size_t size)
 {
     static const char *const places[] = {"vswitch-guest", "../libexec/vswitch/vswitch-guest"};
@@ -348,14 +280,14 @@ static void start_launcher(struct daemon *d)
 static uint64_t identity(const struct daemon *d)
 {
     uint64_t hash = UINT64_C(14695981039346656037);
-    char text[sizeof d->run_dir + 64] = "";
+    char text[sizeof d->dir.path + 64] = "";
     FILE *file = fopen("/etc/machine-id", "re");
 
     if (file) {
         (void)!fgets(text, 64, file);
         fclose(file);
     }
-    strcat(text, d->run_dir);
+    strcat(text, d->dir.path);
     for (const char *p = text; *p; p++) {
         hash = (hash ^ (uint8_t)*p) * UINT64_C(1099511628211);
     }
@@ -385,7 +317,7 @@ static int make_datapath(struct daemon *d, const struct config *config)
     sw.forward_reserved = config->eth_switch.forward_reserved;
     if (getrandom(sw.hash_key, sizeof sw.hash_key, 0) != (ssize_t)sizeof sw.hash_key) {
         log_error("no random numbers: %s", strerror(errno));
-        return EXIT_OS;
+        return EX_OSERR;
     }
     d->loop = event_loop_create();
     d->dp = d->loop ? datapath_create(d->loop, &sw) : NULL;
@@ -395,7 +327,7 @@ static int make_datapath(struct daemon *d, const struct config *config)
     d->apply = d->dp ? config_apply_create(d->loop, d->dp, &host) : NULL;
     if (!d->apply) {
         log_error("cannot start: out of memory or descriptors");
-        return EXIT_OS;
+        return EX_OSERR;
     }
     datapath_set_listener(d->dp, datapath_event, d);
     return 0;
@@ -404,80 +336,47 @@ static int make_datapath(struct daemon *d, const struct config *config)
 static int make_guests(struct daemon *d)
 {
     struct guests_config config = {
-        .loop = d->loop, .apply = d->apply, .launcher = d->launcher, .run_dir_fd = d->run_dir_fd,
-        .run_dir = d->run_dir, .state_dir = d->state_dir, .event = guest_event, .context = d,
+        .loop = d->loop, .apply = d->apply, .launcher = d->launcher, .run_dir_fd = d->dir.fd,
+        .run_dir = d->dir.path, .state_dir = d->dir.state_path, .event = guest_event, .context = d,
     };
 
     d->guests = guests_create(&config);
     if (!d->guests) {
-        log_error("cannot make %s/guests: %s", d->run_dir, strerror(errno));
-        return EXIT_CANT_CREATE;
+        log_error("cannot make %s/guests: %s", d->dir.path, strerror(errno));
+        return EX_CANTCREAT;
     }
-    d->captures = captures_create(d->loop, d->dp, d->run_dir_fd, d->run_dir);
+    d->captures = captures_create(d->loop, d->dp, d->dir.fd, d->dir.path);
     if (!d->captures) {
-        log_error("cannot make %s/captures: %s", d->run_dir, strerror(errno));
-        return EXIT_CANT_CREATE;
+        log_error("cannot make %s/captures: %s", d->dir.path, strerror(errno));
+        return EX_CANTCREAT;
     }
-    d->state = state_create(d->run_dir_fd);
+    d->state = state_create(d->dir.fd);
     d->save = event_call_create(d->loop, save_state, d);
     if (!d->state || !d->save) {
         log_error("out of memory");
-        return EXIT_OS;
+        return EX_OSERR;
     }
     return 0;
-}
-
-/* What is made in this directory is then for the group's members, too. Nothing is changed that is so already: a service
- * manager may have made it, and forbid the process to set such bits itself. 0 or an errno. */
-static int share_directory(const struct daemon *d, const char *name, gid_t group)
-{
-    enum { MODE = 02750 };
-    struct stat st;
-
-    if (fstatat(d->run_dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0
-        || (st.st_gid != group && fchownat(d->run_dir_fd, name, (uid_t)-1, group, AT_SYMLINK_NOFOLLOW) != 0)
-        || ((st.st_mode & 07777) != MODE && fchmodat(d->run_dir_fd, name, MODE, 0) != 0)) {
-        return errno;
-    }
-    return 0;
-}
-
-static void share_directories(const struct daemon *d, const char *group)
-{
-    static const char *const names[] = {"guests", "captures"};
-    struct group *entry = group[0] ? getgrnam(group) : NULL;
-
-    if (group[0] && !entry && strcmp(group, CONFIG_DEFAULT_GROUP) != 0) {
-        log_warning("there is no group \"%s\": only root and the daemon's own user may control it", group);
-    }
-    for (size_t i = 0; entry && i < sizeof names / sizeof *names; i++) {
-        int result = share_directory(d, names[i], entry->gr_gid);
-
-        if (result != 0) {
-            log_warning("cannot give %s/%s to the group %s, so its members cannot use what is in it: %s", d->run_dir,
-                        names[i], group, strerror(result));
-        }
-    }
 }
 
 static int make_server(struct daemon *d, const struct config *config)
 {
     struct control_server_config sockets = {
-        .run_dir_fd = d->run_dir_fd, .run_dir = d->run_dir, .group = config->group,
+        .run_dir_fd = d->dir.fd, .run_dir = d->dir.path, .group = config->group,
     };
     char error[300];
 
     snprintf(d->group, sizeof d->group, "%s", config->group);
-    share_directories(d, config->group);
+    run_dir_share(&d->dir, config->group);
     d->dispatch = (struct control_dispatch) {.tables = control_commands, .context = &d->context, .audit = audit};
     d->context = (struct control_context) {
         .loop = d->loop, .dp = d->dp, .apply = d->apply, .guests = d->guests, .captures = d->captures, .dispatch = &d->dispatch,
-        .run_dir = d->run_dir, .config_file = d->config_file, .group = d->group, .started = event_loop_now(d->loop), .daemon = d,
+        .run_dir = d->dir.path, .config_file = d->config_file, .group = d->group, .started = event_loop_now(d->loop), .daemon = d,
         .reload = reload, .shutdown = end, .io_uring = d->writer != NULL,
     };
     if (control_server_create(d->loop, &sockets, &d->dispatch, &d->server, error, sizeof error) != 0) {
         log_error("%s", error);
-        return EXIT_CANT_CREATE;
+        return EX_CANTCREAT;
     }
     d->context.server = d->server;
     return 0;
@@ -494,7 +393,7 @@ static int lower_rights(const struct daemon *d)
     if (sandbox_keep_capabilities(SANDBOX_CAP_NET_ADMIN | SANDBOX_CAP_NET_RAW, error, sizeof error) != 0
         || sandbox_filter_syscalls(error, sizeof error) != 0) {
         log_error("%s", error);
-        return EXIT_OS;
+        return EX_OSERR;
     }
     return 0;
 }
@@ -506,7 +405,7 @@ static int watch_signals(struct daemon *d)
     d->signals[2] = event_signal_create(d->loop, SIGHUP, reload_by_signal, d);
     if (!d->signals[0] || !d->signals[1] || !d->signals[2]) {
         log_error("cannot watch signals");
-        return EXIT_OS;
+        return EX_OSERR;
     }
     if (sd_notify_watchdog_period()) {
         d->watchdog = event_timer_create(d->loop, watchdog, d);
@@ -522,7 +421,7 @@ static int apply_config(struct daemon *d, const struct config *config)
 
     if (config_apply_all(d->apply, config, &error) != 0) {
         log_error("%s", error.text);
-        return error.number == EPERM || error.number == EACCES ? 77 : EXIT_OS;
+        return error.number == EPERM || error.number == EACCES ? EX_NOPERM : EX_OSERR;
     }
     state_restore_ports(d->state, d->apply);
     guests_adopt(d->guests);
@@ -537,7 +436,7 @@ static int start(struct daemon *d, const struct config *config)
     int status;
 
     start_launcher(d);          /* Before the lock: it must not hold on to it. */
-    status = open_run_dir(d);
+    status = run_dir_open(&d->dir, d->options.run_dir, d->options.state_dir);
     status = status ? status : make_datapath(d, config);
     status = status ? status : make_guests(d);
     status = status ? status : make_server(d, config);
@@ -575,20 +474,14 @@ static void finish(struct daemon *d, bool orderly)
     }
     guests_launcher_destroy(d->launcher);
     event_loop_destroy(d->loop);
-    if (d->run_dir_fd >= 0 && d->lock_fd >= 0) {
-        (void)unlinkat(d->run_dir_fd, "guests", AT_REMOVEDIR);      /* Stays while guests do. */
-        (void)unlinkat(d->run_dir_fd, "state/guests", AT_REMOVEDIR); /* Where they have left nothing. */
-        (void)unlinkat(d->run_dir_fd, "state", AT_REMOVEDIR);
-        (void)unlinkat(d->run_dir_fd, "captures", AT_REMOVEDIR);
-        (void)unlinkat(d->run_dir_fd, "vswitchd.lock", 0);
-    }
+    run_dir_leave(&d->dir);
     sd_notify_close();
 }
 
 int main(int argc, char **argv)
 {
     static struct daemon daemon = {
-        .run_dir_fd = -1, .lock_fd = -1,
+        .dir = {.fd = -1, .lock_fd = -1},
         .fdb_events = {.period = EVENT_LOOP_SECOND, .burst = FDB_EVENTS_A_SECOND},
     };
     struct config_error error;
@@ -607,7 +500,7 @@ int main(int argc, char **argv)
     }
     if (load_config(&daemon, &config, &error) != 0) {
         log_error("%s", error.text);
-        return EXIT_DATA;
+        return EX_DATAERR;
     }
     if (daemon.options.check) {
         printf("%s: fine\n", daemon.config_file[0] ? daemon.config_file : "no configuration");
@@ -617,9 +510,9 @@ int main(int argc, char **argv)
     status = start(&daemon, &config);
     config_free(&config);
     if (status == 0) {
-        log_info("vswitchd " CONTROL_VERSION " runs in %s", daemon.run_dir);
+        log_info("vswitchd " CONTROL_VERSION " runs in %s", daemon.dir.path);
         say_status(&daemon, true);
-        status = event_loop_run(daemon.loop) == 0 ? 0 : EXIT_OS;
+        status = event_loop_run(daemon.loop) == 0 ? 0 : EX_OSERR;
     }
     finish(&daemon, status == 0);
     return status;
