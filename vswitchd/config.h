@@ -155,6 +155,9 @@ void config_nic_port_name(const char *guest, unsigned nic, char name[PORT_NAME_S
 /* The ports of an ISA card, "0x300"; 0 for anything else. */
 uint16_t config_isa_port(const char *text);
 
+/* The text of a member that passed the tables; `to` stays as it is where there is none. */
+void config_copy_string(char *to, size_t size, const struct jv *object, const char *key);
+
 /* "52:54:00:12:34:56"; false for anything else. Group addresses pass. */
 bool config_mac_parse(const char *text, uint8_t mac[6]);
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Tests of JSON, the configuration, the control protocol and vswitchctl.
-CONFIG_SRCS := vswitchd/config.c vswitchd/config_json.c vswitchd/config_schema.c $(JSON_SRCS) vswitchd/core/vlan.c vswitchd/core/switch.c \
+CONFIG_SRCS := vswitchd/config.c vswitchd/config_guest.c vswitchd/config_json.c vswitchd/config_schema.c $(JSON_SRCS) vswitchd/core/vlan.c vswitchd/core/switch.c \
 	vswitchd/core/fdb.c vswitchd/core/counters.c vswitchd/ports/port.c vswitchd/ports/port_queue.c
 
 $(eval $(call unit_test,test_json_read,proto/json/json_read.c proto/json/json_value.c,$(LIBS_JSON)))
