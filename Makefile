@@ -58,6 +58,9 @@ ifneq ($(wildcard cli/main.c),)
 PROGRAMS += $(BUILD)/vswitchctl
 endif
 
+# Tests in Python leave nothing beside themselves.
+export PYTHONDONTWRITEBYTECODE := 1
+
 .PHONY: all
 all: $(PROGRAMS)
 

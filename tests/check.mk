@@ -5,7 +5,8 @@
 check: ## all checks: layers, unit tests (also sanitized), engine against the CPU, integration (root)
 	@sh tools/deps.sh
 	@sh tools/guest_image.sh --nictools --pae --dpdk
-	@MAKE="$(MAKE)" BUILD="$(BUILD)" sh tests/check.sh $(STAGES)
+	@MAKE="$(MAKE)" BUILD="$(BUILD)" sh tests/check.sh $(STAGES); \
+	    status=$$?; sh tools/give_back.sh "$(BUILD)" "$(CACHE_DIR)"; exit $$status
 layers: ## no include crosses the layers
 	@sh tests/check_layers.sh
 documents: all ## manual pages and README have what the programs have

@@ -11,3 +11,4 @@ deps: ## installs the Debian packages that building, checking and measuring need
 images: ## fetches Debian's i386 kernel and busybox and assembles the guests' images in cache/
 	@sh tools/deps.sh run
 	@sh tools/guest_image.sh
+	@sh tools/give_back.sh "$(CACHE_DIR)"
