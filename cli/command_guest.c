@@ -164,6 +164,40 @@ static int report_early_end(const char *name, const struct jv *exited)
     return RPC_REFUSED;
 }
 
+static void warn_of_address(const struct jv *nics, const struct jv *other)
+{
+    const struct jv *theirs = jv_get(other, "nics");
+
+    for (size_t i = 0; i < jv_length(nics); i++) {
+        const char *mac = jv_member_string(jv_at(nics, i), "mac", "-");
+
+        for (size_t k = 0; k < jv_length(theirs); k++) {
+            if (strcmp(mac, jv_member_string(jv_at(theirs, k), "mac", "")) == 0) {
+                fprintf(stderr, "vswitchctl: warning: guest %s has the address %s, too: in one VLAN, frames for it go to "
+                        "whoever was heard last\n", jv_member_string(other, "name", ""), mac);
+            }
+        }
+    }
+}
+
+/* A definition is soon copied, with the addresses in it. Two guests may have one in different VLANs, so it is no error. */
+static void warn_of_addresses(struct cli *cli, const char *name, const struct jv *nics)
+{
+    struct jv *list;
+
+    if (cli_call(cli, "guest.list", NULL, &list) == RPC_DONE) {
+        for (size_t i = 0; i < jv_length(list); i++) {
+            const struct jv *other = jv_at(list, i);
+
+            if (strcmp(jv_member_string(other, "name", ""), name) != 0
+                && strcmp(jv_member_string(other, "state", ""), "running") == 0) {
+                warn_of_address(nics, other);
+            }
+        }
+        jv_unref(list);
+    }
+}
+
 static int start_named(struct cli *cli, const char *name)
 {
     struct jv *params = jv_new_object(), *guest, *exited;
@@ -186,10 +220,13 @@ static int start_named(struct cli *cli, const char *name)
         status = report_early_end(name, exited);
     } else if (waited == RPC_UNREACHABLE) {
         status = waited;
-    } else if (cli->json) {
-        cli_print_json(guest);
     } else {
-        printf("guest %s runs, pid %lld\n", name, (long long)jv_member_int(guest, "pid", 0));
+        if (cli->json) {
+            cli_print_json(guest);
+        } else {
+            printf("guest %s runs, pid %lld\n", name, (long long)jv_member_int(guest, "pid", 0));
+        }
+        warn_of_addresses(cli, name, nics);
     }
     jv_unref(exited);
     jv_unref(guest);

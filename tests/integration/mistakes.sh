@@ -77,6 +77,9 @@ says 1 'guest bob is not running' guest console bob
 says 1 'no guest "nobody"' guest start nobody
 says 0 'guest bob runs' guest run bob --kernel "$K" --idle-slack 7 --nic e1000
 check "--idle-slack reaches the guest" sh -c "tr '\\0' ' ' </proc/$(guest_pid bob)/cmdline | grep -q -- '--idle-slack 7 '"
+MAC=$(ctl guest show bob | sed -n 's/.*"mac": "\(.*\)".*/\1/p')
+says 0 "warning: guest bob has the address $MAC, too" guest run carl --kernel "$K" --nic "e1000,mac=$MAC"
+check "guest kill carl" ctl guest kill carl
 says 1 'stop it before defining it anew' guest run bob --kernel "$K"
 says 1 'stop it first' guest undefine bob
 says 1 'belongs to a running guest' port remove bob
