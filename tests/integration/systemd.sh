@@ -6,8 +6,19 @@
 # restarts, a sudden end and a daemon that hangs; reloads; refused configurations; a
 # guest of the template unit; how much the units give away.
 #
-# What is not covered here is the start of a whole machine: for that, boot Debian 12
-# under QEMU, and say there what README.md says under "Use it".
+# What is not covered here is the start of a whole machine with Debian's own kernel. By
+# hand, as root, with debootstrap and QEMU; in some five minutes by TCG:
+#
+#   debootstrap --variant=minbase --include=linux-image-cloud-amd64,initramfs-tools,systemd-sysv,udev,make bookworm m
+#   cp -r . m/root/vswitch                  # a clone; in the machine to be, by chroot:
+#       cd /root/vswitch && sh tools/deps.sh build run && make && make install && passwd -d root
+#       printf 'virtio_blk\next4\n' >>/etc/initramfs-tools/modules; update-initramfs -u
+#   install -D -m 644 -t m/srv/guests cache/images/vmlinuz cache/images/initrd.gz
+#   mke2fs -t ext4 -d m m.img 3G
+#   qemu-system-x86_64 -accel tcg -cpu max -smp 2 -m 2G -nographic -nic none -drive file=m.img,if=virtio,format=raw \
+#       -kernel m/boot/vmlinuz-* -initrd m/boot/initrd.img-* -append 'root=/dev/vda rw console=ttyS0'
+#
+# There: what README.md says under "Use it"; `journalctl -p warning` has nothing of ours.
 cd "$(dirname "$0")/../.." || exit 1
 . tests/integration/lib.sh
 . tests/integration/lib_systemd.sh
