@@ -34,6 +34,7 @@ if record guest "$build/tests/guest.elf" --debug-exit --nic model=e1000 --nic mo
     ok "the test guest runs again to the same end"
 else
     fail "the test guest runs again to the same end" "$out/guest.log"
+    grep -B 2 FAIL "$out/guest.recorded" | sed 's/^/     /'
 fi
 if record small "$build/tests/replay_guest.elf" --memory 16 && replay small; then
     ok "interrupted computing runs again to the same end"
