@@ -219,7 +219,7 @@ static bool take(struct options *o, int option, char *error, size_t error_size)
     case OPT_STATE_DIR: o->state_dir = optarg; return true;
     case OPT_MEMORY: return parse_memory(o, optarg, error, error_size);
     case OPT_KERNEL: o->kernel = optarg; return true;
-    case OPT_INITRD: o->initrd = optarg; return true;
+    case OPT_INITRD: o->initrd = optarg[0] ? optarg : NULL; return true; /* "": none, as a unit may say. */
     case OPT_APPEND: o->append = optarg; return true;
     case OPT_UNPACK: o->unpack = true; return true;
     case OPT_NIC: return parse_nic(o, optarg, error, error_size);

@@ -131,8 +131,7 @@ template_guest() {
 KERNEL=/srv/images/vmlinuz
 INITRD=/srv/images/initrd.gz
 APPEND=console=ttyS0 quiet panic=-1 vs.name=eve vs.ip=10.9.0.3/24
-MEMORY=128
-NICS=--nic model=e1000,mac=52:54:00:00:00:01,socket=nic0.sock
+NICS=--nic model=e1000,mac=52:54:00:00:00:01,socket=nic0.sock --idle-slack 0
 END
     check "systemctl start vswitch-guest@eve" inside systemctl start vswitch-guest@eve
     check "the daemon has it" wait_until 5 guest_line eve

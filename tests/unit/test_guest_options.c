@@ -50,6 +50,8 @@ static void test_good(void)
     CU_ASSERT_STRING_EQUAL(options.nic[1].model, "ne2000");
     CU_ASSERT_STRING_EQUAL(options.nic[1].nvram, "/x/y.bin");
     CU_ASSERT_STRING_EQUAL(options.state_dir, "/s");
+    CU_ASSERT_TRUE(PARSE("--name", "a", "--kernel", "k", "--initrd", ""));
+    CU_ASSERT_PTR_NULL(options.initrd);
     CU_ASSERT_TRUE(PARSE("--name", "a", "--kernel", "k"));
     CU_ASSERT_EQUAL(options.memory_mib, 128);
     CU_ASSERT_EQUAL(options.nic_count, 0);
