@@ -43,3 +43,10 @@ $(BENCH_DIR)/translate_cost: $(call objs,tests/bench/translate_cost.c $(filter-o
 $(BENCH_DIR)/link_frames: tests/bench/link_frames.c guest/port_link.c guest/port_link_handshake.c $(PROTO_SRCS)
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_CFLAGS) -o $@ $^
+# What a write to a tap costs, by the ways there are.
+.PHONY: bench-tap-write
+bench-tap-write: $(BENCH_DIR)/tap_write ## ns a frame written to a tap, one by one and in batches of io_uring (root)
+	@$< -r $(or $(ROUNDS),9)
+$(BENCH_DIR)/tap_write: $(call objs,tests/bench/tap_write.c vswitchd/os/sandbox.c)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_URING) $(LIBS_SECCOMP)

@@ -147,22 +147,38 @@ def make_slow_wire():
 
 
 def bound(process, interface, size):
-    """The kernel holds no more than so many bytes of what the process writes to a tap."""
+    """The kernel holds no more than so many bytes of what the process writes to a tap. False: we may not say so."""
     pidfd = os.pidfd_open(process.pid)
     for fd in os.listdir(f"/proc/{process.pid}/fdinfo"):
         with open(f"/proc/{process.pid}/fdinfo/{fd}", encoding="ascii") as f:
             if f"iff:\t{interface}\n" not in f.read():
                 continue
         ours = LIBC.syscall(PIDFD_GETFD, pidfd, int(fd), 0)
+        os.close(pidfd)
+        if ours < 0:
+            return False
         fcntl.ioctl(ours, TUNSETSNDBUF, array.array("i", [size]))
         os.close(ours)
-        os.close(pidfd)
-        return
+        return True
     raise RuntimeError(f"no descriptor of {interface}")
 
 
 def numbers_are(seen, wanted):
     return [n for n, _ in seen] == list(wanted)
+
+
+def test_without_room(d, batches, way, a, far):
+    """The kernel turns frames away, and says so in the middle of a batch."""
+    before = d.counters("pt")
+    send_at_once(d, a, NOBODY, (60,))  # of a broadcast the bridge makes copies, which are not ours any more
+    numbers = [n for n, _ in received(far, COUNT)]
+    report(sorted(numbers) == [*range(COUNT)], f"{way}: a tap without room gets each frame once", numbers[:100])
+    report(numbers[BATCH:] == [*range(BATCH, COUNT)] and (batches or numbers == sorted(numbers)),
+           f"{way}: and in order", numbers[:100])
+    found = difference(d, "pt", before)
+    report(found["out"] == COUNT and COUNT / 2 < found["queued"] < COUNT and not found["drops"],
+           f"{way}: most of them from the port's queue", found)
+    report("batches" not in d.ask("port.get", name="pt")["description"], f"{way}: none waits for a batch there any more")
 
 
 def test_ways(batches):
@@ -195,18 +211,10 @@ def test_ways(batches):
     report(all(difference(d, name, before[name])["out"] == COUNT for name in ("tb", "tc")), f"{way}: and is counted everywhere")
     report(numbers_are(received(far, COUNT), range(COUNT)), f"{way}: also behind a slow wire")
 
-    # Now the kernel turns frames away, and says so in the middle of a batch.
-    before = d.counters("pt")
-    bound(d.process, "pt", 20000)
-    send_at_once(d, a, NOBODY, (60,))  # of a broadcast the bridge makes copies, which are not ours any more
-    numbers = [n for n, _ in received(far, COUNT)]
-    report(sorted(numbers) == [*range(COUNT)], f"{way}: a tap without room gets each frame once", numbers[:100])
-    report(numbers[BATCH:] == [*range(BATCH, COUNT)] and (batches or numbers == sorted(numbers)),
-           f"{way}: and in order", numbers[:100])
-    found = difference(d, "pt", before)
-    report(found["out"] == COUNT and COUNT / 2 < found["queued"] < COUNT and not found["drops"],
-           f"{way}: most of them from the port's queue", found)
-    report("batches" not in d.ask("port.get", name="pt")["description"], f"{way}: none waits for a batch there any more")
+    if bound(d.process, "pt", 20000):
+        test_without_room(d, batches, way, a, far)
+    else:
+        print(f"skip {way}: a tap without room: no right to the daemon's descriptor")
 
     for s in (b, c, far):
         received(s, 2 * COUNT, 0.5)
