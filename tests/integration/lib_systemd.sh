@@ -48,6 +48,8 @@ systemd_init='
 systemd_start() {
     # A control group beside this machine's own, which is the root of the tree for those in it.
     mkdir "$W/cgroups" && mount -t cgroup2 cgroup2 "$W/cgroups" || return 1
+    # What a test has left that was ended by force.
+    find "$W/cgroups" -depth -type d -path '*/vswitch-test.*' -mmin +10 -exec rmdir {} + 2>/dev/null
     CGROUPS=$W/cgroups/$(basename "$W")
     mkdir "$CGROUPS" || return 1
     sh -c 'echo $$ >"$1/cgroup.procs" && exec unshare -mpfCuin --kill-child sh -c "$2" init "$3"' \
