@@ -10,9 +10,14 @@
  *   - x86vm_run() ends in one of its four ways, and the state can be named
  *   - memory stays bounded, and what is not the guest's keeps its contents
  *
- *   fuzz_engine [--seed S] [--seconds N] [--batches N] [--first B] [--corpus FILE]
+ * X86VM_EAGER_BARE in the environment lets it run without checks wherever it may;
+ * with --check-windows, and without the sandbox, what the host lets translated
+ * code reach there is compared with the tables after every few runs.
+ *
+ *   fuzz_engine [--seed S] [--seconds N] [--batches N] [--first B] [--corpus FILE] [--check-windows]
  *   fuzz_engine --seed S --batch B [--case C] [--here]     replays one, without a child with --here
  */
+#include "tests/fuzz/fuzz_bare.h"
 #include "tests/fuzz/fuzz_code.h"
 #include "tests/fuzz/fuzz_guest.h"
 
@@ -36,7 +41,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { CASES = 100, RUNS_MAX = 40, CANARY_WORDS = 1 << 16, FAILURES_MAX = 10 };
+enum { CASES = 100, RUNS_MAX = 40, CANARY_WORDS = 1 << 16, FAILURES_MAX = 10, CHECK_EVERY = 8 };
 #define LATE_NS 100000000ull       /* from the request to the return, CPU time */
 #define SILENT_SECONDS 20          /* a child that gets nowhere for so long hangs */
 #define RSS_MAX_MIB 320            /* RAM, full view tables, code cache and its records */
@@ -45,7 +50,7 @@ enum { CASES = 100, RUNS_MAX = 40, CANARY_WORDS = 1 << 16, FAILURES_MAX = 10 };
 struct options {
     uint64_t seed, first, batches, seconds;
     int64_t batch, only;
-    bool here, verbose, no_sandbox;
+    bool here, verbose, no_sandbox, check_windows;
 };
 
 /* What parent and child share. */
@@ -190,6 +195,8 @@ static void check_after(struct fuzzer *f, enum x86vm_exit exit)
     if (f->cpu->phys != f->before.phys || f->cpu->views != f->before.views || f->cpu->io != f->before.io ||
         f->cpu->intr_ack != f->before.intr_ack || f->cpu->intr_opaque != f->before.intr_opaque || f->cpu->cpl > 3)
         failed(f, "the engine's own state changed");
+    if (f->options->check_windows && f->board->runs % CHECK_EVERY == 0 && !fuzz_bare_right(f->cpu, state, sizeof state))
+        failed(f, state);
     for (uint64_t i = 0; i < CANARY_WORDS; i += fuzz_below(&f->random, 64) + 1)
         if (f->canary[i] != ~i)
             failed(f, "memory of the host changed");
@@ -453,11 +460,12 @@ static bool read_corpus(struct fuzz_corpus *corpus, const char *path)
 
 static bool parse(struct options *o, struct fuzzer *f, int argc, char **argv)
 {
-    enum { SEED = 256, SECONDS, BATCHES, FIRST, BATCH, CASE, CORPUS, HERE, VERBOSE, NO_SANDBOX };
+    enum { SEED = 256, SECONDS, BATCHES, FIRST, BATCH, CASE, CORPUS, HERE, VERBOSE, NO_SANDBOX, CHECK_WINDOWS };
     static const struct option names[] = {
         { "seed", 1, NULL, SEED }, { "seconds", 1, NULL, SECONDS }, { "batches", 1, NULL, BATCHES }, { "first", 1, NULL, FIRST },
         { "batch", 1, NULL, BATCH }, { "case", 1, NULL, CASE }, { "corpus", 1, NULL, CORPUS }, { "here", 0, NULL, HERE },
-        { "verbose", 0, NULL, VERBOSE }, { "no-sandbox", 0, NULL, NO_SANDBOX }, { NULL, 0, NULL, 0 },
+        { "verbose", 0, NULL, VERBOSE }, { "no-sandbox", 0, NULL, NO_SANDBOX },
+        { "check-windows", 0, NULL, CHECK_WINDOWS }, { NULL, 0, NULL, 0 },
     };
     int c;
 
@@ -477,6 +485,7 @@ static bool parse(struct options *o, struct fuzzer *f, int argc, char **argv)
         case HERE: o->here = o->no_sandbox = true; break;
         case VERBOSE: o->verbose = true; break;
         case NO_SANDBOX: o->no_sandbox = true; break;
+        case CHECK_WINDOWS: o->check_windows = o->no_sandbox = true; break;
         default: return false;
         }
     }
