@@ -62,13 +62,25 @@ static uint32_t find_place(struct view_set *set, uint32_t page)
     return place;
 }
 
+/* Whether the tables still lead to what the entries say. A guest may have changed
+ * them since and not flushed the page, as its load of CR3 will. */
+static bool entries_hold(struct cpu *cpu, const struct view *view, uint32_t page)
+{
+    uint32_t linear = page << PAGE_SHIFT, error;
+    struct paging_result walk;
+
+    return paging_walk(cpu, linear, VIEW_FOR_READ, false, false, &walk, &error) && walk.accessed
+        && view->read[page] + linear == (uint64_t)(uintptr_t)phys_ram(cpu->phys) + (walk.physical & ~(PAGE_SIZE - 1))
+        && (!view->write[page] || (view->write[page] == view->read[page] && walk.writable && walk.dirty));
+}
+
 bool view_kept_add(struct cpu *cpu, uint32_t page)
 {
     struct view_set *set = cpu->views;
     struct paging_way way;
     uint32_t place;
 
-    if (!paging_find_way(cpu, page << PAGE_SHIFT, &way))
+    if (!entries_hold(cpu, supervisor(set), page) || !paging_find_way(cpu, page << PAGE_SHIFT, &way))
         return false;
     place = find_place(set, page);
     set->kept.at[place].page = page;

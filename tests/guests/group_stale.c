@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ * Page tables that change, and what a CPU may still remember of them: until a page
+ * is flushed (INVLPG, or a load of CR3 where it is not global) either is
+ * right, behind that only what the tables say, accessed and dirty bits too. */
+#include "guest.h"
+
+enum { PAGES = 320, FRAMES = 48, STEPS = 12000, TAG = 0xf00d0000 };
+#define AT (SCRATCH + 0x200000)
+#define FRAME_AT (SCRATCH + 0x3a0000)
+
+static struct { bool pending; } pages[PAGES]; /* changed, and not flushed since */
+static uint32_t seed;
+
+static uint32_t any(uint32_t below)
+{
+    seed = seed * 1664525 + 1013904223;
+    return (seed >> 10) % below;
+}
+
+static uint32_t linear(unsigned page) { return AT + page * 0x1000; }
+static volatile uint32_t *frame_words(uint32_t entry) { return (volatile uint32_t *)(entry & ~0xfffu); }
+
+static void flushed(bool global_too)
+{
+    for (unsigned i = 0; i < PAGES; i++)
+        if (global_too || !(*pages_entry(linear(i)) & PTE_G))
+            pages[i].pending = false;
+}
+
+static void change(unsigned page)
+{
+    static const uint32_t rights[] = { PTE_P | PTE_W, PTE_P | PTE_W | PTE_U, PTE_P | PTE_W | PTE_A | PTE_D, PTE_P | PTE_W | PTE_G, PTE_P, 0,
+                                       PTE_P | PTE_W };
+    uint32_t *entry = pages_entry(linear(page)), was = *entry;
+
+    if (any(4) == 0)
+        *entry &= ~(uint32_t)(any(2) ? PTE_A | PTE_D : PTE_D);
+    else
+        *entry = (FRAME_AT + any(FRAMES) * 0x1000) | rights[any(sizeof rights / sizeof *rights)];
+    pages[page].pending = true;
+    if (any(2) == 0 || (was | *entry) & PTE_G) { /* a global one is not to be forgotten by a load of CR3 */
+        invlpg(linear(page));
+        pages[page].pending = false;
+    }
+}
+
+/* The first word, read by an instruction of another kind. */
+uint32_t stale_esp, stale_value;
+static uint32_t pop_all(uint32_t address)
+{
+    __asm__ volatile("pushal; movl %%esp, stale_esp; movl %0, %%esp; popal; movl %%edi, stale_value; movl stale_esp, %%esp; popal"
+                     ::"a"(address) : "memory");
+    return stale_value;
+}
+
+static void touch(void *address) { *(volatile uint32_t *)address = 1; }
+static void look(void *address) { (void)*(volatile uint32_t *)address; }
+
+static bool access_right(unsigned page)
+{
+    uint32_t *entry = pages_entry(linear(page)), value = any(0x1000000);
+    bool write = any(2), pending = pages[page].pending;
+    struct frame f;
+
+    if (pending && (*entry & (PTE_P | PTE_W)) != (PTE_P | PTE_W))
+        return true; /* may fault or not */
+    if (!(*entry & PTE_P) || (write && !(*entry & PTE_W))) {
+        CHECK(catch_fault(write ? touch : look, (void *)(linear(page) + 8), &f) && f.vector == 14);
+        return true;
+    }
+    if (write)
+        *(volatile uint32_t *)(linear(page) + 4) = value;
+    else
+        value = *(volatile uint32_t *)linear(page);
+    if (pending)
+        return true;
+    CHECK(write ? frame_words(*entry)[1] == value : value == (TAG | (*entry >> 12 & 0xfff)));
+    CHECK(*entry & PTE_A && (!write || *entry & PTE_D));
+    return true;
+}
+
+static bool step_right(unsigned page)
+{
+    switch (any(12)) {
+    case 0: case 1:
+        change(page);
+        return true;
+    case 2:
+        invlpg(linear(page));
+        pages[page].pending = false;
+        return true;
+    case 3:
+        WRITE_CR(3, READ_CR(3));
+        flushed(false);
+        return true;
+    case 4:
+        if (any(20) == 0) {
+            WRITE_CR(4, READ_CR(4) ^ 0x80); /* PGE */
+            flushed(true);
+        }
+        return true;
+    case 5:
+        return pages[page].pending || !(*pages_entry(linear(page)) & PTE_P) || pop_all(linear(page)) >> 16 == TAG >> 16;
+    default:
+        return access_right(page);
+    }
+}
+
+static bool anyhow(void)
+{
+    for (unsigned i = 0; i < FRAMES; i++)
+        *(volatile uint32_t *)(FRAME_AT + i * 0x1000) = TAG | ((FRAME_AT + i * 0x1000) >> 12 & 0xfff);
+    for (unsigned i = 0; i < PAGES; i++)
+        pages_map(linear(i), FRAME_AT | PTE_P | PTE_W);
+    flushed(true);
+    seed = 1;
+    for (unsigned step = 0; step < STEPS; step++)
+        CHECK(step_right(any(4) ? any(24) : any(PAGES)));
+    WRITE_CR(4, READ_CR(4) | 0x80);
+    for (unsigned i = 0; i < PAGES; i++)
+        pages_map(linear(i), linear(i) | PTE_P | PTE_W | PTE_U);
+    return true;
+}
+
+/* An entry of before, remembered when the page is used again in another way. */
+static bool remembered(void)
+{
+    uint32_t first = FRAME_AT, second = FRAME_AT + 0x1000, value;
+
+    *(volatile uint32_t *)first = 1;
+    *(volatile uint32_t *)second = 2;
+    for (unsigned i = 0; i < 8; i++) {
+        volatile uint32_t *at = (uint32_t *)linear(i);
+        pages_map(linear(i), first | PTE_P | PTE_W);
+        CHECK(pop_all(linear(i)) == 1);
+        *pages_entry(linear(i)) = second | PTE_P | PTE_W;
+        value = *at; /* the one or the other */
+        CHECK(value == 1 || value == 2);
+        WRITE_CR(3, READ_CR(3));
+        CHECK(*at == 2);
+        *pages_entry(linear(i)) = second | PTE_P | PTE_A;
+        *(volatile uint32_t *)linear(20) = i;
+        WRITE_CR(3, READ_CR(3));
+        CHECK(*at == 2);
+    }
+    return true;
+}
+
+static const struct test tests[] = { { "anyhow", anyhow, NULL }, { "remembered", remembered, NULL }, { NULL, NULL, NULL } };
+const struct test_group group_stale = { "stale", tests, pages_on };
