@@ -17,6 +17,15 @@ enum { FXSAVE_WRITTEN = 288, FXSAVE_XMM = 160, FXSAVE_MXCSR = 24, FXSAVE_MXCSR_M
        STATE32 = 108, STATE16 = 94, ENVIRONMENT32 = 28, ENVIRONMENT16 = 14,
        SUMMARY = 0x80 /* of the status word: an unmasked exception is pending */ };
 
+/* The bits of MXCSR that may be set: those of the host that the advertised CPU has, too (AMD's have one more). */
+static uint32_t mxcsr_mask(const uint8_t *host)
+{
+    uint32_t mask;
+
+    memcpy(&mask, host + FXSAVE_MXCSR_MASK, 4);
+    return (mask ? mask : 0xffbf) & 0xffff;
+}
+
 static void store(struct cpu *cpu, const struct insn *insn, const void *image, uint32_t size)
 {
     view_write(cpu, operand_linear(cpu, insn, 0, size, true), image, size, cpu->cpl == 3);
@@ -31,10 +40,13 @@ enum call_result calls_fxsave(struct cpu *cpu, const struct insn *insn)
 {
     const struct x87_pointers pointers = x87_pointers(cpu);
     uint8_t image[512] __attribute__((aligned(16)));
+    uint32_t mask;
 
     if (operand_linear(cpu, insn, 0, 512, true) & 15)
         cpu_fault_error(cpu, VEC_GP, 0);
     __asm__ volatile("fxsave %0" : "=m"(image));
+    mask = mxcsr_mask(image);
+    memcpy(image + FXSAVE_MXCSR_MASK, &mask, 4);
     x87_image_set_pointers(image, &pointers);
     memcpy(image + FXSAVE_XMM, cpu->xmm, sizeof cpu->xmm);
     store(cpu, insn, image, FXSAVE_WRITTEN);
@@ -45,16 +57,15 @@ enum call_result calls_fxrstor(struct cpu *cpu, const struct insn *insn)
 {
     uint8_t image[512] __attribute__((aligned(16))), host[512] __attribute__((aligned(16)));
     struct x87_pointers pointers;
-    uint32_t mxcsr, mask;
+    uint32_t mxcsr;
 
     if (operand_linear(cpu, insn, 0, 512, false) & 15)
         cpu_fault_error(cpu, VEC_GP, 0);
     memset(image, 0, sizeof image);
     load(cpu, insn, image, FXSAVE_WRITTEN);
     __asm__ volatile("fxsave %0" : "=m"(host));
-    memcpy(&mask, host + FXSAVE_MXCSR_MASK, 4);
     memcpy(&mxcsr, image + FXSAVE_MXCSR, 4);
-    if (mxcsr & ~(mask ? mask : 0xffbf))
+    if (mxcsr & ~mxcsr_mask(host))
         cpu_fault_error(cpu, VEC_GP, 0);
     __asm__ volatile("fxrstor %0" : : "m"(image) : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
                      "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
