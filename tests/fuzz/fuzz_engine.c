@@ -339,6 +339,7 @@ static void count(struct fuzzer *f)
     sum->slow_accesses += c.slow_accesses;
     sum->exceptions += c.exceptions;
     sum->interrupts += c.interrupts;
+    sum->bare_pages += c.bare_pages;
 }
 
 static int run_batch(struct fuzzer *f, uint64_t batch)
@@ -507,9 +508,9 @@ static int run_all(struct fuzzer *f)
            (unsigned long long)f->board->runs, (unsigned long long)n[0], (unsigned long long)n[1], (unsigned long long)n[2],
            (unsigned long long)n[3], (double)f->board->worst_ns / 1e6, failures);
     printf("  %llu blocks translated, %llu flushes of the cache, %llu invalidations, %llu slow accesses, %llu exceptions, "
-           "%llu interrupts\n", (unsigned long long)sum->blocks_translated, (unsigned long long)sum->cache_flushes,
+           "%llu interrupts, %llu pages shown without checks\n", (unsigned long long)sum->blocks_translated, (unsigned long long)sum->cache_flushes,
            (unsigned long long)sum->invalidations, (unsigned long long)sum->slow_accesses, (unsigned long long)sum->exceptions,
-           (unsigned long long)sum->interrupts);
+           (unsigned long long)sum->interrupts, (unsigned long long)sum->bare_pages);
     return failures ? 1 : 0;
 }
 
