@@ -166,6 +166,35 @@ static bool large_pages(void)
     return true;
 }
 
+/* INVLPG of any address in a large page is for all of it. */
+static bool large_page_flushed(void)
+{
+    uint32_t *pde = &pages_directory()[0x20000000 >> 22];
+    volatile uint32_t *at = (uint32_t *)0x20300000, *user_at = (uint32_t *)0x20301004;
+    static const uint8_t one[] = { 0xb8, 1, 0, 0, 0, 0xc3 }, two[] = { 0xb8, 2, 0, 0, 0, 0xc3 };
+    uint32_t (*code)(void) = (uint32_t (*)(void))0x20302000;
+
+    for (unsigned i = 0; i < sizeof one; i++) {
+        *(volatile uint8_t *)(SCRATCH + 0x302000 + i) = one[i];
+        *(volatile uint8_t *)(SCRATCH + 0x702000 + i) = two[i];
+    }
+    for (unsigned turn = 0; turn < 12; turn++) {
+        uint32_t frame = SCRATCH + (turn & 1) * 0x400000;
+        *pde = frame | PTE_P | PTE_W | PTE_PS | (turn & 2 ? PTE_G : 0) | (turn & 4 ? PTE_U : 0);
+        invlpg(turn & 1 ? 0x20000000 : 0x203ff000);
+        *(volatile uint32_t *)(frame + 0x300000) = turn;
+        CHECK(*at == turn);
+        for (unsigned i = 0; i < 300; i++)
+            *user_at = i + turn;
+        CHECK(*(volatile uint32_t *)(frame + 0x301004) == 299 + turn && code() == (turn & 1) + 1);
+    }
+    *pde = 0;
+    invlpg(0x20000000);
+    struct frame f;
+    CHECK(catch_fault(read_at, (void *)at, &f) && f.vector == 14);
+    return true;
+}
+
 /* Another directory: the kernel half the same, one page different. */
 static bool address_spaces(void)
 {
@@ -281,7 +310,7 @@ static bool partial_effects(void)
 static const struct test tests[] = {
     { "faults", faults, NULL }, { "user_rights", user_rights, NULL }, { "accessed_dirty", accessed_dirty, NULL },
     { "aliases", aliases, NULL }, { "crossing", crossing, NULL }, { "stale_until_invlpg", stale_until_invlpg, NULL },
-    { "large_pages", large_pages, NULL }, { "address_spaces", address_spaces, NULL }, { "string_restarts", string_restarts, NULL },
+    { "large_pages", large_pages, NULL }, { "large_page_flushed", large_page_flushed, "runs the code that was there before" }, { "address_spaces", address_spaces, NULL }, { "string_restarts", string_restarts, NULL },
     { "partial_effects", partial_effects, NULL }, { NULL, NULL, NULL },
 };
 const struct test_group group_paging = { "paging", tests, pages_on };

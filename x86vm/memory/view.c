@@ -218,6 +218,7 @@ uint64_t view_fill_walked(struct cpu *cpu, struct view *view, uint32_t linear, e
     uint32_t page = linear >> PAGE_SHIFT, physical_page = walk->physical >> PAGE_SHIFT;
     uint64_t addend = addend_of(cpu, walk->physical, linear);
     make_room(cpu, view, walk->global);
+    cpu->views->large[page / LARGE_PAGES] |= walk->large;
     view->state[page] &= (uint8_t)~KEPT; /* by that walk it might be by other entries */
     bool can_write = walk->writable && walk->dirty && phys_is_writable(cpu->phys, walk->physical) &&
                      !(phys_marks(cpu->phys, physical_page) & PHYS_CODE);
@@ -323,12 +324,24 @@ void view_flush_nonglobal(struct cpu *cpu)
     count_flush(cpu->views);
 }
 
+/* INVLPG takes the whole of a large page (SDM vol. 3, 4.10.4.1), which lies in
+ * many entries here. Dropping what else is near by is no harm. */
 void view_flush_page(struct cpu *cpu, uint32_t linear)
 {
+    uint32_t page = linear >> PAGE_SHIFT, first = page, count = 1;
+
+    if (cpu->views->large[page / LARGE_PAGES]) {
+        first = page & ~(uint32_t)(LARGE_PAGES - 1);
+        count = LARGE_PAGES;
+        cpu->views->large[page / LARGE_PAGES] = false;
+    }
     for (int i = 0; i < VIEW_COUNT; i++) {
         struct view *view = &cpu->views->view[i];
-        view->generation += (view->state[linear >> PAGE_SHIFT] & FILLED_EXEC) != 0;
-        drop_page(view, linear >> PAGE_SHIFT);
+        for (uint32_t k = first; k < first + count; k++) {
+            view->generation += (view->state[k] & FILLED_EXEC) != 0;
+            if (k == page || view->state[k] & FILLED)
+                drop_page(view, k);
+        }
     }
     cpu->views->stamp++;
     cpu->views->counters.page_flushes++;

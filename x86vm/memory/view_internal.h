@@ -64,6 +64,9 @@ struct kept_pages {
 
 struct wanted { uint32_t page; bool user; };
 
+/* The largest that one entry of the guest's tables maps. */
+enum { LARGE_PAGES = 1024, LARGE_AREAS = VIEW_PAGES / LARGE_PAGES };
+
 struct view_set {
     void *map;
     struct window window;
@@ -73,6 +76,7 @@ struct view_set {
     uint64_t loaded_at;  /* when the address space was last changed; TSC */
     struct view view[VIEW_COUNT];
     struct writers *writers; /* by physical page */
+    bool large[LARGE_AREAS]; /* an entry there was filled from a large page; by linear address */
     uint64_t stamp;          /* advances with every flush */
     struct wanted wanted[WINDOW_WANTED]; /* pages to be mapped in the window */
     uint32_t wanted_count;
