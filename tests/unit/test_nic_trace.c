@@ -386,12 +386,36 @@ static void good_e1000(void)
     CU_ASSERT_EQUAL(host.frame_count, 1);
 }
 
+/* Off, a trace costs nothing: accesses go straight to the model, and its calls straight to the machine. */
+static void off_is_not_there(void)
+{
+    const char *name;
+    for (unsigned i = 0; (name = nic_model_name(i)); i++) {
+        fake_nic_host_stop(&host);
+        fake_nic_host_start(&host, name);
+        struct nic *nic = host.nic;
+        struct nic_host own = nic->host;
+        for (unsigned strict = 0; strict < 2; strict++) {
+            CU_ASSERT_TRUE(nic->read == nic->ops->read && nic->write == nic->ops->write && !nic->trace);
+            begin(strict);
+            CU_ASSERT_TRUE(nic->read != nic->ops->read && nic->write != nic->ops->write && nic->trace);
+            CU_ASSERT_TRUE(nic->host.dma_read != own.dma_read);
+            nic_set_trace(nic, NULL, NULL, false);
+            CU_ASSERT_EQUAL(memcmp(&nic->host, &own, sizeof own), 0);
+        }
+        CU_ASSERT_TRUE(nic->read == nic->ops->read && nic->write == nic->ops->write && !nic->trace);
+    }
+    fake_nic_host_stop(&host);
+    fake_nic_host_start(&host, "e1000");
+}
+
 int main(void)
 {
     static const CU_TestInfo tests[] = {
         { "registers and fields", registers },
         { "interrupts, frames, descriptors, repeats", events },
         { "a trace changes nothing", changes_nothing },
+        { "a trace that is off", off_is_not_there },
         { "rules of e1000", rules_e1000 },
         { "rules of the DP8390", rules_dp8390 },
         { "a good e1000 driver", good_e1000 },
