@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FRAMES_AT_ONCE = 64, OVERFLOW_INTERVAL = 1000000000 /* ns */ };
+enum { FRAMES_AT_ONCE = 64, OVERFLOW_INTERVAL = 1000000000 /* ns */, FULL_AT_MOST = 50000000 /* ns that a card waits for the switch */ };
 
 struct guest_nic {
     struct options_nic options;
@@ -24,6 +24,8 @@ struct guest_nic {
     bool backlog; /* frames have been waiting since it had none */
     uint64_t overflow_told; /* when its driver was last told that they have become too many */
     bool moved;   /* frames passed since the last exchange */
+    uint64_t now; /* of the last exchange */
+    uint64_t full_since; /* what the card sends finds no room; 0: it does */
 };
 
 static bool send_frame(void *opaque, const void *frame, size_t size, const struct nic_offload *offload)
@@ -32,6 +34,21 @@ static bool send_frame(void *opaque, const void *frame, size_t size, const struc
 
     n->moved = true;
     return port_link_send(n->link, frame, size, offload);
+}
+
+/* A card waits for a switch that is busy, not for one that stands still: then frames are
+ * lost at the link, as where nobody is connected. */
+static bool has_room(void *opaque)
+{
+    struct guest_nic *n = opaque;
+
+    if (port_link_has_room(n->link)) {
+        n->full_since = 0;
+        return true;
+    }
+    if (!n->full_since)
+        n->full_since = n->now;
+    return n->now - n->full_since > FULL_AT_MOST;
 }
 
 static void flush(void *opaque)
@@ -103,7 +120,7 @@ static bool add_board(struct guest_nic *n, struct pc *pc, struct nvram *nvram, c
     struct pc_nic_config card = { .model = o->model, .isa_port = o->isa_port, .isa_irq = o->isa_irq,
                                   .line_rate = o->speed,
                                   .eeprom = nvram ? nvram_contents(nvram) : NULL };
-    struct pc_link link = { n, send_frame, flush, receive_ready, eeprom_changed };
+    struct pc_link link = { n, send_frame, flush, receive_ready, eeprom_changed, has_room };
     uint8_t contents[NIC_EEPROM_SIZE];
 
     memcpy(card.mac, o->mac, sizeof card.mac);
@@ -198,6 +215,7 @@ bool guest_nic_exchange(struct guest_nic *n, uint64_t now)
 {
     bool moved = n->moved;
 
+    n->now = now;
     n->moved = false;
     port_link_wake(n->link);
     if (!n->stalled && port_link_receive(n->link, deliver, n, FRAMES_AT_ONCE) > 0)

@@ -16,6 +16,7 @@
 /* While we look at the queues ourselves, frames that are few wait for the next look
  * before the switch is woken: a wake-up costs more than many frames do. */
 enum { OWED_FRAMES = 32, OWED_BYTES = 24576 };
+enum { BURST_BYTES = 4 * 65536 }; /* what a burst of large frames may take */
 
 static void kick(struct port_link *link, unsigned queue)
 {
@@ -85,6 +86,16 @@ static bool fill_header(struct port_link *link, struct virtio_net_header *header
         header->csum_offset = offload->csum_offset;
     }
     return !virtio_net_header_check(header, size, link->features);
+}
+
+static bool is_roomy(const struct tx_arena *arena)
+{
+    return arena->count <= PORT_LINK_QUEUE_SIZE - NIC_BURST && find_room(arena, BURST_BYTES) != UINT32_MAX;
+}
+
+bool port_link_has_room(struct port_link *link)
+{
+    return link->phase != PHASE_UP || is_roomy(&link->arena) || !reap_sent(link) || is_roomy(&link->arena);
 }
 
 bool port_link_send(struct port_link *link, const void *frame, size_t size, const struct nic_offload *offload)

@@ -108,6 +108,19 @@ static void finish(struct dp8390 *d)
     dp8390_raise(d, ISR_PTX);
 }
 
+static void stay_on_wire(struct dp8390 *d, uint32_t ns)
+{
+    d->cr |= CR_TXP;
+    d->on_wire_until = d->now + ns;
+    d->nic.host.set_timer(d->nic.host.opaque, d->on_wire_until);
+}
+
+/* The network takes no more for the moment: as a wire would be, it is busy. */
+static bool must_wait(const struct dp8390 *d)
+{
+    return !dp8390_is_looped_back(d) && !nic_has_room(&d->nic);
+}
+
 void dp8390_transmit(struct dp8390 *d)
 {
     uint32_t rate = d->nic.line_rate;
@@ -120,9 +133,9 @@ void dp8390_transmit(struct dp8390 *d)
         d->tsr = TSR_PTX;
         dp8390_raise(d, ISR_PTX); /* the driver is not left waiting */
     } else if (rate) {
-        d->cr |= CR_TXP;
-        d->on_wire_until = d->now + (PREAMBLE + d->tbcr + FCS + GAP) * 8000u / rate;
-        d->nic.host.set_timer(d->nic.host.opaque, d->on_wire_until);
+        stay_on_wire(d, (PREAMBLE + d->tbcr + FCS + GAP) * 8000u / rate);
+    } else if (must_wait(d)) {
+        stay_on_wire(d, NIC_NO_ROOM_NS);
     } else {
         finish(d);
     }
@@ -133,6 +146,10 @@ void dp8390_transmit_timer(struct dp8390 *d)
 {
     if (!d->on_wire_until || d->now < d->on_wire_until)
         return;
+    if (must_wait(d)) {
+        stay_on_wire(d, NIC_NO_ROOM_NS);
+        return;
+    }
     d->on_wire_until = 0;
     d->cr &= (uint8_t)~CR_TXP;
     finish(d);

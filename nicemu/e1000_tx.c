@@ -5,7 +5,8 @@
  * packet is in e1000_segment.c.
  *
  * A run is bounded twice, by descriptors and by bytes; a ring that asks for
- * more is gone on with from the timer, so that no register write takes long.
+ * more is gone on with from the timer, so that no register write takes long. It
+ * also waits for the network, which takes the wire's part of holding a driver back.
  */
 #include "nicemu/e1000.h"
 
@@ -249,6 +250,10 @@ void e1000_tx_run(struct e1000 *e)
     while (head != tail) {
         if (run.descriptors >= RUN_DESCRIPTORS || e->tx.work >= RUN_WORK) {
             e1000_timer_start(e, E1000_TIMER_TRANSMIT, e->now + RUN_BREAK);
+            break;
+        }
+        if (!nic_has_room(&e->nic) && !e1000_is_looped_back(e)) { /* the driver sees that by TDH */
+            e1000_timer_start(e, E1000_TIMER_TRANSMIT, e->now + NIC_NO_ROOM_NS);
             break;
         }
         uint32_t batch = (tail > head ? tail : count) - head;

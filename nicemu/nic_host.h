@@ -31,6 +31,9 @@ struct nic_offload {
     uint16_t csum_offset; /* byte offset of the field, from csum_start */
 };
 
+#define NIC_BURST 32u
+#define NIC_NO_ROOM_NS 50000u
+
 struct nic_host {
     void *opaque; /* handed back as the first argument of every call */
 
@@ -65,6 +68,10 @@ struct nic_host {
 
     /* PCI's PME#, asserted or not; calling with an unchanged level is harmless. May be NULL. */
     void (*set_pme)(void *opaque, bool level);
+
+    /* Whether the network takes a burst of frames now (NIC_BURST, or one as large as can be). While it
+     * does not, a card lets its driver wait, and asks again after NIC_NO_ROOM_NS. May be NULL: it always does. */
+    bool (*has_room)(void *opaque);
 };
 
 #endif

@@ -100,6 +100,12 @@ static inline void nic_irq(struct nic *nic, bool level)
     nic->host.set_irq(nic->host.opaque, level);
 }
 
+/* Whether the network takes what a driver sends; otherwise the model asks again a little later. */
+static inline bool nic_has_room(const struct nic *nic)
+{
+    return !nic->host.has_room || nic->host.has_room(nic->host.opaque);
+}
+
 /* The driver has had its hands on the EEPROM: tells the host if it has written. */
 static inline void nic_eeprom_accessed(struct nic *nic, struct eeprom93c46 *eeprom)
 {

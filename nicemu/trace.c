@@ -203,6 +203,12 @@ static bool send_frame(void *opaque, const void *frame, size_t size, const struc
     return taken;
 }
 
+static bool has_room(void *opaque)
+{
+    const struct nic_host *host = &of(opaque)->host;
+    return !host->has_room || host->has_room(host->opaque);
+}
+
 static void send_flush(void *opaque)
 {
     const struct nic_host *host = &of(opaque)->host;
@@ -283,7 +289,7 @@ int nic_set_trace(struct nic *nic, nic_trace_line *line, void *opaque, bool stri
     nic->read = nic_trace_read;
     nic->write = nic_trace_write;
     nic->host = (struct nic_host){ nic, dma_read, dma_write, set_irq, send_frame, send_flush, receive_ready, set_timer,
-                                   guest_error, eeprom_changed, set_pme };
+                                   guest_error, eeprom_changed, set_pme, has_room };
     return 0;
 }
 

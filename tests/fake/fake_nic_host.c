@@ -68,6 +68,12 @@ static bool send_frame(void *opaque, const void *frame, size_t size, const struc
     return true;
 }
 
+static bool has_room(void *opaque)
+{
+    const struct fake_nic_host *host = opaque;
+    return !host->no_room;
+}
+
 static void send_flush(void *opaque)
 {
     ((struct fake_nic_host *)opaque)->flushed++;
@@ -104,6 +110,7 @@ void fake_nic_host_start(struct fake_nic_host *host, const char *model)
         .set_irq = set_irq,
         .send_frame = send_frame,
         .send_flush = send_flush,
+        .has_room = has_room,
         .receive_ready = receive_ready,
         .set_timer = set_timer,
         .guest_error = guest_error,

@@ -26,6 +26,7 @@ struct fake_nic_host {
     uint64_t now, deadline;   /* of the test's clock; of the model's timer, 0 is off */
     bool irq, pme;
     bool refuse_frames;       /* send_frame answers false */
+    bool no_room;             /* the network takes no burst now: has_room */
     bool record;              /* keep frames' contents: on unless a test turns it off */
     unsigned irq_raised, flushed, ready, timers_set, errors;
     uint64_t dma_calls, dma_bytes;

@@ -303,6 +303,7 @@ static void check_progress(struct fake_nic_host *host)
 
     if (!may_run || nic_is_asleep(host->nic) || count == 0 || count > 128 || base > FAKE_MEMORY_SIZE - 16 * count)
         return;
+    host->no_room = false;
     fake_write(host, 0x3818, fake_read(host, 0x3818)); /* what an error has stopped is tried again */
     for (unsigned i = 0; i < 20; i++) {
         host->dma_calls = host->dma_bytes = 0;
@@ -430,6 +431,7 @@ static void steps(struct fake_nic_host *host, void (*poke)(struct fake_nic_host 
     for (unsigned i = 0; i < count; i++) {
         host->record = below(4) == 0;
         host->refuse_frames = below(16) == 0;
+        host->no_room = below(8) == 0;
         step(host, poke);
     }
 }
@@ -551,6 +553,7 @@ static void run(const char *name, uint64_t operations, uint64_t seed)
     for (operation = 0; operation < operations; operation++) {
         host.record = below(8) == 0;
         host.refuse_frames = below(16) == 0;
+        host.no_room = below(8) == 0;
         step(&host, e1000 ? poke_e1000 : poke_dp8390);
     }
     struct nic_counters c;

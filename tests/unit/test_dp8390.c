@@ -657,6 +657,27 @@ static void stopped_on_the_wire(void)
 }
 
 /* What Realtek's chip on ISA has besides. */
+/* The network is busy: TXP stays set, as while the wire is. */
+static void busy_network(void)
+{
+    restart("ne2000");
+    open_card(0x04);
+    write_memory(0x4000, make_frame(60), 60);
+    fake_nic_host_forget_frames(&host);
+    host.no_room = true;
+    transmit(0x40, 60);
+    CU_ASSERT_EQUAL(in(CR) & 4, 4);
+    CU_ASSERT_EQUAL(host.frame_count, 0);
+    fake_nic_host_advance(&host, 1000000);
+    CU_ASSERT_EQUAL(in(CR) & 4, 4);
+    host.no_room = false;
+    fake_nic_host_advance(&host, NIC_NO_ROOM_NS);
+    CU_ASSERT_EQUAL(in(CR) & 4, 0);
+    CU_ASSERT_EQUAL(host.frame_count, 1);
+    CU_ASSERT_TRUE(in(7) & 2);
+    CU_ASSERT_EQUAL(in(4) & 1, 1);
+}
+
 static void rtl8019_registers(void)
 {
     restart("rtl8019as");
@@ -1142,6 +1163,7 @@ int main(void)
         { "transmission", send_frame },
         { "cve class E: strange transmissions", strange_transmissions },
         { "a frame on the wire", on_the_wire },
+        { "a busy network", busy_network },
         { "stopped with a frame on the wire", stopped_on_the_wire },
         { "RTL8019AS registers", rtl8019_registers },
         { "sleep and power-down", power_down },

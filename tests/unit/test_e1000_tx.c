@@ -549,6 +549,30 @@ static void network_refuses(void)
     CU_ASSERT_TRUE(tx_done(0));
 }
 
+/* A network that is busy holds the driver back by TDH: nothing is lost, and all goes out when there is room. */
+static void network_is_busy(void)
+{
+    e1000_open(0);
+    memcpy(host.memory + TX_DATA, make_frame(100), 100);
+    host.no_room = true;
+    for (unsigned i = 0; i < 40; i++)
+        tx_put(TX_DATA, 100 | CMD_EOP | CMD_RS, 0);
+    tx_ring();
+    CU_ASSERT_EQUAL(host.frame_count, 0);
+    CU_ASSERT_EQUAL(rd(E1000_TDH), 0);
+    CU_ASSERT_FALSE(tx_done(0));
+    fake_nic_host_advance(&host, 1000000);
+    CU_ASSERT_EQUAL(host.frame_count, 0);
+    host.no_room = false;
+    fake_nic_host_advance(&host, NIC_NO_ROOM_NS);
+    CU_ASSERT_EQUAL(host.frame_count, 40);
+    CU_ASSERT_EQUAL(rd(E1000_TDH), rd(E1000_TDT));
+    CU_ASSERT_TRUE(tx_done(39));
+    struct nic_counters counters;
+    nic_get_counters(host.nic, &counters);
+    CU_ASSERT_EQUAL(counters.tx_errors, 0);
+}
+
 int main(void)
 {
     static const CU_TestInfo tests[] = {
@@ -580,6 +604,7 @@ int main(void)
         { "long runs are cut", long_runs_are_cut },
         { "transmitter off, link down", disabled_and_down },
         { "the network refuses a frame", network_refuses },
+        { "the network is busy", network_is_busy },
         CU_TEST_INFO_NULL,
     };
     CU_initialize_registry();

@@ -96,6 +96,7 @@ struct pc_link {
     void (*flush)(void *opaque);
     void (*receive_ready)(void *opaque);
     void (*eeprom_changed)(void *opaque);
+    bool (*has_room)(void *opaque); /* as struct nic_host's */
 };
 
 /* NULL with a reason in `error`: unknown model, no slot or no such place left, no memory. */

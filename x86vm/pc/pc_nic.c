@@ -107,6 +107,13 @@ static bool send_frame(void *opaque, const void *frame, size_t size, const struc
     return n->link.send && n->link.send(n->link.opaque, frame, size, offload);
 }
 
+static bool has_room(void *opaque)
+{
+    struct pc_nic *n = opaque;
+
+    return !n->link.has_room || n->link.has_room(n->link.opaque);
+}
+
 static void send_flush(void *opaque)
 {
     struct pc_nic *n = opaque;
@@ -372,7 +379,7 @@ struct pc_nic *pc_add_nic(struct pc *pc, const struct pc_nic_config *config, con
 {
     struct pc_nic *n = calloc(1, sizeof *n);
     const struct nic_host host = { n, dma_read, dma_write, set_irq, send_frame, send_flush, receive_ready, set_timer,
-                                   guest_error, eeprom_changed, set_pme };
+                                   guest_error, eeprom_changed, set_pme, has_room };
 
     if (!n) {
         boot_error(error, error_size, "no memory for a NIC");
