@@ -289,6 +289,39 @@ static void test_oldest_is_kept(void)
     close_all();
 }
 
+/* What is asked before a burst: room for one of small frames, or of large ones, so that none is dropped. */
+static void test_room(void)
+{
+    static uint8_t frame[65000];
+    static const size_t sizes[] = { 60, sizeof(frame) };
+
+    for (unsigned i = 0; i < 2; i++) {
+        const struct virtq_avail *avail;
+        struct virtq_used *used;
+        unsigned sent = 0;
+
+        open_up();
+        avail = (const struct virtq_avail *)(memory + queues[TX].available);
+        used = used_of(TX);
+        for (; port_link_has_room(link_) && sent < 1000; sent++)
+            CU_ASSERT_TRUE(port_link_send(link_, frame, sizes[i], NULL));
+        CU_ASSERT_TRUE(sent > (i ? 20 : 200) && sent <= 256);
+        port_link_flush(link_);
+        CU_ASSERT_FALSE(port_link_has_room(link_));
+        for (unsigned k = 0; k < sent; k++)
+            used->ring[k] = (struct virtq_used_element){ avail->ring[k], 0 };
+        used->index = (uint16_t)sent;
+        CU_ASSERT_TRUE(port_link_has_room(link_));
+        CU_ASSERT_EQUAL(port_link_counters(link_)->sent_drops, 0);
+        used->index += 1000; /* a breach: nothing is waited for */
+        for (unsigned k = 0; k < 300; k++)
+            port_link_send(link_, frame, sizes[i], NULL);
+        CU_ASSERT_TRUE(port_link_has_room(link_));
+        CU_ASSERT_FALSE(port_link_connected(link_));
+        close_all();
+    }
+}
+
 static void test_random_queues(void)
 {
     unsigned total = 0;
@@ -333,6 +366,7 @@ int main(void)
     CU_add_test(suite, "bad handshakes", test_bad_handshakes);
     CU_add_test(suite, "waiting frames", test_waiting);
     CU_add_test(suite, "oldest frame kept", test_oldest_is_kept);
+    CU_add_test(suite, "room for a burst", test_room);
     CU_add_test(suite, "random queues", test_random_queues);
     CU_basic_run_tests();
     failures = CU_get_number_of_failures();
