@@ -146,5 +146,109 @@ static bool remembered(void)
     return true;
 }
 
-static const struct test tests[] = { { "anyhow", anyhow, NULL }, { "remembered", remembered, NULL }, { NULL, NULL, NULL } };
-const struct test_group group_stale = { "stale", tests, pages_on };
+/* --- a program's pages, in two address spaces ------------------------------------ */
+
+enum { SPACES = 2, USER_PAGES = 64, USER_STEPS = 6000 };
+#define USER_AT 0x30000000u
+#define TABLES_AT (SCRATCH + 0x380000) /* a page table for each space, then the second directory */
+
+static volatile uint32_t user_address, user_value;
+static volatile bool user_writes;
+static bool user_pending[USER_PAGES];
+
+static void user_access(void)
+{
+    if (user_writes)
+        ((volatile uint32_t *)user_address)[1] = user_value;
+    else
+        user_value = *(volatile uint32_t *)user_address;
+    user_exit();
+}
+
+static void in_user(void *code) { run_user((void (*)(void))code); }
+static uint32_t *user_entry(unsigned space, unsigned page) { return (uint32_t *)(TABLES_AT + space * 0x1000) + page; }
+
+static void load_space(unsigned space)
+{
+    WRITE_CR(3, space ? (uint32_t *)(TABLES_AT + 0x2000) : pages_directory());
+    for (unsigned i = 0; i < USER_PAGES; i++)
+        user_pending[i] = false;
+}
+
+static bool user_access_right(unsigned space, unsigned page)
+{
+    uint32_t *entry = user_entry(space, page), need = PTE_P | PTE_U | (any(2) ? PTE_W : 0), value = any(0x1000000);
+    bool writes = need & PTE_W, allowed = (*entry & need) == need, pending = user_pending[page];
+    struct frame f;
+
+    if (pending && (*entry & (PTE_P | PTE_U | PTE_W)) != (PTE_P | PTE_U | PTE_W))
+        return true;
+    user_address = USER_AT + page * 0x1000;
+    user_writes = writes;
+    user_value = value;
+    if (!allowed) {
+        CHECK(catch_fault(in_user, user_access, &f) && f.vector == 14 && (f.cs & 3) == 3);
+        return true;
+    }
+    run_user(user_access);
+    if (pending)
+        return true;
+    CHECK(writes ? frame_words(*entry)[1] == value : user_value == (TAG | (*entry >> 12 & 0xfff)));
+    CHECK(*entry & PTE_A && (!writes || *entry & PTE_D));
+    return true;
+}
+
+static bool user_step_right(unsigned *space, unsigned page)
+{
+    static const uint32_t rights[] = { PTE_P | PTE_W | PTE_U, PTE_P | PTE_W | PTE_U, PTE_P | PTE_U | PTE_A, PTE_P | PTE_W | PTE_U | PTE_A | PTE_D, PTE_P | PTE_W, 0 };
+    unsigned other = any(SPACES);
+
+    switch (any(10)) {
+    case 0:
+        *user_entry(other, page) = any(4) ? (FRAME_AT + any(FRAMES) * 0x1000) | rights[any(6)] : *user_entry(other, page) & ~(uint32_t)(PTE_A | PTE_D);
+        user_pending[page] |= other == *space;
+        return true;
+    case 1:
+        invlpg(USER_AT + page * 0x1000);
+        user_pending[page] = false;
+        return true;
+    case 2:
+        load_space(*space = any(SPACES));
+        return true;
+    default:
+        return user_access_right(*space, page);
+    }
+}
+
+static bool of_programs(void)
+{
+    uint32_t *other = (uint32_t *)(TABLES_AT + 0x2000), *mine = pages_directory();
+    unsigned space = 0;
+    bool right = true;
+
+    for (unsigned i = 0; i < 1024; i++) {
+        *user_entry(0, i) = *user_entry(1, i) = 0;
+        other[i] = mine[i];
+    }
+    for (unsigned i = 0; i < FRAMES; i++)
+        *(volatile uint32_t *)(FRAME_AT + i * 0x1000) = TAG | ((FRAME_AT + i * 0x1000) >> 12 & 0xfff);
+    mine[USER_AT >> 22] = TABLES_AT | PTE_P | PTE_W | PTE_U;
+    other[USER_AT >> 22] = (TABLES_AT + 0x1000) | PTE_P | PTE_W | PTE_U;
+    load_space(0);
+    seed = 7;
+    for (unsigned step = 0; right && step < USER_STEPS; step++)
+        right = user_step_right(&space, any(4) ? any(8) : any(USER_PAGES));
+    mine[USER_AT >> 22] = 0;
+    load_space(0);
+    return right;
+}
+
+static const struct test tests[] = { { "anyhow", anyhow, NULL }, { "remembered", remembered, NULL }, { "of_programs", of_programs, NULL }, { NULL, NULL, NULL } };
+static void prepare(void)
+{
+    outb(0x21, 0xff); /* programs run with interrupts enabled */
+    outb(0xa1, 0xff);
+    pages_on();
+}
+
+const struct test_group group_stale = { "stale", tests, prepare };
