@@ -291,6 +291,18 @@ static void note_eips(struct build *b)
         b->block->eips[i] = b->insns[i].eip;
 }
 
+/* view_fill(), which walks the guest's tables, only where the entry is missing. */
+static uint64_t executable_page(struct translator *t, uint32_t linear, uint32_t *physical)
+{
+    struct cpu *cpu = translator_cpu(t);
+    uint64_t addend = cpu->tables[VIEW_EXEC / 8 + (linear >> PAGE_SHIFT)];
+
+    if (!addend)
+        return view_fill(cpu, linear, VIEW_FOR_EXEC, physical);
+    *physical = (uint32_t)(addend + linear - (uint64_t)(uintptr_t)t->ram);
+    return addend;
+}
+
 /* All but the arrays, which are large and filled in step by step. */
 static void begin(struct build *b, struct translator *t, uint32_t mode, struct block *draft)
 {
@@ -306,7 +318,7 @@ static struct block *try_block(struct translator *t, uint32_t eip, uint32_t mode
 {
     struct cpu *cpu = translator_cpu(t);
     uint32_t linear = cpu->seg_base[CPU_CS] + eip, physical;
-    uint64_t addend = view_fill(cpu, linear, VIEW_FOR_EXEC, &physical), second = 0;
+    uint64_t addend = executable_page(t, linear, &physical), second = 0;
     struct block draft = { .eip = eip, .physical = physical, .last_page = physical >> PAGE_SHIFT,
                            .cs_base = cpu->seg_base[CPU_CS], .cs_limit = cpu->seg[CPU_CS].limit, .mode = mode };
     struct build b;

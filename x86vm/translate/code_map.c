@@ -49,6 +49,16 @@ static const uint8_t *get(const uint8_t *p, uint32_t *value)
 static uint32_t fold(uint32_t difference) { return difference << 1 ^ (difference >> 31 ? UINT32_MAX : 0); }
 static uint32_t unfold(uint32_t folded) { return folded >> 1 ^ (folded & 1 ? UINT32_MAX : 0); }
 
+static uint8_t *put_row(uint8_t *p, uint32_t offset, uint32_t eip, uint32_t esp)
+{
+    if ((offset | eip | esp) >= 0x80)
+        return put(put(put(p, offset), eip), esp);
+    p[0] = (uint8_t)offset; /* mostly */
+    p[1] = (uint8_t)eip;
+    p[2] = (uint8_t)esp;
+    return p + 3;
+}
+
 static const uint8_t *next_row(const uint8_t *p, struct code_row *row)
 {
     uint32_t offset, eip, esp;
@@ -73,9 +83,8 @@ void code_map_add(struct code_map *map, const struct code_row *row)
         map->points[point] = (struct code_point){ *row, end->byte_count };
     } else {
         map->bytes = with_room(map->bytes, end->byte_count + 3 * NUMBER_MOST, &map->byte_capacity, 1);
-        p = put(map->bytes + end->byte_count, row->offset - end->last.offset);
-        p = put(p, fold(row->eip - end->last.eip));
-        p = put(p, fold((uint32_t)row->esp_delta - (uint32_t)end->last.esp_delta));
+        p = put_row(map->bytes + end->byte_count, row->offset - end->last.offset, fold(row->eip - end->last.eip),
+                    fold((uint32_t)row->esp_delta - (uint32_t)end->last.esp_delta));
         end->byte_count = (uint32_t)(p - map->bytes);
     }
     end->last = *row;

@@ -22,7 +22,13 @@ void emit_bytes(struct emit *e, const void *bytes, unsigned count)
 {
     if (!has_room(e, (ptrdiff_t)count))
         return;
-    memcpy(e->p, bytes, count);
+    switch (count) { /* the usual ones, without a call */
+    case 0: return;
+    case 1: memcpy(e->p, bytes, 1); break;
+    case 2: memcpy(e->p, bytes, 2); break;
+    case 4: memcpy(e->p, bytes, 4); break;
+    default: memcpy(e->p, bytes, count);
+    }
     e->p += count;
 }
 

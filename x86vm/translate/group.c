@@ -43,9 +43,9 @@ struct analysis {
 bool group_esp_adjust(const struct build *b, unsigned i, int32_t *by)
 {
     const struct insn *insn = &b->insns[i];
-    bool immediate = insn->opcode_length == 1 && (insn->opcode == 0x81 || insn->opcode == 0x83);
+    bool immediate = insn->opcode == 0x81 || insn->opcode == 0x83;
 
-    if (insn->opsize != 4 || !insn->has_modrm)
+    if (insn->opcode_length != 1 || (!immediate && insn->opcode != 0x8d) || insn->opsize != 4)
         return false;
     if (insn->kind == INSN_LEA && insn_reg(insn) == CPU_ESP && insn->addrsize == 4 && insn->mem.base == CPU_ESP
         && insn->mem.index == INSN_NO_REG) {

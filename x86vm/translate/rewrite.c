@@ -33,9 +33,15 @@ static void emit_tail(struct emit *e, const struct insn *insn)
 /* The opcode bytes, with the aliases that 64-bit mode does not have replaced. */
 static const uint8_t *host_opcode(const struct insn *insn, uint8_t buffer[3])
 {
-    memcpy(buffer, insn->bytes + insn->opcode_offset, insn->opcode_length);
-    if (insn->opcode_length == 1 && buffer[0] == 0x82)
-        buffer[0] = 0x80;
+    buffer[0] = insn->bytes[insn->opcode_offset];
+    if (insn->opcode_length == 1) {
+        if (buffer[0] == 0x82)
+            buffer[0] = 0x80;
+        return buffer;
+    }
+    buffer[1] = insn->bytes[insn->opcode_offset + 1];
+    if (insn->opcode_length == 3)
+        buffer[2] = insn->opcode;
     return buffer;
 }
 
