@@ -147,7 +147,7 @@ static void random_bytes(void)
 static void without_features(void)
 {
     insn_init(0);
-    every_modrm(NULL, 0);
+    every_modrm((const uint8_t[]){ 0 }, 0);
     every_modrm((const uint8_t[]){ 0x66 }, 1);
     insn_init(CPU_FEATURES);
     every_modrm((const uint8_t[]){ 0x66 }, 1);
