@@ -42,12 +42,15 @@ static bool waits(const struct insn *insn)
     return insn->unit == INSN_UNIT_MMX || to_mmx || (insn->unit == INSN_UNIT_X87 && !no_wait); /* not FNSTCW, FNSTSW */
 }
 
+/* Addresses wrap around at 4 GiB, and so may a displacement from a moved ESP. */
+static int32_t wrapping_sum(int32_t a, int32_t b) { return (int32_t)((uint32_t)a + (uint32_t)b); }
+
 static struct host_mem host_address(const struct build *b, const struct insn_mem *mem, int32_t disp)
 {
     struct host_mem at = mem_full(NO_REG, NO_REG, mem->scale, disp);
 
     if (mem->base == CPU_ESP)
-        at.disp += b->esp_delta;
+        at.disp = wrapping_sum(at.disp, b->esp_delta);
     if (mem->base != INSN_NO_REG)
         at.base = (int8_t)host_of[mem->base];
     if (mem->index != INSN_NO_REG)
@@ -85,7 +88,7 @@ enum host_reg access_offset(struct build *b, const struct insn_mem *mem)
 struct access access_address(struct build *b, const struct insn_mem *mem, int32_t esp_adjust)
 {
     enum seg_state state = access_segment(b, mem->seg, mem->write);
-    int32_t disp = mem->disp + (mem->base == CPU_ESP ? esp_adjust : 0);
+    int32_t disp = mem->base == CPU_ESP ? wrapping_sum(mem->disp, esp_adjust) : mem->disp;
     struct access a = { .seg = mem->seg, .checked = state == SEG_CHECKED, .size = mem->size,
                         .read = mem->read, .write = mem->write };
     int8_t group = b->memory_group[b->insn - b->insns];

@@ -218,7 +218,7 @@ static void rewrite_nop(struct build *b, const struct insn *insn)
 static void rewrite_lea(struct build *b, const struct insn *insn)
 {
     const struct insn_mem *mem = &insn->mem;
-    struct host_mem ea = mem_full(NO_REG, NO_REG, mem->scale, mem->disp + (mem->base == CPU_ESP ? b->esp_delta : 0));
+    struct host_mem ea = mem_full(NO_REG, NO_REG, mem->scale, (int32_t)((uint32_t)mem->disp + (mem->base == CPU_ESP ? (uint32_t)b->esp_delta : 0)));
     unsigned to = host_of[insn_reg(insn)];
 
     if (mem->base != INSN_NO_REG)
