@@ -90,7 +90,9 @@ print(g, p)
 pause = g["tx_flow_control_xon"] + g["tx_flow_control_xoff"]
 assert g["tx_packets"] + pause == p["in_frames"] and g["rx_packets"] == p["out_frames"], "frames"
 assert g["tx_bytes"] + 64 * pause == p["in_bytes"] + 4 * p["in_frames"], "octets sent"
-assert g["rx_bytes"] == p["out_bytes"] + 4 * p["out_frames"], "octets received"
+# The host's ARP requests, beside the pings, are 42 octets at the port and 60 to the guest.
+arp = g["rx_packets"] - 300
+assert g["rx_bytes"] - p["out_bytes"] - 4 * p["out_frames"] in range(0, 18 * arp + 1, 18), "octets received"
 assert g["rx_packets"] >= 300 and g["tx_packets"] >= 300
 bad = [k for k in g if g[k] and re.search("error|drop|fail|collision|abort|missed|no_buffer", k)]
 assert not bad, bad
