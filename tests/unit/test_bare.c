@@ -240,6 +240,12 @@ static void test_supervisor(void)
     CU_ASSERT_EQUAL(host_rights(cpu->bare + 0xc03ff000u), 3);
     load_cr3(0);
     CU_ASSERT_EQUAL(shows(0xc0123000), 3);
+    uint32_t mappings = cpu->views->bare[0].mappings;
+    view_flush_page(cpu, 0xc0200000); /* INVLPG: the large page as a whole, by one call to the host */
+    for (uint32_t linear = 0xc0000000; linear < 0xc0400000; linear += 0x1000)
+        CU_ASSERT(shows(linear) == 0 && host_rights(cpu->bare + linear) == 0);
+    CU_ASSERT_EQUAL(cpu->views->bare[0].mappings, mappings + 1);
+    CU_ASSERT_EQUAL(touch(0xc0123000, true), VIEW_BARE_SHOWN);
     become(true);
     CU_ASSERT_NOT_EQUAL(touch(0xc0123000, false), VIEW_BARE_SHOWN);
 }

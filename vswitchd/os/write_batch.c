@@ -4,9 +4,10 @@
  *
  * With RWF_NOWAIT a write is carried out while it is submitted, or refused (with
  * O_NONBLOCK alone the ring would keep it until there is room), so that a batch is
- * one call of io_uring_enter() and its results are there when it returns. The descriptors are not registered with the ring: the kernel lets go
- * of a ring's files some time after the process has ended, and as long a new
- * daemon would find its taps in use.
+ * one call of io_uring_enter() and its results are there when it returns. The
+ * descriptors are not registered with the ring: the kernel lets go of a ring's
+ * files some time after the process has ended, and as long a new daemon would
+ * find its taps in use.
  */
 #include "vswitchd/os/write_batch.h"
 

@@ -5,6 +5,7 @@
 #include "x86vm/memory/bare.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 
@@ -96,13 +97,22 @@ bool bare_show(struct bare_window *window, const struct phys *phys, uint32_t pag
 
 void bare_hide(struct bare_window *window, uint32_t page)
 {
-    if (!window->shows[page])
+    bare_hide_run(window, page, 1);
+}
+
+void bare_hide_run(struct bare_window *window, uint32_t page, uint32_t count)
+{
+    uint32_t shown = 0;
+
+    for (uint32_t i = page; i < page + count; i++)
+        shown += window->shows[i] != 0;
+    if (!shown)
         return;
-    if (!make_inaccessible(window, page, PAGE_SIZE)) {
+    if (!make_inaccessible(window, page, (uint64_t)count << PAGE_SHIFT)) {
         bare_clear(window); /* which needs no more mappings than there are */
         return;
     }
-    window->shows[page] = 0;
+    memset(window->shows + page, 0, count * sizeof *window->shows);
     window->mappings++; /* a hole splits what is around it */
 }
 

@@ -46,6 +46,7 @@ void bare_release(struct bare_window *window);
 bool bare_show(struct bare_window *window, const struct phys *phys, uint32_t page, uint32_t physical_page,
                uint32_t count, bool writable);
 void bare_hide(struct bare_window *window, uint32_t page);
+void bare_hide_run(struct bare_window *window, uint32_t page, uint32_t count);
 void bare_clear(struct bare_window *window);
 
 static inline uint32_t bare_physical_page(const struct bare_window *window, uint32_t page)

@@ -337,6 +337,8 @@ void view_flush_page(struct cpu *cpu, uint32_t linear)
     }
     for (int i = 0; i < VIEW_COUNT; i++) {
         struct view *view = &cpu->views->view[i];
+        if (count > 1)
+            view_bare_area_dropped(view, first, count);
         for (uint32_t k = first; k < first + count; k++) {
             view->generation += (view->state[k] & FILLED_EXEC) != 0;
             if (k == page || view->state[k] & FILLED)

@@ -52,6 +52,12 @@ void view_bare_dropped(struct view *view, uint32_t page)
         bare_hide(view->bare, page);
 }
 
+void view_bare_area_dropped(struct view *view, uint32_t first, uint32_t count)
+{
+    if (view->bare)
+        bare_hide_run(view->bare, first, count);
+}
+
 void view_bare_protected(struct cpu *cpu, struct view *view, uint32_t page)
 {
     struct bare_window *window = view->bare;

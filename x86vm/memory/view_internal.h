@@ -104,6 +104,8 @@ void view_bare_reserve(struct view_set *set);
 void view_bare_release(struct view_set *set);
 /* The view's entries for the page, or its entry for writes alone, are being dropped. */
 void view_bare_dropped(struct view *view, uint32_t page);
+/* ... for all of these pages: at once, not one by one. */
+void view_bare_area_dropped(struct view *view, uint32_t first, uint32_t count);
 void view_bare_protected(struct cpu *cpu, struct view *view, uint32_t page);
 /* The page's entries lead to that physical page now. */
 void view_bare_filled(struct view *view, uint32_t page, uint32_t physical_page);
