@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 
 import bench_guest
@@ -250,8 +251,22 @@ def measure_guest_tcp(maker, kind, nic, seconds=2):
                                                                  capture_output=True).returncode == 0)
         return {"rx": iperf([], "10.2.0.2", seconds),
                 "tx": iperf([], "10.2.0.2", seconds, reverse=True)}
+    except RuntimeError as error:
+        raise RuntimeError(f"{kind} {nic}: {error}") from error
     finally:
         on_tap.end()
+
+
+def measure_peer_tcp(maker, kind, nic):
+    """The same; where QEMU's ne2k stands still for good, with another guest, three at most."""
+    for _ in range(2):
+        try:
+            return measure_guest_tcp(maker, kind, nic)
+        except RuntimeError as error:
+            if "stalled" not in str(error):
+                raise
+            print(f"{error}; once more", file=sys.stderr)
+    return measure_guest_tcp(maker, kind, nic)
 
 
 def guest_tcp(nic, virtio=False):
@@ -263,7 +278,7 @@ def guest_tcp(nic, virtio=False):
         values = {kind: [] for kind in kinds}
         for _ in range(rounds):
             for kind, (who, model) in kinds.items():
-                values[kind].append(measure_guest_tcp(maker, who, model))
+                values[kind].append((measure_guest_tcp if who == "ours" else measure_peer_tcp)(maker, who, model))
         for peer in list(kinds)[1:]:
             for way in ("rx", "tx"):
                 table.add(f"{nic}.tcp.{way}" + (".virtio" if "virtio" in peer else ""), "Mbit/s", "higher",
