@@ -10,6 +10,9 @@
 
 #include "x86vm/translate/translator.h"
 
+/* A kernel's code has some thousand pages. Looking at more would take too long in one step. */
+enum { FAR_PAGES_MAX = 8192 };
+
 static uint32_t linear_page(const struct block *block)
 {
     return (block->cs_base + block->eip) >> PAGE_SHIFT;
@@ -23,7 +26,9 @@ bool far_links_allow(struct translator *t, const struct block *to)
         return false;
     if (!t->far_shows)
         t->far_shows = calloc(VIEW_PAGES, sizeof *t->far_shows);
-    return t->far_shows && (!t->far_shows[linear] || t->far_shows[linear] == physical + 1);
+    if (!t->far_shows)
+        return false;
+    return t->far_shows[linear] ? t->far_shows[linear] == physical + 1 : t->far_pages.count < FAR_PAGES_MAX;
 }
 
 void far_links_add(struct translator *t, uint32_t place, const struct block *to, uint64_t entry)
@@ -36,18 +41,17 @@ void far_links_add(struct translator *t, uint32_t place, const struct block *to,
     TABLE_ADD(t->far_links, ((struct far_link){ place, linear, entry, to->guard_entry }));
 }
 
-static void guard_again(struct translator *t, uint32_t linear)
+/* Those to pages that do not qualify any more, all in one pass. */
+static void guard_again(struct translator *t)
 {
     uint32_t kept = 0;
 
     for (uint32_t i = 0; i < t->far_links.count; i++) {
         const struct far_link *l = &t->far_links.items[i];
         uint8_t *place = t->cache_rw + l->place;
-        if (l->linear != linear) {
+        if (t->far_shows[l->linear])
             t->far_links.items[kept++] = *l;
-            continue;
-        }
-        if (emit_target32(place, t->hot.to_exec) == l->entry)
+        else if (emit_target32(place, t->hot.to_exec) == l->entry)
             emit_patch32(place, t->hot.to_exec, l->guard_entry);
     }
     t->far_links.count = kept;
@@ -55,18 +59,18 @@ static void guard_again(struct translator *t, uint32_t linear)
 
 void far_links_check(struct translator *t)
 {
-    uint32_t kept = 0;
+    uint32_t count = t->far_pages.count, kept = 0;
 
-    for (uint32_t i = 0; i < t->far_pages.count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         uint32_t linear = t->far_pages.items[i];
-        if (view_is_global_code(translator_cpu(t), linear, t->far_shows[linear] - 1)) {
+        if (view_is_global_code(translator_cpu(t), linear, t->far_shows[linear] - 1))
             t->far_pages.items[kept++] = linear;
-            continue;
-        }
-        guard_again(t, linear);
-        t->far_shows[linear] = 0;
+        else
+            t->far_shows[linear] = 0;
     }
     t->far_pages.count = kept;
+    if (kept < count)
+        guard_again(t);
 }
 
 void far_links_clear(struct translator *t)
