@@ -20,6 +20,7 @@
 #include "tests/fuzz/fuzz_bare.h"
 #include "tests/fuzz/fuzz_code.h"
 #include "tests/fuzz/fuzz_guest.h"
+#include "tests/fuzz/fuzz_watch.h"
 
 #include "guest/sandbox.h"
 #include "x86vm/cpu/cpu.h"
@@ -43,7 +44,7 @@
 
 enum { CASES = 100, RUNS_MAX = 40, CANARY_WORDS = 1 << 16, FAILURES_MAX = 10, CHECK_EVERY = 8 };
 #define LATE_NS 100000000ull       /* from the request to the return, CPU time */
-#define SILENT_SECONDS 20          /* a child that gets nowhere for so long hangs */
+#define SILENT_SECONDS 20          /* a child that gets nowhere in so much CPU time hangs */
 #define RSS_MAX_MIB 320            /* RAM, full view tables, code cache and its records */
 #define MS 1000000ull
 
@@ -378,35 +379,26 @@ static uint64_t resident_mib(pid_t pid)
 /* The child's wait status, or a reason to have killed it. */
 static const char *watch(struct fuzzer *f, pid_t child, int *status)
 {
-    uint64_t progress = 0, since = clock_ns(CLOCK_MONOTONIC), worst_mib = 0;
+    struct fuzz_watch look = { 0 };
+    uint64_t worst_mib = 0;
 
-    for (;;) {
-        const struct timespec pause = { 0, 5 * (long)MS };
-        const uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    while (waitpid(child, status, WNOHANG) != child) {
         const char *why = NULL;
-        pid_t got = waitpid(child, status, WNOHANG);
-
-        if (got == child)
-            return NULL;
         uint64_t mib = resident_mib(child);
         worst_mib = mib > worst_mib ? mib : worst_mib;
-        if (progress != f->board->runs) {
-            progress = f->board->runs;
-            since = now;
-        }
 #ifndef __SANITIZE_ADDRESS__
         if (worst_mib > RSS_MAX_MIB)
             why = "memory grew beyond its bound";
 #endif
-        if (now - since > SILENT_SECONDS * 1000 * MS)
+        if (fuzz_watch_hangs(&look, child, f->board->runs, SILENT_SECONDS))
             why = "hangs";
         if (why) {
             kill(child, SIGKILL);
             waitpid(child, status, 0);
             return why;
         }
-        nanosleep(&pause, NULL);
     }
+    return NULL;
 }
 
 /* True when the batch went well. */

@@ -9,6 +9,7 @@
  *   fuzz_machine --image FILE [--seed S] [--seconds N] [--case N [--here]]
  */
 #include "tests/fuzz/fuzz_random.h"
+#include "tests/fuzz/fuzz_watch.h"
 
 #include "guest/sandbox.h"
 #include "x86vm/cpu/cpu.h"
@@ -244,8 +245,7 @@ static int run_case(struct fuzzer *f, uint64_t seed, uint64_t number)
 
 static bool fork_case(struct fuzzer *f, uint64_t seed, uint64_t number)
 {
-    const uint64_t since = clock_ns(CLOCK_MONOTONIC);
-    const struct timespec pause = { 0, 5 * (long)MS };
+    struct fuzz_watch look = { 0 };
     struct rusage usage = { 0 };
     int status = 0;
     pid_t child;
@@ -258,11 +258,10 @@ static bool fork_case(struct fuzzer *f, uint64_t seed, uint64_t number)
         _exit(run_case(f, seed, number));
     }
     while (child > 0 && wait4(child, &status, WNOHANG, &usage) == 0) {
-        if (clock_ns(CLOCK_MONOTONIC) - since > SILENT_SECONDS * 1000 * MS) {
+        if (fuzz_watch_hangs(&look, child, f->board->runs, SILENT_SECONDS)) {
             kill(child, SIGKILL);
             snprintf(f->board->message, sizeof f->board->message, "hangs");
         }
-        nanosleep(&pause, NULL);
     }
 #ifndef __SANITIZE_ADDRESS__
     if (usage.ru_maxrss > RESIDENT_MAX_KIB)
