@@ -42,7 +42,7 @@ static const char *const call_names[INSN_KIND_COUNT] = {
     [INSN_STR] = "str", [INSN_LLDT] = "lldt", [INSN_LTR] = "ltr", [INSN_LAR] = "lar", [INSN_LSL] = "lsl",
     [INSN_VERR] = "verr", [INSN_VERW] = "verw", [INSN_ARPL] = "arpl", [INSN_INVLPG] = "invlpg", [INSN_INVD] = "invd",
     [INSN_BOUND] = "bound", [INSN_BCD] = "bcd", [INSN_FXSAVE] = "fxsave", [INSN_FXRSTOR] = "fxrstor",
-    [INSN_FNSAVE] = "fnsave", [INSN_FRSTOR] = "frstor", [INSN_FNSTENV] = "fnstenv", [INSN_FLDENV] = "fldenv",
+    [INSN_FNSAVE] = "fnsave", [INSN_FRSTOR] = "frstor", [INSN_FNSTENV] = "fnstenv", [INSN_FLDENV] = "fldenv", [INSN_LDMXCSR] = "ldmxcsr",
 };
 
 const char *x86vm_exit_name(unsigned reason)

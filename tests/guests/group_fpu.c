@@ -317,12 +317,51 @@ static void user_x87(void)
     user_exit();
 }
 
-/* MXCSR_MASK is the advertised CPU's, whatever more the host has; FXRSTOR goes by it. */
+/* MXCSR_MASK is the advertised CPU's, whatever more the host has; FXRSTOR and LDMXCSR go by it. */
 static uint32_t fx_image[128] __attribute__((aligned(16)));
 static void restore_image(void *unused)
 {
     (void)unused;
     __asm__ volatile("fxrstor %0" ::"m"(fx_image));
+}
+
+static uint32_t mxcsr_image;
+static void load_mxcsr(void *unused)
+{
+    (void)unused;
+    __asm__ volatile("ldmxcsr %0" ::"m"(mxcsr_image));
+}
+
+static bool mxcsr_is(uint32_t value)
+{
+    uint32_t now;
+    __asm__ volatile("stmxcsr %0" : "=m"(now)::"memory");
+    return now == value;
+}
+
+static bool mxcsr_loads(void)
+{
+    struct frame f;
+
+    for (uint32_t bit = 0x10000; bit; bit <<= 1) {
+        mxcsr_image = 0x7f80 | bit;
+        CHECK(catch_fault(load_mxcsr, NULL, &f));
+        CHECK(f.vector == 13 && f.error == 0 && mxcsr_is(0x1f80));
+    }
+    mxcsr_image = 0xffff & ~0x1000u;
+    CHECK(!catch_fault(load_mxcsr, NULL, &f) && mxcsr_is(0xefff));
+    mxcsr_image = 0x1f80;
+    CHECK(!catch_fault(load_mxcsr, NULL, &f) && mxcsr_is(0x1f80));
+    WRITE_CR(0, READ_CR(0) | CR0_EM);
+    bool off = catch_fault(load_mxcsr, NULL, &f) && f.vector == 6;
+    WRITE_CR(0, (READ_CR(0) & ~(uint32_t)CR0_EM) | CR0_TS);
+    bool lazy = catch_fault(load_mxcsr, NULL, &f) && f.vector == 7;
+    WRITE_CR(0, READ_CR(0) & ~(uint32_t)CR0_TS);
+    WRITE_CR(4, READ_CR(4) & ~(uint32_t)CR4_OSFXSR);
+    bool unknown = catch_fault(load_mxcsr, NULL, &f) && f.vector == 6;
+    WRITE_CR(4, READ_CR(4) | CR4_OSFXSR);
+    CHECK(off && lazy && unknown);
+    return true;
 }
 
 static bool mxcsr_mask(void)
@@ -354,7 +393,7 @@ static const struct test tests[] = {
     { "pointers", pointers, NULL }, { "opcode", opcode, "keeps no opcode" }, { "pointers_by_segment", pointers_by_segment, "does not cut a 16-bit offset" },
     { "pointers_saved", pointers_saved, "FXSAVE has no pointers" }, { "pointers_of_exception", pointers_of_exception, "raises #MF at FWAIT alone" },
     { "pointers_over_fault", pointers_over_fault, NULL }, { "pointers_of_user", pointers_of_user, NULL },
-    { "mxcsr_mask", mxcsr_mask, "takes any MXCSR" },
+    { "mxcsr_mask", mxcsr_mask, "takes any MXCSR" }, { "mxcsr_loads", mxcsr_loads, "takes any MXCSR" },
     { "extended_precision", extended_precision, NULL }, { "compare", compare, NULL }, { "lazy", lazy, NULL },
     { "save_restore", save_restore, NULL }, { "sse2", sse2, NULL }, { "exceptions", exceptions, NULL },
     { "simd_exceptions", simd_exceptions, "raises no SIMD exceptions" },

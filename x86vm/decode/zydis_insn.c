@@ -78,7 +78,7 @@ static const struct kind_row kind_rows[] = {
     { M(AAA), INSN_BCD }, { M(AAS), INSN_BCD }, { M(AAM), INSN_BCD }, { M(AAD), INSN_BCD }, { M(DAA), INSN_BCD },
     { M(DAS), INSN_BCD }, { M(SALC), INSN_BCD },
     { M(FXSAVE), INSN_FXSAVE }, { M(FXRSTOR), INSN_FXRSTOR }, { M(FNSAVE), INSN_FNSAVE }, { M(FRSTOR), INSN_FRSTOR },
-    { M(FNSTENV), INSN_FNSTENV }, { M(FLDENV), INSN_FLDENV },
+    { M(FNSTENV), INSN_FNSTENV }, { M(FLDENV), INSN_FLDENV }, { M(LDMXCSR), INSN_LDMXCSR },
 };
 #undef M
 

@@ -34,7 +34,7 @@ call_function calls_lar, calls_lsl, calls_verify, calls_arpl;
 call_function calls_bound, calls_bcd;
 
 /* calls_fpu.c */
-call_function calls_fxsave, calls_fxrstor, calls_fnsave, calls_frstor, calls_fnstenv, calls_fldenv;
+call_function calls_fxsave, calls_fxrstor, calls_fnsave, calls_frstor, calls_fnstenv, calls_fldenv, calls_ldmxcsr;
 
 static inline bool calls_interrupt_due(const struct cpu *cpu)
 {

@@ -26,6 +26,19 @@ static uint32_t mxcsr_mask(const uint8_t *host)
     return (mask ? mask : 0xffbf) & 0xffff;
 }
 
+/* In C only because the host may take bits that the guest's CPU has not. */
+enum call_result calls_ldmxcsr(struct cpu *cpu, const struct insn *insn)
+{
+    uint8_t host[512] __attribute__((aligned(16)));
+    const uint32_t mxcsr = operand_load(cpu, insn, 0, sizeof mxcsr);
+
+    __asm__ volatile("fxsave %0" : "=m"(host));
+    if (mxcsr & ~mxcsr_mask(host))
+        cpu_fault_error(cpu, VEC_GP, 0);
+    __asm__ volatile("ldmxcsr %0" : : "m"(mxcsr));
+    return CALL_NEXT;
+}
+
 static void store(struct cpu *cpu, const struct insn *insn, const void *image, uint32_t size)
 {
     view_write(cpu, operand_linear(cpu, insn, 0, size, true), image, size, cpu->cpl == 3);

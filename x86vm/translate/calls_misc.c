@@ -133,6 +133,7 @@ call_function *calls_function(enum insn_kind kind)
         [INSN_BOUND] = calls_bound, [INSN_BCD] = calls_bcd,
         [INSN_FXSAVE] = calls_fxsave, [INSN_FXRSTOR] = calls_fxrstor, [INSN_FNSAVE] = calls_fnsave,
         [INSN_FRSTOR] = calls_frstor, [INSN_FNSTENV] = calls_fnstenv, [INSN_FLDENV] = calls_fldenv,
+        [INSN_LDMXCSR] = calls_ldmxcsr,
     };
     return functions[kind];
 }
