@@ -27,8 +27,9 @@ struct backend {
 const struct backend *backend_by_name(const char *name);
 
 /* The native side owns the shared memory and runs whole batches. */
+/* `aliases`: the code window is at its further addresses, too. */
 struct native;
-struct native *native_open(const char *helper, char *error, size_t error_size);
+struct native *native_open(const char *helper, bool aliases, char *error, size_t error_size);
 struct insn_shared *native_shared(struct native *native);
 /* Runs the cases [first, end) into shared->output; a case that hangs or kills
  * the helper has status INSN_HUNG. */

@@ -29,6 +29,8 @@
 
 #define INSN_PAGE 4096u
 #define INSN_CODE 0x10000000u
+#define INSN_CODE_ALIAS 0x18000000u    /* the same memory, for the programs of tests/programs alone */
+#define INSN_CODE_WRITABLE 0x19000000u
 #define INSN_SLOT 0x400u /* bytes of code window a case */
 #define INSN_BATCH 64u
 #define INSN_CODE_SIZE (INSN_BATCH * INSN_SLOT + INSN_PAGE)
@@ -77,6 +79,7 @@ struct insn_output {
 
 struct insn_shared {
     uint32_t first, count, current; /* cases to run; the one running */
+    uint32_t aliases;               /* the helper maps the code window's, too */
     struct insn_output output[INSN_BATCH];
     /* From here on the helper cannot write: a case may stray. */
     INSN_PAGE_ALIGNED uint8_t readonly[INSN_PAGE];

@@ -196,7 +196,7 @@ static void run_batch(struct native *native, void *self, uint64_t first, uint64_
 static int work(void)
 {
     char error[200];
-    struct native *native = native_open(options.helper, error, sizeof error);
+    struct native *native = native_open(options.helper, false, error, sizeof error);
     void *self = native ? options.backend->open(&options.gen, error, sizeof error) : NULL;
     if (!self) {
         fprintf(stderr, "insn_test: %s\n", error);

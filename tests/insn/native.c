@@ -69,7 +69,7 @@ static void stop(struct native *native)
     }
 }
 
-struct native *native_open(const char *helper, char *error, size_t error_size)
+struct native *native_open(const char *helper, bool aliases, char *error, size_t error_size)
 {
     struct native *native = calloc(1, sizeof *native);
     if (!native) {
@@ -86,6 +86,8 @@ struct native *native_open(const char *helper, char *error, size_t error_size)
     }
     native->shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, native->memory, 0);
     signal(SIGPIPE, SIG_IGN);
+    if (native->shared != MAP_FAILED)
+        native->shared->aliases = aliases;
     int result = native->shared == MAP_FAILED ? errno : start(native);
     if (result) {
         snprintf(error, error_size, "%s: %s", helper, strerror(result));

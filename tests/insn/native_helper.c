@@ -203,6 +203,10 @@ __attribute__((force_align_arg_pointer)) void _start(void)
     map(INSN_SHARED_AT, written, PROT_READ | PROT_WRITE, MAP_SHARED, 3, 0);
     map(INSN_SHARED_AT + written, sizeof(struct insn_shared) - written, PROT_READ, MAP_SHARED, 3, written);
     map(INSN_CODE, INSN_CODE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED, 3, offsetof(struct insn_shared, code));
+    if (shared->aliases) {
+        map(INSN_CODE_ALIAS, INSN_CODE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED, 3, offsetof(struct insn_shared, code));
+        map(INSN_CODE_WRITABLE, INSN_CODE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, 3, offsetof(struct insn_shared, code));
+    }
     map((uint32_t)(uintptr_t)data_page(INSN_READONLY_PAGE), INSN_PAGE, PROT_READ, MAP_SHARED, 3,
         offsetof(struct insn_shared, readonly));
     for (unsigned i = 0; i < INSN_WRITABLE; i++)

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Random programs, interrupted and moved about on the engine, against this CPU.
+
+PROGRAMS_TEST := $(BUILD)/tests/programs
+PROGRAMS_SRCS := $(wildcard tests/programs/*.c) tests/insn/native.c
+
+$(BUILD)/obj/tests/programs/monitor.o: tests/programs/monitor.S tests/programs/monitor.h
+	@mkdir -p $(@D)
+	$(CC) -I. -c -o $@ $<
+$(PROGRAMS_TEST): $(call objs,$(PROGRAMS_SRCS) tests/programs/monitor.S $(filter-out x86vm/pc/%,$(X86VM_SRCS)))
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_ZYDIS)
+
+.PHONY: programs programs-long
+programs: $(PROGRAMS_TEST) $(INSN_NATIVE)
+	@sh tests/programs/run.sh $(PROGRAMS_TEST) $(INSN_NATIVE) 40 $(or $(SEED),1)
+insn: programs
+check-long: programs-long
+programs-long: $(PROGRAMS_TEST) $(INSN_NATIVE)
+	@sh tests/programs/run.sh $(PROGRAMS_TEST) $(INSN_NATIVE) 1000 $(or $(SEED),$(shell date +%s))
