@@ -255,6 +255,19 @@ static bool flags_conditional(const ZydisDecodedInstruction *z, const struct ins
     return true;
 }
 
+/* What an instruction leaves undefined may in fact be left unchanged, as MUL and
+ * BT do on some CPUs. These overwrite it, on all: AF, and OF of most shifts. */
+static bool overwrites_undefined(const ZydisDecodedInstruction *z)
+{
+    switch (z->mnemonic) {
+    case ZYDIS_MNEMONIC_AND: case ZYDIS_MNEMONIC_OR: case ZYDIS_MNEMONIC_XOR: case ZYDIS_MNEMONIC_TEST:
+    case ZYDIS_MNEMONIC_SHL: case ZYDIS_MNEMONIC_SHR: case ZYDIS_MNEMONIC_SAR:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void take_flags(struct insn *insn, const ZydisDecodedInstruction *z)
 {
     if (!z->cpu_flags)
@@ -264,8 +277,8 @@ static void take_flags(struct insn *insn, const ZydisDecodedInstruction *z)
         & FLAGS_ARITH;
     if (flags_conditional(z, insn))
         insn->flags_killed = 0;
-    /* What an instruction leaves undefined may in fact be left unchanged. */
-    insn->flags_killed &= (uint16_t)~(z->cpu_flags->undefined & ~z->cpu_flags->modified);
+    if (!overwrites_undefined(z))
+        insn->flags_killed &= (uint16_t)~(z->cpu_flags->undefined & ~z->cpu_flags->modified);
 }
 
 static bool is_segment_register(const ZydisDecodedOperand *op)
