@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "vswitchd/os/log.h"
 #include "vswitchd/ports/port_tap.h"
@@ -21,6 +22,7 @@ struct config_apply {
     struct datapath *dp;
     struct config_apply_host host;
     struct config_switch eth_switch;
+    uint64_t patient_until;
     size_t count;
     struct config_apply_port *ports[PORT_SET_MAX];
 };
@@ -52,6 +54,11 @@ struct config_apply *config_apply_create(struct event_loop *loop, struct datapat
         config_switch_init(&apply->eth_switch);
     }
     return apply;
+}
+
+void config_apply_be_patient(struct config_apply *apply, uint64_t until)
+{
+    apply->patient_until = until;
 }
 
 void config_apply_destroy(struct config_apply *apply)
@@ -141,31 +148,31 @@ static void derive_mac(uint64_t identity, const char *name, uint8_t mac[6])
 static int create_tap(struct config_apply *apply, const struct config_port *config, uint32_t mtu, struct port **port,
                       char error[PORT_ERROR_SIZE])
 {
-    const char *interface = config->interface[0] ? config->interface : config->name;
+    static const struct timespec pause = {.tv_nsec = 5000000};
     struct port_tap_config tap;
     uint8_t mac[6];
-    int index;
+    int result;
 
     if (!apply->host.netlink) {
         snprintf(error, PORT_ERROR_SIZE, "no rtnetlink socket: taps cannot be made here");
         return EPERM;
     }
     port_tap_config_init(&tap, config->name);
-    tap.interface = interface;
+    tap.interface = config->interface[0] ? config->interface : config->name;
     tap.mtu = mtu;
     derive_mac(apply->host.identity, config->name, mac);
-    if (config->has_mac) {
-        tap.mac = config->mac;
-    } else if (netlink_link_index(apply->host.netlink, interface, &index) != 0) {
-        tap.mac = mac;          /* One that was there before keeps its own. */
-    }
+    tap.mac = config->has_mac ? config->mac : mac;
+    tap.keep_mac = !config->has_mac;
     tap.offload = config->offload;
     tap.writer = apply->host.writer;
     tap.address_count = config->address_count;
     for (unsigned i = 0; i < config->address_count; i++) {
         tap.addresses[i] = config->addresses[i];
     }
-    return port_tap_create(apply->loop, apply->host.netlink, &tap, port, error);
+    do {
+        result = port_tap_create(apply->loop, apply->host.netlink, &tap, port, error);
+    } while (result == EBUSY && event_loop_now(apply->loop) < apply->patient_until && nanosleep(&pause, NULL) == 0);
+    return result;
 }
 
 static int create_vhost_user(struct config_apply *apply, const struct config_port *config, uint32_t mtu,

@@ -39,6 +39,10 @@ struct config_apply *config_apply_create(struct event_loop *loop, struct datapat
                                          const struct config_apply_host *host);
 void config_apply_destroy(struct config_apply *apply);      /* The ports stay with the data path. */
 
+/* Until then, taps that are in use are waited for, and nothing else happens: for the start of a daemon. The kernel lets go
+ * of a killed one's some 25 ms after its end where a ring knew them (os/write_batch.h). */
+void config_apply_be_patient(struct config_apply *apply, uint64_t until);
+
 /* The switch's settings as they are. */
 const struct config_switch *config_apply_switch(const struct config_apply *apply);
 void config_apply_set_switch(struct config_apply *apply, const struct config_switch *eth_switch);

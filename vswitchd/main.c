@@ -419,11 +419,13 @@ static int apply_config(struct daemon *d, const struct config *config)
 {
     struct config_apply_error error;
 
+    config_apply_be_patient(d->apply, event_loop_now(d->loop) + EVENT_LOOP_SECOND);
     if (config_apply_all(d->apply, config, &error) != 0) {
         log_error("%s", error.text);
         return error.number == EPERM || error.number == EACCES ? EX_NOPERM : EX_OSERR;
     }
     state_restore_ports(d->state, d->apply);
+    config_apply_be_patient(d->apply, 0);
     guests_adopt(d->guests);
     guests_set_config(d->guests, config);
     state_restore_guests(d->state, d->guests);

@@ -15,6 +15,8 @@ struct fake_write_batch {
     unsigned runs;
     unsigned count;              /* of the last run's items */
     int fd;
+    unsigned known; /* files entered and not yet forgotten */
+    bool broken;    /* write_batch_works() answers false */
     uint32_t sizes[WRITE_BATCH_MAX];
     uint8_t data[WRITE_BATCH_MAX][4096];
 };

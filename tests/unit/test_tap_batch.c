@@ -29,6 +29,19 @@ static struct {
     int errors[WRITE_BATCH_MAX];
 } told;
 
+static struct {
+    unsigned times, frames;
+    uint64_t bytes;
+} told_all;
+
+static void tell_all(void *context, unsigned frames, uint64_t bytes)
+{
+    CU_ASSERT_PTR_EQUAL(context, &told);
+    told_all.times++;
+    told_all.frames += frames;
+    told_all.bytes += bytes;
+}
+
 static void tell(void *context, const struct frame *frame, int error)
 {
     CU_ASSERT_PTR_EQUAL(context, &told);
@@ -40,11 +53,18 @@ static void tell(void *context, const struct frame *frame, int error)
     told.errors[told.count++] = error;
 }
 
+static void write_and_hear(struct tap_batch *batch)
+{
+    memset(&told, 0, sizeof(told));
+    memset(&told_all, 0, sizeof(told_all));
+    tap_batch_write(batch, &(struct tap_batch_listener){.context = &told, .all = tell_all, .one = tell});
+}
+
 static void test_batch(void)
 {
     static const uint32_t sizes[] = {60, 0, 1, 1514, TAP_BATCH_FRAME_MAX, 14, 61};
     enum { COUNT = sizeof(sizes) / sizeof(sizes[0]) };
-    struct tap_batch *batch = tap_batch_create(NULL);
+    struct tap_batch *batch = tap_batch_create(NULL, 77);
     for (unsigned i = 0; i < COUNT; i++) {
         struct frame frame = make_frame(sizes[i], 100 + i);
         CU_ASSERT_TRUE(tap_batch_add(batch, &frame));
@@ -52,8 +72,8 @@ static void test_batch(void)
     }
     fake_write_batch.errors[1] = EIO;
     fake_write_batch.errors[3] = EAGAIN;
-    memset(&told, 0, sizeof(told));
-    tap_batch_write(batch, 77, tell, &told);
+    write_and_hear(batch);
+    CU_ASSERT_EQUAL(told_all.times, 0);
     CU_ASSERT_EQUAL(fake_write_batch.fd, 77);
     CU_ASSERT_EQUAL(fake_write_batch.count, COUNT);
     CU_ASSERT_EQUAL(told.count, COUNT);
@@ -68,15 +88,21 @@ static void test_batch(void)
         CU_ASSERT_EQUAL(told.sizes[i], sizes[i]);
         CU_ASSERT_EQUAL(told.errors[i], i == 1 ? EIO : i == 3 ? EAGAIN : 0);
     }
-    memset(&told, 0, sizeof(told));
-    tap_batch_write(batch, 77, tell, &told);
-    CU_ASSERT_EQUAL(told.count, 0); /* told once */
+    fake_write_batch.runs = 0;
+    write_and_hear(batch);
+    CU_ASSERT_EQUAL(told.count + told_all.times + fake_write_batch.runs, 0); /* told once */
+    CU_ASSERT_TRUE(tap_batch_works(batch));
+    fake_write_batch.broken = true;
+    CU_ASSERT_FALSE(tap_batch_works(batch));
+    fake_write_batch.broken = false;
+    CU_ASSERT_EQUAL(fake_write_batch.known, 1);
     tap_batch_destroy(batch);
+    CU_ASSERT_EQUAL(fake_write_batch.known, 0);
 }
 
 static void test_limits(void)
 {
-    struct tap_batch *batch = tap_batch_create(NULL);
+    struct tap_batch *batch = tap_batch_create(NULL, 77);
     struct frame frame = make_frame(TAP_BATCH_FRAME_MAX + 1, 1);
     CU_ASSERT_FALSE(tap_batch_add(batch, &frame));
     for (unsigned round = 0; round < 3; round++) {
@@ -86,10 +112,16 @@ static void test_limits(void)
         }
         frame = make_frame(1, 1);
         CU_ASSERT_FALSE(tap_batch_add(batch, &frame));
-        memset(&told, 0, sizeof(told));
-        tap_batch_write(batch, 1, tell, &told);
-        CU_ASSERT_EQUAL(told.count, WRITE_BATCH_MAX);
-        CU_ASSERT_EQUAL(told.numbers[WRITE_BATCH_MAX - 1], WRITE_BATCH_MAX - 1);
+        fake_write_batch.errors[7] = round == 1 ? EIO : 0;
+        write_and_hear(batch);
+        CU_ASSERT_EQUAL(told.count, round == 1 ? WRITE_BATCH_MAX : 0);
+        CU_ASSERT_EQUAL(told_all.times, round != 1);
+        if (round == 1) {
+            CU_ASSERT_EQUAL(told.numbers[WRITE_BATCH_MAX - 1], WRITE_BATCH_MAX - 1);
+        } else {
+            CU_ASSERT_EQUAL(told_all.frames, WRITE_BATCH_MAX);
+            CU_ASSERT_EQUAL(told_all.bytes, WRITE_BATCH_MAX * TAP_BATCH_FRAME_MAX);
+        }
     }
     tap_batch_destroy(batch);
 }
@@ -110,8 +142,9 @@ static void test_later(void)
     port_sent(&fake->port, &frame, PORT_SEND_DOWN);
     port_sent(&fake->port, &frame, PORT_SEND_TOO_BIG);
     port_sent(&fake->port, &frame, PORT_SEND_ERROR);
-    CU_ASSERT_EQUAL(c->out_frames, 1);
-    CU_ASSERT_EQUAL(c->out_bytes, 100);
+    port_sent_all(&fake->port, 3, 1234);
+    CU_ASSERT_EQUAL(c->out_frames, 4);
+    CU_ASSERT_EQUAL(c->out_bytes, 1334);
     CU_ASSERT_EQUAL(c->drops[DROP_PORT_DOWN], 1);
     CU_ASSERT_EQUAL(c->drops[DROP_MTU], 1);
     CU_ASSERT_EQUAL(c->drops[DROP_SEND_ERROR], 1);

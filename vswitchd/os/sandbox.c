@@ -92,7 +92,7 @@ static const char *const allowed[] = {
     "socket", "socketpair", "bind", "listen", "accept", "accept4", "connect", "shutdown", "getsockname", "getpeername",
     "getsockopt", "setsockopt", "sendto", "recvfrom", "sendmsg", "recvmsg", "sendmmsg", "recvmmsg",
     /* the loop */
-    "io_uring_enter", /* of the one ring there is, which can only write: write_batch.c */
+    "io_uring_enter", /* of the one ring there is, which can only write, and learn which files: write_batch.c */
     "poll", "ppoll", "select", "pselect6", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2",
     "eventfd2", "timerfd_create", "timerfd_settime", "timerfd_gettime", "signalfd4", "pidfd_open", "pidfd_send_signal",
     "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time", "getrandom",

@@ -8,6 +8,7 @@
 #ifndef VSWITCHD_OS_WRITE_BATCH_H
 #define VSWITCHD_OS_WRITE_BATCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,12 +22,28 @@ struct write_batch_item {
     int result; /* bytes written, or the negative errno */
 };
 
+/* Where to: a descriptor with O_NONBLOCK, and where the ring has it among the files that it knows (-1: nowhere). */
+struct write_batch_file {
+    int fd;
+    int number;
+};
+
 /* To be called before the sandbox closes. NULL, with a text for people: io_uring is not to be had here. */
 struct write_batch *write_batch_create(char *error, size_t error_size);
 void write_batch_destroy(struct write_batch *batch);
 
-/* Writes up to WRITE_BATCH_MAX items in their order to a descriptor with O_NONBLOCK, and is done with them on return.
- * Behind an item that would have blocked, later ones may have been written all the same when a ring was used. */
-void write_batch_run(struct write_batch *batch, int fd, struct write_batch_item *items, unsigned count);
+/* Whether a ring writes, which may end while the program runs. */
+bool write_batch_works(const struct write_batch *batch);
+
+/* A file that the ring knows is found faster, and is held open by it until it is forgotten: before its descriptor is closed.
+ * NULL for `batch` is allowed. */
+struct write_batch_file write_batch_know(struct write_batch *batch, int fd);
+void write_batch_forget(struct write_batch *batch, struct write_batch_file *file);
+
+/* Writes up to WRITE_BATCH_MAX items in their order, and is done with them on return. True: all of them, whole. Only where
+ * that is false are the results filled in; behind an item that would have blocked, later ones may have been written all the
+ * same when a ring was used. */
+bool write_batch_run(struct write_batch *batch, const struct write_batch_file *file, struct write_batch_item *items,
+                     unsigned count);
 
 #endif

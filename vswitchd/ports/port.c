@@ -112,6 +112,12 @@ void port_sent(struct port *port, const struct frame *frame, enum port_send_resu
     settle(port, frame, result);
 }
 
+void port_sent_all(struct port *port, unsigned frames, uint64_t bytes)
+{
+    port->counters.out_frames += frames;
+    port->counters.out_bytes += bytes;
+}
+
 void port_writable(struct port *port)
 {
     struct frame frame;

@@ -108,6 +108,8 @@ void port_writable(struct port *port);
 /* From inside ops->flush or ops->send, in the frames' order: what became of one for which send answered LATER. One that is
  * BLOCKED goes to the queue, like any other. */
 void port_sent(struct port *port, const struct frame *frame, enum port_send_result result);
+/* The same of several frames that all went out. */
+void port_sent_all(struct port *port, unsigned frames, uint64_t bytes);
 /* The peer came or went. Going down empties the queue. */
 void port_link_changed(struct port *port, bool up);
 

@@ -161,11 +161,17 @@ static void frame_written(void *context, const struct frame *frame, int error)
     port_sent(&tap->port, frame, send_result(tap, error));
 }
 
+static void all_written(void *context, unsigned frames, uint64_t bytes)
+{
+    struct port_tap *tap = context;
+    port_sent_all(&tap->port, frames, bytes);
+}
+
 static void tap_flush(struct port *port)
 {
     struct port_tap *tap = tap_of(port);
     if (tap->batch)
-        tap_batch_write(tap->batch, tap->fd, frame_written, tap);
+        tap_batch_write(tap->batch, &(struct tap_batch_listener){.context = tap, .all = all_written, .one = frame_written});
 }
 
 static enum port_send_result tap_send(struct port *port, const struct frame *frame)
@@ -204,7 +210,8 @@ static int tap_set_mtu(struct port *port, uint32_t mtu)
 static void tap_describe(const struct port *port, char *text, size_t size)
 {
     const struct port_tap *tap = (const struct port_tap *)port;
-    snprintf(text, size, "interface %s%s%s", tap->interface, tap->hold ? ", frames in batches" : "",
+    snprintf(text, size, "interface %s%s%s", tap->interface,
+             tap->hold && tap_batch_works(tap->batch) ? ", frames in batches" : "",
              tap->gone ? ", deleted by somebody" : tap->moved ? ", moved to another namespace" : "");
 }
 
@@ -213,10 +220,10 @@ static void tap_destroy(struct port *port)
     struct port_tap *tap = tap_of(port);
     netlink_watch_destroy(tap->link_watch);
     event_watch_destroy(tap->watch);
+    tap_batch_destroy(tap->batch);
     if (tap->fd >= 0)
         close(tap->fd);
     port_fini(port);
-    tap_batch_destroy(tap->batch);
     free(tap->buffer);
     free(tap);
 }
@@ -276,7 +283,8 @@ static int attach(struct port_tap *tap, bool offload, char error[PORT_ERROR_SIZE
     return 0;
 }
 
-static int configure(struct port_tap *tap, const struct port_tap_config *config, char error[PORT_ERROR_SIZE])
+static int configure(struct port_tap *tap, const struct port_tap_config *config, int index_before,
+                     char error[PORT_ERROR_SIZE])
 {
     uint32_t mtu = config->mtu ? config->mtu : 1500;
     int result = netlink_link_index(tap->nl, tap->interface, &tap->index);
@@ -284,7 +292,7 @@ static int configure(struct port_tap *tap, const struct port_tap_config *config,
         result = netlink_link_set(tap->nl, tap->index, &(struct netlink_link_change){.mtu = mtu});
     if (result)
         return fail(error, result, "cannot set the MTU of tap %s", tap->interface);
-    if (config->mac) {
+    if (config->mac && !(config->keep_mac && tap->index == index_before)) {
         struct ifreq request = {.ifr_hwaddr.sa_family = ARPHRD_ETHER};
         memcpy(request.ifr_hwaddr.sa_data, config->mac, 6);
         if (ioctl(tap->fd, SIOCSIFHWADDR, &request) < 0)
@@ -317,7 +325,7 @@ int port_tap_create(struct event_loop *loop, struct netlink *nl, const struct po
                     char error[PORT_ERROR_SIZE])
 {
     const char *interface = config->interface ? config->interface : config->name;
-    int result = check(config, interface, error);
+    int index_before, result = check(config, interface, error);
     if (result)
         return result;
     struct port_tap *tap = calloc(1, sizeof(*tap));
@@ -330,12 +338,14 @@ int port_tap_create(struct event_loop *loop, struct netlink *nl, const struct po
     memcpy(tap->interface, interface, strlen(interface) + 1);
     tap->buffer = malloc(FRAME_BUFFER_SIZE);
     result = tap->buffer ? open_tun(&tap->fd, error) : fail(error, ENOMEM, "cannot create tap %s", interface);
+    if (netlink_link_index(nl, interface, &index_before) != 0)
+        index_before = 0;
     if (result == 0)
         result = attach(tap, config->offload, error);
     if (result == 0)
-        result = configure(tap, config, error);
+        result = configure(tap, config, index_before, error);
     if (result == 0 && config->writer) {
-        tap->batch = tap_batch_create(config->writer);
+        tap->batch = tap_batch_create(config->writer, tap->fd);
         tap->hold = tap->batch != NULL;
         result = tap->batch ? 0 : fail(error, ENOMEM, "cannot create tap %s", interface);
     }

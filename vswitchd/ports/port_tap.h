@@ -19,6 +19,7 @@ struct port_tap_config {
     const char *interface; /* of the interface; NULL: the port's name */
     uint32_t mtu;          /* 0: 1500 */
     const uint8_t *mac;    /* of the interface, 6 bytes; NULL: the kernel's choice */
+    bool keep_mac;         /* an interface that was there before keeps its own */
     bool offload;          /* exchange checksum and TSO work with the kernel; true is the useful value */
     struct write_batch *writer; /* small frames of a burst are written together by it; NULL: each by itself */
     unsigned address_count;
@@ -26,7 +27,7 @@ struct port_tap_config {
 };
 
 void port_tap_config_init(struct port_tap_config *config, const char *name);
-/* 0 or errno, with a text for people in `error`. */
+/* 0 or errno, with a text for people in `error`; EBUSY: another process has the interface. */
 int port_tap_create(struct event_loop *loop, struct netlink *nl, const struct port_tap_config *config, struct port **port,
                     char error[PORT_ERROR_SIZE]);
 /* True for a name the kernel takes: 1–15 characters, none of '/', ':', '%' or white space, not "." or "..". */

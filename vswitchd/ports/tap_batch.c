@@ -14,26 +14,37 @@
 
 struct tap_batch {
     struct write_batch *writer;
+    struct write_batch_file file;
     unsigned count;
-    uint32_t used; /* bytes of memory */
+    uint32_t used;  /* bytes of memory */
+    uint32_t bytes; /* of the frames */
     struct write_batch_item items[WRITE_BATCH_MAX];
     uint8_t memory[WRITE_BATCH_MAX * SPAN_MAX];
 };
 
-struct tap_batch *tap_batch_create(struct write_batch *writer)
+struct tap_batch *tap_batch_create(struct write_batch *writer, int fd)
 {
     struct tap_batch *batch = malloc(sizeof(*batch)); /* not cleared: what small frames need of it is touched */
     if (!batch)
         return NULL;
     batch->writer = writer;
+    batch->file = write_batch_know(writer, fd);
     batch->count = 0;
     batch->used = 0;
+    batch->bytes = 0;
     return batch;
 }
 
 void tap_batch_destroy(struct tap_batch *batch)
 {
+    if (batch)
+        write_batch_forget(batch->writer, &batch->file);
     free(batch);
+}
+
+bool tap_batch_works(const struct tap_batch *batch)
+{
+    return write_batch_works(batch->writer);
 }
 
 bool tap_batch_add(struct tap_batch *batch, const struct frame *frame)
@@ -44,22 +55,31 @@ bool tap_batch_add(struct tap_batch *batch, const struct frame *frame)
     memcpy(at, &frame->offload, HEADER_SIZE);
     memcpy(at + HEADER_SIZE, frame->data, frame->size);
     batch->items[batch->count++] = (struct write_batch_item){.data = at, .size = HEADER_SIZE + frame->size};
+    batch->bytes += frame->size;
     batch->used += (HEADER_SIZE + frame->size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     return true;
 }
 
-void tap_batch_write(struct tap_batch *batch, int fd, void (*tell)(void *context, const struct frame *frame, int error),
-                     void *context)
+static void tell_each(const struct tap_batch *batch, const struct tap_batch_listener *listener)
 {
-    uint8_t *at = batch->memory;
-    write_batch_run(batch->writer, fd, batch->items, batch->count);
     for (unsigned i = 0; i < batch->count; i++) {
         const struct write_batch_item *item = &batch->items[i];
+        uint8_t *at = (uint8_t *)item->data;
         struct frame frame = {.data = at + HEADER_SIZE, .size = item->size - HEADER_SIZE};
         memcpy(&frame.offload, at, HEADER_SIZE);
-        tell(context, &frame, item->result < 0 ? -item->result : 0);
-        at += (item->size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        listener->one(listener->context, &frame, item->result < 0 ? -item->result : 0);
     }
+}
+
+void tap_batch_write(struct tap_batch *batch, const struct tap_batch_listener *listener)
+{
+    if (batch->count == 0)
+        return;
+    if (write_batch_run(batch->writer, &batch->file, batch->items, batch->count))
+        listener->all(listener->context, batch->count, batch->bytes);
+    else
+        tell_each(batch, listener);
     batch->count = 0;
     batch->used = 0;
+    batch->bytes = 0;
 }

@@ -13,15 +13,23 @@
 
 struct tap_batch;
 
-struct tap_batch *tap_batch_create(struct write_batch *writer); /* NULL: no memory */
-void tap_batch_destroy(struct tap_batch *batch);
+struct tap_batch *tap_batch_create(struct write_batch *writer, int fd); /* NULL: no memory */
+void tap_batch_destroy(struct tap_batch *batch);                        /* before the descriptor is closed */
+
+/* Whether what is added is written in one system call. */
+bool tap_batch_works(const struct tap_batch *batch);
 
 /* Copies a frame, with its offload metadata as its header. False: it is too large, or the batch is full. */
 bool tap_batch_add(struct tap_batch *batch, const struct frame *frame);
 
-/* Writes what is held to a tap with IFF_VNET_HDR, and tells of each frame, in order: 0 or errno. The frame is valid for
- * the call. */
-void tap_batch_write(struct tap_batch *batch, int fd, void (*tell)(void *context, const struct frame *frame, int error),
-                     void *context);
+/* Who hears what became of the frames. */
+struct tap_batch_listener {
+    void *context;
+    void (*all)(void *context, unsigned frames, uint64_t bytes); /* each of them went out, */
+    void (*one)(void *context, const struct frame *frame, int error); /* or of each in order: 0 or errno */
+};
+
+/* Writes what is held to the tap, which has IFF_VNET_HDR, and tells of it. A frame is valid for the call. */
+void tap_batch_write(struct tap_batch *batch, const struct tap_batch_listener *listener);
 
 #endif
