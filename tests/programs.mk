@@ -2,7 +2,7 @@
 # Random programs, interrupted and moved about on the engine, against this CPU.
 
 PROGRAMS_TEST := $(BUILD)/tests/programs
-PROGRAMS_SRCS := $(wildcard tests/programs/*.c) tests/insn/native.c
+PROGRAMS_SRCS := $(filter-out %/mutate.c,$(wildcard tests/programs/*.c)) tests/insn/native.c
 
 $(BUILD)/obj/tests/programs/monitor.o: tests/programs/monitor.S tests/programs/monitor.h
 	@mkdir -p $(@D)
@@ -11,10 +11,19 @@ $(PROGRAMS_TEST): $(call objs,$(PROGRAMS_SRCS) tests/programs/monitor.S $(filter
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_ZYDIS)
 
+# The same with calls between the engine's files led through mutate.c.
+PROGRAMS_MUTANT := $(BUILD)/tests/programs_mutant
+PROGRAMS_WRAPPED := $(shell grep '^WRAP' tests/programs/mutate.c | grep -o 'bare_[a-z_]*\|far_[a-z_]*\|view_[a-z_]*' | grep -v '_window')
+$(PROGRAMS_MUTANT): $(call objs,$(PROGRAMS_SRCS) tests/programs/monitor.S tests/programs/mutate.c $(filter-out x86vm/pc/%,$(X86VM_SRCS)))
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $(PROGRAMS_WRAPPED:%=-Wl,--wrap=%) -o $@ $^ $(LIBS_ZYDIS)
+
 .PHONY: programs programs-long
-programs: $(PROGRAMS_TEST) $(INSN_NATIVE)
+programs: $(PROGRAMS_TEST) $(PROGRAMS_MUTANT) $(INSN_NATIVE)
+	@sh tests/programs/mutants.sh $(PROGRAMS_MUTANT) $(INSN_NATIVE) 60 5
 	@sh tests/programs/run.sh $(PROGRAMS_TEST) $(INSN_NATIVE) 40 $(or $(SEED),1)
 insn: programs
 check-long: programs-long
-programs-long: $(PROGRAMS_TEST) $(INSN_NATIVE)
+programs-long: $(PROGRAMS_TEST) $(PROGRAMS_MUTANT) $(INSN_NATIVE)
+	@sh tests/programs/mutants.sh $(PROGRAMS_MUTANT) $(INSN_NATIVE) 2000
 	@sh tests/programs/run.sh $(PROGRAMS_TEST) $(INSN_NATIVE) 1000 $(or $(SEED),$(shell date +%s))

@@ -44,9 +44,12 @@ struct machine {
     struct fuzz_random random;
     const struct machine_program *programs;
     unsigned count;
-    bool calm, may_step, line;
+    bool calm, may_step;
+    bool global; /* the program's pages are: it is alone */
     timer_t timer;
     uint8_t device[PROGRAMS_MAX][INSN_PAGE];
+    struct copy { uint32_t frame; uint8_t bytes[INSN_PAGE]; } copies[PROGRAMS_MAX][16]; /* of frames that must stay as they are */
+    bool spoiled;
 };
 
 static struct x86vm *timer_vm;
@@ -93,7 +96,7 @@ static void map(struct machine *m, unsigned p, uint32_t linear, uint32_t physica
     uint32_t at = entry_at(p, linear);
 
     poke32(m, directory(p) + (linear >> 22) * 4, (at & ~0xfffu) | PTE_P | PTE_W | PTE_U);
-    poke32(m, at, physical | rights | PTE_P | PTE_U | ENTRY_GOOD);
+    poke32(m, at, physical | rights | PTE_P | (m->programs[p].kernel ? 0 : PTE_U) | (m->global ? PTE_GLOBAL : 0) | ENTRY_GOOD);
 }
 
 static void map_program(struct machine *m, unsigned p)
@@ -199,6 +202,44 @@ static bool ask_entries(struct machine *m)
     return true;
 }
 
+static struct copy *copy_of(struct machine *m, const struct page *page)
+{
+    return page->code ? NULL : &m->copies[page->p][(page->linear[0] - INSN_DATA) / INSN_PAGE];
+}
+
+/* A frame that is shared until somebody writes: nobody has written to it. */
+static void check_copy(struct machine *m, struct copy *copy)
+{
+    uint8_t now[INSN_PAGE];
+
+    if (!copy || !copy->frame)
+        return;
+    phys_dma_read(m->phys, copy->frame, now, sizeof now);
+    m->spoiled |= memcmp(now, copy->bytes, sizeof now) != 0;
+    copy->frame = 0;
+}
+
+/* The first write moves the page; where it was, everything stays. */
+static bool ask_share(struct machine *m)
+{
+    struct page page;
+    struct copy *copy;
+    uint32_t entry;
+
+    if (!pick_page(m, &page) || page.code)
+        return false;
+    copy = copy_of(m, &page);
+    check_copy(m, copy);
+    entry = peek32(m, entry_at(page.p, page.linear[0]));
+    if (!(entry & ENTRY_WRITABLE) || entry >= DEVICE || m->programs[page.p].kernel)
+        return false; /* ring 0 may write to any page while CR0.WP is off */
+    copy->frame = entry & ~0xfffu;
+    phys_dma_read(m->phys, copy->frame, copy->bytes, sizeof copy->bytes);
+    put_entry(m, 0, page.p, page.linear[0], (entry & ~(uint32_t)PTE_W) | ENTRY_SHARED);
+    poke32(m, order(ORDER_ENTRIES), 1);
+    return true;
+}
+
 static bool ask_move(struct machine *m)
 {
     struct page page;
@@ -206,14 +247,16 @@ static bool ask_move(struct machine *m)
 
     if (!pick_page(m, &page))
         return false;
+    check_copy(m, copy_of(m, &page));
     from = peek32(m, entry_at(page.p, page.linear[0])) & ~0xfffu;
     to = from ^ INSN_PAGE;
     if (from >= DEVICE)
         return false;
     poke32(m, order(ORDER_FROM), EVERYTHING + from);
     poke32(m, order(ORDER_TO), EVERYTHING + to);
+    poke32(m, order(ORDER_KEEP), fuzz_below(&m->random, 2)); /* old code, which may be changed at its new place */
     for (unsigned i = 0; i < page.count; i++)
-        put_entry(m, i, page.p, page.linear[i], (peek32(m, entry_at(page.p, page.linear[i])) & 0xfff) | to);
+        put_entry(m, i, page.p, page.linear[i], (peek32(m, entry_at(page.p, page.linear[i])) & 0xfff & ~ENTRY_SHARED) | to);
     poke32(m, order(ORDER_ENTRIES), page.count);
     return true;
 }
@@ -234,7 +277,7 @@ static void dma(struct machine *m)
 
 static unsigned pick_order(struct machine *m)
 {
-    static const uint8_t weights[OP_COUNT] = { [OP_NONE] = 8, [OP_CR3] = 4, [OP_INVLPG] = 4, [OP_ENTRIES] = 16, [OP_MOVE] = 12,
+    static const uint8_t weights[OP_COUNT] = { [OP_NONE] = 8, [OP_CR3] = 4, [OP_INVLPG] = 4, [OP_ENTRIES] = 16, [OP_MOVE] = 12, [OP_SHARE] = 12,
         [OP_TOUCH] = 3, [OP_NEST] = 8, [OP_GLOBAL] = 1, [OP_WRITE_PROTECT] = 2, [OP_LAZY_FPU] = 6, [OP_FPU] = 6, [OP_STEP] = 2,
         [OP_SWITCH] = 20 };
     unsigned sum = 0, op = 0, r;
@@ -251,14 +294,15 @@ static uint8_t acknowledge(void *opaque)
     struct machine *m = opaque;
     unsigned op = pick_order(m);
 
-    m->line = false;
     x86vm_set_intr(m->vm, false);
     poke32(m, order(ORDER_ADDRESS), INSN_CODE_WRITABLE + fuzz_below(&m->random, INSN_CODE_SIZE));
     if (op == OP_INVLPG)
         poke32(m, order(ORDER_ADDRESS), (fuzz_one_in(&m->random, 2) ? INSN_DATA : INSN_CODE_ALIAS) + fuzz_below(&m->random, 0x10000));
     if (op == OP_STEP)
         poke32(m, order(ORDER_ADDRESS), 1 + fuzz_below(&m->random, 60));
-    if ((op == OP_STEP && !m->may_step) || (op == OP_ENTRIES && !ask_entries(m)) || (op == OP_MOVE && !ask_move(m)))
+    if (op == OP_SHARE && ask_share(m))
+        op = OP_ENTRIES;
+    else if ((op == OP_STEP && !m->may_step) || op == OP_SHARE || (op == OP_ENTRIES && !ask_entries(m)) || (op == OP_MOVE && !ask_move(m)))
         op = OP_NONE;
     poke32(m, order(ORDER_OP), op);
     if (fuzz_one_in(&m->random, 12))
@@ -268,10 +312,8 @@ static uint8_t acknowledge(void *opaque)
 
 static void raise_line(struct machine *m)
 {
-    if (m->calm)
-        return;
-    m->line = true;
-    x86vm_set_intr(m->vm, true);
+    if (!m->calm)
+        x86vm_set_intr(m->vm, true);
 }
 
 static void on_timer(int number)
@@ -369,7 +411,7 @@ static void start_cpu(struct machine *m)
     cpu->idtr = (struct cpu_table){ MONITOR + AT_IDT, 0x7ff };
     cpu->tr = (struct cpu_segment){ .base = MONITOR + AT_TSS, .limit = 0x67, .selector = TSS, .access = SEG_P | 11 };
     cpu->cr3 = directory(0);
-    cpu->cr4 = CR4_PSE | CR4_OSFXSR | CR4_OSXMMEXCPT | (fuzz_one_in(&m->random, 4) ? 0 : CR4_PGE);
+    cpu->cr4 = CR4_PSE | CR4_OSFXSR | CR4_OSXMMEXCPT | (fuzz_one_in(&m->random, 8) ? 0 : CR4_PGE);
     cpu->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
     cpu->cpl = 0;
     cpu->eflags = FLAG_ONE;
@@ -383,6 +425,9 @@ static void start_cpu(struct machine *m)
 static void start(struct machine *m)
 {
     m->may_step = true;
+    m->spoiled = false;
+    memset(m->copies, 0, sizeof m->copies);
+    m->global = m->count == 1 && !fuzz_one_in(&m->random, 4);
     for (unsigned p = 0; p < m->count; p++) {
         map_program(m, p);
         load_memory(m, p);
@@ -477,11 +522,17 @@ bool machine_run(struct machine *m, uint64_t seed, const struct machine_program 
     m->random = fuzz_random_of(seed, 0);
     m->programs = programs;
     m->count = count;
-    m->line = false;
     x86vm_set_intr(m->vm, false);
     start(m);
     if (!run(m, error, error_size))
         return false;
+    for (unsigned p = 0; p < count; p++)
+        for (unsigned i = 0; i < 16; i++)
+            check_copy(m, &m->copies[p][i]);
+    if (m->spoiled) {
+        snprintf(error, error_size, "a page was written that was not to be");
+        return false;
+    }
     for (unsigned p = 0; p < count; p++)
         read_result(m, p, &results[p]);
     return true;

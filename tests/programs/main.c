@@ -4,7 +4,8 @@
  * memory must be the same, though on the engine they are interrupted, share the
  * CPU with others, and their pages move, vanish and come back meanwhile.
  *
- *   programs [--seed S] [--first N] [--count N] [--seconds N] [--calm] [--helper PROGRAM]
+ *   programs [--seed S] [--first N] [--count N] [--seconds N] [--max-failures N]
+ *            [--calm] [--helper PROGRAM]
  */
 #include "tests/insn/backend.h"
 #include "tests/fuzz/fuzz_random.h"
@@ -20,14 +21,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { AFTER = 25 /* cases a process: the engine begins anew, too */, FAILURES_MAX = 5, FLAGS = 0xcd5, STACK_PAGE = 4 /* of the writable ones */,
+enum { AFTER = 25 /* cases a process: the engine begins anew, too */, FLAGS = 0xcd5, STACK_PAGE = 4 /* of the writable ones */,
        SECOND_STACK_FROM = 0x100, SECOND_STACK_TO = 0xf00 };
 
 static struct options {
-    uint64_t seed, first, count, seconds;
+    uint64_t seed, first, count, seconds, max_failures;
     bool calm;
     const char *helper;
-} options = { .seed = 1, .count = 100, .helper = "build/tests/insn_native" };
+} options = { .seed = 1, .count = 100, .max_failures = 5, .helper = "build/tests/insn_native" };
 
 static struct board {
     volatile uint64_t next, programs, hung, different;
@@ -109,14 +110,14 @@ static void run_case(struct native *native, struct machine *machine, uint64_t nu
 {
     struct fuzz_random r = fuzz_random_of(options.seed, number);
     struct machine_program list[PROGRAMS_MAX];
-    unsigned count = 1 + fuzz_below(&r, PROGRAMS_MAX);
+    unsigned count = fuzz_one_in(&r, 2) ? 1 : 2 + fuzz_below(&r, PROGRAMS_MAX - 1);
     char what[400] = "";
     bool good = true;
 
     for (unsigned i = 0; i < count; i++) {
         program_make(options.seed, number * PROGRAMS_MAX + i, &programs[i]);
         make_memory(&r, &memories[i]);
-        list[i] = (struct machine_program){ &programs[i], &memories[i], fuzz_one_in(&r, 3) };
+        list[i] = (struct machine_program){ &programs[i], &memories[i], fuzz_below(&r, 6) < (count == 1 ? 4 : 2) };
         if (!run_native(native, i)) {
             board->hung++;
             return;
@@ -159,7 +160,7 @@ static int work(uint64_t end)
         fprintf(stderr, "programs: %s\n", error);
         return 2;
     }
-    for (; board->next < end && board->different < FAILURES_MAX; board->next++)
+    for (; board->next < end && board->different < options.max_failures; board->next++)
         run_case(native, machine, board->next);
     add_counters(machine);
     machine_free(machine);
@@ -173,7 +174,7 @@ static int run_children(void)
     const uint64_t end = options.first + options.count;
     const time_t stop = time(NULL) + (time_t)options.seconds;
 
-    while (board->next < end && board->different < FAILURES_MAX && (!options.seconds || time(NULL) < stop)) {
+    while (board->next < end && board->different < options.max_failures && (!options.seconds || time(NULL) < stop)) {
         uint64_t until = board->next + AFTER < end ? board->next + AFTER : end;
         int status;
         fflush(stdout);
@@ -209,6 +210,8 @@ static bool parse(int argc, char **argv)
             options.first = strtoull(argv[++i], NULL, 0);
         else if (strcmp(argv[i], "--count") == 0 && more)
             options.count = strtoull(argv[++i], NULL, 0);
+        else if (strcmp(argv[i], "--max-failures") == 0 && more)
+            options.max_failures = strtoull(argv[++i], NULL, 0);
         else if (strcmp(argv[i], "--seconds") == 0 && more)
             options.seconds = strtoull(argv[++i], NULL, 0), options.count = UINT32_MAX;
         else if (strcmp(argv[i], "--helper") == 0 && more)

@@ -50,6 +50,8 @@ op_move:
     movl $1024, %ecx
     rep movsl
     call entries
+    cmpl $0, VAR(AT_ORDER + ORDER_KEEP)
+    jne out
     movl VAR(AT_ORDER + ORDER_FROM), %edi
     movl $0xcccccccc, %eax
     movl $1024, %ecx
@@ -196,15 +198,34 @@ monitor_page_fault:
     orl $1, %edx
     testl $ENTRY_WRITABLE, %edx
     jz 1f
+    testl $ENTRY_SHARED, %edx
+    jnz 2f
     orl $2, %edx
 1:  cmpl %esi, %edx
     je bad_fault
     movl %edx, (%edi)
+3:
     popl %es
     popl %ds
     popal
     addl $4, %esp
     iret
+
+/* Shared: a read needs the page only, a write the page copied. */
+2:  testb $2, 40(%esp)
+    jz 1b
+    xorl $0x1000, %edx
+    andl $~ENTRY_SHARED, %edx
+    orl $2, %edx
+    movl %edx, (%edi)
+    invlpg (%eax)
+    andl $0xfffff000, %esi
+    addl $EVERYTHING, %esi
+    movl %esi, %edi
+    xorl $0x1000, %edi
+    movl $1024, %ecx
+    rep movsl
+    jmp 3b
 
 bad_fault:
     movl $114, VAR(AT_BAD)

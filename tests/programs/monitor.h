@@ -21,6 +21,7 @@
 #define ORDER_TO 0x8
 #define ORDER_ENTRIES 0xc    /* how many entries change: address of the entry, its value, the page's address */
 #define ORDER_LIST 0x10
+#define ORDER_KEEP 0x40      /* not 0: what moved is left behind as it was */
 #define ORDER_ADDRESS 0x4    /* or an address, or a number */
 
 #define AT_NEST 0x6300       /* variables */
@@ -43,7 +44,8 @@
 #define AT_MONITOR_TABLE 0x1b000
 
 #define ENTRY_GOOD 0x400     /* bits of page-table entries that are the system's: the page is there, */
-#define ENTRY_WRITABLE 0x200 /* and may be written */
+#define ENTRY_WRITABLE 0x200 /* and may be written, */
+#define ENTRY_SHARED 0x800   /* once it has been copied to its other place */
 
 #define OP_NONE 0
 #define OP_CR3 1
@@ -58,7 +60,8 @@
 #define OP_FPU 10
 #define OP_STEP 11
 #define OP_SWITCH 12
-#define OP_COUNT 13
+#define OP_SHARE 13 /* the host's: an entry of ENTRY_SHARED */
+#define OP_COUNT 14
 
 #define VECTOR_INTERRUPT 0x40
 

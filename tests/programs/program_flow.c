@@ -300,7 +300,7 @@ static const struct flow flows[] = {
     { 3, false, true, flow_loop_instruction }, { 12, true, true, flow_call }, { 5, true, true, flow_call_quiet },
     { 4, true, true, flow_call_register }, { 4, true, true, flow_call_table }, { 4, true, true, flow_call_arguments },
     { 3, false, true, flow_call_next }, { 4, false, true, flow_return }, { 3, false, true, flow_push_return },
-    { 1, true, true, flow_other_stack }, { 3, false, false, flow_switch }, { 2, false, true, flow_modify },
+    { 1, true, true, flow_other_stack }, { 3, false, false, flow_switch }, { 5, false, true, flow_modify },
 };
 
 static void emit_flow(struct maker *m)

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Proof that the comparison of programs can fail: the same test, linked so that
+ * calls between files of the engine come here first (ld --wrap), where the mutation
+ * chosen by PROGRAMS_MUTATION leaves out what they are for. mutants.sh runs them all.
+ */
+#include "x86vm/memory/bare.h"
+#include "x86vm/memory/view.h"
+#include "x86vm/translate/far_links.h"
+#include "x86vm/translate/translator.h"
+
+#include <stdlib.h>
+
+enum mutation {
+    NONE, PAGES_STAY_SHOWN, PAGE_NOT_FLUSHED, SPACE_NOT_FLUSHED, MAPPINGS_UNNOTICED, SHOWN_WRITABLE,
+    FAR_LINKS_STAY, CODE_NOT_PROTECTED, /* show themselves seldom */
+    MUTATION_COUNT
+};
+
+static enum mutation mutation;
+
+__attribute__((constructor)) static void choose(void)
+{
+    const char *text = getenv("PROGRAMS_MUTATION");
+    mutation = text ? (enum mutation)atoi(text) : NONE;
+    if (mutation >= MUTATION_COUNT)
+        exit(77); /* tells mutants.sh where to stop */
+}
+
+#define WRAP(result, name, parameters) \
+    result __real_##name parameters; \
+    result __wrap_##name parameters; \
+    result __wrap_##name parameters
+
+WRAP(void, bare_hide, (struct bare_window *window, uint32_t page))
+{
+    if (mutation != PAGES_STAY_SHOWN)
+        __real_bare_hide(window, page);
+}
+
+WRAP(bool, bare_show, (struct bare_window *window, const struct phys *phys, uint32_t page, uint32_t physical_page, uint32_t count,
+                       bool writable))
+{
+    return __real_bare_show(window, phys, page, physical_page, count, writable || mutation == SHOWN_WRITABLE);
+}
+
+WRAP(void, far_links_check, (struct translator *t))
+{
+    if (mutation != FAR_LINKS_STAY)
+        __real_far_links_check(t);
+}
+
+WRAP(void, view_flush_page, (struct cpu *cpu, uint32_t linear))
+{
+    if (mutation != PAGE_NOT_FLUSHED)
+        __real_view_flush_page(cpu, linear);
+}
+
+WRAP(void, view_flush_nonglobal, (struct cpu *cpu))
+{
+    if (mutation != SPACE_NOT_FLUSHED)
+        __real_view_flush_nonglobal(cpu);
+}
+
+WRAP(void, view_protect_page, (struct cpu *cpu, uint32_t physical_page))
+{
+    if (mutation != CODE_NOT_PROTECTED)
+        __real_view_protect_page(cpu, physical_page);
+}
+
+WRAP(uint64_t, view_generation_of, (const struct cpu *cpu, bool user))
+{
+    return mutation == MAPPINGS_UNNOTICED ? 1 : __real_view_generation_of(cpu, user);
+}
