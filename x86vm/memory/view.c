@@ -359,19 +359,19 @@ uint64_t view_generation(const struct cpu *cpu)
     return view_generation_of(cpu, cpu->cpl == 3);
 }
 
-bool view_is_global_code(struct cpu *cpu, uint32_t page, uint32_t physical_page)
+bool view_is_code(struct cpu *cpu, bool user, uint32_t page, uint32_t physical_page)
 {
-    struct view *view = view_of(cpu->views, false);
+    struct view *view = view_of(cpu->views, user);
     uint32_t linear = page << PAGE_SHIFT, error;
     struct paging_result walk;
 
     if (!view->exec[page]) {
-        if (!paging_walk(cpu, linear, VIEW_FOR_EXEC, false, false, &walk, &error) || !walk.global || !walk.accessed)
+        if (!paging_walk(cpu, linear, VIEW_FOR_EXEC, user, false, &walk, &error) || !walk.accessed || !(walk.global || user))
             return false;
         view_fill_walked(cpu, view, linear, VIEW_FOR_EXEC, &walk);
     }
     return view->exec[page] == addend_of(cpu, physical_page << PAGE_SHIFT, linear)
-        && (view->state[page] & (LOGGED | LOGGED_GLOBAL)) == LOGGED_GLOBAL;
+        && (user || (view->state[page] & (LOGGED | LOGGED_GLOBAL)) == LOGGED_GLOBAL);
 }
 
 /* --- write protection of a physical page --- */

@@ -94,6 +94,7 @@ void view_settle(struct cpu *cpu);
 /* Translated code runs without checks where view_bare_used() says so for the
  * present privilege: what it reaches through cpu->bare (bare.h) it may reach. */
 bool view_bare_used(const struct cpu *cpu);
+bool view_bare_used_of(const struct cpu *cpu, bool user);
 /* Looks whether it should be otherwise; not while a block runs. */
 void view_bare_review(struct cpu *cpu);
 /* Whether a user is better served by translations without checks from now on; TSC. */
@@ -125,10 +126,10 @@ void view_protect_page(struct cpu *cpu, uint32_t physical_page);
 uint64_t view_generation(const struct cpu *cpu);
 uint64_t view_generation_of(const struct cpu *cpu, bool user);
 
-/* Whether the supervisor fetches code on that linear page from that physical
- * page by a global entry; the entry is there then, so its end will change the
- * supervisor's generation. */
-bool view_is_global_code(struct cpu *cpu, uint32_t page, uint32_t physical_page);
+/* Whether that privilege fetches code on that linear page from that physical
+ * page, the supervisor by a global entry. The entry is there then, so its end
+ * will change that privilege's generation. */
+bool view_is_code(struct cpu *cpu, bool user, uint32_t page, uint32_t physical_page);
 
 /* Linear memory for C code: any size up to a page, may cross pages, RAM or
  * MMIO. Checks both pages before the first byte is written. `user` is the

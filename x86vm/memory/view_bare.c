@@ -345,9 +345,14 @@ void view_bare_review(struct cpu *cpu)
     }
 }
 
+bool view_bare_used_of(const struct cpu *cpu, bool user)
+{
+    return view_of(cpu->views, user)->bare_used;
+}
+
 bool view_bare_used(const struct cpu *cpu)
 {
-    return view_of(cpu->views, cpu->cpl == 3)->bare_used;
+    return view_bare_used_of(cpu, cpu->cpl == 3);
 }
 
 void view_bare_forbid(struct cpu *cpu)

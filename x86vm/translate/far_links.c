@@ -10,8 +10,8 @@
 
 #include "x86vm/translate/translator.h"
 
-/* A kernel's code has some thousand pages. Looking at more would take too long in one step. */
-enum { FAR_PAGES_MAX = 8192 };
+/* A kernel's code has some thousand pages, and a program's some hundred. Looking at more would take too long in one step. */
+static const uint32_t pages_most[] = { 8192, 1024 };
 
 static uint32_t linear_page(const struct block *block)
 {
@@ -21,71 +21,81 @@ static uint32_t linear_page(const struct block *block)
 bool far_links_allow(struct translator *t, const struct block *to)
 {
     uint32_t linear = linear_page(to), physical = to->physical >> PAGE_SHIFT;
+    bool user = to->mode & MODE_USER;
+    struct far_set *far = &t->far[user];
 
-    if (to->mode & MODE_USER || !to->guard_entry || !view_is_global_code(translator_cpu(t), linear, physical))
+    if ((user && !(to->mode & MODE_BARE)) || !to->guard_entry || !view_is_code(translator_cpu(t), user, linear, physical))
         return false;
-    if (!t->far_shows)
-        t->far_shows = calloc(VIEW_PAGES, sizeof *t->far_shows);
-    if (!t->far_shows)
+    if (!far->shows)
+        far->shows = calloc(VIEW_PAGES, sizeof *far->shows);
+    if (!far->shows)
         return false;
-    return t->far_shows[linear] ? t->far_shows[linear] == physical + 1 : t->far_pages.count < FAR_PAGES_MAX;
+    return far->shows[linear] ? far->shows[linear] == physical + 1 : far->pages.count < pages_most[user];
 }
 
 void far_links_add(struct translator *t, uint32_t place, const struct block *to, uint64_t entry)
 {
+    struct far_set *far = &t->far[(to->mode & MODE_USER) != 0];
     uint32_t linear = linear_page(to);
 
-    if (!t->far_shows[linear])
-        TABLE_ADD(t->far_pages, linear);
-    t->far_shows[linear] = (to->physical >> PAGE_SHIFT) + 1;
-    TABLE_ADD(t->far_links, ((struct far_link){ place, linear, entry, to->guard_entry }));
+    if (!far->shows[linear])
+        TABLE_ADD(far->pages, linear);
+    far->shows[linear] = (to->physical >> PAGE_SHIFT) + 1;
+    TABLE_ADD(far->links, ((struct far_link){ place, linear, entry, to->guard_entry }));
 }
 
 /* Those to pages that do not qualify any more, all in one pass. */
-static void guard_again(struct translator *t)
+static void guard_again(struct translator *t, struct far_set *far)
 {
     uint32_t kept = 0;
 
-    for (uint32_t i = 0; i < t->far_links.count; i++) {
-        const struct far_link *l = &t->far_links.items[i];
+    for (uint32_t i = 0; i < far->links.count; i++) {
+        const struct far_link *l = &far->links.items[i];
         uint8_t *place = t->cache_rw + l->place;
-        if (t->far_shows[l->linear])
-            t->far_links.items[kept++] = *l;
+        if (far->shows[l->linear])
+            far->links.items[kept++] = *l;
         else if (emit_target32(place, t->hot.to_exec) == l->entry)
             emit_patch32(place, t->hot.to_exec, l->guard_entry);
     }
-    t->far_links.count = kept;
+    far->links.count = kept;
 }
 
-void far_links_check(struct translator *t)
+/* While a user's code runs with checks, none of its far links is used. */
+void far_links_check(struct translator *t, bool user)
 {
-    uint32_t count = t->far_pages.count, kept = 0;
+    struct far_set *far = &t->far[user];
+    uint32_t count = far->pages.count, kept = 0;
 
+    if (user && !view_bare_used_of(translator_cpu(t), user))
+        return;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t linear = t->far_pages.items[i];
-        if (view_is_global_code(translator_cpu(t), linear, t->far_shows[linear] - 1))
-            t->far_pages.items[kept++] = linear;
+        uint32_t linear = far->pages.items[i];
+        if (view_is_code(translator_cpu(t), user, linear, far->shows[linear] - 1))
+            far->pages.items[kept++] = linear;
         else
-            t->far_shows[linear] = 0;
+            far->shows[linear] = 0;
     }
-    t->far_pages.count = kept;
+    far->pages.count = kept;
     if (kept < count)
-        guard_again(t);
+        guard_again(t, far);
 }
 
 void far_links_clear(struct translator *t)
 {
-    for (uint32_t i = 0; i < t->far_pages.count; i++)
-        t->far_shows[t->far_pages.items[i]] = 0;
-    t->far_pages.count = t->far_links.count = 0;
+    for (int user = 0; user < 2; user++) {
+        struct far_set *far = &t->far[user];
+        for (uint32_t i = 0; i < far->pages.count; i++)
+            far->shows[far->pages.items[i]] = 0;
+        far->pages.count = far->links.count = 0;
+    }
 }
 
 void far_links_free(struct translator *t)
 {
-    free(t->far_pages.items);
-    free(t->far_links.items);
-    free(t->far_shows);
-    memset(&t->far_pages, 0, sizeof t->far_pages);
-    memset(&t->far_links, 0, sizeof t->far_links);
-    t->far_shows = NULL;
+    for (int user = 0; user < 2; user++) {
+        free(t->far[user].pages.items);
+        free(t->far[user].links.items);
+        free(t->far[user].shows);
+    }
+    memset(t->far, 0, sizeof t->far);
 }

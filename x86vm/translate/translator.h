@@ -40,6 +40,7 @@
 #include "x86vm/translate/code_map.h"
 #include "x86vm/translate/emit.h"
 #include "x86vm/translate/far_links.h"
+#include "x86vm/translate/table.h"
 #include "x86vm/translate/shadow.h"
 #include "x86vm/x86vm.h"
 
@@ -168,13 +169,6 @@ struct call {
     uint64_t resume;
 };
 
-/* A growable array whose members keep their number, not their address. */
-#define TABLE(type) struct { type *items; uint32_t count, capacity; }
-void *translator_grow(void *items, uint32_t count, uint32_t *capacity, size_t item_size);
-#define TABLE_ADD(table, value) \
-    ((table).items = translator_grow((table).items, (table).count, &(table).capacity, sizeof *(table).items), \
-     (table).items[(table).count] = (value), (table).count++)
-
 enum exit_reason { EXIT_NEXT, EXIT_LINK, EXIT_INDIRECT, EXIT_POLL, EXIT_CALL, EXIT_HOST_FAULT, EXIT_COUNT };
 
 struct stubs {
@@ -217,9 +211,7 @@ struct translator {
     TABLE(struct link) links;    /* they move when one is added */
     TABLE(struct site *) sites;
     TABLE(struct call *) calls;
-    TABLE(uint32_t) far_pages;   /* linear pages that far links lead to */
-    TABLE(struct far_link) far_links;
-    uint32_t *far_shows;         /* by linear page in far_pages: the physical page, plus one */
+    struct far_set far[2];       /* the supervisor's far links, and the user's */
     struct code_map hot_map, cold_map;
     struct arena *arena;         /* memory of blocks, sites, calls; freed whole */
     uint64_t next_drop;          /* an idle guest's code may be dropped again; ns */
