@@ -243,7 +243,130 @@ static bool of_programs(void)
     return right;
 }
 
-static const struct test tests[] = { { "anyhow", anyhow, NULL }, { "remembered", remembered, NULL }, { "of_programs", of_programs, NULL }, { NULL, NULL, NULL } };
+/* --- a program's code on pages that change, in two address spaces ------------------ */
+
+enum { CODE_PAGES = 8, CODE_FRAMES = 12, CODE_STEPS = 6000, OUT = 0x40 };
+
+static volatile uint32_t user_start, user_turns;
+static uint32_t constants[CODE_FRAMES];
+
+static uint32_t code_frame(unsigned frame) { return FRAME_AT + frame * 0x1000; }
+
+static uint8_t *put32(uint8_t *at, uint32_t value)
+{
+    for (unsigned i = 0; i < 4; i++)
+        *at++ = (uint8_t)(value >> 8 * i);
+    return at;
+}
+
+/* EAX = EAX * 31 + the frame's constant, ECX times: then on to the page's next one, by a jump, a condition or a call. */
+static void write_code(unsigned frame)
+{
+    static const uint8_t begin[] = { 0x69, 0xc0, 31, 0, 0, 0, 0x05 }, jump[][2] = { { 0xe9 }, { 0x0f, 0x85 }, { 0xe8 } };
+    uint8_t *first = (uint8_t *)code_frame(frame), *at = first;
+    unsigned kind = frame % 3;
+
+    for (unsigned i = 0; i < sizeof begin; i++)
+        *at++ = begin[i];
+    at = put32(at, constants[frame] = any(1 << 20));
+    *at++ = 0x49; /* DEC ECX; JZ OUT */
+    *at++ = 0x74;
+    at++;
+    at[-1] = (uint8_t)(first + OUT - at);
+    *at++ = jump[kind][0];
+    if (jump[kind][1])
+        *at++ = jump[kind][1];
+    put32(at, (uint32_t)(first + 0x1000 - (at + 4)));
+    at = first + OUT;
+    *at++ = 0xa3; /* MOV user_value, EAX; INT 0x81 */
+    at = put32(at, (uint32_t)&user_value);
+    *at++ = 0xcd;
+    *at = 0x81;
+}
+
+static void user_jumps(void)
+{
+    __asm__ volatile("jmp *%0" ::"r"(user_start), "a"(user_value), "c"(user_turns));
+}
+
+static bool jumps_right(unsigned space)
+{
+    unsigned first = any(CODE_PAGES), count = 1 + any(CODE_PAGES - first), page;
+    uint32_t value = any(1000), missing = 0;
+    struct frame f;
+
+    user_start = USER_AT + first * 0x1000;
+    user_turns = count;
+    user_value = value;
+    for (page = first; page < first + count; page++) {
+        uint32_t entry = *user_entry(space, page);
+        if (user_pending[page])
+            return true; /* either is right */
+        if ((entry & (PTE_P | PTE_U)) != (PTE_P | PTE_U))
+            break;
+        value = value * 31 + constants[((entry & ~0xfffu) - FRAME_AT) / 0x1000];
+    }
+    missing = page < first + count ? USER_AT + page * 0x1000 : 0;
+    if (missing) {
+        CHECK(catch_fault(in_user, user_jumps, &f) && f.vector == 14 && f.eip == missing && (f.cs & 3) == 3);
+        return true;
+    }
+    run_user(user_jumps);
+    CHECK(user_value == value);
+    return true;
+}
+
+static bool code_step_right(unsigned *space, unsigned page)
+{
+    unsigned other = any(SPACES);
+
+    switch (any(24)) {
+    case 0: case 1:
+        *user_entry(other, page) = any(5) ? code_frame(any(CODE_FRAMES)) | PTE_P | PTE_U : 0;
+        user_pending[page] |= other == *space;
+        return true;
+    case 2: case 3:
+        invlpg(USER_AT + page * 0x1000);
+        user_pending[page] = false;
+        return true;
+    case 4:
+        load_space(*space = any(SPACES));
+        return true;
+    case 5:
+        write_code(any(CODE_FRAMES));
+        return true;
+    default:
+        return jumps_right(*space);
+    }
+}
+
+static bool of_jumps(void)
+{
+    uint32_t *other = (uint32_t *)(TABLES_AT + 0x2000), *mine = pages_directory();
+    unsigned space = 0;
+    bool right = true;
+
+    for (unsigned i = 0; i < 1024; i++) {
+        *user_entry(0, i) = *user_entry(1, i) = 0;
+        other[i] = mine[i];
+    }
+    mine[USER_AT >> 22] = TABLES_AT | PTE_P | PTE_W | PTE_U;
+    other[USER_AT >> 22] = (TABLES_AT + 0x1000) | PTE_P | PTE_W | PTE_U;
+    seed = 11;
+    for (unsigned i = 0; i < CODE_FRAMES; i++)
+        write_code(i);
+    for (unsigned i = 0; i < CODE_PAGES; i++)
+        *user_entry(0, i) = *user_entry(1, i) = code_frame(i) | PTE_P | PTE_U;
+    load_space(0);
+    for (unsigned step = 0; right && step < CODE_STEPS; step++)
+        right = code_step_right(&space, any(CODE_PAGES));
+    mine[USER_AT >> 22] = 0;
+    load_space(0);
+    return right;
+}
+
+static const struct test tests[] = { { "anyhow", anyhow, NULL }, { "remembered", remembered, NULL }, { "of_programs", of_programs, NULL }, { "of_jumps", of_jumps, NULL },
+                                     { NULL, NULL, NULL } };
 static void prepare(void)
 {
     outb(0x21, 0xff); /* programs run with interrupts enabled */
