@@ -16,7 +16,11 @@
 /* While we look at the queues ourselves, frames that are few wait for the next look
  * before the switch is woken: a wake-up costs more than many frames do. */
 enum { OWED_FRAMES = 32, OWED_BYTES = 24576 };
+/* Up to so many the switch does not even see before that look: each time that the index moves, the line that it
+ * is on goes to and fro between two CPUs. */
+enum { UNSHOWN_FRAMES = 8, UNSHOWN_BYTES = 4096 };
 enum { BURST_BYTES = 4 * 65536 }; /* what a burst of large frames may take */
+enum { REAP_FRAMES = 32, REAP_BYTES = 2 * 65536 }; /* sent before we look what has come back */
 
 static void kick(struct port_link *link, unsigned queue)
 {
@@ -40,6 +44,7 @@ static bool reap_sent(struct port_link *link)
     uint32_t written;
     int error;
 
+    arena->unreaped_frames = arena->unreaped_bytes = 0;
     while ((error = virtq_driver_reap(&link->queues[VIRTIO_NET_TX], &id, &written)) == 0)
         arena->pieces[arena->piece_of[id]].done = true;
     if (error != EAGAIN) {
@@ -98,6 +103,19 @@ bool port_link_has_room(struct port_link *link)
     return link->phase != PHASE_UP || is_roomy(&link->arena) || !reap_sent(link) || is_roomy(&link->arena);
 }
 
+/* The lines that the next frame will be written to, if it is as the others are: a store that has to wait for
+ * one holds up all that the guest stores behind it. */
+static void prefetch_next(const struct port_link *link)
+{
+    const uint8_t *next = link->memory + PORT_LINK_ARENA + link->arena.end;
+
+    virtq_driver_prefetch(&link->queues[VIRTIO_NET_TX]);
+    if (link->arena.end > PORT_LINK_ARENA_SIZE - 128)
+        return;
+    __builtin_prefetch(next, 1);
+    __builtin_prefetch(next + 64, 1);
+}
+
 bool port_link_send(struct port_link *link, const void *frame, size_t size, const struct nic_offload *offload)
 {
     struct tx_arena *arena = &link->arena;
@@ -107,9 +125,16 @@ bool port_link_send(struct port_link *link, const void *frame, size_t size, cons
     uint32_t start;
     uint16_t id;
 
-    if (link->phase != PHASE_UP || !fill_header(link, &header, offload, size) || !reap_sent(link))
+    if (link->phase != PHASE_UP || !fill_header(link, &header, offload, size))
+        goto drop;
+    if ((arena->unreaped_frames >= REAP_FRAMES || arena->unreaped_bytes >= REAP_BYTES) && !reap_sent(link))
         goto drop;
     start = find_room(arena, rounded);
+    if (start == UINT32_MAX) {
+        if (!reap_sent(link))
+            goto drop;
+        start = find_room(arena, rounded);
+    }
     if (start == UINT32_MAX || !virtq_driver_take_id(&link->queues[VIRTIO_NET_TX], &id))
         goto drop;
     memcpy(link->memory + PORT_LINK_ARENA + start, &header, sizeof(header));
@@ -118,29 +143,45 @@ bool port_link_send(struct port_link *link, const void *frame, size_t size, cons
     arena->pieces[arena->piece_of[id]] = (struct tx_piece){ .start = start };
     arena->count++;
     arena->end = start + rounded;
+    arena->unreaped_frames++;
+    arena->unreaped_bytes += total;
     virtq_driver_post(&link->queues[VIRTIO_NET_TX], id, PORT_LINK_ARENA + start, total, false);
+    prefetch_next(link);
     link->counters.sent_frames++;
     link->counters.sent_bytes += size;
     link->owed_frames++;
     link->owed_bytes += total;
+    link->unshown_bytes += total;
     return true;
 drop:
     link->counters.sent_drops++;
     return false;
 }
 
+static void show(struct port_link *link)
+{
+    link->unshown_bytes = 0;
+    link->owed |= virtq_driver_show(&link->queues[VIRTIO_NET_TX]);
+}
+
 void port_link_flush(struct port_link *link)
 {
     if (link->phase != PHASE_UP)
         return;
-    link->owed |= virtq_driver_show(&link->queues[VIRTIO_NET_TX]);
+    if (link->suppressed && virtq_driver_unshown(&link->queues[VIRTIO_NET_TX]) < UNSHOWN_FRAMES
+        && link->unshown_bytes < UNSHOWN_BYTES)
+        return;
+    show(link);
     if (!link->suppressed || link->owed_frames >= OWED_FRAMES || link->owed_bytes >= OWED_BYTES)
         port_link_wake(link);
 }
 
 void port_link_wake(struct port_link *link)
 {
-    if (link->phase == PHASE_UP && link->owed)
+    if (link->phase != PHASE_UP)
+        return;
+    show(link);
+    if (link->owed)
         kick(link, VIRTIO_NET_TX);
 }
 

@@ -43,6 +43,8 @@ struct tx_arena {
     uint16_t first;
     uint16_t count;
     uint32_t end; /* behind the newest piece */
+    uint32_t unreaped_frames; /* sent since we looked what has come back */
+    uint32_t unreaped_bytes;
 };
 
 struct port_link {
@@ -60,6 +62,7 @@ struct port_link {
     bool owed;            /* the switch asked to be woken, and has not been yet */
     uint32_t owed_frames; /* sent since it was woken */
     uint32_t owed_bytes;
+    uint32_t unshown_bytes; /* posted, and not shown yet */
     struct vhost_user_receiver receiver;
     struct virtq_driver queues[VIRTIO_NET_QUEUES];
     struct tx_arena arena;

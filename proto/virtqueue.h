@@ -145,8 +145,10 @@ struct virtq_driver {
     uint16_t avail_index;  /* next entry to write */
     uint16_t shown_avail;  /* avail->index as the device sees it */
     uint16_t next_used;    /* next entry to read */
+    uint16_t seen_used;    /* used->index when last read */
     uint16_t free_count;
-    uint16_t free_ids[VIRTQ_DRIVER_SIZE_MAX];
+    uint16_t free_first;
+    uint16_t free_ids[VIRTQ_DRIVER_SIZE_MAX]; /* a ring, used first that is free longest: lines the device has done with */
     uint32_t posted[VIRTQ_DRIVER_SIZE_MAX]; /* bytes the device may write, ~0 for a readable one; 0: ours */
     const char *error;
 };
@@ -156,8 +158,16 @@ void virtq_driver_init(struct virtq_driver *queue, uint16_t size, const struct v
 /* A free descriptor; false when all are with the device. */
 bool virtq_driver_take_id(struct virtq_driver *queue, uint16_t *id);
 void virtq_driver_post(struct virtq_driver *queue, uint16_t id, uint64_t address, uint32_t length, bool writable);
+/* Fetches what the next virtq_driver_post() will write: the device has had it, and a store that has to
+ * wait for a line holds up all stores behind it. */
+void virtq_driver_prefetch(const struct virtq_driver *queue);
 /* Shows what was posted; true when the device asked to be kicked for it. */
 bool virtq_driver_show(struct virtq_driver *queue);
+/* How many were posted and not shown. */
+static inline uint16_t virtq_driver_unshown(const struct virtq_driver *queue)
+{
+    return (uint16_t)(queue->avail_index - queue->shown_avail);
+}
 /* A buffer that came back, its id free again. 0, EAGAIN or EPROTO. */
 int virtq_driver_reap(struct virtq_driver *queue, uint16_t *id, uint32_t *written);
 /* How many buffers have come back and were not reaped, as the device says. */

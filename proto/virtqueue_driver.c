@@ -40,15 +40,23 @@ void virtq_driver_init(struct virtq_driver *queue, uint16_t size, const struct v
     memset(queue->used, 0, virtq_used_bytes(size));
     queue->free_count = size;
     for (uint16_t i = 0; i < size; i++)
-        queue->free_ids[i] = (uint16_t)(size - 1 - i);
+        queue->free_ids[i] = i;
 }
 
 bool virtq_driver_take_id(struct virtq_driver *queue, uint16_t *id)
 {
     if (queue->free_count == 0)
         return false;
-    *id = queue->free_ids[--queue->free_count];
+    *id = queue->free_ids[queue->free_first];
+    queue->free_first = (queue->free_first + 1) & (queue->size - 1);
+    queue->free_count--;
     return true;
+}
+
+void virtq_driver_prefetch(const struct virtq_driver *queue)
+{
+    __builtin_prefetch(&queue->desc[queue->free_ids[queue->free_first]], 1);
+    __builtin_prefetch(&queue->avail->ring[queue->avail_index & (queue->size - 1)], 1);
 }
 
 void virtq_driver_post(struct virtq_driver *queue, uint16_t id, uint64_t address, uint32_t length, bool writable)
@@ -78,16 +86,28 @@ bool virtq_driver_show(struct virtq_driver *queue)
     return (uint16_t)(new - __atomic_load_n(avail_event(queue), __ATOMIC_RELAXED) - 1) < (uint16_t)(new - old);
 }
 
-int virtq_driver_reap(struct virtq_driver *queue, uint16_t *id, uint32_t *written)
+/* Whether a buffer has come back; reads the device's index only when all seen ones are reaped. */
+static int check_used(struct virtq_driver *queue)
 {
-    uint16_t index = __atomic_load_n(&queue->used->index, __ATOMIC_ACQUIRE);
-    const struct virtq_used_element *element = &queue->used->ring[queue->next_used & (queue->size - 1)];
-    uint32_t got_id, got_length;
+    uint16_t index;
 
-    if (index == queue->next_used)
-        return EAGAIN;
+    if (queue->next_used != queue->seen_used)
+        return 0;
+    index = __atomic_load_n(&queue->used->index, __ATOMIC_ACQUIRE);
     if ((uint16_t)(index - queue->next_used) > queue->size)
         return breach(queue, "used index ran past the queue's size");
+    queue->seen_used = index;
+    return queue->next_used != index ? 0 : EAGAIN;
+}
+
+int virtq_driver_reap(struct virtq_driver *queue, uint16_t *id, uint32_t *written)
+{
+    const struct virtq_used_element *element = &queue->used->ring[queue->next_used & (queue->size - 1)];
+    uint32_t got_id, got_length;
+    int error = check_used(queue);
+
+    if (error)
+        return error;
     got_id = __atomic_load_n(&element->id, __ATOMIC_RELAXED);
     got_length = __atomic_load_n(&element->length, __ATOMIC_RELAXED);
     if (got_id >= queue->size || queue->posted[got_id] == 0)
@@ -97,7 +117,7 @@ int virtq_driver_reap(struct virtq_driver *queue, uint16_t *id, uint32_t *writte
     else if (got_length > queue->posted[got_id])
         return breach(queue, "used buffer longer than it is");
     queue->posted[got_id] = 0;
-    queue->free_ids[queue->free_count++] = (uint16_t)got_id;
+    queue->free_ids[(queue->free_first + queue->free_count++) & (queue->size - 1)] = (uint16_t)got_id;
     queue->next_used++;
     *id = (uint16_t)got_id;
     *written = got_length;
