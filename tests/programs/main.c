@@ -241,5 +241,5 @@ int main(int argc, char **argv)
            "%llu blocks, %llu invalidations, %llu pages without checks\n", options.seed, board->programs, board->different, board->hung,
            (unsigned long long)c->interrupts, (unsigned long long)c->exceptions, (unsigned long long)c->blocks_translated,
            (unsigned long long)c->invalidations, (unsigned long long)c->bare_pages);
-    return board->different || board->hung > (board->next - options.first) / 10 || (!options.calm && !c->interrupts) ? 1 : 0;
+    return board->different || board->hung > (board->next - options.first) / 5 + 1 || (!options.calm && !c->interrupts) ? 1 : 0;
 }

@@ -5,7 +5,7 @@
  */
 #include "tests/programs/program_internal.h"
 
-enum { COUNT_MAX = 20, SECOND_STACK = PROGRAM_CELLS_PAGE * INSN_PAGE + 0xf00, STACK_CELL = PROGRAM_FUEL + 128 };
+enum { COUNT_MAX = 9, SECOND_STACK = PROGRAM_CELLS_PAGE * INSN_PAGE + 0xf00, STACK_CELL = PROGRAM_FUEL + 128 };
 
 static const uint16_t condition_reads[8] = { F_O, F_C, F_Z, F_C | F_Z, F_S, F_P, F_S | F_O, F_Z | F_S | F_O };
 
@@ -75,7 +75,7 @@ static void flow_loop(struct maker *m)
 {
     uint32_t start;
 
-    PUT(m, 0x6a, (uint8_t)(1 + below(m, m->depth ? 4 : COUNT_MAX)));
+    PUT(m, 0x6a, (uint8_t)(1 + below(m, m->depth ? 3 : COUNT_MAX)));
     m->pushed = 0; /* what lies below the counter only: nobody may change that */
     start = m->at;
     m->defined = 0;
