@@ -505,6 +505,7 @@ static bool run(struct machine *m, char *error, size_t error_size)
         if (exit == X86VM_EXIT_REQUESTED)
             raise_line(m);
     } while (exit == X86VM_EXIT_REQUESTED && cpu_ns() < end);
+    timer_settime(m->timer, 0, &(struct itimerspec){ .it_value = { 0, 0 } }, NULL); /* nobody else's calls are interrupted */
     bad = peek32(m, AT_BAD);
     x86vm_describe_state(m->vm, state, sizeof state);
     if (exit == X86VM_EXIT_DEAD && !bad)

@@ -120,6 +120,7 @@ static void run_case(struct native *native, struct machine *machine, uint64_t nu
         list[i] = (struct machine_program){ &programs[i], &memories[i], fuzz_below(&r, 6) < (count == 1 ? 4 : 2) };
         if (!run_native(native, i)) {
             board->hung++;
+            printf("not comparable: --seed %" PRIu64 " --first %" PRIu64 " --count 1, program %u\n", options.seed, number, i);
             return;
         }
     }

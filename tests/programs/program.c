@@ -74,6 +74,16 @@ static void end(struct maker *m)
     }
 }
 
+/* Out of fuel or of stack: nothing but RET, with the flags of SUB or CMP. */
+static void end_early(struct maker *m, uint32_t start)
+{
+    if (m->full)
+        return;
+    patch_rel32(m, start + 13);
+    patch_rel32(m, start + 25);
+    put8(m, 0xc3);
+}
+
 static void make_function(struct maker *m, unsigned number)
 {
     uint32_t start;
@@ -89,11 +99,9 @@ static void make_function(struct maker *m, unsigned number)
     if (!m->leaf)
         begin(m);
     emit_items(m, m->leaf ? 1 + below(m, 5) : m->at > INSN_CODE_SIZE - END_ROOM ? 2 : 3 + below(m, 25));
-    if (!m->leaf && !m->full) { /* its two ways out lead here: with the flags of SUB or CMP */
-        patch_rel32(m, start + 13);
-        patch_rel32(m, start + 25);
-    }
     end(m);
+    if (!m->leaf)
+        end_early(m, start);
 }
 
 /* Code begins anywhere, in any page, and instructions lie across pages. */
