@@ -21,7 +21,7 @@ $(PROGRAMS_MUTANT): $(call objs,$(PROGRAMS_SRCS) tests/programs/monitor.S tests/
 .PHONY: programs programs-long
 programs: $(PROGRAMS_TEST) $(PROGRAMS_MUTANT) $(INSN_NATIVE)
 	@sh tests/programs/mutants.sh $(PROGRAMS_MUTANT) $(INSN_NATIVE) 60 5
-	@sh tests/programs/run.sh $(PROGRAMS_TEST) $(INSN_NATIVE) 40 $(or $(SEED),1)
+	@sh tests/programs/run.sh $(PROGRAMS_TEST) $(INSN_NATIVE) 120 $(or $(SEED),1)
 insn: programs
 check-long: programs-long
 programs-long: $(PROGRAMS_TEST) $(PROGRAMS_MUTANT) $(INSN_NATIVE)
