@@ -31,6 +31,8 @@ enum { KERNEL_CODE = 0x08, KERNEL_DATA = 0x10, TSS = 0x18 };
 enum { FRAME_ES, FRAME_DS, FRAME_EDI, FRAME_ESI, FRAME_EBP, FRAME_ESP_AT, FRAME_EBX, FRAME_EDX, FRAME_ECX, FRAME_EAX,
        FRAME_EIP, FRAME_CS, FRAME_EFLAGS, FRAME_ESP, FRAME_SS, FRAME_WORDS };
 #define CPU_SECONDS_MAX 40
+#define LATE_NS 50000000ull /* from a request to the return, CPU time */
+#define REST_NS (3600 * 1000000000ull)
 
 extern const uint8_t monitor_begin[], monitor_end[], monitor_start[], monitor_interrupt[], monitor_page_fault[], monitor_no_fpu[],
     monitor_step[], monitor_program_end[], monitor_unexpected[];
@@ -47,12 +49,21 @@ struct machine {
     bool calm, may_step;
     bool global; /* the program's pages are: it is alone */
     timer_t timer;
+    uint64_t rested, latest;
     uint8_t device[PROGRAMS_MAX][INSN_PAGE];
     struct copy { uint32_t frame; uint8_t bytes[INSN_PAGE]; } copies[PROGRAMS_MAX][16]; /* of frames that must stay as they are */
     bool spoiled;
 };
 
 static struct x86vm *timer_vm;
+static volatile uint64_t requested_at; /* CPU time; 0: not yet */
+
+static uint64_t cpu_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
 
 static void poke(struct machine *m, uint32_t at, const void *bytes, size_t size) { phys_dma_write(m->phys, at, bytes, size); }
 static void poke32(struct machine *m, uint32_t at, uint32_t value) { poke(m, at, &value, 4); }
@@ -319,12 +330,15 @@ static void raise_line(struct machine *m)
 static void on_timer(int number)
 {
     (void)number;
+    if (!requested_at)
+        requested_at = cpu_ns();
     x86vm_request_exit(timer_vm);
 }
 
 static void arm(struct machine *m)
 {
     const struct itimerspec at = { .it_value = { 0, 5000 + fuzz_below(&m->random, fuzz_one_in(&m->random, 8) ? 2000000 : 150000) } };
+    requested_at = 0;
     timer_settime(m->timer, 0, &at, NULL);
 }
 
@@ -484,15 +498,9 @@ static void read_result(struct machine *m, unsigned p, struct machine_result *ou
     out->output.status = INSN_DONE;
 }
 
-static uint64_t cpu_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static bool run(struct machine *m, char *error, size_t error_size)
 {
+    uint64_t late;
     const uint64_t end = cpu_ns() + CPU_SECONDS_MAX * 1000000000ull;
     char state[300] = "";
     enum x86vm_exit exit;
@@ -502,10 +510,18 @@ static bool run(struct machine *m, char *error, size_t error_size)
         if (!m->calm)
             arm(m);
         exit = x86vm_run(m->vm);
+        late = requested_at ? cpu_ns() - requested_at : 0;
+        m->latest = late > m->latest ? late : m->latest;
         if (exit == X86VM_EXIT_REQUESTED)
             raise_line(m);
-    } while (exit == X86VM_EXIT_REQUESTED && cpu_ns() < end);
+        if (!m->calm && fuzz_one_in(&m->random, 60)) /* as if it had been idle: code is dropped */
+            x86vm_rest(m->vm, m->rested += REST_NS);
+    } while (exit == X86VM_EXIT_REQUESTED && cpu_ns() < end && late < LATE_NS);
     timer_settime(m->timer, 0, &(struct itimerspec){ .it_value = { 0, 0 } }, NULL); /* nobody else's calls are interrupted */
+    if (late >= LATE_NS) {
+        snprintf(error, error_size, "came back %.1f ms of CPU time after it was asked to", (double)late / 1e6);
+        return false;
+    }
     bad = peek32(m, AT_BAD);
     x86vm_describe_state(m->vm, state, sizeof state);
     if (exit == X86VM_EXIT_DEAD && !bad)
@@ -539,11 +555,12 @@ bool machine_run(struct machine *m, uint64_t seed, const struct machine_program 
     return true;
 }
 
-struct machine *machine_new(bool calm, char *error, size_t error_size)
+struct machine *machine_new(bool calm, bool small, char *error, size_t error_size)
 {
     struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN };
     struct sigaction action = { .sa_handler = on_timer, .sa_flags = SA_RESTART | SA_ONSTACK };
-    const struct x86vm_config config = { .ram_size = RAM_SIZE, .exact_flags = getenv("PROGRAMS_EXACT_FLAGS") != NULL };
+    const struct x86vm_config config = { .ram_size = RAM_SIZE, .code_cache_size = small ? 1 << 20 : 0,
+                                        .exact_flags = getenv("PROGRAMS_EXACT_FLAGS") != NULL };
     struct machine *m = calloc(1, sizeof *m);
 
     if (!m || !(m->vm = x86vm_new(&config, error, error_size))) {
@@ -564,6 +581,8 @@ struct machine *machine_new(bool calm, char *error, size_t error_size)
     }
     return m;
 }
+
+uint64_t machine_latest_ns(const struct machine *m) { return m->latest; }
 
 void machine_counters(const struct machine *m, struct x86vm_counters *out) { x86vm_get_counters(m->vm, out); }
 

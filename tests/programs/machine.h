@@ -27,10 +27,12 @@ struct machine_result {
     uint8_t code[INSN_CODE_SIZE];
 };
 
-struct machine *machine_new(bool calm, char *error, size_t error_size); /* calm: no interrupts */
+/* calm: no interrupts; small: the code cache is often full. */
+struct machine *machine_new(bool calm, bool small, char *error, size_t error_size);
 /* False, with the reason: they have not ended as they should. */
 bool machine_run(struct machine *m, uint64_t seed, const struct machine_program *programs, unsigned count,
                  struct machine_result *results, char *error, size_t error_size);
+uint64_t machine_latest_ns(const struct machine *m); /* that it came back after a request; CPU time */
 void machine_counters(const struct machine *m, struct x86vm_counters *out);
 void machine_free(struct machine *m);
 

@@ -31,7 +31,7 @@ static struct options {
 } options = { .seed = 1, .count = 100, .max_failures = 5, .helper = "build/tests/insn_native" };
 
 static struct board {
-    volatile uint64_t next, programs, hung, different;
+    volatile uint64_t next, programs, hung, different, latest_ns;
     struct x86vm_counters sum;
 } *board;
 
@@ -143,10 +143,13 @@ static void add_counters(struct machine *machine)
     struct x86vm_counters c, *sum = &board->sum;
 
     machine_counters(machine, &c);
+    if (machine_latest_ns(machine) > board->latest_ns)
+        board->latest_ns = machine_latest_ns(machine);
     sum->blocks_translated += c.blocks_translated;
     sum->invalidations += c.invalidations;
     sum->exceptions += c.exceptions;
     sum->interrupts += c.interrupts;
+    sum->cache_flushes += c.cache_flushes;
     sum->bare_pages += c.bare_pages;
     sum->slow_accesses += c.slow_accesses;
 }
@@ -155,7 +158,7 @@ static int work(uint64_t end)
 {
     char error[300] = "";
     struct native *native = native_open(options.helper, true, error, sizeof error);
-    struct machine *machine = native ? machine_new(options.calm, error, sizeof error) : NULL;
+    struct machine *machine = native ? machine_new(options.calm, board->next / AFTER % 3 == 1, error, sizeof error) : NULL;
 
     if (!machine) {
         fprintf(stderr, "programs: %s\n", error);
@@ -239,8 +242,8 @@ int main(int argc, char **argv)
         return result;
     c = &board->sum;
     printf("seed %" PRIu64 ": %" PRIu64 " programs, %" PRIu64 " cases different, %" PRIu64 " not comparable; %llu interrupts, %llu exceptions, "
-           "%llu blocks, %llu invalidations, %llu pages without checks\n", options.seed, board->programs, board->different, board->hung,
+           "%llu blocks, %llu invalidations, %llu flushes, %llu pages without checks, back after %.1f ms at most\n", options.seed, board->programs, board->different, board->hung,
            (unsigned long long)c->interrupts, (unsigned long long)c->exceptions, (unsigned long long)c->blocks_translated,
-           (unsigned long long)c->invalidations, (unsigned long long)c->bare_pages);
+           (unsigned long long)c->invalidations, (unsigned long long)c->cache_flushes, (unsigned long long)c->bare_pages, (double)board->latest_ns / 1e6);
     return board->different || board->hung > (board->next - options.first) / 5 + 1 || (!options.calm && !c->interrupts) ? 1 : 0;
 }
