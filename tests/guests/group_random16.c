@@ -6,7 +6,7 @@
 #include "guest.h"
 
 enum { VM = 0x20000, IOPL3 = 0x3000, CODE_SEG = 0x2000, DATA_SEG = 0x2100, STACK_SEG = 0x2300, STACK_TOP = 0x4000, SEGMENTS = 64,
-       HANDLERS = 0x800, CODE_SIZE = 0x600, DATA_SIZE = 0x8000, VECTORS = 0x60, ROUNDS = 12, SEQUENCES = 250, MASK = 0xed5,
+       HANDLERS = 0x800, CODE_SIZE = 0x600, DATA_SIZE = 0x8000, REACH = 0x12000 /* of all segments */, VECTORS = 0x60, ROUNDS = 12, SEQUENCES = 250, MASK = 0xed5,
        STUB = 0x900, BLOCK = 0xb00 };
 
 static uint32_t state;
@@ -346,7 +346,7 @@ static bool run_many(bool (*run)(void))
     outb(0x21, 0xff), outb(0xa1, 0xff); /* the sequences enable interrupts */
     state = 0x2545f491, sum = 0;
     make_handlers();
-    for (unsigned i = 0; i < DATA_SIZE / 4; i++)
+    for (unsigned i = 0; i < REACH / 4; i++)
         words[i] = i * 0x01000193u;
     for (unsigned round = 0; round < ROUNDS && good; round++) {
         for (unsigned i = 0; i < SEQUENCES && good; i++)

@@ -31,7 +31,7 @@ enum { KERNEL_CODE = 0x08, KERNEL_DATA = 0x10, TSS = 0x18 };
 enum { FRAME_ES, FRAME_DS, FRAME_EDI, FRAME_ESI, FRAME_EBP, FRAME_ESP_AT, FRAME_EBX, FRAME_EDX, FRAME_ECX, FRAME_EAX,
        FRAME_EIP, FRAME_CS, FRAME_EFLAGS, FRAME_ESP, FRAME_SS, FRAME_WORDS };
 #define CPU_SECONDS_MAX 40
-#define LATE_NS 50000000ull /* from a request to the return, CPU time */
+#define LATE_NS 20000000ull /* from a request to the return, CPU time */
 #define REST_NS (3600 * 1000000000ull)
 
 extern const uint8_t monitor_begin[], monitor_end[], monitor_start[], monitor_interrupt[], monitor_page_fault[], monitor_no_fpu[],
