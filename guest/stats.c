@@ -70,6 +70,7 @@ static void add_engine(struct text *t, struct x86vm *vm)
     io_bus_get_counters(x86vm_io(vm), &io);
     const struct { const char *name; uint64_t value; } values[] = {
         { "blocks_translated", c.blocks_translated }, { "bytes_translated", c.bytes_translated },
+        { "blocks_moved", c.blocks_moved },
         { "translate_ns", c.translate_ns }, { "code_bytes", c.code_bytes },
         { "cache_flushes", c.cache_flushes }, { "invalidations", c.invalidations }, { "dispatches", c.dispatches },
         { "links", c.links }, { "indirect_misses", c.indirect_misses }, { "slow_accesses", c.slow_accesses },

@@ -5,7 +5,7 @@
  */
 #include "guest.h"
 
-enum { IDENTITY_TABLES = 4, TABLES = 16 };
+enum { IDENTITY_TABLES = 4, TABLES = 20 };
 
 static uint32_t directory[1024] __attribute__((aligned(4096)));
 static uint32_t tables[TABLES][1024] __attribute__((aligned(4096)));

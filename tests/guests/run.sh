@@ -57,6 +57,9 @@ if [ -x "$build/vswitch-guest" ]; then
     export X86VM_EAGER_WINDOW=1 # every page in the window that its checks are for, none without
     on_engine engine_window $nics
     unset X86VM_EAGER_WINDOW
+    export X86VM_CHECK_MOVES=1 # blocks that could be copied are made, too, and compared
+    on_engine engine_moves --append "only=moves returns smc ring fpu"
+    unset X86VM_CHECK_MOVES
     on_engine engine_exact_flags --exact-flags --append "only=flags exact"
 else
     echo "FAIL engine vswitch-guest is not built"

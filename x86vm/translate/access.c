@@ -285,12 +285,14 @@ static void cold_path(struct build *b, const struct access *a, const struct shap
     }
     if (a->checked) {
         emit_mov_imm32(e, R11, number);
+        emit_mark(e, MARK_SITE, number);
         emit_jmp(e, b->t->stubs.slow);
     } else {
         if (s->missing)
             try_own_page(b, a, s);
         emit_lea32(e, R10, mem_at(R9, a->size - 1));
         emit_mov_imm32(e, R11, number);
+        emit_mark(e, MARK_SITE, number);
         emit_call_near(e, b->t->stubs.warm[(b->mode & MODE_USER) != 0][a->write]);
     }
     site->hot = site->bounce = emit_pc(e);
@@ -300,6 +302,7 @@ static void cold_path(struct build *b, const struct access *a, const struct shap
         site->bounce = emit_pc(e);
         operation(e, mem_sum(R10, R9), arg);
         emit_mov_imm32(e, R11, number);
+        emit_mark(e, MARK_SITE, number);
         emit_jmp(e, b->t->stubs.commit);
     }
 }

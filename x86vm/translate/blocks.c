@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "x86vm/translate/moves.h"
 #include "x86vm/translate/transition.h"
 
 enum { ARENA_CHUNK = 256 << 10 /* put in at once, which costs a third of a fault for each page */, BLOCK_ROOM = 64 << 10 };
@@ -108,7 +109,7 @@ bool blocks_init(struct translator *t, uint32_t cache_size)
     t->hash = calloc(HASH_BUCKETS, sizeof *t->hash);
     t->page_blocks = calloc(phys_ram_size(t->phys) >> PAGE_SHIFT, sizeof *t->page_blocks);
     t->page_count = calloc(phys_ram_size(t->phys) >> PAGE_SHIFT, sizeof *t->page_count);
-    if (!t->hash || !t->page_blocks || !t->page_count)
+    if (!t->hash || !t->page_blocks || !t->page_count || !moves_init(t))
         return false;
     rewind_cache(t);
     phys_on_code_written(t->phys, code_written, t);
@@ -141,6 +142,7 @@ void blocks_free(struct translator *t)
     free(t->page_blocks);
     free(t->page_count);
     drop_tables(t);
+    moves_free(t);
 }
 
 void blocks_clear_lookup(struct translator *t)
@@ -166,6 +168,8 @@ void blocks_flush(struct translator *t)
     blocks_clear_lookup(t);
     memset(t->group_failures, 0, sizeof t->group_failures);
     memset(t->bare_failures, 0, sizeof t->bare_failures);
+    t->bare_useless = 0;
+    moves_forget(t);
     t->links.count = t->sites.count = t->calls.count = 0;
     far_links_clear(t);
     code_map_clear(&t->hot_map);
@@ -412,19 +416,26 @@ uint32_t blocks_new_call(struct translator *t, struct call **out)
 
 /* --- host address -> guest EIP --- */
 
-static void map_here(struct translator *t, struct code_map *map, const struct emit *e, uint32_t eip, int32_t esp_delta)
+static uint32_t place_of(const struct translator *t, const struct emit *e) { return (uint32_t)(e->p - t->cache_rw); }
+
+uint32_t blocks_map_hot_begin(struct translator *t, uint32_t eip)
 {
-    code_map_add(map, &(struct code_row){ (uint32_t)(e->p - t->cache_rw), eip, esp_delta });
+    return code_map_begin(&t->hot_map, place_of(t, &t->hot), eip);
+}
+
+uint32_t blocks_map_cold_begin(struct translator *t, uint32_t eip)
+{
+    return code_map_begin(&t->cold_map, place_of(t, &t->cold), eip);
 }
 
 void blocks_map_hot(struct translator *t, uint32_t eip, int32_t esp_delta)
 {
-    map_here(t, &t->hot_map, &t->hot, eip, esp_delta);
+    code_map_add(&t->hot_map, &(struct code_row){ place_of(t, &t->hot), eip, esp_delta });
 }
 
 void blocks_map_cold(struct translator *t, uint32_t eip, int32_t esp_delta)
 {
-    map_here(t, &t->cold_map, &t->cold, eip, esp_delta);
+    code_map_add(&t->cold_map, &(struct code_row){ place_of(t, &t->cold), eip, esp_delta });
 }
 
 bool blocks_locate(const struct translator *t, uint64_t pc, struct code_row *out)
@@ -474,8 +485,10 @@ bool blocks_bare_failed(struct translator *t, uint32_t eip, bool badly)
 {
     uint8_t *failures = bare_slot(t, eip);
 
-    if (*failures < BARE_PATIENCE)
+    if (*failures < BARE_PATIENCE) {
         *failures += badly ? BARE_BADLY : BARE_ODDLY;
+        t->bare_useless += *failures >= BARE_PATIENCE;
+    }
     return *failures >= BARE_PATIENCE;
 }
 

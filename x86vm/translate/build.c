@@ -11,6 +11,7 @@
 
 #include "x86vm/translate/build.h"
 #include "x86vm/translate/count.h"
+#include "x86vm/translate/moves.h"
 #include "x86vm/translate/transition.h"
 
 enum { LOOK_AHEAD = 6 };
@@ -190,7 +191,18 @@ static void find_live_flags(struct build *b, const struct fetch *f)
 static void emit_leave_to(struct build *b, uint32_t eip, uint64_t stub)
 {
     emit_store32_imm(b->cold, CPU_MEM(eip), eip);
+    emit_mark(b->cold, MARK_EIP, eip);
     emit_jmp(b->cold, stub);
+}
+
+/* A page's entry for fetches, and what is there, depend on EIP. */
+static void mark_entry(struct emit *e, struct host_mem word, enum emit_mark_kind kind, uint32_t value)
+{
+    if (word.base != R12)
+        return;
+    if (kind == MARK_MINUS_EIP)
+        emit_mark_before(e, MARK_PAGE, (uint32_t)word.disp, 4);
+    emit_mark(e, kind, value);
 }
 
 /* Goes on when the 32-bit memory word less `expected` is zero, else to `stub`
@@ -204,12 +216,15 @@ static void emit_guard(struct build *b, struct emit *e, struct host_mem word, ui
             emit_cmp32_mem_imm(e, word, expected);
         else
             emit_cmp32_mem_imm8(e, word, 0);
+        mark_entry(e, word, MARK_MINUS_EIP, expected);
         out = emit_jcc_later(e, CC_NZ);
     } else {
         emit_mov64(e, R11, RCX);
         emit_load32(e, RCX, word);
+        mark_entry(e, word, MARK_PAGE, (uint32_t)word.disp);
         if (expected)
             emit_lea32(e, RCX, mem_at(RCX, (int32_t)-expected));
+        mark_entry(e, word, MARK_EIP, -expected);
         ok = emit_jecxz_later(e);
         emit_mov64(e, RCX, R11);
         out = emit_jmp_later(e);
@@ -321,15 +336,19 @@ static struct block *try_block(struct translator *t, uint32_t eip, uint32_t mode
     uint64_t addend = executable_page(t, linear, &physical), second = 0;
     struct block draft = { .eip = eip, .physical = physical, .last_page = physical >> PAGE_SHIFT,
                            .cs_base = cpu->seg_base[CPU_CS], .cs_limit = cpu->seg[CPU_CS].limit, .mode = mode };
+    struct block *copy;
     struct build b;
     struct fetch f = { .page = (const uint8_t *)(uintptr_t)(addend + (linear & ~(PAGE_SIZE - 1))), .offset = linear & (PAGE_SIZE - 1),
                        .eip = eip, .limit = cpu->seg[CPU_CS].limit, .mode = mode & MODE_CODE32 ? INSN_MODE_32 : INSN_MODE_16 };
+    uint32_t hot_rows, cold_rows;
     bool straddles;
 
     if (!addend)
         cpu_fault(cpu, VEC_UD); /* code in device memory is not supported */
     if (blocks_full(t, physical))
         return NULL;
+    if ((copy = moves_make(t, &draft)))
+        return copy;
     begin(&b, t, mode, &draft);
     decode_block(&b, &f);
     straddles = f.offset + draft.length > PAGE_SIZE;
@@ -344,12 +363,14 @@ static struct block *try_block(struct translator *t, uint32_t eip, uint32_t mode
     b.block->live_in = b.live_before[0] != 0;
     b.insn = &b.insns[0];
     group_analyse(&b);
-    blocks_map_hot(t, eip, 0);
-    blocks_map_cold(t, eip, 0);
+    hot_rows = blocks_map_hot_begin(t, eip);
+    cold_rows = blocks_map_cold_begin(t, eip);
+    moves_begin(&b);
     emit_prologues(&b, linear, straddles, (uint32_t)addend, (uint32_t)second);
     emit_block(&b);
     if (t->hot.overflow || t->cold.overflow)
         return NULL;
+    moves_note(&b, hot_rows, cold_rows);
     blocks_add(t, b.block);
     return b.block;
 }

@@ -7,12 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS_A_POINT = 64, NUMBER_MOST = 5, FIRST_CAPACITY = 1024 };
+enum { NUMBER_MOST = 5, FIRST_CAPACITY = 1024, END_SIZE = 3 };
 
-/* Every 64th row, and where the ones behind it begin. */
+/* A run's first row, which has moved ESP by nothing, and where its others begin. */
 struct code_point {
-    struct code_row row;
-    uint32_t at;
+    uint32_t offset, eip, rows;
 };
 
 static void *with_room(void *items, uint32_t needed, uint32_t *capacity, size_t item_size)
@@ -72,33 +71,61 @@ static const uint8_t *next_row(const uint8_t *p, struct code_row *row)
 
 /* --- the map --- */
 
+/* A row that differs from the one before in nothing ends a run. */
+static void close_run(struct code_map *map)
+{
+    struct code_map_end *end = &map->end;
+
+    if (!end->open)
+        return;
+    map->bytes = with_room(map->bytes, end->byte_count + END_SIZE, &map->byte_capacity, 1);
+    memset(map->bytes + end->byte_count, 0, END_SIZE);
+    end->byte_count += END_SIZE;
+    end->open = false;
+}
+
+static void add_point(struct code_map *map, uint32_t offset, uint32_t eip, uint32_t rows)
+{
+    map->points = with_room(map->points, map->end.point_count + 1, &map->point_capacity, sizeof *map->points);
+    map->points[map->end.point_count++] = (struct code_point){ offset, eip, rows };
+}
+
+uint32_t code_map_begin(struct code_map *map, uint32_t offset, uint32_t eip)
+{
+    close_run(map);
+    add_point(map, offset, eip, map->end.byte_count);
+    map->end.last = (struct code_row){ offset, eip, 0 };
+    map->end.open = true;
+    return map->end.byte_count;
+}
+
+void code_map_begin_same(struct code_map *map, uint32_t offset, uint32_t eip, uint32_t rows)
+{
+    close_run(map);
+    add_point(map, offset, eip, rows);
+}
+
 void code_map_add(struct code_map *map, const struct code_row *row)
 {
     struct code_map_end *end = &map->end;
-    uint32_t point = end->row_count / ROWS_A_POINT;
-    uint8_t *p;
+    uint32_t offset = row->offset - end->last.offset, eip = fold(row->eip - end->last.eip);
+    uint32_t esp = fold((uint32_t)row->esp_delta - (uint32_t)end->last.esp_delta);
 
-    if (end->row_count % ROWS_A_POINT == 0) {
-        map->points = with_room(map->points, point + 1, &map->point_capacity, sizeof *map->points);
-        map->points[point] = (struct code_point){ *row, end->byte_count };
-    } else {
-        map->bytes = with_room(map->bytes, end->byte_count + 3 * NUMBER_MOST, &map->byte_capacity, 1);
-        p = put_row(map->bytes + end->byte_count, row->offset - end->last.offset, fold(row->eip - end->last.eip),
-                    fold((uint32_t)row->esp_delta - (uint32_t)end->last.esp_delta));
-        end->byte_count = (uint32_t)(p - map->bytes);
-    }
+    if (!(offset | eip | esp))
+        return;
+    map->bytes = with_room(map->bytes, end->byte_count + 3 * NUMBER_MOST, &map->byte_capacity, 1);
+    end->byte_count = (uint32_t)(put_row(map->bytes + end->byte_count, offset, eip, esp) - map->bytes);
     end->last = *row;
-    end->row_count++;
 }
 
-/* The last of the whole rows that is not behind `offset`, plus one; 0: none. */
+/* The last of the runs that does not begin behind `offset`, plus one; 0: none. */
 static uint32_t find_point(const struct code_map *map, uint32_t offset)
 {
-    uint32_t low = 0, high = (map->end.row_count + ROWS_A_POINT - 1) / ROWS_A_POINT;
+    uint32_t low = 0, high = map->end.point_count;
 
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (map->points[middle].row.offset <= offset)
+        if (map->points[middle].offset <= offset)
             low = middle + 1;
         else
             high = middle;
@@ -108,22 +135,23 @@ static uint32_t find_point(const struct code_map *map, uint32_t offset)
 
 bool code_map_find(const struct code_map *map, uint32_t offset, struct code_row *out)
 {
-    uint32_t point = find_point(map, offset), left;
-    const uint8_t *p;
-    struct code_row row;
+    uint32_t number = find_point(map, offset);
+    const struct code_point *point;
+    const uint8_t *p, *end;
+    struct code_row row, before;
 
-    if (!point)
+    if (!number)
         return false;
-    row = *out = map->points[point - 1].row;
-    p = map->bytes + map->points[point - 1].at;
-    left = map->end.row_count - (point - 1) * ROWS_A_POINT;
-    left = left < ROWS_A_POINT ? left : ROWS_A_POINT;
-    while (--left) {
-        p = next_row(p, &row);
-        if (row.offset > offset)
+    point = &map->points[number - 1];
+    row = (struct code_row){ point->offset, point->eip, 0 };
+    p = map->bytes + point->rows;
+    end = map->bytes + map->end.byte_count;
+    do {
+        before = *out = row;
+        if (p >= end)
             break;
-        *out = row;
-    }
+        p = next_row(p, &row);
+    } while (row.offset <= offset && memcmp(&row, &before, sizeof row) != 0);
     return true;
 }
 

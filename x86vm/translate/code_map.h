@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Which guest instruction host code belongs to: rows in the order of the code,
- * each kept as its differences to the one before, some three bytes. One row of
- * many is kept whole, so that a look-up decodes few.
+ * Which guest instruction host code belongs to: runs of rows, a block's hot or
+ * its cold part each, in the order of the code. A row is kept as its difference
+ * to the one before, some three bytes; the first is kept whole, so that a run
+ * that only lies elsewhere can have the rows of another.
  */
 #ifndef X86VM_TRANSLATE_CODE_MAP_H
 #define X86VM_TRANSLATE_CODE_MAP_H
@@ -18,14 +19,19 @@ struct code_row {
 
 struct code_point;
 struct code_map {
-    struct code_point *points;
+    struct code_point *points; /* one a run */
     uint8_t *bytes;
     uint32_t point_capacity, byte_capacity;
-    struct code_map_end { uint32_t row_count, byte_count; struct code_row last; } end;
+    struct code_map_end { uint32_t point_count, byte_count; bool open; struct code_row last; } end;
 };
 
+/* Begins a run behind all others. Returns the number of its rows, */
+uint32_t code_map_begin(struct code_map *map, uint32_t offset, uint32_t eip);
+/* which a run of the same code at another place and EIP may have too. */
+void code_map_begin_same(struct code_map *map, uint32_t offset, uint32_t eip, uint32_t rows);
+/* A further row of the run begun last. */
 void code_map_add(struct code_map *map, const struct code_row *row);
-/* The last row that is not behind `offset`. False: none. Async-signal-safe. */
+/* The last row that is not behind `offset`, of those at the same place the last. False: none. Async-signal-safe. */
 bool code_map_find(const struct code_map *map, uint32_t offset, struct code_row *out);
 /* What was added since `end` was the map's is forgotten. */
 static inline void code_map_rewind(struct code_map *map, const struct code_map_end *end) { map->end = *end; }

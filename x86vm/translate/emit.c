@@ -41,6 +41,32 @@ void emit_byte(struct emit *e, uint8_t byte)
 void emit_u32(struct emit *e, uint32_t value) { emit_bytes(e, &value, 4); }
 void emit_u64(struct emit *e, uint64_t value) { emit_bytes(e, &value, 8); }
 
+/* --- what a copy must change --- */
+
+static void add_mark(struct emit *e, uint8_t *place, enum emit_mark_kind kind)
+{
+    struct emit_marks *marks = e->marks;
+
+    if (marks->count < EMIT_MARKS_MAX)
+        marks->marks[marks->count++] = (struct emit_mark){ place, kind };
+    else
+        marks->lost = true;
+}
+
+/* A small displacement may have been emitted as one byte. */
+void emit_mark_before(struct emit *e, enum emit_mark_kind kind, uint32_t value, unsigned behind)
+{
+    uint8_t *place = e->p - behind - 4;
+    bool small = kind < MARK_SITE && (uint32_t)(int8_t)value == value;
+
+    if (!e->marks || e->overflow)
+        return;
+    if (small || memcmp(place, &value, 4) != 0)
+        e->marks->lost = true;
+    else
+        add_mark(e, place, kind);
+}
+
 /* --- parts of an instruction, from p on; they return where it goes on --- */
 
 static inline uint8_t *put8(uint8_t *p, unsigned value)
@@ -308,6 +334,8 @@ uint64_t emit_target32(const uint8_t *place, intptr_t to_exec)
     return (uint64_t)(uintptr_t)place + 4 + (uint64_t)to_exec + (uint64_t)(int64_t)rel;
 }
 
+enum { NO_SECOND = -1, REL8 = 1, REL32 = 4 };
+
 /* Opcode bytes and a displacement to be set later: the place of that. */
 static uint8_t *later(struct emit *e, unsigned first, int second, unsigned displacement)
 {
@@ -320,10 +348,10 @@ static uint8_t *later(struct emit *e, unsigned first, int second, unsigned displ
         p = put8(p, (unsigned)second);
     memset(p, 0, displacement);
     e->p = p + displacement;
+    if (displacement == REL32 && e->marks)
+        add_mark(e, p, MARK_REL);
     return p;
 }
-
-enum { NO_SECOND = -1, REL8 = 1, REL32 = 4 };
 
 uint8_t *emit_call_later(struct emit *e) { return later(e, 0xe8, NO_SECOND, REL32); }
 uint8_t *emit_jmp_later(struct emit *e) { return later(e, 0xe9, NO_SECOND, REL32); }

@@ -16,6 +16,23 @@ enum host_reg { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R
 /* Condition codes as in Jcc. */
 enum host_cc { CC_O, CC_NO, CC_B, CC_NB, CC_Z, CC_NZ, CC_BE, CC_NBE, CC_S, CC_NS, CC_P, CC_NP, CC_L, CC_NL, CC_LE, CC_NLE };
 
+/* Four bytes that would be others if the same were emitted for code at another
+ * EIP, or in another place: what a copy must change (moves.h). */
+enum emit_mark_kind {
+    MARK_REL,       /* where a jump or CALL leads to; the emitter marks these itself */
+    MARK_EIP,       /* a guest EIP, plus a constant */
+    MARK_MINUS_EIP, /* less one */
+    MARK_PAGE,      /* its page's number times eight */
+    MARK_SITE, MARK_CALL, MARK_LINK, /* numbers in the translator's tables */
+    MARK_KINDS
+};
+enum { EMIT_MARKS_MAX = 1024 };
+struct emit_marks {
+    unsigned count;
+    bool lost; /* something could not be marked */
+    struct emit_mark { uint8_t *place; enum emit_mark_kind kind; } marks[EMIT_MARKS_MAX];
+};
+
 /* A region being written: the bytes go to p (the writable view of the code
  * cache) and will run at p + to_exec. */
 struct emit {
@@ -23,6 +40,7 @@ struct emit {
     uint8_t *end;
     intptr_t to_exec;
     bool overflow;
+    struct emit_marks *marks; /* NULL: nobody wants to know */
 };
 
 /* [base + (index << scale) + disp]; base may be NO_REG, index may be NO_REG.
@@ -60,6 +78,10 @@ void emit_u64(struct emit *e, uint64_t value);
 enum { EMIT_W = 1, EMIT_66 = 2, EMIT_F2 = 4, EMIT_F3 = 8, EMIT_REX = 16 /* needed for SPL..DIL */ };
 void emit_op_mem(struct emit *e, unsigned flags, const uint8_t *opcode, unsigned opcode_length, unsigned reg, struct host_mem mem);
 void emit_op_reg(struct emit *e, unsigned flags, const uint8_t *opcode, unsigned opcode_length, unsigned reg, unsigned rm);
+
+/* Marks the last four bytes emitted (or those before the last `behind` bytes), which are `value`. */
+void emit_mark_before(struct emit *e, enum emit_mark_kind kind, uint32_t value, unsigned behind);
+static inline void emit_mark(struct emit *e, enum emit_mark_kind kind, uint32_t value) { emit_mark_before(e, kind, value, 0); }
 
 /* Named instructions; "32" and "64" are operand sizes. */
 void emit_mov_imm32(struct emit *e, enum host_reg to, uint32_t value); /* zero-extends; keeps flags */

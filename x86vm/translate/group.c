@@ -461,6 +461,7 @@ static void cold_missing(struct build *b, const struct group *g, uint64_t inside
 
     emit_range_end(e, R9, b, g, g->low);
     emit_mov_imm32(e, R11, number);
+    emit_mark(e, MARK_SITE, number);
     emit_jmp(e, b->t->stubs.group);
     *site = (struct site){ .eip = b->insn->eip, .size = (uint16_t)(g->high - g->low), .write = g->write, .estimated = g->estimated, .block = b->block,
                            .hot = inside, .esp_delta = b->esp_delta, .bounce = emit_pc(e) };

@@ -161,6 +161,7 @@ static void record_x87(struct build *b, const struct insn *insn)
         return;
     }
     emit_store32_imm(e, CPU_MEM(x87_ip), insn->eip);
+    emit_mark(e, MARK_EIP, insn->eip);
     if (!insn->has_mem) { /* the high half stays */
         emit_op_mem(e, EMIT_66, (const uint8_t[]){ 0xc7 }, 1, 0, CPU_MEM(x87_info));
         emit_bytes(e, &info, 2);
@@ -387,6 +388,7 @@ void rewrite_c_call(struct build *b, const struct insn *insn, call_function *fun
     access_island(b, false);
     rewrite_settle_esp(b);
     emit_mov_imm32(e, R11, number);
+    emit_mark(e, MARK_CALL, number);
     emit_jmp(e, b->t->stubs.call);
     *call = (struct call){ .insn = *insn, .function = function, .block = b->block, .resume = emit_pc(e) };
 }
@@ -397,6 +399,7 @@ void rewrite_cold_call(struct build *b, const struct insn *insn, call_function *
     uint32_t number = blocks_new_call(b->t, &call);
 
     emit_mov_imm32(b->cold, R11, number);
+    emit_mark(b->cold, MARK_CALL, number);
     emit_jmp(b->cold, b->t->stubs.call);
     *call = (struct call){ .insn = *insn, .function = function, .block = b->block, .resume = emit_pc(b->hot) };
 }

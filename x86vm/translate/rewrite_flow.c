@@ -26,6 +26,7 @@ static struct link *new_jump(struct build *b, uint8_t *place, uint32_t target, b
     }
     if (b->mode & (MODE_SINGLE | MODE_PARTIAL) && !ungrouped) {
         emit_store32_imm(e, CPU_MEM(eip), target);
+        emit_mark(e, MARK_EIP, target);
         emit_jmp(e, b->t->stubs.next);
         return NULL;
     }
@@ -34,6 +35,7 @@ static struct link *new_jump(struct build *b, uint8_t *place, uint32_t target, b
                            .stub = (uint32_t)(stub - (uint64_t)(uintptr_t)b->t->cache_rx), .target = target, .source = b->insn->eip,
                            .ungrouped = ungrouped };
     emit_mov_imm32(e, R11, number);
+    emit_mark(e, MARK_LINK, number);
     emit_jmp(e, b->t->stubs.link);
     return link;
 }
@@ -88,6 +90,7 @@ static void returned(struct build *b, uint32_t return_eip)
     }
     emit_mov64(e, R11, RCX);
     emit_lea32(e, RCX, mem_at(R9, (int32_t)-return_eip));
+    emit_mark(e, MARK_MINUS_EIP, -return_eip);
     here = emit_jecxz_later(e);
     emit_mov64(e, RCX, R11);
     emit_jmp(e, b->t->stubs.dispatch);
@@ -162,6 +165,12 @@ static void store_register(struct emit *e, struct host_mem mem, const void *arg)
 static void store_immediate(struct emit *e, struct host_mem mem, const void *arg)
 {
     emit_store32_imm(e, mem, *(const uint32_t *)arg);
+}
+
+static void store_eip(struct emit *e, struct host_mem mem, const void *arg)
+{
+    store_immediate(e, mem, arg);
+    emit_mark(e, MARK_EIP, *(const uint32_t *)arg);
 }
 
 static void load_register(struct emit *e, struct host_mem mem, const void *arg)
@@ -280,7 +289,7 @@ void rewrite_call(struct build *b, const struct insn *insn)
 {
     uint32_t return_eip = insn->eip + insn->length;
 
-    push(b, store_immediate, &return_eip);
+    push(b, store_eip, &return_eip);
     if (!rewrite_comes_back(b)) {
         rewrite_jump(b, insn->target);
         return;
@@ -311,7 +320,7 @@ void rewrite_call_indirect(struct build *b, const struct insn *insn)
         load_operand(b, insn, R13);
     else
         emit_lea32(b->hot, R13, mem_at(host_of[insn_rm(insn)], insn_rm(insn) == CPU_ESP ? b->esp_delta : 0));
-    push(b, store_immediate, &return_eip);
+    push(b, store_eip, &return_eip);
     emit_mov32(b->hot, R9, R13);
     rewrite_settle_esp(b);
     access_island(b, false);

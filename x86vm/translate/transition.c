@@ -376,6 +376,7 @@ static void emit_load(struct build *b, const struct insn *insn)
         if (b->t->shadow.map)
             emit_load64(e, RSP, CPU_MEM(shadow_reset));
         emit_mov_imm32(e, R9, insn->eip + insn->length);
+        emit_mark(e, MARK_EIP, insn->eip + insn->length);
         enter_mode(b);
     } else {
         emit_load64(e, RCX, kept_rcx());

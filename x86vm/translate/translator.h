@@ -14,6 +14,7 @@
  *   runtime.c    the C side of those stubs
  *   calls_*.c    instructions that are carried out by a call into C
  *   blocks.c     finding, linking and invalidating blocks; the code cache
+ *   moves.c      blocks copied to where the same bytes run at another EIP
  *   code_map.c   host code -> guest instruction
  *   host_fault.c host signals raised by translated code
  *
@@ -213,6 +214,7 @@ struct translator {
     TABLE(struct call *) calls;
     struct far_set far[2];       /* the supervisor's far links, and the user's */
     struct code_map hot_map, cold_map;
+    struct moves *moves;
     struct arena *arena;         /* memory of blocks, sites, calls; freed whole */
     uint64_t next_drop;          /* an idle guest's code may be dropped again; ns */
     uint32_t let_go_at;          /* how much code there is when the writable mapping is let go again */
@@ -229,6 +231,7 @@ struct translator {
     bool ungrouped;              /* find the next block without shared checks */
     uint8_t group_failures[4096]; /* by hash of the block's physical address */
     uint8_t bare_failures[65536]; /* by hash of an instruction's EIP */
+    uint32_t bare_useless;       /* how many of them have run out of patience */
     struct { bool pending, write; uint32_t at; } missed; /* a user's page fault on data: the page is shown when the user is back */
     uint32_t bare_failed;        /* EIP of one whose translation is to have the check, or NOWHERE */
     bool own_code_written;       /* runtime.c: restart the instruction alone */
@@ -292,8 +295,11 @@ bool blocks_full(const struct translator *t, uint32_t physical); /* the next blo
 uint32_t blocks_new_link(struct translator *t, struct link **out);
 uint32_t blocks_new_site(struct translator *t, struct site **out);
 uint32_t blocks_new_call(struct translator *t, struct call **out);
-void blocks_map_hot(struct translator *t, uint32_t eip, int32_t esp_delta);  /* at t->hot.p */
-void blocks_map_cold(struct translator *t, uint32_t eip, int32_t esp_delta); /* at t->cold.p */
+/* Rows of the maps at t->hot.p and t->cold.p. The block's first, whose number is returned; a further one. */
+uint32_t blocks_map_hot_begin(struct translator *t, uint32_t eip);
+uint32_t blocks_map_cold_begin(struct translator *t, uint32_t eip);
+void blocks_map_hot(struct translator *t, uint32_t eip, int32_t esp_delta);
+void blocks_map_cold(struct translator *t, uint32_t eip, int32_t esp_delta);
 /* The guest instruction that the host was executing at `pc`; false when pc is not in a block. */
 bool blocks_locate(const struct translator *t, uint64_t pc, struct code_row *out);
 /* Whether groups of this block's code failed so often that it gets none any more; counting one more. */

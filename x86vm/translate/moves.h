@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Blocks that are copied instead of made. A program that is started again lies
+ * at other addresses: the same bytes of the same physical pages, another EIP.
+ * What emitted code depends on EIP with, and on its own place, is marked as it
+ * is emitted (emit.h), so that a copy is some additions. Only code at CPL 3 in a
+ * flat 32-bit segment, and nothing while counting.
+ *
+ * A copy is the very translation that would have been made: with
+ * X86VM_CHECK_MOVES in the environment each one is made, too, and compared
+ * (moves_check.c).
+ *
+ * Whoever emits a constant that depends on EIP, or a number of the translator's,
+ * marks it; whoever lets run-time code be changed elsewhere than at a link's
+ * place puts that right in moves_make().
+ */
+#ifndef X86VM_TRANSLATE_MOVES_H
+#define X86VM_TRANSLATE_MOVES_H
+
+#include "x86vm/translate/build.h"
+
+/* A block that can be copied, as it was when it was made. */
+struct move {
+    const struct block *block;
+    uint32_t hot, cold, hot_size, cold_size; /* places in the cache */
+    uint32_t hot_rows, cold_rows;            /* in the maps to guest instructions */
+    uint32_t first_link, first_site, first_call;
+    uint32_t links, sites, calls;            /* how many */
+    uint32_t hot_marks, cold_marks;
+    const uint16_t *marks;                   /* bytes since the last one, and what it is */
+};
+
+bool moves_init(struct translator *t);
+void moves_free(struct translator *t);
+void moves_forget(struct translator *t); /* all blocks */
+
+/* A copy for the draft's EIP and mode of a block of the same bytes, added; NULL: there is none. */
+struct block *moves_make(struct translator *t, const struct block *draft);
+/* Before and behind the emission of a block. */
+void moves_begin(struct build *b);
+void moves_note(struct build *b, uint32_t hot_rows, uint32_t cold_rows);
+
+/* moves_check.c: keeps the copy aside and takes it back; compares the block that was made instead. */
+void moves_set_aside(struct translator *t, const struct block *copy, const struct move *source, const struct code_map_end before[2]);
+void moves_compare(struct translator *t, const struct block *made);
+
+#endif
