@@ -22,22 +22,62 @@ _Static_assert(offsetof(struct cpu, exit_request) < 128, "short displacement for
 
 static const uint8_t callee_saved[] = { RBX, RBP, R12, R13, R14, R15 };
 
-static void save_guest(struct emit *e)
+/* The flags as PUSHFQ would store them, which with POPFQ takes longer than the rest of a stub. Every CPU with
+ * BMI2 has LAHF in 64-bit mode. RAX and RCX are lost. */
+static void save_flags(const struct translator *t, struct emit *e)
+{
+    static const uint8_t gather[] = {
+        0x9f,             /* LAHF */
+        0x0f, 0x90, 0xc0, /* SETO AL */
+        0x0f, 0xb6, 0xcc, /* MOVZX ECX, AH */
+        0x0f, 0xb6, 0xc0, /* MOVZX EAX, AL */
+        0xc1, 0xe0, 11,   /* SHL EAX, 11 */
+        0x09, 0xc8,       /* OR EAX, ECX */
+    };
+
+    if (t->bmi2) {
+        emit_bytes(e, gather, sizeof gather);
+        emit_store64(e, SCRATCH(7), RAX);
+    } else {
+        emit_pushfq(e);
+        emit_pop_mem(e, SCRATCH(7));
+    }
+}
+
+static void load_flags(const struct translator *t, struct emit *e)
+{
+    static const uint8_t spread[] = {
+        0x89, 0xc1,       /* MOV ECX, EAX */
+        0xc1, 0xe0, 8,    /* SHL EAX, 8 */
+        0xc1, 0xe9, 11,   /* SHR ECX, 11 */
+        0x83, 0xe1, 1,    /* AND ECX, 1 */
+        0x80, 0xc1, 0x7f, /* ADD CL, 0x7f: OF if it was 1 */
+        0x9e,             /* SAHF */
+    };
+
+    if (t->bmi2) {
+        emit_load64(e, RAX, SCRATCH(7));
+        emit_bytes(e, spread, sizeof spread);
+    } else {
+        emit_push_mem(e, SCRATCH(7));
+        emit_popfq(e);
+    }
+}
+
+static void save_guest(const struct translator *t, struct emit *e)
 {
     for (unsigned i = 0; i < 8; i++)
         emit_store32(e, REG(i), host_of[i]);
-    emit_pushfq(e);
-    emit_pop_mem(e, SCRATCH(7));
+    save_flags(t, e);
     for (unsigned i = 0; i < 8; i++)
         emit_movups_store(e, XMM(i), i);
 }
 
-static void load_xmm_and_flags(struct emit *e)
+static void load_xmm_and_flags(const struct translator *t, struct emit *e)
 {
     for (unsigned i = 0; i < 8; i++)
         emit_movups_load(e, i, XMM(i));
-    emit_push_mem(e, SCRATCH(7));
-    emit_popfq(e);
+    load_flags(t, e);
 }
 
 /* WRGSBASE takes longer than to see that it is not needed. */
@@ -57,18 +97,18 @@ static void load_guest(const struct translator *t, struct emit *e)
 {
     if (t->bare)
         load_bare(e);
-    load_xmm_and_flags(e);
+    load_xmm_and_flags(t, e);
     for (unsigned i = 0; i < 8; i++)
         emit_load32(e, host_of[i], REG(i));
     emit_load64(e, R12, CPU_MEM(window));
 }
 
 /* RBX, RBP are preserved by C and not changed by it for a memory access. */
-static void load_clobbered(struct emit *e)
+static void load_clobbered(const struct translator *t, struct emit *e)
 {
     static const uint8_t clobbered[] = { CPU_EAX, CPU_ECX, CPU_EDX, CPU_ESP, CPU_ESI, CPU_EDI };
 
-    load_xmm_and_flags(e);
+    load_xmm_and_flags(t, e);
     for (unsigned i = 0; i < sizeof clobbered; i++)
         emit_load32(e, host_of[clobbered[i]], REG(clobbered[i]));
 }
@@ -106,7 +146,7 @@ static uint64_t emit_enter(const struct translator *t, struct emit *e)
     return pc;
 }
 
-static uint64_t emit_leave(struct emit *e, enum exit_reason reason)
+static uint64_t emit_leave(const struct translator *t, struct emit *e, enum exit_reason reason)
 {
     uint64_t pc = emit_pc(e);
 
@@ -114,7 +154,7 @@ static uint64_t emit_leave(struct emit *e, enum exit_reason reason)
         emit_store32(e, CPU_MEM(eip), R9);
     emit_load64(e, RSP, CPU_MEM(host_stack));
     emit_store64(e, SCRATCH(0), R11);
-    save_guest(e);
+    save_guest(t, e);
     emit_mov_imm32(e, RAX, reason);
     leave(e);
     return pc;
@@ -122,18 +162,18 @@ static uint64_t emit_leave(struct emit *e, enum exit_reason reason)
 
 /* A slow memory access or the commit of one. C leaves the addend (for R10) in
  * scratch 0 and where to go on in scratch 1. */
-static uint64_t emit_memory(struct emit *e, void (*function)(struct cpu *, uint32_t, uint32_t))
+static uint64_t emit_memory(const struct translator *t, struct emit *e, void (*function)(struct cpu *, uint32_t, uint32_t))
 {
     uint64_t pc = emit_pc(e);
 
     to_host_stack(e);
-    save_guest(e);
+    save_guest(t, e);
     emit_store64(e, SCRATCH(6), R9);
     emit_mov64(e, RDI, R15);
     emit_mov32(e, RSI, R11);
     emit_mov32(e, RDX, R9);
     emit_call_abs(e, RAX, (const void *)(uintptr_t)function);
-    load_clobbered(e);
+    load_clobbered(t, e);
     emit_load64(e, R9, SCRATCH(6));
     emit_load64(e, R10, SCRATCH(0));
     emit_load64(e, RSP, CPU_MEM(shadow));
@@ -228,7 +268,7 @@ static uint64_t emit_call(const struct translator *t, struct emit *e)
     uint8_t *out;
 
     to_host_stack(e);
-    save_guest(e);
+    save_guest(t, e);
     emit_mov64(e, RDI, R15);
     emit_mov32(e, RSI, R11);
     emit_call_abs(e, RAX, (const void *)(uintptr_t)runtime_call);
@@ -248,15 +288,15 @@ void stubs_emit(struct translator *t)
     struct emit *e = &t->hot;
 
     t->stubs.enter = emit_enter(t, e);
-    t->stubs.next = emit_leave(e, EXIT_NEXT);
-    t->stubs.link = emit_leave(e, EXIT_LINK);
-    t->stubs.indirect = emit_leave(e, EXIT_INDIRECT);
-    t->stubs.poll = emit_leave(e, EXIT_POLL);
-    t->stubs.fault = emit_leave(e, EXIT_HOST_FAULT);
-    t->stubs.count = emit_leave(e, EXIT_COUNT);
-    t->stubs.slow = emit_memory(e, runtime_slow);
-    t->stubs.group = emit_memory(e, runtime_group);
-    t->stubs.commit = emit_memory(e, commit);
+    t->stubs.next = emit_leave(t, e, EXIT_NEXT);
+    t->stubs.link = emit_leave(t, e, EXIT_LINK);
+    t->stubs.indirect = emit_leave(t, e, EXIT_INDIRECT);
+    t->stubs.poll = emit_leave(t, e, EXIT_POLL);
+    t->stubs.fault = emit_leave(t, e, EXIT_HOST_FAULT);
+    t->stubs.count = emit_leave(t, e, EXIT_COUNT);
+    t->stubs.slow = emit_memory(t, e, runtime_slow);
+    t->stubs.group = emit_memory(t, e, runtime_group);
+    t->stubs.commit = emit_memory(t, e, commit);
     t->stubs.call = emit_call(t, e);
     t->stubs.empty = emit_pc(e);
     emit_lea64(e, RSP, mem_at(RSP, -8)); /* its address stays at the bottom */
