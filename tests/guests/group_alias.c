@@ -64,14 +64,30 @@ static uint32_t call_at(uint32_t address)
 
 static void run(void *argument) { call_at((uint32_t)argument); }
 
-static bool right(const struct row *row, unsigned place)
+/* The same in ring 3, which returns to an instruction that faults. */
+extern uint8_t alias_user_end[];
+static void run_in_ring3(void *argument)
+{
+    uint32_t *stack = (uint32_t *)(user_stack + sizeof user_stack) - 8;
+
+    *stack = (uint32_t)alias_user_end;
+    __asm__ volatile("movl %2, %%ds; movl %2, %%es; pushl %2; pushl %1; pushl $2; pushl %3; pushl %0; iretl\n.globl alias_user_end\n"
+                     "alias_user_end: hlt" ::"b"(argument), "a"(stack), "S"(SEL_USER_DATA), "D"(SEL_USER_CODE), "d"(NOWHERE) : "memory");
+    __builtin_unreachable();
+}
+
+static bool right(const struct row *row, unsigned place, bool ring3)
 {
     const uint32_t code = places[place] + (uint32_t)(row->code - alias_begin), at = places[place] + (uint32_t)(row->at - alias_begin);
     struct frame f = { 0 };
     uint32_t got;
     bool good;
 
-    if (row->vector) {
+    if (ring3) {
+        good = catch_fault(run_in_ring3, (void *)code, &f) && (row->vector ? f.vector == (row->vector & 0x7f) && f.eip == at
+                                                               : f.vector == 13 && f.eip == (uint32_t)alias_user_end && f.eax == at);
+        got = row->vector ? f.eip : f.eax;
+    } else if (row->vector) {
         good = catch_fault(run, (void *)code, &f) && f.vector == (row->vector & 0x7f) && f.eip == at;
         got = f.eip;
     } else {
@@ -83,27 +99,42 @@ static bool right(const struct row *row, unsigned place)
     return good;
 }
 
-static bool in_turns(void)
+static bool in_turns(bool ring3)
 {
     bool good = true;
 
     for (unsigned round = 0; round < ROUNDS && good; round++)
         for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++)
-            good &= right(&rows[i], (round >> 2) % PLACES);
-    CHECK(good);
+            good &= right(&rows[i], (round >> 2) % PLACES, ring3);
+    return good;
+}
+
+static bool one_after_another(bool ring3)
+{
+    bool good = true;
+
+    for (unsigned round = 0; round < ROUNDS && good; round++)
+        for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++)
+            good &= right(&rows[i], (round + i) % PLACES, ring3);
+    return good;
+}
+
+static bool kernel(void)
+{
+    CHECK(in_turns(false) && one_after_another(false));
+    for (unsigned round = 0; round < ROUNDS; round++)
+        for (unsigned place = 0; place < PLACES; place++)
+            call_at(places[place] + (uint32_t)(alias_loop - alias_begin));
     return true;
 }
 
-static bool one_after_another(void)
+static bool user(void)
 {
-    bool good = true;
+    bool good;
 
-    for (unsigned round = 0; round < ROUNDS && good; round++)
-        for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++)
-            good &= right(&rows[i], (round + i) % PLACES);
-    for (unsigned round = 0; round < ROUNDS && good; round++)
-        for (unsigned place = 0; place < PLACES; place++)
-            call_at(places[place] + (uint32_t)(alias_loop - alias_begin));
+    trap_set_gate(3, NULL, 3, false);
+    good = in_turns(true) && one_after_another(true);
+    trap_set_gate(3, NULL, 0, false);
     CHECK(good);
     return true;
 }
@@ -128,6 +159,6 @@ static bool changed(void)
     return true;
 }
 
-static const struct test tests[] = { { "in_turns", in_turns, "keeps no x87 pointer of it" }, { "one_after_another", one_after_another, "keeps no x87 pointer of it" },
+static const struct test tests[] = { { "kernel", kernel, "keeps no x87 pointer of it" }, { "user", user, "keeps no x87 pointer of it" },
     { "changed", changed, NULL }, { NULL, NULL, NULL } };
 const struct test_group group_alias = { "alias", tests, prepare };
