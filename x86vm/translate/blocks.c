@@ -106,10 +106,10 @@ bool blocks_init(struct translator *t, uint32_t cache_size)
 {
     if (!map_cache(t, cache_size))
         return false;
-    t->hash = calloc(HASH_BUCKETS, sizeof *t->hash);
+    t->hash = mmap(NULL, HASH_BUCKETS * sizeof *t->hash, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     t->page_blocks = calloc(phys_ram_size(t->phys) >> PAGE_SHIFT, sizeof *t->page_blocks);
     t->page_count = calloc(phys_ram_size(t->phys) >> PAGE_SHIFT, sizeof *t->page_count);
-    if (!t->hash || !t->page_blocks || !t->page_count || !moves_init(t))
+    if (t->hash == MAP_FAILED || !t->page_blocks || !t->page_count || !moves_init(t))
         return false;
     rewind_cache(t);
     phys_on_code_written(t->phys, code_written, t);
@@ -138,7 +138,8 @@ void blocks_free(struct translator *t)
     if (t->cache_fd >= 0)
         close(t->cache_fd);
     free_arena(t);
-    free(t->hash);
+    if (t->hash && t->hash != MAP_FAILED)
+        munmap(t->hash, HASH_BUCKETS * sizeof *t->hash);
     free(t->page_blocks);
     free(t->page_count);
     drop_tables(t);
@@ -164,11 +165,11 @@ void blocks_flush(struct translator *t)
         t->page_blocks[page] = NULL;
         t->page_count[page] = 0;
     }
-    memset(t->hash, 0, HASH_BUCKETS * sizeof *t->hash);
+    madvise(t->hash, HASH_BUCKETS * sizeof *t->hash, MADV_DONTNEED);
     blocks_clear_lookup(t);
     memset(t->group_failures, 0, sizeof t->group_failures);
     memset(t->bare_failures, 0, sizeof t->bare_failures);
-    t->bare_useless = 0;
+    memset(t->bare_useless, 0, sizeof t->bare_useless);
     moves_forget(t);
     t->links.count = t->sites.count = t->calls.count = 0;
     far_links_clear(t);
@@ -476,25 +477,39 @@ bool blocks_groups_useless(const struct translator *t, uint32_t physical)
 
 enum { BARE_PATIENCE = 24, BARE_BADLY = 8, BARE_ODDLY = 2 };
 
-static uint8_t *bare_slot(struct translator *t, uint32_t eip)
-{
-    return &t->bare_failures[(eip ^ eip >> 16) % sizeof t->bare_failures];
-}
+_Static_assert(sizeof(((struct translator *)0)->bare_failures) == 65536, "a slot in 16 bits");
+
+/* Neighbours in a group of 64 are neighbours in one here. */
+static uint32_t bare_slot(uint32_t eip) { return (eip ^ eip >> 16) & 0xffff; }
 
 bool blocks_bare_failed(struct translator *t, uint32_t eip, bool badly)
 {
-    uint8_t *failures = bare_slot(t, eip);
+    uint32_t slot = bare_slot(eip);
+    uint8_t *failures = &t->bare_failures[slot];
 
     if (*failures < BARE_PATIENCE) {
         *failures += badly ? BARE_BADLY : BARE_ODDLY;
-        t->bare_useless += *failures >= BARE_PATIENCE;
+        t->bare_useless[slot / 64] += *failures >= BARE_PATIENCE;
     }
     return *failures >= BARE_PATIENCE;
 }
 
 bool blocks_bare_useless(const struct translator *t, uint32_t eip)
 {
-    return t->bare_failures[(eip ^ eip >> 16) % sizeof t->bare_failures] >= BARE_PATIENCE;
+    return t->bare_failures[bare_slot(eip)] >= BARE_PATIENCE;
+}
+
+bool blocks_bare_useless_in(const struct translator *t, uint32_t eip, uint32_t length)
+{
+    for (uint32_t at = eip; at - eip < length;) {
+        if (!t->bare_useless[bare_slot(at) / 64]) {
+            at = (at | 63) + 1;
+            continue;
+        }
+        if (blocks_bare_useless(t, at++))
+            return true;
+    }
+    return false;
 }
 
 void blocks_kill_bare(struct translator *t, uint32_t eip)

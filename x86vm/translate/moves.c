@@ -176,10 +176,7 @@ static const struct move *find(struct translator *t, const struct block *draft)
 
     if (!move || move->block->dead || move->block->physical != draft->physical || move->block->mode != draft->mode)
         return NULL;
-    for (uint32_t i = 0; t->bare_useless && i < move->block->length; i++)
-        if (blocks_bare_useless(t, draft->eip + i))
-            return NULL;
-    return move;
+    return blocks_bare_useless_in(t, draft->eip, move->block->length) ? NULL : move;
 }
 
 /* Read where it runs: the writable mapping is let go now and then. */

@@ -45,7 +45,7 @@
 #include "x86vm/translate/shadow.h"
 #include "x86vm/x86vm.h"
 
-enum { BLOCK_MAX_INSNS = 64, LOOKUP_ENTRIES = 65536, HASH_BUCKETS = 1 << 16 };
+enum { BLOCK_MAX_INSNS = 64, LOOKUP_ENTRIES = 65536, HASH_BUCKETS = 1 << 18 };
 
 /* What of the CPU's state a translation was made for. */
 enum mode_bit {
@@ -231,7 +231,7 @@ struct translator {
     bool ungrouped;              /* find the next block without shared checks */
     uint8_t group_failures[4096]; /* by hash of the block's physical address */
     uint8_t bare_failures[65536]; /* by hash of an instruction's EIP */
-    uint32_t bare_useless;       /* how many of them have run out of patience */
+    uint16_t bare_useless[1024]; /* how many of 64 neighbours in it have run out of patience */
     struct { bool pending, write; uint32_t at; } missed; /* a user's page fault on data: the page is shown when the user is back */
     uint32_t bare_failed;        /* EIP of one whose translation is to have the check, or NOWHERE */
     bool own_code_written;       /* runtime.c: restart the instruction alone */
@@ -308,6 +308,7 @@ bool blocks_groups_useless(const struct translator *t, uint32_t physical);
 /* The same for an instruction's access without a check, failing `badly` (it will again) or not. */
 bool blocks_bare_failed(struct translator *t, uint32_t eip, bool badly);
 bool blocks_bare_useless(const struct translator *t, uint32_t eip);
+bool blocks_bare_useless_in(const struct translator *t, uint32_t eip, uint32_t length); /* any instruction there */
 /* Drops the translations of an instruction at the present privilege that have no check. */
 void blocks_kill_bare(struct translator *t, uint32_t eip);
 
