@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * The MAC table (fdb.h). Entries lie in one array; a bucket is a chain of
- * indices through it. Learned entries of a port are also in a list from oldest
+ * indices through it. What was found last for a key, be it nothing, is also where
+ * a few bits of the key say, so that the next frame of the same two stations takes
+ * no hashing; who pushes it out of there has done no more than one who sends to
+ * many stations. Learned entries of a port are also in a list from oldest
  * to newest, so that finding what to age or to give up takes no search.
  */
 #include "vswitchd/core/fdb.h"
@@ -15,6 +18,7 @@
 /* An entry refreshed less than this ago is left alone: saves the list update for nearly every frame. */
 #define REFRESH_INTERVAL UINT64_C(1000000000)
 #define GROUP_BIT (UINT64_C(1) << 40)
+#define RECENT_BITS 6u
 
 struct entry {
     uint64_t key;  /* MAC and VLAN, see make_key() */
@@ -24,6 +28,12 @@ struct entry {
     uint16_t port;
     bool used;
     bool is_static;
+};
+
+/* The entry of a key, NONE: there is none. Always right. */
+struct recent {
+    uint64_t key;
+    uint32_t entry;
 };
 
 struct port_list {
@@ -42,6 +52,7 @@ struct fdb {
     uint32_t free;
     uint32_t mask;
     uint32_t *buckets;
+    struct recent *recent;
     struct entry *entries;
     struct port_list ports[PORT_SET_MAX];
 };
@@ -101,12 +112,15 @@ struct fdb *fdb_create(uint32_t capacity, uint64_t ageing, const uint64_t key[2]
         buckets *= 2;
     fdb->buckets = malloc(buckets * sizeof(fdb->buckets[0]));
     fdb->entries = calloc(capacity, sizeof(fdb->entries[0]));
-    if (!fdb->buckets || !fdb->entries) {
+    fdb->recent = calloc(1u << RECENT_BITS, sizeof(fdb->recent[0]));
+    if (!fdb->buckets || !fdb->entries || !fdb->recent) {
         fdb_destroy(fdb);
         return NULL;
     }
     for (uint32_t i = 0; i < buckets; i++)
         fdb->buckets[i] = NONE;
+    for (uint32_t i = 0; i < 1u << RECENT_BITS; i++)
+        fdb->recent[i] = (struct recent){.entry = NONE};
     for (unsigned i = 0; i < PORT_SET_MAX; i++)
         fdb->ports[i] = (struct port_list){.oldest = NONE, .newest = NONE, .cap = FDB_PORT_CAP_DEFAULT};
     fdb->mask = buckets - 1;
@@ -123,6 +137,7 @@ void fdb_destroy(struct fdb *fdb)
     if (!fdb)
         return;
     free(fdb->buckets);
+    free(fdb->recent);
     free(fdb->entries);
     free(fdb);
 }
@@ -132,12 +147,25 @@ void fdb_set_ageing(struct fdb *fdb, uint64_t ageing)
     fdb->ageing = ageing;
 }
 
-static inline uint32_t find(const struct fdb *fdb, uint64_t key)
+static uint32_t find_in_bucket(const struct fdb *fdb, uint64_t key)
 {
     uint32_t i = fdb->buckets[bucket_of(fdb, key)];
     while (i != NONE && fdb->entries[i].key != key)
         i = fdb->entries[i].next;
     return i;
+}
+
+static inline struct recent *recent_of(const struct fdb *fdb, uint64_t key)
+{
+    return &fdb->recent[key * UINT64_C(0x9e3779b97f4a7c15) >> (64 - RECENT_BITS)];
+}
+
+static inline uint32_t find(const struct fdb *fdb, uint64_t key)
+{
+    struct recent *recent = recent_of(fdb, key);
+    if (recent->key != key)
+        *recent = (struct recent){.key = key, .entry = find_in_bucket(fdb, key)};
+    return recent->entry;
 }
 
 static uint64_t age_of(const struct entry *entry, uint64_t now)
@@ -204,6 +232,8 @@ static void remove_entry(struct fdb *fdb, uint32_t i)
     while (*link != i)
         link = &fdb->entries[*link].next;
     *link = entry->next;
+    if (recent_of(fdb, entry->key)->key == entry->key)
+        recent_of(fdb, entry->key)->entry = NONE;
     detach(fdb, i);
     entry->used = false;
     entry->next = fdb->free;
@@ -243,6 +273,7 @@ static uint32_t take_entry(struct fdb *fdb, uint64_t key)
     fdb->entries[i].used = true;
     fdb->entries[i].next = *bucket;
     *bucket = i;
+    *recent_of(fdb, key) = (struct recent){.key = key, .entry = i};
     fdb->count++;
     return i;
 }
