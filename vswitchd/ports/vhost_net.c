@@ -59,6 +59,20 @@ static void copy_in(struct cursor *cursor, const void *from, size_t size)
     }
 }
 
+/* Header and frame out of a chain, which is most often one piece. */
+static void copy_chain(const struct virtq_chain *chain, struct virtio_net_header *header, size_t header_size,
+                       uint8_t *data, size_t size)
+{
+    if (chain->readable == 1) {
+        memcpy(header, chain->iov->iov_base, header_size);
+        memcpy(data, (const uint8_t *)chain->iov->iov_base + header_size, size);
+        return;
+    }
+    struct cursor cursor = { .iov = chain->iov, .left = chain->readable };
+    copy_out(&cursor, header, header_size);
+    copy_out(&cursor, data, size);
+}
+
 /* Takes the header over into the frame, if it is one that the driver may use. */
 static bool accept_header(const struct vhost_net *net, const struct virtio_net_header *header, struct frame *frame)
 {
@@ -83,7 +97,6 @@ int vhost_net_receive(struct vhost_net *net, struct frame *frame, enum drop_reas
     struct virtq_chain chain = { .iov = net->iov, .capacity = VHOST_NET_CHAIN };
     struct virtio_net_header header = { 0 };
     size_t header_size = virtio_net_header_size(net->features);
-    struct cursor cursor;
     int error;
 
     virtq_device_suppress(queue);
@@ -103,15 +116,13 @@ int vhost_net_receive(struct vhost_net *net, struct frame *frame, enum drop_reas
         *reason = DROP_RUNT;
         return EBADMSG;
     }
-    cursor = (struct cursor){ .iov = chain.iov, .left = chain.readable };
-    copy_out(&cursor, &header, header_size);
     chain.readable_size -= header_size;
     frame->size = chain.readable_size > FRAME_MAX ? FRAME_MAX + 1 : (uint32_t)chain.readable_size;
+    copy_chain(&chain, &header, header_size, frame->data, frame->size);
     if (frame->size <= FRAME_MAX && frame->size >= VIRTIO_NET_FRAME_MIN && !accept_header(net, &header, frame)) {
         *reason = DROP_BAD_OFFLOAD;
         return EBADMSG;
     }
-    copy_out(&cursor, frame->data, frame->size);
     return 0;
 }
 
