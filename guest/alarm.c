@@ -21,7 +21,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
 
     (void)number, (void)info;
     taken[!translated ? STATS_C : x86vm_is_user(target) ? STATS_USER : STATS_KERNEL]++;
-    x86vm_request_exit(target);
+    x86vm_interrupted(target, context);
 }
 
 bool alarm_start(struct alarm *a, struct x86vm *vm)

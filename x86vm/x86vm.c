@@ -6,10 +6,13 @@
  */
 #include "x86vm/x86vm.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <x86intrin.h>
 
 #include "x86vm/cpu/x87.h"
@@ -24,6 +27,10 @@ enum { CODE_CACHE_SIZE = 64 << 20, FXSAVE_XMM = 160 };
 
 struct x86vm {
     struct translator t;
+    pthread_t thread;    /* that runs the guest, */
+    pid_t process_id, thread_id;
+    bool thread_known;
+    volatile bool running; /* and whether it does; any thread may look */
     uint8_t host_fpu[512] __attribute__((aligned(64)));
 };
 
@@ -31,17 +38,11 @@ struct translator *translator_current;
 
 typedef enum exit_reason enter_function(struct cpu *cpu, uint64_t code);
 
-static void request(struct cpu *cpu)
-{
-    __atomic_store_n(&cpu->exit_request, 1, __ATOMIC_SEQ_CST);
-    __atomic_or_fetch(&cpu->lookup_key, LOOKUP_POISON, __ATOMIC_SEQ_CST);
-}
-
 static void on_remapped(void *opaque)
 {
     struct translator *t = opaque;
     view_flush_all(translator_cpu(t));
-    request(translator_cpu(t)); /* code may come from elsewhere now */
+    translator_request(translator_cpu(t)); /* code may come from elsewhere now */
 }
 
 static bool build_machine(struct x86vm *vm, const struct x86vm_config *config)
@@ -78,7 +79,19 @@ static bool build_machine(struct x86vm *vm, const struct x86vm_config *config)
         return false;
     blocks_clear_lookup(t);
     mode_update(t);
-    return host_fault_install();
+    return host_fault_install() && recall_install();
+}
+
+/* The thread that runs the guest, for a signal to it. Asked for only when it is
+ * another one: a sandbox may not allow the call. */
+static void note_thread(struct x86vm *vm)
+{
+    if (vm->thread_known && pthread_equal(vm->thread, pthread_self()))
+        return;
+    vm->thread = pthread_self();
+    vm->process_id = getpid();
+    vm->thread_id = (pid_t)syscall(SYS_gettid);
+    vm->thread_known = true;
 }
 
 struct x86vm *x86vm_new(const struct x86vm_config *config, char *error, size_t error_size)
@@ -94,6 +107,7 @@ struct x86vm *x86vm_new(const struct x86vm_config *config, char *error, size_t e
         return NULL;
     }
     memset(vm, 0, sizeof *vm);
+    note_thread(vm);
     if (!build_machine(vm, config)) {
         snprintf(error, error_size, "cannot set up %llu MiB of guest memory and the code cache: %m",
                  (unsigned long long)(config->ram_size >> 20));
@@ -142,10 +156,27 @@ void x86vm_set_intr(struct x86vm *vm, bool level)
         translator_request(cpu);
 }
 
-void x86vm_request_exit(struct x86vm *vm)
+static void want_exit(struct x86vm *vm)
 {
     __atomic_store_n(&vm->t.stop_request, true, __ATOMIC_SEQ_CST);
     translator_request(x86vm_cpu(vm));
+}
+
+void x86vm_request_exit(struct x86vm *vm)
+{
+    want_exit(vm);
+    if (__atomic_load_n(&vm->running, __ATOMIC_SEQ_CST) && !pthread_equal(vm->thread, pthread_self()))
+        syscall(SYS_tgkill, vm->process_id, vm->thread_id, RECALL_SIGNAL);
+}
+
+void x86vm_interrupted(struct x86vm *vm, void *context)
+{
+    if (!vm->running || !pthread_equal(vm->thread, pthread_self())) {
+        x86vm_request_exit(vm);
+        return;
+    }
+    want_exit(vm);
+    recall_interrupted(&vm->t, context);
 }
 
 /* --- running --- */
@@ -192,10 +223,10 @@ static struct block *find_block(struct translator *t, uint32_t mode)
     return block;
 }
 
-static enum exit_reason enter(struct translator *t, uint64_t code)
+static enum exit_reason enter(struct translator *t, uint64_t code, bool alone)
 {
     struct cpu *cpu = translator_cpu(t);
-    enter_function *function = (enter_function *)(uintptr_t)t->stubs.enter;
+    enter_function *function = (enter_function *)(uintptr_t)(alone ? t->stubs.enter_alone : t->stubs.enter);
     enum exit_reason reason;
 
     cpu->scratch[7] = (cpu->eflags & FLAGS_ARITH) | FLAG_ONE;
@@ -204,7 +235,7 @@ static enum exit_reason enter(struct translator *t, uint64_t code)
     t->inside = true;
     reason = function(cpu, code);
     t->inside = false;
-    t->counters.exit[reason]++;
+    t->counters.exit[reason == EXIT_LINK && cpu->exit_request ? EXIT_POLL : reason]++;
     if (reason != EXIT_CALL)
         cpu->eflags = (cpu->eflags & ~(uint32_t)FLAGS_ARITH) | (cpu->scratch[7] & FLAGS_ARITH);
     return reason;
@@ -293,7 +324,7 @@ static void run_block(struct translator *t)
     uint32_t mode = t->area->mode | rare;
     const struct lookup_entry *entry = &t->area->lookup[cpu->eip & (LOOKUP_ENTRIES - 1)];
     enum exit_reason reason;
-    bool again;
+    bool bounded = rare & (MODE_SINGLE | MODE_PARTIAL), again;
 
     t->single = t->ungrouped = false;
     t->partial = 0;
@@ -301,17 +332,17 @@ static void run_block(struct translator *t)
         check_code_breakpoints(cpu);
     cpu->debug_delay = DEBUG_AT_ONCE;
     if (!rare && entry->negated_key + (cpu->lookup_key & ~LOOKUP_POISON) + cpu->eip == 0) {
-        reason = enter(t, entry->code);
+        reason = enter(t, entry->code, false);
     } else {
         struct block *block = find_block(t, mode);
         if (!rare)
             blocks_remember(t, cpu->eip, block);
-        reason = enter(t, block->entry);
+        reason = enter(t, block->entry, bounded);
     }
     handle_exit(t, reason);
-    if (reason == EXIT_COUNT) /* the same block again, but less of it */
+    if (reason == EXIT_COUNT || reason == EXIT_POLL) /* the same block again, or less of it: it has not begun */
         t->ungrouped = mode & MODE_UNGROUPED;
-    again = reason == EXIT_COUNT || (reason == EXIT_NEXT && (t->single || t->ungrouped));
+    again = reason == EXIT_COUNT || reason == EXIT_POLL || (reason == EXIT_NEXT && (t->single || t->ungrouped));
     take_debug_traps(cpu, trap && !again); /* an instruction that did not run is not stepped over */
 }
 
@@ -320,6 +351,7 @@ static void clear_request(struct translator *t)
     struct cpu *cpu = translator_cpu(t);
     __atomic_store_n(&cpu->exit_request, 0, __ATOMIC_SEQ_CST);
     cpu->mode_dirty = true; /* renews the lookup key without the poison */
+    recall_end(t);
     view_settle(cpu);
     view_bare_review(cpu);
 }
@@ -435,6 +467,8 @@ enum x86vm_exit x86vm_run(struct x86vm *vm)
     jmp_buf env;
     int from;
 
+    note_thread(vm);
+    __atomic_store_n(&vm->running, true, __ATOMIC_SEQ_CST);
     load_guest_fpu(vm);
     cpu->bare_loaded = NULL; /* perhaps another thread's */
     cpu->fault_env = &env;
@@ -452,6 +486,7 @@ enum x86vm_exit x86vm_run(struct x86vm *vm)
     }
     result = loop(t);
     cpu->fault_env = NULL;
+    vm->running = false;
     save_guest_fpu(vm);
     return result;
 }

@@ -50,8 +50,12 @@ enum x86vm_exit {
 /* Runs the guest on the calling thread, always the same one, until one of the above. */
 enum x86vm_exit x86vm_run(struct x86vm *vm);
 
-/* Makes x86vm_run() return soon. Any thread; async-signal-safe. */
+/* Makes x86vm_run() return soon. Any thread, in no signal handler: SIGURG is sent to the
+ * thread that runs the guest, unless that is the caller (the system call tgkill). */
 void x86vm_request_exit(struct x86vm *vm);
+/* The same for a handler (SA_SIGINFO, SA_ONSTACK) of a signal to that or any other thread,
+ * with what it was given. Handlers that run on that thread and call neither must block SIGURG. */
+void x86vm_interrupted(struct x86vm *vm, void *context);
 
 /* The guest has been idle: memory that it hardly needs is given back to the host. Between
  * two x86vm_run(), on their thread. `now`: ns of a clock that does not go back. */

@@ -102,7 +102,7 @@ static void on_timer(int number, siginfo_t *info, void *context)
         requested_at = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     else if (waiting < WAITING_MAX)
         waiting_at[waiting++] = (uint64_t)uc->uc_mcontext.gregs[REG_RIP] - (uint64_t)(uintptr_t)main;
-    x86vm_request_exit(signal_vm);
+    x86vm_interrupted(signal_vm, context);
 }
 
 _Noreturn static void failed(struct fuzzer *f, const char *why)

@@ -64,12 +64,12 @@ static uint64_t clock_ns(clockid_t which)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static void on_timer(int number)
+static void on_timer(int number, siginfo_t *info, void *context)
 {
-    (void)number;
+    (void)number, (void)info;
     if (!requested_at)
         requested_at = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-    x86vm_request_exit(signal_vm);
+    x86vm_interrupted(signal_vm, context);
 }
 
 _Noreturn static void failed(struct fuzzer *f, const char *why)
@@ -140,7 +140,7 @@ static void make_machine(struct fuzzer *f, uint64_t number)
 static void make_timer(struct fuzzer *f)
 {
     struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN };
-    struct sigaction action = { .sa_handler = on_timer, .sa_flags = SA_RESTART | SA_ONSTACK };
+    struct sigaction action = { .sa_sigaction = on_timer, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK };
 
     if (sigaction(SIGRTMIN, &action, NULL) || timer_create(CLOCK_MONOTONIC, &event, &f->timer))
         failed(f, "no timer");

@@ -156,10 +156,10 @@ static void make_tables(struct engine *e)
     view_flush_all(cpu);
 }
 
-static void on_alarm(int number)
+static void on_alarm(int number, siginfo_t *info, void *context)
 {
-    (void)number;
-    x86vm_request_exit(alarm_vm);
+    (void)number, (void)info;
+    x86vm_interrupted(alarm_vm, context);
 }
 
 static void *engine_open(const struct gen_options *options, char *error, size_t error_size)
@@ -176,7 +176,7 @@ static void *engine_open(const struct gen_options *options, char *error, size_t 
     make_page_tables(e);
     make_tables(e);
     alarm_vm = e->vm;
-    sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_alarm, .sa_flags = SA_RESTART | SA_ONSTACK }, NULL);
+    sigaction(SIGALRM, &(struct sigaction){ .sa_sigaction = on_alarm, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK }, NULL);
     return e;
 }
 

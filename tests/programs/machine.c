@@ -327,12 +327,12 @@ static void raise_line(struct machine *m)
         x86vm_set_intr(m->vm, true);
 }
 
-static void on_timer(int number)
+static void on_timer(int number, siginfo_t *info, void *context)
 {
-    (void)number;
+    (void)number, (void)info;
     if (!requested_at)
         requested_at = cpu_ns();
-    x86vm_request_exit(timer_vm);
+    x86vm_interrupted(timer_vm, context);
 }
 
 static void arm(struct machine *m)
@@ -558,7 +558,7 @@ bool machine_run(struct machine *m, uint64_t seed, const struct machine_program 
 struct machine *machine_new(bool calm, bool small, char *error, size_t error_size)
 {
     struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN };
-    struct sigaction action = { .sa_handler = on_timer, .sa_flags = SA_RESTART | SA_ONSTACK };
+    struct sigaction action = { .sa_sigaction = on_timer, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK };
     const struct x86vm_config config = { .ram_size = RAM_SIZE, .code_cache_size = small ? 1 << 20 : 0,
                                         .exact_flags = getenv("PROGRAMS_EXACT_FLAGS") != NULL };
     struct machine *m = calloc(1, sizeof *m);

@@ -60,10 +60,10 @@ static void start(uint32_t cache_size)
     view_select(cpu);
 }
 
-static void on_alarm(int number)
+static void on_alarm(int number, siginfo_t *info, void *context)
 {
-    (void)number;
-    x86vm_request_exit(vm);
+    (void)number, (void)info;
+    x86vm_interrupted(vm, context);
 }
 
 /* On the stack for signals: translated code's own is small. */
@@ -72,8 +72,8 @@ static void catch_alarm(void)
     struct sigaction action;
 
     memset(&action, 0, sizeof action);
-    action.sa_handler = on_alarm;
-    action.sa_flags = SA_RESTART | SA_ONSTACK;
+    action.sa_sigaction = on_alarm;
+    action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
     sigaction(SIGALRM, &action, NULL);
 }
 

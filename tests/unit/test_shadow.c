@@ -97,8 +97,8 @@ static void start(bool paging, uint32_t cache_size)
 
 static void on_alarm(int number, siginfo_t *info, void *context)
 {
-    (void)number, (void)info, (void)context;
-    x86vm_request_exit(vm);
+    (void)number, (void)info;
+    x86vm_interrupted(vm, context);
 }
 
 static enum x86vm_exit run_for(unsigned usec)

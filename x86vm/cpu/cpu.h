@@ -91,7 +91,7 @@ struct cpu {
     uint8_t *bare;             /* host address of linear 0 in the bare window in use: memory/bare.h */
     uint8_t *bare_loaded;      /* the base of the host's GS segment */
     uint64_t lookup_key;       /* translate/: address space and mode part of the indirect-jump key */
-    volatile uint32_t exit_request; /* set by any thread; seen at block boundaries */
+    volatile uint32_t exit_request; /* set by any thread: translate/recall.h */
     uint32_t seg_base[CPU_SEG_COUNT]; /* copy of seg[i].base, kept by cpu_set_segment() */
     uint32_t x87_ip, x87_dp;   /* of the last x87 instruction, of the last with an operand: cpu/x87.h */
     uint32_t x87_info;

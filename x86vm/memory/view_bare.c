@@ -106,7 +106,8 @@ void view_bare_flushed(struct cpu *cpu, bool global_too)
     if (!set->bare_possible)
         return;
     set->loaded_at = __rdtsc();
-    cpu->exit_request |= set->bare_eager; /* view_bare_review() comes soon */
+    if (set->bare_eager)
+        cpu->exit_request = 1; /* view_bare_review() comes soon */
     set_used(cpu, user, false);
     user->bare = NULL;
     if (!global_too) {

@@ -121,12 +121,14 @@ static void drop_tables(struct translator *t)
     free(t->links.items);
     free(t->sites.items);
     free(t->calls.items);
+    free(t->order.items);
     far_links_free(t);
     code_map_free(&t->hot_map);
     code_map_free(&t->cold_map);
     memset(&t->links, 0, sizeof t->links);
     memset(&t->sites, 0, sizeof t->sites);
     memset(&t->calls, 0, sizeof t->calls);
+    memset(&t->order, 0, sizeof t->order);
 }
 
 void blocks_free(struct translator *t)
@@ -171,7 +173,7 @@ void blocks_flush(struct translator *t)
     memset(t->bare_failures, 0, sizeof t->bare_failures);
     memset(t->bare_useless, 0, sizeof t->bare_useless);
     moves_forget(t);
-    t->links.count = t->sites.count = t->calls.count = 0;
+    t->links.count = t->sites.count = t->calls.count = t->order.count = t->recall.count = 0;
     far_links_clear(t);
     code_map_clear(&t->hot_map);
     code_map_clear(&t->cold_map);
@@ -270,6 +272,7 @@ void blocks_add(struct translator *t, struct block *block)
     uint32_t first = block->physical >> PAGE_SHIFT;
     struct block **bucket = &t->hash[bucket_of_block(block)];
 
+    TABLE_ADD(t->order, block);
     block->hash_next = *bucket;
     block->hash_at = bucket;
     if (*bucket)
@@ -362,8 +365,7 @@ void blocks_link(struct translator *t, uint32_t number, struct block *to)
 {
     struct link *link = &t->links.items[number];
     bool same_page = (link->source ^ link->target) < PAGE_SIZE;
-    bool backward = link->target <= link->source;
-    uint64_t entry = backward || link->polls ? to->poll_entry : to->entry;
+    uint64_t entry = to->entry;
 
     if (link->from->dead || link->linked || to->mode & MODE_SINGLE)
         return;

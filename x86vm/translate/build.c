@@ -252,9 +252,8 @@ static void emit_prologues(struct build *b, uint32_t linear, bool straddles, uin
 {
     struct block *block = b->block;
 
-    block->poll_entry = emit_pc(b->hot);
-    emit_guard(b, b->hot, CPU_MEM(exit_request), 0, block->live_in, b->t->stubs.poll);
     block->entry = emit_pc(b->hot);
+    block->cold_at = (uint32_t)(b->cold->p - b->t->cache_rw);
     if (straddles)
         emit_guard(b, b->hot, exec_entry(b, linear + PAGE_SIZE), second_addend, block->live_in, b->t->stubs.next);
     if (b->t->counting)
@@ -262,7 +261,7 @@ static void emit_prologues(struct build *b, uint32_t linear, bool straddles, uin
     if (addend) {
         block->guard_entry = emit_pc(b->cold);
         emit_guard(b, b->cold, exec_entry(b, linear), addend, block->live_in, b->t->stubs.next);
-        emit_jmp(b->cold, block->poll_entry);
+        emit_jmp(b->cold, block->entry);
     }
 }
 
@@ -365,11 +364,13 @@ static struct block *try_block(struct translator *t, uint32_t eip, uint32_t mode
     group_analyse(&b);
     hot_rows = blocks_map_hot_begin(t, eip);
     cold_rows = blocks_map_cold_begin(t, eip);
+    b.block->first_link = t->links.count;
     moves_begin(&b);
     emit_prologues(&b, linear, straddles, (uint32_t)addend, (uint32_t)second);
     emit_block(&b);
     if (t->hot.overflow || t->cold.overflow)
         return NULL;
+    b.block->link_count = t->links.count - b.block->first_link;
     moves_note(&b, hot_rows, cold_rows);
     blocks_add(t, b.block);
     return b.block;

@@ -52,8 +52,11 @@ static void guard_again(struct translator *t, struct far_set *far)
     for (uint32_t i = 0; i < far->links.count; i++) {
         const struct far_link *l = &far->links.items[i];
         uint8_t *place = t->cache_rw + l->place;
+        uint64_t *recalled = recall_target(t, l->place);
         if (far->shows[l->linear])
             far->links.items[kept++] = *l;
+        else if (recalled && *recalled == l->entry)
+            *recalled = l->guard_entry;
         else if (emit_target32(place, t->hot.to_exec) == l->entry)
             emit_patch32(place, t->hot.to_exec, l->guard_entry);
     }

@@ -74,24 +74,31 @@ static bool on_page_fault(struct translator *t, greg_t *regs, const struct code_
     return true;
 }
 
-static void on_signal(int number, siginfo_t *info, void *context)
+/* False: not a fault of translated code. */
+static bool on_fault(struct translator *t, siginfo_t *info, greg_t *regs)
 {
-    ucontext_t *uc = context;
-    greg_t *regs = uc->uc_mcontext.gregs;
-    struct translator *t = translator_current;
     struct code_row row, *place = t && blocks_locate(t, (uint64_t)regs[REG_RIP], &row) ? &row : NULL;
 
     if (t && (unsigned)regs[REG_TRAPNO] == TRAP_PF && shadow_overflows(&t->shadow, (uint64_t)(uintptr_t)info->si_addr)) {
         regs[REG_RSP] = (greg_t)(uintptr_t)translator_cpu(t)->shadow_reset;
-        return;
+        return true;
     }
     if (place && guest_exception((unsigned)regs[REG_TRAPNO], &t->host_fault_vector, &t->host_fault_error)) {
         leave_at(t, regs, place, t->stubs.fault);
-        return;
+        return true;
     }
-    if (place && (unsigned)regs[REG_TRAPNO] == TRAP_PF && on_page_fault(t, regs, place, (uint64_t)(uintptr_t)info->si_addr))
-        return;
-    signal(number, SIG_DFL); /* returns to the instruction, which raises it again */
+    return place && (unsigned)regs[REG_TRAPNO] == TRAP_PF && on_page_fault(t, regs, place, (uint64_t)(uintptr_t)info->si_addr);
+}
+
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+    ucontext_t *uc = context;
+    struct translator *t = translator_current;
+
+    if (on_fault(t, info, uc->uc_mcontext.gregs))
+        recall_interrupted(t, context);
+    else
+        signal(number, SIG_DFL); /* returns to the instruction, which raises it again */
 }
 
 bool host_fault_install(void)
@@ -100,6 +107,7 @@ bool host_fault_install(void)
     struct sigaction action;
 
     memset(&action, 0, sizeof action);
+    sigfillset(&action.sa_mask); /* the others come at the interrupted code, where they can recall it */
     action.sa_sigaction = on_signal;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     for (unsigned i = 0; i < sizeof numbers / sizeof numbers[0]; i++)

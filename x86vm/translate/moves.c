@@ -275,7 +275,8 @@ static struct block *copy_block(struct translator *t, const struct way *w)
     *copy = *w->from->block;
     copy->eip += w->eip;
     copy->entry = moved(t, w, copy->entry);
-    copy->poll_entry = moved(t, w, copy->poll_entry);
+    copy->cold_at += w->cold;
+    copy->first_link = t->links.count;
     copy->guard_entry = moved(t, w, copy->guard_entry);
     copy->incoming = 0;
     copy_code(t, w);

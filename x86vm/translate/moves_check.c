@@ -101,7 +101,7 @@ static void must(bool same, const char *what, const struct block *made)
 static bool same_link(const struct link *a, const struct link *b)
 {
     return a->place == b->place && a->stub == b->stub && a->target == b->target && a->source == b->source && a->ungrouped == b->ungrouped
-           && a->polls == b->polls && a->linked == b->linked;
+           && a->linked == b->linked;
 }
 
 static bool same_site(const struct site *a, const struct site *b)
@@ -126,7 +126,7 @@ static bool same_block(const struct block *a, const struct block *b)
     return a->eip == b->eip && a->physical == b->physical && a->last_page == b->last_page && a->mode == b->mode
            && a->mode_mask == b->mode_mask && a->length == b->length && a->insn_count == b->insn_count
            && a->depends_start == b->depends_start && a->depends_end == b->depends_end && a->live_in == b->live_in && a->entry == b->entry
-           && a->poll_entry == b->poll_entry && a->guard_entry == b->guard_entry;
+           && a->guard_entry == b->guard_entry && a->cold_at == b->cold_at && a->first_link == b->first_link && a->link_count == b->link_count;
 }
 
 static bool same_rows(const struct code_map *map, const struct code_row *rows, uint32_t from, uint32_t size)

@@ -296,7 +296,7 @@ void rewrite_call(struct build *b, const struct insn *insn)
     }
     rewrite_settle_esp(b);
     access_island_now(b);
-    new_jump(b, emit_call_later(b->hot), insn->target, false)->polls = true; /* the way back does not */
+    new_jump(b, emit_call_later(b->hot), insn->target, false);
     returned(b, return_eip);
 }
 

@@ -34,15 +34,6 @@ static void take_flags(struct cpu *cpu)
     cpu->eflags = (cpu->eflags & ~(uint32_t)FLAGS_ARITH) | (cpu->scratch[HOST_FLAGS] & FLAGS_ARITH);
 }
 
-/* RETs do not look whether the run loop is wanted; the lookup does, where an empty shadow stack sends them. */
-static void mind_request(struct translator *t)
-{
-    struct cpu *cpu = translator_cpu(t);
-
-    if (cpu->exit_request && t->shadow.map)
-        cpu->shadow = cpu->shadow_reset;
-}
-
 /* The guest's x87 state stays in the host's unit while C runs. */
 static bool x87_exception_pending(void)
 {
@@ -154,7 +145,6 @@ void runtime_slow(struct cpu *cpu, uint32_t number, uint32_t address)
     bool device = false;
 
     take_flags(cpu);
-    mind_request(t);
     arrive(cpu, site);
     t->counters.slow_accesses++;
     if (site->waits && x87_exception_pending())
@@ -221,7 +211,6 @@ void runtime_group(struct cpu *cpu, uint32_t number, uint32_t address)
     bool nobody;
 
     take_flags(cpu);
-    mind_request(t);
     arrive(cpu, site);
     t->counters.slow_accesses++;
     if (!has_entry(cpu, site, address))
@@ -280,13 +269,12 @@ int runtime_call(struct cpu *cpu, uint32_t number)
     enum call_result result;
 
     take_flags(cpu);
-    mind_request(t);
     cpu->eip = call->insn.eip;
     t->counters.helper_calls++;
     t->counters.call[call->insn.kind]++;
     cpu->debug_delay = DEBUG_AT_ONCE;
     result = call->function(cpu, &call->insn);
-    if (result == CALL_NEXT && (call->block->dead || cpu->watch_hits || cpu->watch_code || (cpu->mode_dirty && mode_changed(t, call->block->mode_mask)))) {
+    if (result == CALL_NEXT && (cpu->exit_request || call->block->dead || cpu->watch_hits || cpu->watch_code || (cpu->mode_dirty && mode_changed(t, call->block->mode_mask)))) {
         cpu->eip = call->insn.eip + call->insn.length;
         result = CALL_EXIT;
     }

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* Much deeper than a CPU remembers; but all of it may be returned from before a request is seen. */
+/* Much deeper than a CPU remembers. */
 enum { PAGE = 4096, DEPTH_SIZE = 2 * PAGE, ONE = PAGE + DEPTH_SIZE, SIGNAL_STACK = 16 * PAGE, MAP_SIZE = SHADOW_COUNT * ONE + PAGE + SIGNAL_STACK };
 
 bool shadow_init(struct shadow *shadow)
@@ -49,6 +49,27 @@ void shadow_set_bottom(struct shadow *shadow, uint64_t stub)
 {
     for (int i = 0; shadow->map && i < SHADOW_COUNT; i++)
         memcpy(shadow->reset[i], &stub, sizeof stub);
+}
+
+uint8_t *shadow_cut(const struct shadow *shadow, uint8_t *top, uint64_t kept[SHADOW_KEPT])
+{
+    uint64_t at = (uint64_t)(uintptr_t)top - (uint64_t)(uintptr_t)shadow->map;
+    uint8_t *bottom, *cut;
+
+    if (!shadow->map || at >= SHADOW_COUNT * ONE) {
+        if (top)
+            memcpy(kept, top, SHADOW_KEPT * sizeof *kept);
+        return top;
+    }
+    bottom = shadow->reset[at / ONE];
+    if (top > bottom) /* the bottom's own word was taken, and is put back next */
+        return top;
+    memcpy(kept, top, SHADOW_KEPT * sizeof *kept); /* a slot more than the bottom's is there */
+    cut = bottom - SHADOW_KEPT * sizeof *kept;
+    if (top >= cut)
+        return top;
+    memcpy(cut, kept, SHADOW_KEPT * sizeof *kept);
+    return cut;
 }
 
 bool shadow_overflows(const struct shadow *shadow, uint64_t address)

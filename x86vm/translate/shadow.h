@@ -36,6 +36,12 @@ bool shadow_init(struct shadow *shadow);
 void shadow_free(struct shadow *shadow);
 /* What lies at the bottom. */
 void shadow_set_bottom(struct shadow *shadow, uint64_t stub);
+/* Forgets all but the newest words, which an emitted sequence may be using: they
+ * move to the bottom. Gives the new top, and the
+ * words; `top` itself and the words there, where it does not lie in a shadow stack
+ * (a host without any). */
+enum { SHADOW_KEPT = 2 };
+uint8_t *shadow_cut(const struct shadow *shadow, uint8_t *top, uint64_t kept[SHADOW_KEPT]);
 /* Whether the address is one that overflow writes to. */
 bool shadow_overflows(const struct shadow *shadow, uint64_t address);
 

@@ -6,6 +6,8 @@
  * registers go to struct cpu, because C may use or change them; x87 and MXCSR
  * stay in the host's units, which C code of the engine never touches.
  */
+#include <string.h>
+
 #include "x86vm/translate/build.h"
 
 const uint8_t host_of[8] = { RAX, RCX, RDX, RBX, R8, RBP, RSI, RDI };
@@ -128,9 +130,35 @@ static void leave(struct emit *e)
     emit_ret(e);
 }
 
-static uint64_t emit_enter(const struct translator *t, struct emit *e)
+/* On the way to translated code: what asked for the run loop before this look is
+ * seen here, what does so behind it finds the place in scratch 1 (recall.h). Flags
+ * and RAX are lost. */
+static uint8_t *if_wanted(struct emit *e)
+{
+    emit_cmp32_mem_imm8(e, CPU_MEM(exit_request), 0);
+    return emit_jcc_later(e, CC_NZ);
+}
+
+/* Back from C, to the shadow stack, which must be in RSP before the look. */
+static void come_back(struct emit *e)
+{
+    uint8_t *wanted, *over;
+
+    emit_load64(e, RSP, CPU_MEM(shadow));
+    wanted = if_wanted(e);
+    over = emit_jmp_later(e);
+    emit_patch32(wanted, e->to_exec, emit_pc(e));
+    emit_load64(e, RSP, CPU_MEM(host_stack));
+    emit_mov64(e, RDI, R15);
+    emit_call_abs(e, RAX, (const void *)(uintptr_t)recall_returning);
+    emit_load64(e, RSP, CPU_MEM(shadow));
+    emit_patch32(over, e->to_exec, emit_pc(e));
+}
+
+static uint64_t emit_enter(const struct translator *t, struct emit *e, bool alone)
 {
     uint64_t pc = emit_pc(e);
+    uint8_t *wanted = NULL;
 
     for (unsigned i = 0; i < sizeof callee_saved; i++)
         emit_push(e, callee_saved[i]);
@@ -138,11 +166,18 @@ static uint64_t emit_enter(const struct translator *t, struct emit *e)
     emit_mov64(e, R15, RDI);
     emit_mov_imm32(e, R14, PAGE_SHIFT);
     emit_store64(e, SCRATCH(1), RSI);
+    if (!alone)
+        wanted = if_wanted(e);
     load_guest(t, e);
     emit_store64(e, CPU_MEM(host_stack), RSP);
     if (t->shadow.map)
         emit_load64(e, RSP, CPU_MEM(shadow_reset));
     emit_jmp_mem(e, SCRATCH(1));
+    if (wanted) {
+        emit_patch32(wanted, e->to_exec, emit_pc(e));
+        emit_mov_imm32(e, RAX, EXIT_POLL);
+        leave(e);
+    }
     return pc;
 }
 
@@ -173,10 +208,10 @@ static uint64_t emit_memory(const struct translator *t, struct emit *e, void (*f
     emit_mov32(e, RSI, R11);
     emit_mov32(e, RDX, R9);
     emit_call_abs(e, RAX, (const void *)(uintptr_t)function);
+    come_back(e);
     load_clobbered(t, e);
     emit_load64(e, R9, SCRATCH(6));
     emit_load64(e, R10, SCRATCH(0));
-    emit_load64(e, RSP, CPU_MEM(shadow));
     emit_jmp_mem(e, SCRATCH(1));
     return pc;
 }
@@ -256,6 +291,21 @@ void emit_dispatch(const struct translator *t, struct emit *e, void (*go)(struct
     go(e, mem_full(R15, R10, 3, lookup + 8));
 }
 
+/* The shape of what emit_dispatch() emits, from the stub that has it. An instruction
+ * begins at each of `at` that uses the key or, behind the test, the entry. */
+static void note_lookup(struct translator *t)
+{
+    enum { LOAD_KEY = 3 + 4 + 4, KEY = 4, ENTRY = 8, SUM = 5, SUMS = 4, TEST = 2, KEPT = 3, MISS = 5 };
+    static const uint8_t at[] = { KEY, KEY + ENTRY, KEY + ENTRY + SUM, KEY + ENTRY + SUM + SUMS,
+                                  KEY + ENTRY + SUM + SUMS + TEST + KEPT + MISS, KEY + ENTRY + SUM + SUMS + TEST + KEPT + MISS + KEPT };
+    struct lookup_shape *shape = &t->lookup_shape;
+
+    shape->length = KEY + ENTRY + SUM + SUMS + TEST + KEPT;
+    memcpy(shape->bytes, (const uint8_t *)(uintptr_t)t->stubs.dispatch + LOAD_KEY - t->hot.to_exec, shape->length);
+    memcpy(shape->at, at, sizeof at);
+    shape->count = sizeof at;
+}
+
 static void commit(struct cpu *cpu, uint32_t site, uint32_t unused)
 {
     (void)unused;
@@ -274,8 +324,8 @@ static uint64_t emit_call(const struct translator *t, struct emit *e)
     emit_call_abs(e, RAX, (const void *)(uintptr_t)runtime_call);
     emit_op_reg(e, 0, (const uint8_t[]){ 0x85 }, 1, RAX, RAX);
     out = emit_jcc_later(e, CC_NZ);
+    come_back(e);
     load_guest(t, e);
-    emit_load64(e, RSP, CPU_MEM(shadow));
     emit_jmp_mem(e, SCRATCH(1));
     emit_patch32(out, e->to_exec, emit_pc(e));
     emit_mov_imm32(e, RAX, EXIT_CALL);
@@ -287,11 +337,11 @@ void stubs_emit(struct translator *t)
 {
     struct emit *e = &t->hot;
 
-    t->stubs.enter = emit_enter(t, e);
+    t->stubs.enter = emit_enter(t, e, false);
+    t->stubs.enter_alone = emit_enter(t, e, true);
     t->stubs.next = emit_leave(t, e, EXIT_NEXT);
     t->stubs.link = emit_leave(t, e, EXIT_LINK);
     t->stubs.indirect = emit_leave(t, e, EXIT_INDIRECT);
-    t->stubs.poll = emit_leave(t, e, EXIT_POLL);
     t->stubs.fault = emit_leave(t, e, EXIT_HOST_FAULT);
     t->stubs.count = emit_leave(t, e, EXIT_COUNT);
     t->stubs.slow = emit_memory(t, e, runtime_slow);
@@ -302,6 +352,8 @@ void stubs_emit(struct translator *t)
     emit_lea64(e, RSP, mem_at(RSP, -8)); /* its address stays at the bottom */
     t->stubs.dispatch = emit_pc(e);
     emit_dispatch(t, e, emit_jmp_mem);
+    t->area->lookup[LOOKUP_ENTRIES] = (struct lookup_entry){ 1, t->stubs.indirect };
+    note_lookup(t);
     shadow_set_bottom(&t->shadow, t->stubs.empty);
     for (int user = 0; user < 2; user++)
         for (int write = 0; write < 2; write++)

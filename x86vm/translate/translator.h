@@ -17,6 +17,7 @@
  *   moves.c      blocks copied to where the same bytes run at another EIP
  *   code_map.c   host code -> guest instruction
  *   host_fault.c host signals raised by translated code
+ *   recall.c     making translated code come back to the run loop
  *
  * Host registers inside translated code:
  *   RAX RCX RDX RBX RBP RSI RDI   the guest's, upper halves zero
@@ -41,8 +42,9 @@
 #include "x86vm/translate/code_map.h"
 #include "x86vm/translate/emit.h"
 #include "x86vm/translate/far_links.h"
-#include "x86vm/translate/table.h"
+#include "x86vm/translate/recall.h"
 #include "x86vm/translate/shadow.h"
+#include "x86vm/translate/table.h"
 #include "x86vm/x86vm.h"
 
 enum { BLOCK_MAX_INSNS = 64, LOOKUP_ENTRIES = 65536, HASH_BUCKETS = 1 << 18 };
@@ -78,6 +80,12 @@ struct lookup_entry {
     uint64_t negated_key;
     uint64_t code;
 };
+/* How emitted code reads that table: the bytes from the load of the key on, and
+ * the places behind it where an instruction begins that the load matters to. */
+struct lookup_shape {
+    uint8_t bytes[32], length;
+    uint8_t at[8], count;
+};
 #define LOOKUP_POISON (1ull << 63) /* or-ed into cpu->lookup_key: nothing matches */
 
 /* A change of the CPU's mode as it went the last time (transition.h). What must
@@ -103,7 +111,7 @@ enum { TRANSITION_SYSENTER, TRANSITION_SYSEXIT, TRANSITION_LOAD, /* + 2 * segmen
 /* struct cpu and what emitted code reaches relative to it. */
 struct cpu_area {
     struct cpu cpu;
-    struct lookup_entry lookup[LOOKUP_ENTRIES] __attribute__((aligned(64)));
+    struct lookup_entry lookup[LOOKUP_ENTRIES + 1] __attribute__((aligned(64))); /* the last: no key fits, and it leads to the run loop */
     uint32_t mode;               /* of the CPU's present state */
     uint32_t key_epoch[2];       /* supervisor, user */
     struct transition transition[TRANSITION_COUNT];
@@ -120,7 +128,9 @@ struct block {
     uint16_t depends_start, depends_end; /* offsets in the first page of all bytes that shaped it */
     bool live_in;            /* the guest's flags matter on entry */
     bool dead;
-    uint64_t entry, poll_entry, guard_entry; /* executable addresses; guard_entry 0 until needed */
+    uint64_t entry, guard_entry; /* executable addresses; guard_entry 0 until needed */
+    uint32_t cold_at;        /* where its cold code begins, in the cache */
+    uint32_t first_link, link_count; /* jumps out of it: numbers */
     struct block *hash_next, **hash_at; /* `at`: what points to this block in the list */
     struct block *page_next[2], **page_at[2]; /* lists of the first and the last page */
     uint32_t incoming;       /* the first link to it: number + 1, or 0 */
@@ -136,7 +146,6 @@ struct link {
     uint32_t source;         /* guest EIP of the branch */
     uint32_t next_incoming;  /* of the block that it is linked to: number + 1, or 0 */
     bool ungrouped;          /* to a translation without groups */
-    bool polls;              /* the target looks whether the run loop is wanted */
     bool linked;
 };
 
@@ -173,11 +182,11 @@ struct call {
 enum exit_reason { EXIT_NEXT, EXIT_LINK, EXIT_INDIRECT, EXIT_POLL, EXIT_CALL, EXIT_HOST_FAULT, EXIT_COUNT };
 
 struct stubs {
-    uint64_t enter;    /* enum exit_reason enter(struct cpu *, uint64_t code) */
+    uint64_t enter;    /* enum exit_reason enter(struct cpu *, uint64_t code): EXIT_POLL at once when the run loop is wanted */
+    uint64_t enter_alone; /* the same for a block that leads to no other, whether it is or not */
     uint64_t next;     /* cpu->eip set */
     uint64_t link;     /* R11 = number */
     uint64_t indirect; /* R9 = target */
-    uint64_t poll;     /* cpu->eip set */
     uint64_t slow;     /* R11 = site, R9 = address */
     uint64_t warm[2][2]; /* by user, write; called: R11 = site, R9 = address, R10 = its last byte; returns with R10 = addend */
     uint64_t commit;   /* R11 = site */
@@ -201,6 +210,8 @@ struct translator {
     struct emit hot, cold;       /* grow upwards in the two halves of the cache */
     uint8_t *hot_start, *cold_start;
     struct stubs stubs;
+    struct lookup_shape lookup_shape;
+    struct recall recall;
     bool bmi2;
     bool bare;                   /* the host lets us have bare windows */
     bool exact_flags;            /* all flags count as live everywhere */
@@ -212,6 +223,7 @@ struct translator {
     TABLE(struct link) links;    /* they move when one is added */
     TABLE(struct site *) sites;
     TABLE(struct call *) calls;
+    TABLE(struct block *) order; /* in that of their code */
     struct far_set far[2];       /* the supervisor's far links, and the user's */
     struct code_map hot_map, cold_map;
     struct moves *moves;
@@ -272,7 +284,8 @@ static inline void translator_forget_returns(struct translator *t)
     cpu->user_negated_key = 1;
 }
 
-/* Makes translated code come back to the run loop soon; from any thread. */
+/* Makes translated code come back to the run loop soon. For C that it called: any
+ * other thread, and any signal handler, has to do more (x86vm.h). */
 static inline void translator_request(struct cpu *cpu)
 {
     __atomic_store_n(&cpu->exit_request, 1, __ATOMIC_SEQ_CST);
