@@ -19,7 +19,9 @@
 
 /* Each scattered page is one mapping and one hole, of 65530 that Linux gives a
  * process; five windows, and see window.c for its share. */
-enum { MAPPINGS_MAX = 3000, PAGES_MAX = 1 << 17 };
+enum { MAPPINGS_MAX = 6000, PAGES_MAX = 1 << 17 };
+
+#define LISTED (1u << 30) /* in `shows`, while the list is worked on */
 
 /* More entries are dropped with their table. */
 enum { CLEAR_ALONE_MAX = 1 << 14 };
@@ -43,7 +45,6 @@ bool bare_reserve(struct bare_window *window)
 
     if (map == MAP_FAILED)
         return false;
-    madvise(map, MAP_SIZE, MADV_NOHUGEPAGE); /* sparse: huge pages would make it all resident */
     window->base = (uint8_t *)(((uintptr_t)map + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1));
     behind = window->base + WINDOW_SIZE + BARE_ABOVE;
     if (mprotect(behind, SHOWS_SIZE + LIST_SIZE, PROT_READ | PROT_WRITE) != 0) {
@@ -51,6 +52,9 @@ bool bare_reserve(struct bare_window *window)
         window->base = NULL;
         return false;
     }
+    /* Sparse: huge pages would make it all resident. Not what is never touched: it
+     * becomes one mapping with the holes that pages leave behind. */
+    madvise(behind, SHOWS_SIZE + LIST_SIZE, MADV_NOHUGEPAGE);
     window->map = map;
     window->shows = (uint32_t *)(void *)behind;
     window->pages = (uint32_t *)(void *)(behind + SHOWS_SIZE);
@@ -70,9 +74,43 @@ static bool make_inaccessible(struct bare_window *window, uint32_t page, uint64_
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED;
 }
 
-static bool continues(const struct bare_window *window, uint32_t page, uint32_t what)
+/* Whether the host's mapping ends between the page and the one below: it makes one
+ * of pages that follow each other in RAM with the same rights, and of what is inaccessible. */
+static bool ends_before(const struct bare_window *window, uint32_t page)
 {
-    return what && page < VIEW_PAGES && window->shows[page] == what; /* 0 is nothing */
+    uint32_t below, here;
+
+    if (page == 0 || page == VIEW_PAGES)
+        return false;
+    below = window->shows[page - 1];
+    here = window->shows[page];
+    return below | here && !(below && here == below + 1);
+}
+
+static uint32_t ends_about(const struct bare_window *window, uint32_t page, uint32_t count)
+{
+    uint32_t ends = 0;
+
+    for (uint32_t i = page; i <= page + count; i++)
+        ends += ends_before(window, i);
+    return ends;
+}
+
+/* Leaves in the list what is shown, once. */
+static void tidy_list(struct bare_window *window)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < window->count; i++) {
+        uint32_t page = window->pages[i], shown = window->shows[page];
+        if (!shown || shown & LISTED)
+            continue;
+        window->shows[page] |= LISTED;
+        window->pages[kept++] = page;
+    }
+    for (uint32_t i = 0; i < kept; i++)
+        window->shows[window->pages[i]] &= ~LISTED;
+    window->count = kept;
 }
 
 bool bare_show(struct bare_window *window, const struct phys *phys, uint32_t page, uint32_t physical_page,
@@ -81,17 +119,18 @@ bool bare_show(struct bare_window *window, const struct phys *phys, uint32_t pag
     uint8_t *at = window->base + ((uint64_t)page << PAGE_SHIFT);
     enum phys_mapping how = (writable ? PHYS_MAP_WRITABLE : 0) | (count <= POPULATE_MAX ? PHYS_MAP_RESIDENT : 0);
 
+    if (window->count + count > PAGES_MAX)
+        tidy_list(window);
     if (window->mappings >= MAPPINGS_MAX || window->count + count > PAGES_MAX
         || !phys_map(phys, at, physical_page << PAGE_SHIFT, (uint64_t)count << PAGE_SHIFT, how))
         return false;
+    window->mappings -= ends_about(window, page, count);
     for (uint32_t i = 0; i < count; i++) {
         if (!window->shows[page + i])
             window->pages[window->count++] = page + i;
         window->shows[page + i] = (physical_page + i + 1) | (writable ? BARE_WRITABLE : 0);
     }
-    /* The host makes one of what lies side by side. */
-    window->mappings += !continues(window, page - 1, window->shows[page] - 1)
-        && !continues(window, page + count, window->shows[page + count - 1] + 1);
+    window->mappings += ends_about(window, page, count);
     return true;
 }
 
@@ -112,8 +151,9 @@ void bare_hide_run(struct bare_window *window, uint32_t page, uint32_t count)
         bare_clear(window); /* which needs no more mappings than there are */
         return;
     }
+    window->mappings -= ends_about(window, page, count);
     memset(window->shows + page, 0, count * sizeof *window->shows);
-    window->mappings++; /* a hole splits what is around it */
+    window->mappings += ends_about(window, page, count);
 }
 
 void bare_clear(struct bare_window *window)

@@ -29,7 +29,7 @@ struct bare_window {
     uint32_t *shows;   /* by linear page: physical page + 1, and BARE_WRITABLE; 0: inaccessible */
     uint32_t *pages;   /* shown since the window was last empty, some perhaps twice or hidden again */
     uint32_t count;    /* of them */
-    uint32_t mappings; /* made since then: what the host's limit counts */
+    uint32_t mappings; /* that the host has here beside the first: 0 when nothing is shown */
     uint32_t cr3;      /* whose pages they are */
     uint64_t used;     /* when it was last chosen; TSC */
 };
