@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FRAMES_AT_ONCE = 64, OVERFLOW_INTERVAL = 1000000000 /* ns */, FULL_AT_MOST = 50000000 /* ns that a card waits for the switch */ };
+#define NS_PER_S 1000000000u
+
+enum { FRAMES_AT_ONCE = 64, OVERFLOW_INTERVAL = 10 /* s */, FULL_AT_MOST = 50000000 /* ns that a card waits for the switch */ };
 
 struct guest_nic {
     struct options_nic options;
@@ -90,13 +92,14 @@ static enum port_link_answer lose(void *opaque, const void *frame, size_t size, 
 /* The queue stands for the chip's FIFO, and the chip learns how full it is. When all of it
  * is, the switch has nowhere to put the next frame and does not say so: the oldest makes
  * room, and is what the chip tells its driver of. Not more often than OVERFLOW_INTERVAL:
- * drivers of the DP8390 stop the chip for 10 ms then, and lose far more. */
+ * drivers of the DP8390 stop the chip for 10 ms then, and lose far more; and where TCP's
+ * window has filled it, the switch's own queue still had room. */
 static void watch_backlog(struct guest_nic *n, uint64_t now)
 {
     unsigned waiting = port_link_waiting(n->link);
 
     pc_nic_receive_backlog(n->board, waiting, PORT_LINK_RECEIVE_QUEUE);
-    if (waiting == PORT_LINK_RECEIVE_QUEUE && n->stalled && now - n->overflow_told >= OVERFLOW_INTERVAL) {
+    if (waiting == PORT_LINK_RECEIVE_QUEUE && n->stalled && now - n->overflow_told >= OVERFLOW_INTERVAL * (uint64_t)NS_PER_S) {
         n->overflow_told = now;
         port_link_receive(n->link, lose, n, 1);
     }
