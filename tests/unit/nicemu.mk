@@ -20,7 +20,10 @@ $(eval $(call unit_test,test_nic_cve,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1
 $(eval $(call unit_test,test_nic_state,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
 $(eval $(call unit_test,test_nic_trace,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/e1000_fixture.c))
 $(eval $(call unit_test,test_isa_pnp,$(NICEMU_SRCS) $(NICEMU_FAKE)))
-$(eval $(call unit_test,test_dp8390,$(NICEMU_SRCS) $(NICEMU_FAKE)))
+$(eval $(call unit_test,test_dp8390,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/dp8390_fixture.c))
+$(eval $(call unit_test,test_dp8390_rx,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/dp8390_fixture.c))
+$(eval $(call unit_test,test_dp8390_tx,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/dp8390_fixture.c))
+$(eval $(call unit_test,test_dp8390_boards,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/dp8390_fixture.c))
 
 # The random driver runs shortly with the unit tests; `make build/tests/fuzz_nic`
 # with SANITIZE=address,undefined, and more operations, is the real thing.

@@ -8,7 +8,7 @@
  *   B descriptors of nothing   test_e1000_tx, test_e1000_rx
  *   C segmentation contexts    test_e1000_tx
  *   D checksum offsets         test_e1000_tx, test_offload
- *   E frame sizes              test_e1000_tx, test_e1000_rx, test_dp8390
+ *   E frame sizes              test_e1000_tx, test_e1000_rx, test_dp8390_rx, test_dp8390_tx
  *   F decoding of addresses    test_dp8390
  *   G loopback                 test_e1000_tx
  *   H DMA to what is no memory test_e1000_tx, test_e1000_rx, test_phys
