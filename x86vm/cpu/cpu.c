@@ -69,7 +69,7 @@ _Noreturn static void raise(struct cpu *cpu, enum cpu_vector vector, bool has_er
     cpu->fault_vector = vector;
     cpu->fault_has_error = has_error;
     cpu->fault_error = error;
-    longjmp(*cpu->fault_env, 1);
+    longjmp(*cpu->fault_env, CPU_FAULTED);
 }
 
 _Noreturn void cpu_fault(struct cpu *cpu, enum cpu_vector vector)

@@ -161,6 +161,10 @@ void cpu_reset(struct cpu *cpu);
  * sets mode_dirty when the hidden part changes. */
 void cpu_set_segment(struct cpu *cpu, enum cpu_seg which, const struct cpu_segment *value);
 
+/* What a jump to cpu->fault_env says: an exception, or that the instruction at EIP
+ * is to be run again. */
+enum cpu_jump { CPU_FAULTED = 1, CPU_AGAIN = 2 };
+
 /* Raises a guest exception: records it and jumps to cpu->fault_env. cpu->eip
  * must be the faulting instruction's (callers leave it alone until they commit). */
 _Noreturn void cpu_fault(struct cpu *cpu, enum cpu_vector vector);

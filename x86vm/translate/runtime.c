@@ -80,7 +80,7 @@ static void guard_own_code(struct translator *t, const struct site *site, uint32
             return;
     }
     t->single = true;
-    longjmp(*cpu->fault_env, 2);
+    longjmp(*cpu->fault_env, CPU_AGAIN);
 }
 
 /* An access that trips a data breakpoint is run again alone: #DB comes
@@ -92,7 +92,7 @@ static void guard_watched(struct translator *t, const struct site *site, uint32_
     if (site->block->mode & MODE_SINGLE || !watch_data_hits(cpu, linear, site->size, site->write))
         return;
     t->single = true;
-    longjmp(*cpu->fault_env, 2);
+    longjmp(*cpu->fault_env, CPU_AGAIN);
 }
 
 /* `device`: known to lie in device memory, where there is no code and nothing left to check. */

@@ -3,6 +3,7 @@
  * What the files of translate/ share: the translator's state, its blocks, and
  * the records that emitted code names by number (links, sites, calls).
  *
+ *   run.c        the run loop, which translated code comes back to
  *   build.c      guest bytes -> struct insn -> a block, with flag liveness
  *   rewrite.c    one instruction -> host code; rewrite_*.c: flow, system, strings, bounds
  *   group.c      one check for several accesses off the same registers
