@@ -26,7 +26,7 @@ struct test_group {
 
 extern const struct test_group group_cpu, group_string, group_fault, group_segment, group_interrupt,
     group_paging, group_ring, group_smc, group_fpu, group_device, group_nic, group_ne, group_debug, group_checks,
-    group_sensitive, group_flags, group_v86, group_random16, group_sse, group_returns, group_stale, group_alias, group_moves;
+    group_sensitive, group_flags, group_v86, group_random16, group_sse, group_returns, group_stale, group_alias, group_moves, group_gates, group_tasks, group_limits;
 
 /* False, having printed file and line, when `condition` is false. */
 bool check_at(bool condition, const char *what, const char *file, int line);
@@ -48,6 +48,7 @@ struct frame {
 /* `handler` NULL: the vector is unexpected again. */
 void trap_set_handler(unsigned vector, void (*handler)(struct frame *));
 void trap_set_gate(unsigned vector, void (*entry)(void), unsigned dpl, bool is_trap_gate);
+void trap_set_gate_to(unsigned vector, uint16_t selector, uint32_t offset, uint8_t access);
 void trap_set_task_gate(unsigned vector, uint16_t selector);
 
 /* Runs `body`; true when it ended in a fault, which `out` then describes.
