@@ -8,6 +8,7 @@
 #include <string.h>
 
 struct fake_write_batch fake_write_batch;
+static uint8_t memory[WRITE_BATCH_MEMORY];
 
 struct write_batch_file write_batch_know(struct write_batch *batch, int fd)
 {
@@ -21,6 +22,25 @@ void write_batch_forget(struct write_batch *batch, struct write_batch_file *file
     (void)batch;
     fake_write_batch.known -= file->number == 5;
     file->number = -1;
+}
+
+void *write_batch_take(struct write_batch *batch, uint32_t size)
+{
+    struct fake_write_batch *fake = &fake_write_batch;
+    (void)batch;
+    if (size > WRITE_BATCH_MEMORY - fake->used)
+        return NULL;
+    fake->used += (size + 15) / 16 * 16;
+    fake->pieces++;
+    return memory + fake->used - (size + 15) / 16 * 16;
+}
+
+void write_batch_give_back(struct write_batch *batch, unsigned pieces)
+{
+    (void)batch;
+    fake_write_batch.pieces -= pieces;
+    if (!fake_write_batch.pieces)
+        fake_write_batch.used = 0;
 }
 
 bool write_batch_works(const struct write_batch *batch)

@@ -17,6 +17,8 @@ struct fake_write_batch {
     int fd;
     unsigned known; /* files entered and not yet forgotten */
     bool broken;    /* write_batch_works() answers false */
+    uint32_t used;  /* bytes taken */
+    unsigned pieces; /* taken and not given back */
     uint32_t sizes[WRITE_BATCH_MAX];
     uint8_t data[WRITE_BATCH_MAX][4096];
 };

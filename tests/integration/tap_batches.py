@@ -178,7 +178,9 @@ def test_without_room(d, batches, way, a, far):
     send_at_once(d, a, NOBODY, (60,))  # of a broadcast the bridge makes copies, which are not ours any more
     numbers = [n for n, _ in received(far, COUNT)]
     report(sorted(numbers) == [*range(COUNT)], f"{way}: a tap without room gets each frame once", numbers[:100])
-    report(numbers[BATCH:] == [*range(BATCH, COUNT)] and (batches or numbers == sorted(numbers)),
+    # Of the batch that first found no room, frames behind one that had to wait may have gone out before it.
+    settled = next((i for i, n in enumerate(numbers) if n != i), COUNT) + BATCH
+    report(numbers[settled:] == [*range(settled, COUNT)] and (batches or numbers == sorted(numbers)),
            f"{way}: and in order", numbers[:100])
     found = difference(d, "pt", before)
     report(found["out"] == COUNT and COUNT / 2 < found["queued"] < COUNT and not found["drops"],

@@ -126,6 +126,43 @@ static void test_limits(void)
     tap_batch_destroy(batch);
 }
 
+/* Taps take from the same memory: who finds none left has it again when all have written. */
+static void test_shared_memory(void)
+{
+    enum { TAPS = 3 };
+    struct tap_batch *taps[TAPS];
+    struct frame frame;
+    unsigned added[TAPS] = {0}, total = 0;
+    for (unsigned k = 0; k < TAPS; k++)
+        taps[k] = tap_batch_create(NULL, 77);
+    for (unsigned k = 0; k < TAPS; k++)
+        for (; added[k] < WRITE_BATCH_MAX; added[k]++, total++) {
+            frame = make_frame(TAP_BATCH_FRAME_MAX, 64 * k + added[k]);
+            if (!tap_batch_add(taps[k], &frame))
+                break;
+        }
+    CU_ASSERT_EQUAL(added[0], WRITE_BATCH_MAX);
+    CU_ASSERT_TRUE(added[1] > 0 && added[1] < WRITE_BATCH_MAX);
+    CU_ASSERT_EQUAL(added[2], 0);
+    CU_ASSERT_EQUAL(fake_write_batch.pieces, total);
+    for (unsigned k = 0; k < 2; k++) {
+        fake_write_batch.errors[0] = EAGAIN;
+        write_and_hear(taps[k]);
+        CU_ASSERT_EQUAL(told.count, added[k]);
+        for (unsigned i = 0; i < added[k]; i++) {
+            CU_ASSERT_EQUAL(told.numbers[i], 64 * k + i);
+            CU_ASSERT_EQUAL(fake_write_batch.data[i][sizeof(struct frame_offload)], (64 * k + i) & 0xff);
+        }
+        frame = make_frame(60, 1);
+        CU_ASSERT_EQUAL(tap_batch_add(taps[2], &frame), k > 0); /* all of the first two had to be written */
+    }
+    memset(fake_write_batch.errors, 0, sizeof(fake_write_batch.errors));
+    for (unsigned k = 0; k < TAPS; k++)
+        tap_batch_destroy(taps[k]); /* the last with a frame in it */
+    CU_ASSERT_EQUAL(fake_write_batch.pieces, 0);
+    CU_ASSERT_EQUAL(fake_write_batch.used, 0);
+}
+
 /* ---- a port that answers LATER ---- */
 
 static void test_later(void)
@@ -201,6 +238,7 @@ int main(void)
 {
     CU_initialize_registry();
     CU_pSuite suite = CU_add_suite("tap_batch", NULL, NULL);
+    CU_add_test(suite, "memory shared by taps", test_shared_memory);
     CU_add_test(suite, "what is written and told", test_batch);
     CU_add_test(suite, "its limits", test_limits);
     CU_add_test(suite, "a port that answers later", test_later);

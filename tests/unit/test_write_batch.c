@@ -168,6 +168,60 @@ static void test_known_files(void)
     CU_ASSERT_TRUE(ring->open);
 }
 
+/* What lies in memory of the batch's, beside what does not. */
+static void test_memory(void)
+{
+    struct write_batch_item mixed[8];
+    int fds[2];
+    if (!ring)
+        return;
+    open_pair(fds);
+    struct write_batch_file file = {.fd = fds[0], .number = -1};
+    for (unsigned round = 0; round < 3; round++) {
+        uint32_t *last = NULL;
+        unsigned pieces = 0;
+        for (uint32_t i = 0; i < 8; i++) {
+            uint32_t *piece = i == 3 ? &numbers[3] : write_batch_take(ring, 100);
+            CU_ASSERT_PTR_NOT_NULL_FATAL(piece);
+            CU_ASSERT_TRUE(i == 3 || (uintptr_t)piece % 16 == 0);
+            *piece = i;
+            mixed[i] = (struct write_batch_item){.data = piece, .size = sizeof(*piece)};
+            pieces += i != 3;
+        }
+        CU_ASSERT_TRUE(write_batch_run(ring, &file, mixed, 8));
+        CU_ASSERT_EQUAL(drain(fds[1], 0), 8);
+        for (uint32_t *piece; (piece = write_batch_take(ring, WRITE_BATCH_MEMORY / 10)); pieces++)
+            last = piece;
+        CU_ASSERT_EQUAL(pieces, 7 + 9); /* there is no room for ten tenths */
+        *last = 1; /* the pages are there */
+        write_batch_give_back(ring, 7);
+        CU_ASSERT_PTR_NULL(write_batch_take(ring, WRITE_BATCH_MEMORY / 2));
+        write_batch_give_back(ring, pieces - 7);
+    }
+    CU_ASSERT_PTR_NULL(write_batch_take(ring, WRITE_BATCH_MEMORY + 1));
+    CU_ASSERT_TRUE(ring->open);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* No memory may be locked: the ring writes from it all the same. */
+static void test_memory_unknown(void)
+{
+    char error[100] = "";
+    struct write_batch *before = ring;
+    bool was_known;
+    if (!ring)
+        return;
+    ring = write_batch_create(error, sizeof(error));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(ring);
+    was_known = ring->memory_known;
+    ring->memory_known = false;
+    test_memory();
+    ring->memory_known = was_known;
+    write_batch_destroy(ring);
+    ring = before;
+}
+
 /* What a ring is asked that is not a write: the answer of the kernel. */
 static int ask(unsigned operation, unsigned flags)
 {
@@ -191,7 +245,7 @@ static void test_restrictions(void)
     if (!ring)
         return;
     for (unsigned operation = 0; operation < IORING_OP_LAST; operation++)
-        if (operation != IORING_OP_WRITE && !(operation == IORING_OP_FILES_UPDATE && ring->knows))
+        if (operation != IORING_OP_WRITE && operation != IORING_OP_WRITE_FIXED && !(operation == IORING_OP_FILES_UPDATE && ring->knows))
             CU_ASSERT_EQUAL(ask(operation, 0), -EACCES);
     CU_ASSERT_EQUAL(ask(IORING_OP_WRITE, IOSQE_ASYNC), -EACCES);
     CU_ASSERT_EQUAL(io_uring_register((unsigned)ring->ring.ring_fd, IORING_REGISTER_FILES, &fd, 1), -EACCES);
@@ -281,6 +335,8 @@ int main(void)
     CU_add_test(suite, "without a ring", test_without);
     CU_add_test(suite, "with a ring", test_ring);
     CU_add_test(suite, "files that it knows", test_known_files);
+    CU_add_test(suite, "memory that it knows", test_memory);
+    CU_add_test(suite, "memory that it does not know", test_memory_unknown);
     CU_add_test(suite, "a ring can only write", test_restrictions);
     CU_add_test(suite, "a ring that fails", test_failing_ring);
     CU_add_test(suite, "a file that cannot be asked not to wait", test_refusing_file);

@@ -11,6 +11,9 @@
  * go of it some 25 ms after the process has ended, for which a daemon waits that
  * finds its taps in use when it starts (config_apply.h). A kernel that is as slow
  * when a file is taken out of the table gets none (lets_go()).
+ *
+ * It also knows the memory that is to be taken from it, where the limit on locked
+ * memory has room for that.
  */
 #include "vswitchd/os/write_batch.h"
 
@@ -20,12 +23,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "vswitchd/os/log.h"
 
 #define RING_FROM 4u /* items: fewer are written faster one by one */
 #define FILES 256u   /* that a ring may know */
+#define ALIGNMENT 16u
 
 struct write_batch {
     struct io_uring ring;
@@ -33,6 +38,10 @@ struct write_batch {
     bool quiet; /* a write that succeeds is not told of, but for the last one of a batch */
     bool knows; /* it has a table of files */
     bool taken[FILES];
+    uint8_t *memory;   /* WRITE_BATCH_MEMORY, */
+    bool memory_known; /* which the ring knows */
+    uint32_t used;
+    unsigned pieces; /* taken and not given back */
 };
 
 /* ---- the ring ---- */
@@ -83,18 +92,58 @@ static bool lets_go(void)
     return gone;
 }
 
+/* ---- memory ---- */
+
+/* Shared, so that no copy on write ever takes the place of a page that the kernel has; a child has no use for it. */
+static bool make_memory(struct write_batch *batch)
+{
+    void *memory = mmap(NULL, WRITE_BATCH_MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct iovec all = {.iov_base = memory, .iov_len = WRITE_BATCH_MEMORY};
+    if (memory == MAP_FAILED)
+        return false;
+    madvise(memory, WRITE_BATCH_MEMORY, MADV_DONTFORK);
+    batch->memory = memory;
+    batch->memory_known = io_uring_register_buffers(&batch->ring, &all, 1) == 0;
+    return true;
+}
+
+void *write_batch_take(struct write_batch *batch, uint32_t size)
+{
+    void *piece = batch->memory + batch->used;
+    if (size > WRITE_BATCH_MEMORY - batch->used)
+        return NULL;
+    batch->used += (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    batch->pieces++;
+    return piece;
+}
+
+void write_batch_give_back(struct write_batch *batch, unsigned pieces)
+{
+    batch->pieces -= pieces;
+    if (batch->pieces == 0)
+        batch->used = 0;
+}
+
+static bool is_known(const struct write_batch *batch, const void *data)
+{
+    return batch->memory_known && (uintptr_t)data - (uintptr_t)batch->memory < WRITE_BATCH_MEMORY;
+}
+
+/* ---- the ring, again ---- */
+
 /* From now on the ring writes, to files that it is told to know, and does nothing else; what it may do cannot be changed any
  * more. (The library of Debian 12 has functions for these two in its header alone.) */
 static int restrict_ring(const struct write_batch *batch)
 {
     struct io_uring_restriction only[] = {
         {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITE},
+        {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITE_FIXED},
         {.opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED,
          .sqe_flags = (uint8_t)((batch->quiet ? IOSQE_CQE_SKIP_SUCCESS : 0) | (batch->knows ? IOSQE_FIXED_FILE : 0))},
         {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_FILES_UPDATE},
     };
     unsigned fd = (unsigned)batch->ring.ring_fd;
-    int result = io_uring_register(fd, IORING_REGISTER_RESTRICTIONS, only, batch->knows ? 3 : 2);
+    int result = io_uring_register(fd, IORING_REGISTER_RESTRICTIONS, only, batch->knows ? 4 : 3);
     return result < 0 ? result : io_uring_register(fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
 }
 
@@ -106,7 +155,7 @@ struct write_batch *write_batch_create(char *error, size_t error_size)
         batch->open = true;
         batch->quiet = batch->ring.features & IORING_FEAT_CQE_SKIP;
         batch->knows = lets_go() && make_table(&batch->ring, FILES) == 0;
-        result = restrict_ring(batch);
+        result = make_memory(batch) ? restrict_ring(batch) : -ENOMEM;
     }
     if (result < 0) {
         snprintf(error, error_size, "%s", strerror(-result));
@@ -122,6 +171,8 @@ void write_batch_destroy(struct write_batch *batch)
         return;
     if (batch->open)
         io_uring_queue_exit(&batch->ring);
+    if (batch->memory)
+        munmap(batch->memory, WRITE_BATCH_MEMORY);
     free(batch);
 }
 
@@ -217,7 +268,11 @@ static void prepare(struct write_batch *batch, const struct write_batch_file *fi
                     unsigned number, bool last)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&batch->ring);
-    io_uring_prep_write(sqe, file->number < 0 ? file->fd : file->number, item->data, item->size, 0);
+    int to = file->number < 0 ? file->fd : file->number;
+    if (is_known(batch, item->data))
+        io_uring_prep_write_fixed(sqe, to, item->data, item->size, 0, 0);
+    else
+        io_uring_prep_write(sqe, to, item->data, item->size, 0);
     sqe->rw_flags = RWF_NOWAIT;
     sqe->user_data = number;
     sqe->flags = (uint8_t)((file->number < 0 ? 0 : IOSQE_FIXED_FILE) | (batch->quiet && !last ? IOSQE_CQE_SKIP_SUCCESS : 0));

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #define WRITE_BATCH_MAX 64u
+#define WRITE_BATCH_MEMORY 262144u /* bytes that there are to take */
 
 struct write_batch;
 
@@ -39,6 +40,11 @@ bool write_batch_works(const struct write_batch *batch);
  * NULL for `batch` is allowed. */
 struct write_batch_file write_batch_know(struct write_batch *batch, int fd);
 void write_batch_forget(struct write_batch *batch, struct write_batch_file *file);
+
+/* Memory of the batch's for what is to be written, aligned to 16: the kernel has its pages already and need not look for
+ * them at each write. NULL: all is taken; it is there again when as many pieces were given back as were taken. */
+void *write_batch_take(struct write_batch *batch, uint32_t size);
+void write_batch_give_back(struct write_batch *batch, unsigned pieces);
 
 /* Writes up to WRITE_BATCH_MAX items in their order, and is done with them on return. True: all of them, whole. Only where
  * that is false are the results filled in; behind an item that would have blocked, later ones may have been written all the

@@ -13,13 +13,14 @@
 
 struct tap_batch;
 
-struct tap_batch *tap_batch_create(struct write_batch *writer, int fd); /* NULL: no memory */
+struct tap_batch *tap_batch_create(struct write_batch *writer, int fd); /* NULL: no memory; `writer` outlives it */
 void tap_batch_destroy(struct tap_batch *batch);                        /* before the descriptor is closed */
 
 /* Whether what is added is written in one system call. */
 bool tap_batch_works(const struct tap_batch *batch);
 
-/* Copies a frame, with its offload metadata as its header. False: it is too large, or the batch is full. */
+/* Copies a frame, with its offload metadata as its header. False: it is too large, the batch is full, or
+ * there is no memory while other taps hold theirs. */
 bool tap_batch_add(struct tap_batch *batch, const struct frame *frame);
 
 /* Who hears what became of the frames. */
