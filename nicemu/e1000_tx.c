@@ -10,6 +10,7 @@
  */
 #include "nicemu/e1000.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #define RUN_DESCRIPTORS 4096u
@@ -27,7 +28,8 @@
 #define TXD_DEXT 0x20000000u
 #define TXD_VLE 0x40000000u
 #define TXD_IDE 0x80000000u
-#define TXD_DD 0x00000001u  /* upper word */
+#define TXD_DD 0x00000001u  /* upper word, */
+#define STATUS_AT offsetof(struct e1000_descriptor, upper)
 #define CONTEXT_TCP 0x01000000u
 #define CONTEXT_IPV4 0x02000000u
 #define POPTS_IXSM 0x00000100u
@@ -205,9 +207,9 @@ static uint32_t run_batch(struct e1000 *e, uint32_t head, uint32_t count, struct
         else
             run->reported = true;
     }
-    if (end)
-        e->nic.host.dma_write(e->nic.host.opaque, base + (head + first) * sizeof *batch, &batch[first],
-                              (end - first) * sizeof *batch);
+    if (end) /* from the first one's status to the last one's: of a single one, no more than has changed */
+        e->nic.host.dma_write(e->nic.host.opaque, base + (head + first) * sizeof *batch + STATUS_AT, &batch[first].upper,
+                              (end - first) * sizeof *batch - STATUS_AT);
     run->descriptors += done;
     return done;
 }

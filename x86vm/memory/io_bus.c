@@ -226,6 +226,17 @@ static unsigned piece(const struct mmio_range *range, uint32_t address, uint32_t
     return part;
 }
 
+/* memcpy() of 1, 2 or 4 bytes without a call. */
+static inline void copy(void *to, const void *from, unsigned size)
+{
+    if (size == 4)
+        memcpy(to, from, 4);
+    else if (size == 2)
+        memcpy(to, from, 2);
+    else
+        memcpy(to, from, 1);
+}
+
 static void mmio_read(struct io_bus *bus, uint32_t address, void *buffer, uint32_t size)
 {
     uint8_t *to = buffer;
@@ -236,7 +247,7 @@ static void mmio_read(struct io_bus *bus, uint32_t address, void *buffer, uint32
         if (range)
             range->reads++;
         uint32_t value = range ? range->ops->read(range->device, address - range->base, part) : UINT32_MAX;
-        memcpy(to, &value, part);
+        copy(to, &value, part);
         to += part;
         address += part;
         size -= part;
@@ -251,7 +262,7 @@ static void mmio_write(struct io_bus *bus, uint32_t address, const void *buffer,
         struct mmio_range *range = find_range(bus, address);
         unsigned part = range ? piece(range, address, size) : 1;
         uint32_t value = 0;
-        memcpy(&value, from, part);
+        copy(&value, from, part);
         if (range) {
             range->writes++;
             range->ops->write(range->device, address - range->base, part, value); /* may move ranges */

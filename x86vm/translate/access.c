@@ -263,6 +263,14 @@ static void try_own_page(struct build *b, const struct access *a, const struct s
         emit_patch32(misaligned, e->to_exec, emit_pc(e));
 }
 
+/* For struct site: what runtime.c can store into a device's register by itself. */
+static uint8_t stored_register(const struct insn *insn, const struct access *a)
+{
+    bool mov = insn->opcode_length == 1 && insn->opcode == 0x89 && insn->has_modrm;
+
+    return mov && a->write && !a->read && a->size == insn->opsize ? (uint8_t)(insn_reg(insn) + 1) : 0;
+}
+
 static void cold_path(struct build *b, const struct access *a, const struct shape *s, access_operation *operation, const void *arg)
 {
     struct emit *e = b->cold;
@@ -272,7 +280,7 @@ static void cold_path(struct build *b, const struct access *a, const struct shap
     *site = (struct site){ .eip = b->insn->eip, .size = a->size, .read = a->read, .write = a->write, .seg = a->seg,
                            .checked = a->checked, .must_align = access_must_be_aligned(b->insn, a->size), .waits = waits(b->insn),
                            .may_not_write = a->write && b->insn->unit == INSN_UNIT_X87, .block = b->block, .after = s->after,
-                           .esp_delta = b->esp_delta };
+                           .stored = stored_register(b->insn, a), .esp_delta = b->esp_delta };
     blocks_map_cold(b->t, b->insn->eip, b->esp_delta);
     if (s->rcx_in_r11)
         emit_mov64(e, RCX, R11);

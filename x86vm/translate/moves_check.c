@@ -108,7 +108,7 @@ static bool same_site(const struct site *a, const struct site *b)
 {
     return a->eip == b->eip && a->size == b->size && a->read == b->read && a->write == b->write && a->seg == b->seg
            && a->checked == b->checked && a->must_align == b->must_align && a->may_not_write == b->may_not_write && a->waits == b->waits
-           && a->estimated == b->estimated && a->esp_delta == b->esp_delta && a->hot == b->hot && a->bounce == b->bounce
+           && a->stored == b->stored && a->estimated == b->estimated && a->esp_delta == b->esp_delta && a->hot == b->hot && a->bounce == b->bounce
            && a->after == b->after;
 }
 

@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "x86vm/memory/io_bus.h"
 #include "x86vm/memory/watch.h"
 #include "x86vm/protection/protection.h"
 #include "x86vm/translate/count.h"
@@ -117,20 +118,30 @@ static void through_bounce(struct translator *t, const struct site *site, uint32
     go_back(cpu, site, site->bounce);
 }
 
+/* A driver's MOV to a register: the bounce buffer, and another call to commit it, would take as long as the rest. */
+static void store_to_device(struct translator *t, const struct site *site, uint32_t physical)
+{
+    struct cpu *cpu = translator_cpu(t);
+    uint32_t value = cpu->regs[site->stored - 1];
+
+    t->counters.slow[X86VM_SLOW_DEVICE]++;
+    io_mmio_write(cpu->io, physical, &value, site->size);
+    go_back(cpu, site, site->after);
+}
+
 /* The addend for an access inside one page, 0: none. An entry that is there
- * already means that the page missed the window often. */
-static uint64_t find_addend(struct cpu *cpu, const struct site *site, uint32_t linear, bool *device)
+ * already means that the page missed the window often. `physical` is set where the page is a device's. */
+static uint64_t find_addend(struct cpu *cpu, const struct site *site, uint32_t linear, bool *device, uint32_t *physical)
 {
     uint64_t addend = cpu->tables[(site->write ? VIEW_WRITE / 8 : 0) + (linear >> PAGE_SHIFT)];
-    uint32_t physical;
 
     if (addend) {
         if (view_heated(cpu, linear))
             translator_request(cpu);
         return addend;
     }
-    addend = view_fill(cpu, linear, site->write ? VIEW_FOR_WRITE : VIEW_FOR_READ, &physical);
-    *device = !addend && !phys_is_ram(cpu->phys, physical);
+    addend = view_fill(cpu, linear, site->write ? VIEW_FOR_WRITE : VIEW_FOR_READ, physical);
+    *device = !addend && !phys_is_ram(cpu->phys, *physical);
     if (translator_current->eager && addend && view_heated(cpu, linear))
         translator_request(cpu);
     return addend;
@@ -140,7 +151,7 @@ void runtime_slow(struct cpu *cpu, uint32_t number, uint32_t address)
 {
     struct translator *t = translator_current;
     const struct site *site = t->sites.items[number];
-    uint32_t linear;
+    uint32_t linear, physical = 0;
     uint64_t addend = 0;
     bool device = false;
 
@@ -157,10 +168,12 @@ void runtime_slow(struct cpu *cpu, uint32_t number, uint32_t address)
     if (site->checked)
         protection_check_alignment(cpu, linear, site->size);
     if ((linear & (PAGE_SIZE - 1)) + site->size <= PAGE_SIZE)
-        addend = find_addend(cpu, site, linear, &device);
+        addend = find_addend(cpu, site, linear, &device, &physical);
     if (addend) {
         cpu->scratch[ADDEND] = addend + linear - address;
         go_back(cpu, site, site->hot);
+    } else if (device && site->stored && !cpu->watch_data) {
+        store_to_device(t, site, physical);
     } else {
         through_bounce(t, site, linear, address, device);
     }

@@ -160,6 +160,7 @@ struct site {
     bool must_align;         /* 16-aligned, else #GP */
     bool may_not_write;      /* an x87 store, which an unmasked exception cancels */
     bool waits;              /* a pending x87 exception comes first */
+    uint8_t stored;          /* a MOV from a general register, its number + 1; 0: something else */
     bool estimated;          /* a group's, some of whose range may not be accessed */
     int32_t esp_delta;       /* what R8 lacks to guest ESP here */
     struct block *block;
