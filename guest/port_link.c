@@ -15,7 +15,7 @@
 
 /* While we look at the queues ourselves, frames that are few wait for the next look
  * before the switch is woken: a wake-up costs more than many frames do. */
-enum { OWED_FRAMES = 32, OWED_BYTES = 24576 };
+enum { OWED_FRAMES = 64, OWED_BYTES = 24576 };
 /* Up to so many the switch does not even see before that look: each time that the index moves, the line that it
  * is on goes to and fro between two CPUs. */
 enum { UNSHOWN_FRAMES = 8, UNSHOWN_BYTES = 4096 };

@@ -19,7 +19,8 @@
 #define NS_PER_S 1000000000u
 #define MS 1000000u
 #define TRAFFIC_WINDOW (1 * MS)      /* frames within it: we look at the rings ourselves */
-#define TRAFFIC_LOOK 150000u         /* ns between looks */
+#define TRAFFIC_LOOK 150000u         /* ns between looks, */
+#define TRAFFIC_EARLY 100000u        /* or so many, where the guest's driver comes by */
 #define WAKER_AFTER (1 * MS)         /* run without a pause before the waker is worth its cost */
 #define CONSOLE_DELAY (2 * MS)       /* output is gathered that long */
 #define INPUT_RETRY (5 * MS)         /* the guest's UART was full */
@@ -330,12 +331,13 @@ static uint64_t next_deadline(struct run_loop *l, uint64_t now, uint64_t machine
 /* Arranges that guest code is left when there is something to do. */
 static void prepare_run(struct run_loop *l, uint64_t now)
 {
-    uint64_t deadline = next_deadline(l, now, pc_next_deadline(l->parts.pc, false));
+    uint64_t deadline = next_deadline(l, now, pc_next_deadline(l->parts.pc, false)), attend = PC_NEVER;
 
     if (now - l->last_traffic < TRAFFIC_WINDOW) {
         l->looking = true;
         suppress_calls(l, true);
         deadline = earlier(deadline, now + TRAFFIC_LOOK);
+        attend = now + TRAFFIC_EARLY;
     } else if (now - l->running_since < WAKER_AFTER) {
         deadline = earlier(deadline, l->running_since + WAKER_AFTER);
     } else if (!l->watched || l->looking) {
@@ -352,6 +354,7 @@ static void prepare_run(struct run_loop *l, uint64_t now)
     }
     alarm_set(&l->alarm, now, deadline);
     pc_serviced_by(l->parts.pc, deadline);
+    pc_attend_from(l->parts.pc, attend);
 }
 
 /* Nine tenths of the time asleep: memory is worth more than speed. */

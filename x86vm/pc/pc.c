@@ -96,6 +96,11 @@ void pc_serviced_by(struct pc *pc, uint64_t at)
     pc->announced = at;
 }
 
+void pc_attend_from(struct pc *pc, uint64_t at)
+{
+    pc->attend_from = at;
+}
+
 void pc_service(struct pc *pc, uint64_t now)
 {
     pc->serviced_at = now;
@@ -358,7 +363,7 @@ struct pc *pc_new(const struct pc_config *config)
     pc->config = *config;
     if (!pc->config.clock)
         pc->config.clock = monotonic_clock;
-    pc->announced = PC_NEVER;
+    pc->announced = pc->attend_from = PC_NEVER;
     pc->serviced_at = pc_now(pc);
     if (!create_devices(pc) || !map_ports(pc)) {
         pc_free(pc);

@@ -63,6 +63,9 @@ void pc_service(struct pc *pc, uint64_t now);
  * pc_next_deadline() or not: a deadline that moves, but not before it, is no
  * reason to call for attention. */
 void pc_serviced_by(struct pc *pc, uint64_t at);
+/* From `at` on, a register access by the driver of a NIC calls for attention, once: that
+ * costs less than to interrupt the vCPU. PC_NEVER: none does. */
+void pc_attend_from(struct pc *pc, uint64_t at);
 
 enum pc_event { PC_EVENT_NONE, PC_EVENT_RESET, PC_EVENT_EXIT, PC_EVENT_POWER_OFF };
 /* What the guest asked for since the last call; `code` for PC_EVENT_EXIT. */

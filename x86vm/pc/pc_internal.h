@@ -52,6 +52,7 @@ struct pc {
     uint8_t reset_control;           /* PIIX3 port 0xCF9 */
     uint64_t serviced_at;            /* `now` of the last pc_service() */
     uint64_t announced;              /* when pc_service() will be called at the latest */
+    uint64_t attend_from;            /* a NIC's register access then calls for attention; PC_NEVER: none does */
     enum pc_event event;
     uint8_t exit_code;
     bool stirred;                    /* an interrupt other than the timer's was taken */
