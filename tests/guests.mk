@@ -21,6 +21,6 @@ $(GUEST_IMAGE): $(GUEST_OBJS) tests/guests/guest.ld
 .PHONY: guest-image guest-qemu
 guest-image: $(GUEST_IMAGE)
 guest-qemu: $(GUEST_IMAGE) ## runs the test guest under QEMU, the second opinion
-	@timeout 60 qemu-system-i386 -accel tcg -cpu qemu32,+ssse3,+sse4.1,+sse4.2,+popcnt -m 64 -display none -serial stdio -no-reboot \
+	@timeout 60 qemu-system-i386 -accel tcg -cpu qemu32,+nx,+ssse3,+sse4.1,+sse4.2,+popcnt -m 64 -display none -serial stdio -no-reboot \
 	    -nic user,model=e1000 -nic user,model=ne2k_pci -device isa-debug-exit,iobase=0xf4 -kernel $(GUEST_IMAGE) $(if $(ONLY),-append only=$(ONLY)) \
 	    </dev/null; [ $$? -eq 1 ]

@@ -27,7 +27,7 @@ struct cpu;
 struct record;
 
 #define RECORD_MAGIC "VSWITCHR"
-enum { RECORD_MAGIC_SIZE = 8, RECORD_VERSION = 2, RECORD_DATA_MOST = 1 << 20 /* bytes in one record */ };
+enum { RECORD_MAGIC_SIZE = 8, RECORD_VERSION = 3, RECORD_DATA_MOST = 1 << 20 /* bytes in one record */ };
 
 enum record_kind {
     RECORD_PORT_READ = 1, /* u16 port, u8 size, u16 count, data */

@@ -17,7 +17,7 @@
 /* Host and file are both little-endian. */
 static const struct { size_t offset, size; } members[] = {
     MEMBER(regs), MEMBER(eip), MEMBER(eflags), MEMBER(fpu), MEMBER(seg), MEMBER(ldtr), MEMBER(tr), MEMBER(gdtr),
-    MEMBER(idtr), MEMBER(cr0), MEMBER(cr2), MEMBER(cr3), MEMBER(cr4), MEMBER(dr), MEMBER(sysenter_cs),
+    MEMBER(idtr), MEMBER(cr0), MEMBER(cr2), MEMBER(cr3), MEMBER(cr4), MEMBER(pdpte), MEMBER(dr), MEMBER(sysenter_cs),
     MEMBER(sysenter_esp), MEMBER(sysenter_eip), MEMBER(efer), MEMBER(msr_misc), MEMBER(tsc_offset), MEMBER(tsc_khz), MEMBER(features),
     MEMBER(cpl), MEMBER(halted), MEMBER(interrupt_shadow), MEMBER(nmi_pending),
     MEMBER(nmi_blocked),

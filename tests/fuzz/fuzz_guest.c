@@ -6,6 +6,7 @@
 #include "tests/fuzz/fuzz_guest.h"
 
 #include "x86vm/cpu/cpu.h"
+#include "x86vm/memory/paging.h"
 #include "x86vm/memory/phys.h"
 #include "x86vm/memory/view.h"
 #include "x86vm/memory/watch.h"
@@ -284,6 +285,8 @@ static void start_control(struct fuzz_random *r, struct cpu *cpu, enum fuzz_mode
         cr4 |= fuzz_draw(r) & (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PGE | CR4_UMIP | CR4_PCE);
     cpu->cr4 = (mode == FUZZ_PAE ? cr4 | CR4_PAE : cr4) & cpuid_cr4_bits();
     cpu->cr3 = cpu->cr4 & CR4_PAE ? FUZZ_PAE_ROOT : FUZZ_DIRECTORY;
+    if (cpu->cr4 & CR4_PAE)
+        paging_load_pointers(cpu, cpu->cr3);
     cpu->efer = cpu->cr4 & CR4_PAE && fuzz_one_in(r, 2) ? EFER_NXE : 0;
     cpu->sysenter_cs = SEL_CODE0 << 3;
     cpu->sysenter_esp = FUZZ_STACK;

@@ -66,7 +66,7 @@ else
     failed=1
 fi
 if command -v qemu-system-i386 >/dev/null; then
-    timeout 60 qemu-system-i386 -accel tcg -cpu qemu32,+ssse3,+sse4.1,+sse4.2,+popcnt -m 64 -display none -serial stdio -no-reboot -nic user,model=e1000 -nic user,model=ne2k_pci \
+    timeout 60 qemu-system-i386 -accel tcg -cpu qemu32,+nx,+ssse3,+sse4.1,+sse4.2,+popcnt -m 64 -display none -serial stdio -no-reboot -nic user,model=e1000 -nic user,model=ne2k_pci \
         -netdev user,id=isa -device ne2k_isa,netdev=isa,iobase=0x300,irq=9 \
         -device isa-debug-exit,iobase=0xf4 -kernel "$image" -append exact >"$out/qemu" 2>"$out/qemu.err" </dev/null
     report qemu "$out/qemu" >"$out/qemu.report"

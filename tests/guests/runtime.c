@@ -30,7 +30,7 @@ static unsigned count_ok, count_failed;
 
 static const struct test_group *const groups[] = {
     &group_cpu, &group_string, &group_fault, &group_segment, &group_interrupt,
-    &group_paging, &group_ring, &group_smc, &group_fpu, &group_device, &group_nic, &group_ne, &group_debug, &group_checks, &group_sensitive, &group_flags, &group_v86, &group_random16, &group_sse, &group_returns, &group_stale, &group_alias, &group_moves, &group_gates, &group_tasks, &group_limits,
+    &group_paging, &group_ring, &group_smc, &group_fpu, &group_device, &group_nic, &group_ne, &group_debug, &group_checks, &group_sensitive, &group_flags, &group_v86, &group_random16, &group_sse, &group_returns, &group_stale, &group_alias, &group_moves, &group_gates, &group_tasks, &group_limits, &group_watch, &group_pae,
 };
 
 /* --- output ----------------------------------------------------------- */

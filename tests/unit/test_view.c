@@ -6,6 +6,7 @@
  */
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/memory/io_bus.h"
+#include "x86vm/memory/paging.h"
 #include "x86vm/memory/phys.h"
 #include "x86vm/memory/view.h"
 
@@ -199,6 +200,7 @@ static void test_pae(void)
     cpu->cr3 = 0x3020; /* 32-byte aligned is enough */
     poke32(0x3020 + 8, 0x4000 | P); /* 0x40000000.. */
     poke32(0x4000 + 2 * 8, 0x5000 | P | W | U);
+    CU_ASSERT_TRUE(paging_load_pointers(cpu, cpu->cr3));
     poke32(0x5000 + 511 * 8, 0x7000 | P | W | U);
     poke32(0x4000 + 3 * 8, 0x00400000 | PS | P | W);
     CU_ASSERT_EQUAL(view_translate(cpu, 0x405ff123, VIEW_FOR_WRITE, true), 0x7123);
@@ -432,13 +434,15 @@ static void test_hostile_tables(void)
     cpu->cr4 = CR4_PSE;
     CU_ASSERT_EQUAL(fault_of(0, VIEW_FOR_READ, false), PF_PRESENT | PF_RESERVED);
     cpu->cr4 = CR4_PAE;
-    CU_ASSERT_EQUAL(fault_of(0, VIEW_FOR_READ, false), PF_PRESENT | PF_RESERVED);
+    CU_ASSERT_FALSE(paging_load_pointers(cpu, cpu->cr3));
+    CU_ASSERT_EQUAL(fault_of(0, VIEW_FOR_READ, false), 0); /* as before: none */
     srand(1);
     for (int i = 0; i < 200000; i++) {
         uint32_t r = (uint32_t)rand() * 2654435761u;
         poke32((uint32_t)rand() % 64 * 4096 + (uint32_t)rand() % 1024 * 4, i & 1 ? r : r & 0x3ffff);
         cpu->cr3 = r % 96 * 4096;
         cpu->cr4 = (uint32_t)rand() & (CR4_PSE | CR4_PAE | CR4_PGE);
+        paging_load_pointers(cpu, cpu->cr3);
         cpu->cpl = rand() & 1 ? 3 : 0;
         jmp_buf env;
         cpu->fault_env = &env;

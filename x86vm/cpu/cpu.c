@@ -46,6 +46,7 @@ void cpu_reset(struct cpu *cpu)
     cpu->gdtr = cpu->idtr = (struct cpu_table){ 0, 0xffff };
     cpu->cr0 = CR0_ET | CR0_NW | CR0_CD;
     cpu->cr2 = cpu->cr3 = cpu->cr4 = 0;
+    memset(cpu->pdpte, 0, sizeof cpu->pdpte);
     memset(cpu->dr, 0, sizeof cpu->dr);
     cpu->dr[6] = 0xffff0ff0;
     cpu->dr[7] = 0x400;

@@ -112,6 +112,7 @@ struct cpu {
     struct cpu_segment seg[CPU_SEG_COUNT], ldtr, tr;
     struct cpu_table gdtr, idtr;
     uint32_t cr0, cr2, cr3, cr4;
+    uint64_t pdpte[4];         /* PAE's top entries as they were loaded last: memory/paging.h */
     uint32_t dr[8];
     uint32_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint32_t efer;             /* NXE alone exists */

@@ -3,9 +3,8 @@
  * The page walk (SDM vol. 3, 4.3 and 4.4), one walker driven by a description
  * of the paging mode: 32-bit paging with 4 MiB pages, and PAE.
  *
- * PAE's four top entries are read from memory at each walk rather than loaded
- * by MOV CR3; a guest that changes one must reload CR3 on any CPU, and then
- * sees the same.
+ * PAE's four top entries are the CPU's own, loaded with CR3: what a guest writes
+ * to them in memory counts from the next load on.
  */
 #include "x86vm/memory/paging.h"
 
@@ -55,6 +54,9 @@ static const struct format pae = {
     },
 };
 
+enum { POINTERS = 4 };
+_Static_assert(sizeof ((struct cpu *)0)->pdpte == POINTERS * 8, "one for each GiB");
+
 static bool nx_enabled(const struct cpu *cpu) { return cpu->efer & EFER_NXE; }
 
 static uint32_t apply_a20(const struct cpu *cpu, uint32_t physical)
@@ -72,6 +74,19 @@ static uint64_t read_entry(struct cpu *cpu, uint32_t address, unsigned size)
     return entry;
 }
 
+bool paging_load_pointers(struct cpu *cpu, uint32_t cr3)
+{
+    uint64_t entry[POINTERS];
+
+    for (unsigned i = 0; i < POINTERS; i++) {
+        entry[i] = read_entry(cpu, apply_a20(cpu, (cr3 & pae.root_mask) + i * pae.entry_size), pae.entry_size);
+        if (entry[i] & PTE_P && entry[i] & pae.level[0].reserved)
+            return false;
+    }
+    memcpy(cpu->pdpte, entry, sizeof entry);
+    return true;
+}
+
 static void set_entry_bits(struct cpu *cpu, uint32_t address, uint64_t entry, uint32_t bits)
 {
     if ((entry & bits) == bits)
@@ -82,6 +97,9 @@ static void set_entry_bits(struct cpu *cpu, uint32_t address, uint64_t entry, ui
     else
         io_mmio_write(cpu->io, address, &low, sizeof low);
 }
+
+/* Whether the entry of that level is the CPU's own. */
+static bool in_cpu(const struct format *format, unsigned depth) { return format == &pae && depth == 0; }
 
 static void walk_unpaged(struct cpu *cpu, uint32_t linear, struct paging_result *result)
 {
@@ -113,7 +131,7 @@ bool paging_walk(struct cpu *cpu, uint32_t linear, enum view_access access, bool
         const struct level *level = &format->level[depth];
         uint32_t index = linear >> level->shift & ((1u << level->index_bits) - 1);
         where[depth] = apply_a20(cpu, next + index * format->entry_size);
-        entry = seen[depth] = read_entry(cpu, where[depth], format->entry_size);
+        entry = seen[depth] = in_cpu(format, depth) ? cpu->pdpte[index] : read_entry(cpu, where[depth], format->entry_size);
         if (!(entry & PTE_P)) {
             *error = code;
             return false;
@@ -167,9 +185,13 @@ static bool next_entry(const struct cpu *cpu, const struct format *format, unsig
     uint32_t where = apply_a20(cpu, table + index * format->entry_size);
 
     *entry = 0;
-    if (!phys_is_ram(cpu->phys, where))
-        return false;
-    memcpy(entry, phys_ram(cpu->phys) + where, format->entry_size);
+    if (in_cpu(format, depth)) {
+        *entry = cpu->pdpte[index];
+    } else {
+        if (!phys_is_ram(cpu->phys, where))
+            return false;
+        memcpy(entry, phys_ram(cpu->phys) + where, format->entry_size);
+    }
     return *entry & PTE_P;
 }
 

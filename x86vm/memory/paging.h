@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * One walk of the guest's page tables, for view.c alone: which physical page a
- * linear page leads to, and what may be done with it. Knows no views.
+ * One walk of the guest's page tables, for the views: which physical page a linear
+ * page leads to, and what may be done with it. Knows no views itself. And PAE's top
+ * entries, which the CPU loads with CR3.
  */
 #ifndef X86VM_MEMORY_PAGING_H
 #define X86VM_MEMORY_PAGING_H
@@ -17,6 +18,10 @@ struct paging_result {
     bool accessed;      /* the accessed bits of the way were set before */
     bool large;         /* by an entry for 2 or 4 MiB */
 };
+
+/* Loads the four top entries of PAE's tables at `cr3` (SDM vol. 3, 4.4.1); false, having
+ * changed nothing, where one that is present has a reserved bit. */
+bool paging_load_pointers(struct cpu *cpu, uint32_t cr3);
 
 /* True and *result, or false and *error, the page fault's error code. With
  * `effects` the accessed and dirty bits of the way are set. */

@@ -9,6 +9,7 @@
 #include "x86vm/protection/descriptor.h"
 #include "x86vm/protection/protection.h"
 
+#include "x86vm/memory/paging.h"
 #include "x86vm/memory/watch.h"
 
 #define CR0_WRITABLE \
@@ -17,6 +18,15 @@
 /* Bits whose change makes cached walks wrong (vol. 3, 4.10.4.1). */
 #define CR0_FLUSHES (CR0_PG | CR0_WP)
 #define CR4_FLUSHES ((uint32_t)(CR4_PSE | CR4_PAE | CR4_PGE))
+/* ... and that of CR0 which makes PAE paging load its top entries (4.4.1); CR4's are the same. */
+#define CR0_LOADS (CR0_PG | CR0_CD | CR0_NW)
+
+/* The CPU's own copy of PAE's top entries, where the new state has that paging. */
+static void load_pointers(struct cpu *cpu, uint32_t cr0, uint32_t cr3, uint32_t cr4)
+{
+    if (cr0 & CR0_PG && cr4 & CR4_PAE && !paging_load_pointers(cpu, cr3))
+        cpu_fault_error(cpu, VEC_GP, 0);
+}
 
 static void set_cr0(struct cpu *cpu, uint32_t value)
 {
@@ -37,11 +47,14 @@ static void write_cr0(struct cpu *cpu, uint32_t value)
 
     if (paging_alone || write_through_alone)
         cpu_fault_error(cpu, VEC_GP, 0);
+    if ((cpu->cr0 ^ value) & CR0_LOADS)
+        load_pointers(cpu, value, cpu->cr3, cpu->cr4);
     set_cr0(cpu, value);
 }
 
 void control_load_cr3(struct cpu *cpu, uint32_t value)
 {
+    load_pointers(cpu, cpu->cr0, value, cpu->cr4);
     cpu->cr3 = value;
     cpu->mode_dirty = true;
     view_flush_nonglobal(cpu);
@@ -53,6 +66,8 @@ static void write_cr4(struct cpu *cpu, uint32_t value)
 
     if (value & ~cpuid_cr4_bits())
         cpu_fault_error(cpu, VEC_GP, 0);
+    if ((old ^ value) & CR4_FLUSHES)
+        load_pointers(cpu, cpu->cr0, cpu->cr3, value);
     cpu->cr4 = value;
     cpu->mode_dirty = true;
     if ((old ^ value) & CR4_DE)

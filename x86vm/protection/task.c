@@ -213,9 +213,9 @@ static void enter(struct cpu *cpu, const struct task_switch_request *r, const st
         segment_set_null(cpu, i, tss->seg[i]);
     cpu->ldtr = (struct cpu_segment){ .selector = tss->ldt };
     cpu->mode_dirty = true;
-    if (descriptor_kind(d) & SYS_WIDE && cpu->cr0 & CR0_PG)
-        control_load_cr3(cpu, tss->cr3);
     privilege_set(cpu, cpu_v8086(cpu) ? 3 : tss->seg[CPU_CS] & SELECTOR_RPL);
+    if (descriptor_kind(d) & SYS_WIDE && cpu->cr0 & CR0_PG)
+        control_load_cr3(cpu, tss->cr3); /* may fault, in the new task */
 }
 
 void task_switch(struct cpu *cpu, const struct task_switch_request *r)
