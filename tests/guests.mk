@@ -24,3 +24,8 @@ guest-qemu: $(GUEST_IMAGE) ## runs the test guest under QEMU, the second opinion
 	@timeout 60 qemu-system-i386 -accel tcg -cpu qemu32,+nx,+ssse3,+sse4.1,+sse4.2,+popcnt -m 64 -display none -serial stdio -no-reboot \
 	    -nic user,model=e1000 -nic user,model=ne2k_pci -device isa-debug-exit,iobase=0xf4 -kernel $(GUEST_IMAGE) $(if $(ONLY),-append only=$(ONLY)) \
 	    </dev/null; [ $$? -eq 1 ]
+
+.PHONY: guest-bochs
+guest-bochs: $(GUEST_IMAGE) ## the test guest on Bochs, which checks what QEMU leaves out
+	@BUILD="$(BUILD)" sh tests/guests/bochs.sh
+check-long: guest-bochs
