@@ -25,6 +25,7 @@ enum {
     MONITOR_PAGES = 32, TABLE_STRIDE = 0x5000,
 };
 #define DEVICE 0xe0000000u
+#define PATCHER 0xe0100000u
 enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 0x20, PTE_D = 0x40, PTE_LARGE = 0x80, PTE_GLOBAL = 0x100 };
 enum { FLAT_CODE = 0x9b, FLAT_DATA = 0x93, DPL3 = 0x60 };
 enum { KERNEL_CODE = 0x08, KERNEL_DATA = 0x10, TSS = 0x18 };
@@ -53,6 +54,8 @@ struct machine {
     uint8_t device[PROGRAMS_MAX][INSN_PAGE];
     struct copy { uint32_t frame; uint8_t bytes[INSN_PAGE]; } copies[PROGRAMS_MAX][16]; /* of frames that must stay as they are */
     bool spoiled;
+    struct { uint32_t frame, value; uint8_t bytes[6]; } patch; /* of code: what was there, and what the new code returns */
+    bool stale;
 };
 
 static struct x86vm *timer_vm;
@@ -164,7 +167,8 @@ static void make_tables(struct machine *m)
     poke32(m, AT_TSS + 8, KERNEL_DATA);
     poke32(m, AT_TSS + 0x64, 0x68 << 16);
     for (unsigned i = 0; i < MONITOR_PAGES; i++)
-        poke32(m, AT_MONITOR_TABLE + (MONITOR >> 12 & 1023) * 4 + i * 4, i * INSN_PAGE | PTE_P | PTE_W | PTE_GLOBAL);
+        poke32(m, AT_MONITOR_TABLE + (MONITOR >> 12 & 1023) * 4 + i * 4,
+               (i == AT_PATCHER / INSN_PAGE ? PATCHER : i * INSN_PAGE) | PTE_P | PTE_W | PTE_GLOBAL);
 }
 
 /* --- what an interrupt asks for --- */
@@ -286,11 +290,38 @@ static void dma(struct machine *m)
         phys_dma_write(m->phys, at, bytes, sizeof bytes);
 }
 
+/* A device writes a function over some code, of the running program or another's; the monitor calls it and
+ * tells the patcher, which puts back the code before anybody else runs. */
+static void ask_patch(struct machine *m)
+{
+    static const uint32_t windows[] = { INSN_CODE, INSN_CODE_ALIAS, INSN_CODE_WRITABLE };
+    const unsigned p = fuzz_below(&m->random, m->count);
+    const uint32_t offset = fuzz_below(&m->random, INSN_CODE_SIZE), at = (offset & 0xfff) <= INSN_PAGE - sizeof m->patch.bytes ? offset : offset & ~0xfffu;
+    const bool running = peek32(m, AT_CURRENT) == MONITOR + AT_PROCESSES + p * PROCESS_SIZE;
+    uint8_t code[sizeof m->patch.bytes] = { 0xb8, 0, 0, 0, 0, 0xc3 }; /* mov eax, value; ret */
+
+    m->patch.frame = (peek32(m, entry_at(p, INSN_CODE + at)) & ~0xfffu) + (at & 0xfff);
+    m->patch.value = (uint32_t)fuzz_draw(&m->random);
+    memcpy(code + 1, &m->patch.value, 4);
+    phys_dma_read(m->phys, m->patch.frame, m->patch.bytes, sizeof m->patch.bytes);
+    phys_dma_write(m->phys, m->patch.frame, code, sizeof code);
+    poke32(m, order(ORDER_ADDRESS), running && fuzz_one_in(&m->random, 2) ? windows[fuzz_below(&m->random, 3)] + at : EVERYTHING + m->patch.frame);
+}
+
+static void patch_over(void *opaque, uint32_t offset, unsigned size, uint32_t value)
+{
+    struct machine *m = opaque;
+    (void)offset, (void)size;
+
+    m->stale |= value != m->patch.value;
+    phys_dma_write(m->phys, m->patch.frame, m->patch.bytes, sizeof m->patch.bytes);
+}
+
 static unsigned pick_order(struct machine *m)
 {
     static const uint8_t weights[OP_COUNT] = { [OP_NONE] = 8, [OP_CR3] = 4, [OP_INVLPG] = 4, [OP_ENTRIES] = 16, [OP_MOVE] = 12, [OP_SHARE] = 12,
         [OP_TOUCH] = 3, [OP_NEST] = 8, [OP_GLOBAL] = 1, [OP_WRITE_PROTECT] = 2, [OP_LAZY_FPU] = 6, [OP_FPU] = 6, [OP_STEP] = 2,
-        [OP_SWITCH] = 20 };
+        [OP_SWITCH] = 20, [OP_PATCH] = 8 };
     unsigned sum = 0, op = 0, r;
 
     for (unsigned i = 0; i < OP_COUNT; i++)
@@ -309,6 +340,8 @@ static uint8_t acknowledge(void *opaque)
     poke32(m, order(ORDER_ADDRESS), INSN_CODE_WRITABLE + fuzz_below(&m->random, INSN_CODE_SIZE));
     if (op == OP_INVLPG)
         poke32(m, order(ORDER_ADDRESS), (fuzz_one_in(&m->random, 2) ? INSN_DATA : INSN_CODE_ALIAS) + fuzz_below(&m->random, 0x10000));
+    if (op == OP_PATCH)
+        ask_patch(m);
     if (op == OP_STEP)
         poke32(m, order(ORDER_ADDRESS), 1 + fuzz_below(&m->random, 60));
     if (op == OP_SHARE && ask_share(m))
@@ -368,7 +401,7 @@ static void device_write(void *opaque, uint32_t offset, unsigned size, uint32_t 
         dma(m);
 }
 
-static const struct io_ops device_ops = { .read = device_read, .write = device_write };
+static const struct io_ops device_ops = { .read = device_read, .write = device_write }, patcher_ops = { .read = device_read, .write = patch_over };
 
 /* --- programs --- */
 
@@ -439,7 +472,7 @@ static void start_cpu(struct machine *m)
 static void start(struct machine *m)
 {
     m->may_step = true;
-    m->spoiled = false;
+    m->spoiled = m->stale = false;
     memset(m->copies, 0, sizeof m->copies);
     m->global = m->count == 1 && !fuzz_one_in(&m->random, 4);
     for (unsigned p = 0; p < m->count; p++) {
@@ -550,6 +583,10 @@ bool machine_run(struct machine *m, uint64_t seed, const struct machine_program 
         snprintf(error, error_size, "a page was written that was not to be");
         return false;
     }
+    if (m->stale) {
+        snprintf(error, error_size, "code that a device had written was not what ran");
+        return false;
+    }
     for (unsigned p = 0; p < count; p++)
         read_result(m, p, &results[p]);
     return true;
@@ -573,6 +610,7 @@ struct machine *machine_new(bool calm, bool small, char *error, size_t error_siz
     m->phys = x86vm_phys(m->vm);
     x86vm_set_intr_ack(m->vm, acknowledge, m);
     io_bus_map_mmio(x86vm_io(m->vm), DEVICE, sizeof m->device, &device_ops, m);
+    io_bus_map_mmio(x86vm_io(m->vm), PATCHER, INSN_PAGE, &patcher_ops, m);
     make_tables(m);
     if (sigaction(SIGRTMIN, &action, NULL) || timer_create(CLOCK_MONOTONIC, &event, &m->timer)) {
         snprintf(error, error_size, "no timer");

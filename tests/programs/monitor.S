@@ -125,6 +125,13 @@ op_step: /* TF in the frame's EFLAGS */
     orl $0x100, 48(%esp)
     jmp out
 
+/* A device has written a function there, and puts back what was there once it is told the result. */
+op_patch:
+    call *VAR(AT_ORDER + ORDER_ADDRESS)
+    call *VAR(AT_ORDER + ORDER_ADDRESS)
+    movl %eax, VAR(AT_PATCHER)
+    jmp out
+
 op_switch:
     movl VAR(AT_CURRENT), %ebx
     movl %ebx, %eax
@@ -258,6 +265,6 @@ monitor_unexpected:
 ops:
     .long ADDRESS(out), ADDRESS(op_cr3), ADDRESS(op_invlpg), ADDRESS(op_entries), ADDRESS(op_move), ADDRESS(op_touch)
     .long ADDRESS(op_nest), ADDRESS(op_global), ADDRESS(op_write_protect), ADDRESS(op_lazy_fpu), ADDRESS(op_fpu)
-    .long ADDRESS(op_step), ADDRESS(op_switch)
+    .long ADDRESS(op_step), ADDRESS(op_switch), ADDRESS(op_patch)
 monitor_end:
     .section .note.GNU-stack, "", @progbits

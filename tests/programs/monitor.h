@@ -42,6 +42,7 @@
 #define AT_STACKS 0x7000     /* a page each */
 #define AT_TABLES 0xc000
 #define AT_MONITOR_TABLE 0x1b000
+#define AT_PATCHER 0x1f000   /* a device: told what came of the patch, it puts back the code */
 
 #define ENTRY_GOOD 0x400     /* bits of page-table entries that are the system's: the page is there, */
 #define ENTRY_WRITABLE 0x200 /* and may be written, */
@@ -60,8 +61,9 @@
 #define OP_FPU 10
 #define OP_STEP 11
 #define OP_SWITCH 12
-#define OP_SHARE 13 /* the host's: an entry of ENTRY_SHARED */
-#define OP_COUNT 14
+#define OP_PATCH 13 /* runs what a device has just written into a program's code */
+#define OP_SHARE 14 /* the host's: an entry of ENTRY_SHARED */
+#define OP_COUNT 15
 
 #define VECTOR_INTERRUPT 0x40
 

@@ -5,14 +5,17 @@
  * chosen by PROGRAMS_MUTATION leaves out what they are for. mutants.sh runs them all.
  */
 #include "x86vm/memory/bare.h"
+#include "x86vm/memory/phys.h"
 #include "x86vm/memory/view.h"
 #include "x86vm/translate/far_links.h"
 #include "x86vm/translate/translator.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum mutation {
     NONE, PAGES_STAY_SHOWN, PAGE_NOT_FLUSHED, SPACE_NOT_FLUSHED, MAPPINGS_UNNOTICED, SHOWN_WRITABLE,
+    DMA_UNNOTICED,
     FAR_LINKS_STAY, CODE_NOT_PROTECTED, /* show themselves seldom */
     MUTATION_COUNT
 };
@@ -42,6 +45,14 @@ WRAP(bool, bare_show, (struct bare_window *window, const struct phys *phys, uint
                        bool writable))
 {
     return __real_bare_show(window, phys, page, physical_page, count, writable || mutation == SHOWN_WRITABLE);
+}
+
+WRAP(bool, phys_dma_write, (struct phys *phys, uint64_t address, const void *buffer, size_t size))
+{
+    if (mutation != DMA_UNNOTICED || address + size > phys_ram_size(phys))
+        return __real_phys_dma_write(phys, address, buffer, size);
+    memcpy(phys_ram(phys) + address, buffer, size);
+    return true;
 }
 
 WRAP(void, far_links_check, (struct translator *t))
