@@ -8,7 +8,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { SLOTS = 1 << 16, KIND_BITS = 3, DISTANCE_MOST = (1 << (16 - KIND_BITS)) - 1 };
+/* A block's slot is one of a few neighbours: two that are run in turns have room. */
+enum { SLOTS = 1 << 17, WAYS = 4 };
+enum { KIND_BITS = 3, DISTANCE_MOST = (1 << (16 - KIND_BITS)) - 1 };
 /* EIPs near 0 and 4 GiB, where constants have other encodings and segments end. */
 enum { MARGIN = 64 << 10 };
 /* What marks of branches have become: those within their part need no change. */
@@ -20,7 +22,7 @@ struct moves {
     struct emit_marks hot, cold;     /* of the block being made */
     struct move now;                 /* and where it begins */
     bool marking, check;
-    struct move *slots[SLOTS];       /* by physical address and mode; what comes later takes the place */
+    struct move *slots[SLOTS];       /* by physical address and mode */
 };
 
 bool moves_init(struct translator *t)
@@ -48,11 +50,28 @@ void moves_forget(struct translator *t)
     t->moves->check = check;
 }
 
-static struct move **slot(struct translator *t, const struct block *block)
+/* The first of the slots that the block may have. */
+static struct move **slots_of(struct translator *t, const struct block *block)
 {
     uint32_t mode = block->mode * 0x9e3779b1u >> 16; /* neighbours in memory stay neighbours */
 
-    return &t->moves->slots[(block->physical ^ block->physical >> 16 ^ mode) & (SLOTS - 1)];
+    return &t->moves->slots[(block->physical * WAYS ^ block->physical >> 14 ^ mode * WAYS) & (SLOTS - WAYS)];
+}
+
+static bool is_of(const struct move *move, const struct block *block)
+{
+    return move->block->physical == block->physical && move->block->mode == block->mode;
+}
+
+/* Where a block's is kept: in the place of one of no use, or else of any. */
+static struct move **slot_for(struct translator *t, const struct block *block)
+{
+    struct move **slots = slots_of(t, block);
+
+    for (unsigned i = 0; i < WAYS; i++)
+        if (!slots[i] || slots[i]->block->dead || is_of(slots[i], block))
+            return &slots[i];
+    return &slots[t->counters.blocks_translated % WAYS];
 }
 
 static bool may_move(const struct translator *t, const struct block *block)
@@ -158,7 +177,7 @@ void moves_note(struct build *b, uint32_t hot_rows, uint32_t cold_rows)
     move->hot_marks = (uint32_t)hot_count;
     move->cold_marks = (uint32_t)cold_count;
     move->marks = marks;
-    *slot(t, b->block) = move;
+    *slot_for(t, b->block) = move;
 }
 
 /* --- the copy --- */
@@ -172,11 +191,12 @@ struct way {
 
 static const struct move *find(struct translator *t, const struct block *draft)
 {
-    const struct move *move = *slot(t, draft);
+    struct move **slots = slots_of(t, draft);
 
-    if (!move || move->block->dead || move->block->physical != draft->physical || move->block->mode != draft->mode)
-        return NULL;
-    return blocks_bare_useless_in(t, draft->eip, move->block->length) ? NULL : move;
+    for (unsigned i = 0; i < WAYS; i++)
+        if (slots[i] && !slots[i]->block->dead && is_of(slots[i], draft))
+            return blocks_bare_useless_in(t, draft->eip, slots[i]->block->length) ? NULL : slots[i];
+    return NULL;
 }
 
 /* Read where it runs: the writable mapping is let go now and then. */
