@@ -13,6 +13,7 @@
 #include "guest/run_loop.h"
 #include "guest/sandbox.h"
 #include "proto/unix_socket.h"
+#include "x86vm/pc/boot_linux.h"
 #include "x86vm/pc/boot_multiboot.h"
 
 #include <errno.h>
@@ -24,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -45,6 +47,7 @@ struct guest {
     struct run_dir *run_dir;
     struct run_loop_parts parts;
     struct run_loop *loop;
+    uint8_t seed[BOOT_LINUX_SEED_SIZE]; /* for the guest's random numbers */
     char error[ERROR_SIZE];
 };
 
@@ -308,20 +311,35 @@ static bool start_recording(struct guest *g)
     return record || fail(g, "no memory for a recording");
 }
 
+/* Drawn before the sandbox closes, and kept no longer than until the kernel has it. */
+static bool draw_seed(struct guest *g)
+{
+    return getrandom(g->seed, sizeof g->seed, 0) == sizeof g->seed || fail(g, "the host gives no random numbers: %s", strerror(errno));
+}
+
+static bool boot_linux(struct guest *g)
+{
+    const struct boot_linux_files files = { .kernel = g->kernel.data, .kernel_size = g->kernel.size, .initrd = g->initrd.data,
+                                            .initrd_size = g->initrd.size, .command_line = g->options.append,
+                                            .unpack = g->options.unpack, .seed = g->seed };
+    bool ok = pc_boot_linux(g->parts.pc, &files, g->error, sizeof g->error);
+
+    explicit_bzero(g->seed, sizeof g->seed);
+    return ok;
+}
+
 static bool boot(struct guest *g)
 {
-    struct pc_blob kernel, initrd;
+    struct pc_blob kernel;
     bool ok;
 
     if (!read_image(g, &g->kernel, "kernel") || !read_image(g, &g->initrd, "initrd"))
         return false;
     kernel = (struct pc_blob){ g->kernel.data, g->kernel.size };
-    initrd = (struct pc_blob){ g->initrd.data, g->initrd.size };
     if (boot_multiboot_recognizes(kernel.data, kernel.size))
         ok = pc_boot_multiboot(g->parts.pc, kernel, g->options.append, g->error, sizeof g->error);
     else
-        ok = pc_boot_linux(g->parts.pc, kernel, initrd, g->options.append, g->options.unpack, g->error,
-                           sizeof g->error);
+        ok = boot_linux(g);
     free(g->kernel.data);
     free(g->initrd.data);
     return ok && start_recording(g);
@@ -336,7 +354,7 @@ static bool start(struct guest *g)
     g->parts.stop_timeout_s = g->options.stop_timeout_s;
     g->parts.idle_slack_ms = g->options.idle_slack_ms;
     g->parts.control_listener = g->kernel.fd = g->initrd.fd = g->record_fd = -1;
-    if (!take_signals(g) || !open_files(g) || !open_sockets(g) || !make_machine(g) || !make_nics(g))
+    if (!draw_seed(g) || !take_signals(g) || !open_files(g) || !open_sockets(g) || !make_machine(g) || !make_nics(g))
         return false;
     prctl(PR_SET_TIMERSLACK, 1000);
     if (!g->options.no_sandbox)

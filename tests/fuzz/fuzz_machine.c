@@ -14,6 +14,7 @@
 #include "guest/sandbox.h"
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/memory/phys.h"
+#include "x86vm/pc/boot_linux.h"
 #include "x86vm/pc/boot_multiboot.h"
 #include "x86vm/pc/pc.h"
 #include "x86vm/x86vm.h"
@@ -132,7 +133,8 @@ static void make_machine(struct fuzzer *f, uint64_t number)
     if (boot_multiboot_recognizes(f->image.data, f->image.size))
         ok = pc_boot_multiboot(f->pc, f->image, "", error, sizeof error);
     else
-        ok = pc_boot_linux(f->pc, f->image, (struct pc_blob){ 0 }, "console=ttyS0 nokaslr", true, error, sizeof error);
+        ok = pc_boot_linux(f->pc, &(struct boot_linux_files){ .kernel = f->image.data, .kernel_size = f->image.size,
+                           .command_line = "console=ttyS0 nokaslr", .unpack = true }, error, sizeof error);
     if (!ok)
         failed(f, error);
 }

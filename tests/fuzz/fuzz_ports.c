@@ -13,6 +13,7 @@
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/memory/io_bus.h"
 #include "x86vm/memory/phys.h"
+#include "x86vm/pc/boot_linux.h"
 #include "x86vm/pc/pc.h"
 
 #include <inttypes.h>
@@ -200,12 +201,12 @@ static void advance(struct machine *m)
 static void fail_to_boot(struct machine *m)
 {
     uint8_t file[1024];
+    const struct boot_linux_files files = { .kernel = file, .kernel_size = sizeof file, .command_line = "" };
     char error[256] = "";
 
     snprintf(m->what, sizeof m->what, "boot of garbage");
     fuzz_bytes(&m->random, file, sizeof file);
-    check(m, !pc_boot_linux(m->pc, (struct pc_blob){ file, sizeof file }, (struct pc_blob){ 0 }, "", false, error, sizeof error),
-          "garbage boots");
+    check(m, !pc_boot_linux(m->pc, &files, error, sizeof error), "garbage boots");
     check(m, error[0] != 0, "no reason given");
 }
 

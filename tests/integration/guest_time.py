@@ -160,6 +160,8 @@ def main():
     with Guest("time", append=patience, files={"bin/clocks": compile_i386(CLOCKS)}) as g:
         if check("the guest boots", g.ready(), g.process.poll()):
             quiet(g, "after the boot")
+            _, ready = g.run("dmesg | grep 'crng init done'")
+            check("random numbers are there before anything runs", "[    0." in ready, ready)
             rtc(g)
             stop(g, STOP_SECONDS, False)
             rtc(g)

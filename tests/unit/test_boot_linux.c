@@ -66,9 +66,11 @@ static void teardown(void)
     free(file);
 }
 
+static const uint8_t *seed; /* for the next boots */
+
 static bool boot(const void *initrd, size_t initrd_size, const char *command_line, bool unpack)
 {
-    const struct boot_linux_files files = { file, file_size, initrd, initrd_size, command_line, unpack };
+    const struct boot_linux_files files = { file, file_size, initrd, initrd_size, command_line, unpack, seed };
 
     return boot_linux_load(phys, cpu, &files, error, sizeof error);
 }
@@ -108,6 +110,34 @@ static void test_plain(void)
     CU_ASSERT_EQUAL(get(BOOT_PARAMS + 0x2d0 + 60, 4), 0x100000); /* the last entry: RAM from 1 MiB to the end */
     CU_ASSERT_EQUAL(get(BOOT_PARAMS + 0x2d0 + 68, 4), RAM - 0x100000);
     CU_ASSERT_EQUAL(get(BOOT_PARAMS + 0x2d0 + 76, 4), 1);
+    teardown();
+}
+
+/* A list of one entry behind boot_params' setup_data; for kernels too old for it none. */
+static void test_seed(void)
+{
+    static const uint8_t bytes[BOOT_LINUX_SEED_SIZE] = "something that nobody can guess";
+    uint8_t found[sizeof bytes] = { 0 };
+
+    seed = bytes;
+    setup(CODE_SIZE);
+    CU_ASSERT_TRUE_FATAL(boot(NULL, 0, NULL, false));
+    CU_ASSERT_EQUAL_FATAL(get(BOOT_PARAMS + 0x250, 8), BOOT_SEED);
+    CU_ASSERT_EQUAL(get(BOOT_SEED, 4) | get(BOOT_SEED + 4, 4), 0);
+    CU_ASSERT_EQUAL(get(BOOT_SEED + 8, 4), 9);
+    CU_ASSERT_EQUAL(get(BOOT_SEED + 12, 4), sizeof bytes);
+    CU_ASSERT_TRUE(phys_dma_read(phys, BOOT_SEED + 16, found, sizeof found));
+    CU_ASSERT_EQUAL(memcmp(found, bytes, sizeof bytes), 0);
+    teardown();
+    setup(CODE_SIZE);
+    put(0x206, 0x208, 2);
+    CU_ASSERT_TRUE(boot(NULL, 0, NULL, false));
+    CU_ASSERT_EQUAL(get(BOOT_PARAMS + 0x250, 4), 0);
+    teardown();
+    seed = NULL;
+    setup(CODE_SIZE);
+    CU_ASSERT_TRUE(boot(NULL, 0, NULL, false));
+    CU_ASSERT_EQUAL(get(BOOT_PARAMS + 0x250, 4), 0);
     teardown();
 }
 
@@ -342,6 +372,7 @@ int main(void)
     CU_initialize_registry();
     suite = CU_add_suite("boot_linux", NULL, NULL);
     CU_ADD_TEST(suite, test_plain);
+    CU_ADD_TEST(suite, test_seed);
     CU_ADD_TEST(suite, test_not_relocatable);
     CU_ADD_TEST(suite, test_wrong_files);
     CU_ADD_TEST(suite, test_truncated);

@@ -20,7 +20,8 @@ struct phys;
 #define BOOT_PARAMS 0x90000u      /* boot_params or multiboot information: a page */
 #define BOOT_COMMAND_LINE 0x91000u
 #define BOOT_COMMAND_LINE_MAX 0x8000u
-#define BOOT_AREA_END 0x99000u
+#define BOOT_SEED 0x99000u         /* struct setup_data with the random seed: a page */
+#define BOOT_AREA_END 0x9a000u
 #define BOOT_LOW_END 0x9fc00u     /* conventional memory ends; the EBDA begins */
 #define BOOT_HIGH 0x100000u       /* extended memory begins */
 

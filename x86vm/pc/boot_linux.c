@@ -23,11 +23,13 @@
 enum { SETUP_SECTS = 0x1f1, SYSSIZE = 0x1f4, BOOT_FLAG = 0x1fe, HEADER_LENGTH = 0x201, MAGIC = 0x202, VERSION = 0x206,
        LOADER_TYPE = 0x210, LOADFLAGS = 0x211, CODE32_START = 0x214, RAMDISK_IMAGE = 0x218, RAMDISK_SIZE = 0x21c,
        COMMAND_LINE = 0x228, INITRD_ADDR_MAX = 0x22c, RELOCATABLE = 0x234, COMMAND_LINE_SIZE = 0x238,
-       PAYLOAD_OFFSET = 0x248, PAYLOAD_LENGTH = 0x24c, PREF_ADDRESS = 0x258, INIT_SIZE = 0x260, HEADER_END_MAX = 0x290 };
+       PAYLOAD_OFFSET = 0x248, PAYLOAD_LENGTH = 0x24c, SETUP_DATA = 0x250, PREF_ADDRESS = 0x258, INIT_SIZE = 0x260, HEADER_END_MAX = 0x290 };
 /* the rest of boot_params */
 enum { ALT_MEM_K = 0x1e0, E820_ENTRIES = 0x1e8, E820_TABLE = 0x2d0, EXT_MEM_K = 0x002 };
 enum { LOADED_HIGH = 0x01, CAN_USE_HEAP = 0x80, LOADER_UNDEFINED = 0xff };
 enum { E820_RAM = 1, E820_RESERVED = 2 };
+/* struct setup_data: the next one's address in 64 bits, and */
+enum { SETUP_DATA_TYPE = 8, SETUP_DATA_LENGTH = 12, SETUP_DATA_HEADER = 16, SETUP_RNG_SEED = 9 };
 
 struct kernel {
     const uint8_t *file;
@@ -185,6 +187,20 @@ static bool load_command_line(const struct kernel *k, struct phys *phys, const c
     return true;
 }
 
+/* The list of further data has one entry; a kernel that does not know its type leaves it alone. */
+static bool add_seed(const struct kernel *k, struct phys *phys, const uint8_t *seed, uint8_t *params)
+{
+    uint8_t data[SETUP_DATA_HEADER + BOOT_LINUX_SEED_SIZE] = { 0 };
+
+    if (!seed || k->version < 0x209)
+        return true;
+    put32(data, SETUP_DATA_TYPE, SETUP_RNG_SEED);
+    put32(data, SETUP_DATA_LENGTH, BOOT_LINUX_SEED_SIZE);
+    memcpy(data + SETUP_DATA_HEADER, seed, BOOT_LINUX_SEED_SIZE);
+    put32(params, SETUP_DATA, BOOT_SEED);
+    return phys_dma_write(phys, BOOT_SEED, data, sizeof data);
+}
+
 static void add_e820(uint8_t *params, uint64_t from, uint64_t to, uint32_t type)
 {
     uint8_t *entry = params + E820_TABLE + 20u * params[E820_ENTRIES]++;
@@ -231,7 +247,7 @@ bool boot_linux_load(struct phys *phys, struct cpu *cpu, const struct boot_linux
         !load_command_line(&k, phys, files->command_line, params, error, error_size))
         return false;
     put32(params, CODE32_START, k.load_at);
-    if (!phys_dma_write(phys, BOOT_PARAMS, params, sizeof params) || !boot_bios_data(phys) ||
+    if (!add_seed(&k, phys, files->seed, params) || !phys_dma_write(phys, BOOT_PARAMS, params, sizeof params) || !boot_bios_data(phys) ||
         !boot_flat_mode(phys, cpu, k.entry))
         return boot_error(error, error_size, "the guest has too little RAM");
     cpu->regs[CPU_ESI] = BOOT_PARAMS;

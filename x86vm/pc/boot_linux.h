@@ -3,6 +3,8 @@
  * Starts a Linux bzImage by the 32-bit boot protocol, without firmware: loads
  * kernel, initrd and command line into guest RAM, fills boot_params with the
  * memory map, and sets the CPU to the kernel's 32-bit entry. The files are not trusted.
+ * With a seed, getrandom() never waits: a machine without disks and keyboard, and a
+ * CPU without RDRAND, would give a kernel little to begin with.
  */
 #ifndef X86VM_PC_BOOT_LINUX_H
 #define X86VM_PC_BOOT_LINUX_H
@@ -21,7 +23,9 @@ struct boot_linux_files {
     size_t initrd_size;
     const char *command_line; /* may be NULL */
     bool unpack;              /* decompress the kernel here, so that the guest need not: XZ payloads */
+    const uint8_t *seed;      /* BOOT_LINUX_SEED_SIZE random bytes for the kernel's generator, or NULL */
 };
+enum { BOOT_LINUX_SEED_SIZE = 32 };
 
 /* `cpu` is in its reset state. False with a reason in `error`. */
 bool boot_linux_load(struct phys *phys, struct cpu *cpu, const struct boot_linux_files *files, char *error,

@@ -427,17 +427,10 @@ static bool power_on(struct pc *pc, char *error, size_t error_size)
     return false;
 }
 
-bool pc_boot_linux(struct pc *pc, struct pc_blob kernel, struct pc_blob initrd, const char *command_line, bool unpack,
-                   char *error, size_t error_size)
+bool pc_boot_linux(struct pc *pc, const struct boot_linux_files *files, char *error, size_t error_size)
 {
-    const struct boot_linux_files files = {
-        .kernel = kernel.data, .kernel_size = kernel.size, .initrd = initrd.data, .initrd_size = initrd.size,
-        .command_line = command_line, .unpack = unpack,
-    };
-
     cpu_reset(pc->config.cpu);
-    return power_on(pc, error, error_size) &&
-           boot_linux_load(pc->config.phys, pc->config.cpu, &files, error, error_size);
+    return power_on(pc, error, error_size) && boot_linux_load(pc->config.phys, pc->config.cpu, files, error, error_size);
 }
 
 bool pc_boot_multiboot(struct pc *pc, struct pc_blob image, const char *command_line, char *error, size_t error_size)

@@ -121,8 +121,8 @@ int pc_nic_set_trace(struct pc_nic *nic, nic_trace_line *line, void *opaque, boo
 
 struct pc_blob { const uint8_t *data; size_t size; };
 
-bool pc_boot_linux(struct pc *pc, struct pc_blob kernel, struct pc_blob initrd, const char *command_line, bool unpack,
-                   char *error, size_t error_size);
+struct boot_linux_files;
+bool pc_boot_linux(struct pc *pc, const struct boot_linux_files *files, char *error, size_t error_size);
 bool pc_boot_multiboot(struct pc *pc, struct pc_blob image, const char *command_line, char *error, size_t error_size);
 
 #endif
