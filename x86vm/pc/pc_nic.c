@@ -21,8 +21,6 @@ enum { LOGGED_ERRORS = 20 }; /* of the guest's driver, each NIC */
  * access the model sees the time. The vCPU is interrupted for a timer of the model only
  * where that has not happened for this long; it costs more than many frames do. */
 enum { TIMER_SLACK = 150000 /* ns */ };
-/* Of a card that needs no time: to ask for it takes as long as an access. */
-enum { ACCESSES_A_LOOK = 64 };
 
 struct nic_bar_binding {
     struct pc_nic *nic;
@@ -43,7 +41,6 @@ struct pc_nic {
     bool irq_level;
     uint64_t deadline;        /* of the model's timer; 0: none */
     bool traced;              /* the times are to be seen */
-    unsigned accesses;        /* of registers, to see now and then whether attention is due */
     bool needs_no_time;       /* only ports: a driver moves every word through them, and no model there has timers
                                * without a line rate */
     unsigned errors;
@@ -185,24 +182,20 @@ static uint64_t access_time(const struct pc_nic *n)
     return n->needs_no_time && !n->traced ? n->pc->serviced_at : pc_now(n->pc);
 }
 
-/* The run loop wants to be called when somebody comes by. */
-static void attend(struct pc *pc, uint64_t now)
+/* The run loop wants to be called when somebody comes by. Cards that need no time call it often enough. */
+static void __attribute__((noinline, cold)) attend(struct pc *pc)
 {
-    if (now < pc->attend_from)
-        return;
     pc->attend_from = PC_NEVER;
     pc->config.attention(pc->config.opaque);
 }
 
 /* The time of an access; what the model's timer was set to is served first, when it is due. */
-static uint64_t begin_access(struct pc_nic *n)
+static inline uint64_t begin_access(struct pc_nic *n)
 {
     uint64_t now = access_time(n);
 
-    if (!n->needs_no_time)
-        attend(n->pc, now);
-    else if (++n->accesses % ACCESSES_A_LOOK == 0)
-        attend(n->pc, pc_now(n->pc));
+    if (now >= n->pc->attend_from)
+        attend(n->pc);
     if (n->deadline)
         pc_nic_service(n, now);
     return now;
