@@ -20,7 +20,8 @@
 #define MS 1000000u
 #define TRAFFIC_WINDOW (1 * MS)      /* frames within it: we look at the rings ourselves */
 #define TRAFFIC_LOOK 150000u         /* ns between looks, */
-#define TRAFFIC_EARLY 100000u        /* or so many, where the guest's driver comes by */
+#define TRAFFIC_EARLY 60000u         /* or so many, where the guest's driver comes by: less than half, so that alarm_set()
+                                        moves the alarm before it goes off */
 #define WAKER_AFTER (1 * MS)         /* run without a pause before the waker is worth its cost */
 #define CONSOLE_DELAY (2 * MS)       /* output is gathered that long */
 #define INPUT_RETRY (5 * MS)         /* the guest's UART was full */

@@ -5,6 +5,7 @@ $(eval $(call unit_test,test_i8254,x86vm/pc/i8254.c x86vm/pc/beat.c))
 $(eval $(call unit_test,test_rtc,x86vm/pc/rtc.c))
 $(eval $(call unit_test,test_i8042,x86vm/pc/i8042.c))
 $(eval $(call unit_test,test_uart,x86vm/pc/uart16550.c))
+$(eval $(call unit_test,test_near_clock,x86vm/pc/near_clock.c))
 $(eval $(call unit_test,test_pci,x86vm/pc/pci.c x86vm/pc/chipset.c))
 $(eval $(call unit_test,test_acpi,x86vm/pc/acpi_pm.c x86vm/pc/acpi_tables.c x86vm/pc/pci.c))
 BOOT_SRCS := x86vm/pc/boot_cpu.c x86vm/pc/elf32.c x86vm/cpu/cpu.c x86vm/memory/phys.c

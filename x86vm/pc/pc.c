@@ -361,6 +361,7 @@ struct pc *pc_new(const struct pc_config *config)
     if (!pc)
         return NULL;
     pc->config = *config;
+    pc->has_near_clock = !pc->config.clock;
     if (!pc->config.clock)
         pc->config.clock = monotonic_clock;
     pc->announced = pc->attend_from = PC_NEVER;

@@ -10,6 +10,7 @@
 #include "x86vm/pc/i8042.h"
 #include "x86vm/pc/i8254.h"
 #include "x86vm/pc/i8259.h"
+#include "x86vm/pc/near_clock.h"
 #include "x86vm/pc/pc.h"
 #include "x86vm/pc/pci.h"
 #include "x86vm/pc/rtc.h"
@@ -51,6 +52,8 @@ struct pc {
     uint8_t elcr[2];                 /* what the boot sets, bits of level-triggered inputs */
     uint8_t reset_control;           /* PIIX3 port 0xCF9 */
     uint64_t serviced_at;            /* `now` of the last pc_service() */
+    struct near_clock near_clock;
+    bool has_near_clock;             /* it and config.clock tell the same time */
     uint64_t announced;              /* when pc_service() will be called at the latest */
     uint64_t attend_from;            /* a NIC's register access then calls for attention; PC_NEVER: none does */
     enum pc_event event;

@@ -179,7 +179,14 @@ __attribute__((format(printf, 2, 3))) static void guest_error(void *opaque, cons
 
 static uint64_t access_time(const struct pc_nic *n)
 {
-    return n->needs_no_time && !n->traced ? n->pc->serviced_at : pc_now(n->pc);
+    uint64_t now;
+
+    if (n->needs_no_time && !n->traced)
+        return n->pc->serviced_at;
+    if (!n->pc->has_near_clock)
+        return pc_now(n->pc);
+    now = near_clock_now(&n->pc->near_clock);
+    return now > n->pc->serviced_at ? now : n->pc->serviced_at;
 }
 
 /* The run loop wants to be called when somebody comes by. Cards that need no time call it often enough. */

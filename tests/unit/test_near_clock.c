@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ * The near clock beside the one that it follows, also where the TSC or that clock jumps.
+ */
+#include "x86vm/pc/near_clock.h"
+
+#include <CUnit/Basic.h>
+#include <stdbool.h>
+#include <time.h>
+
+#define MS 1000000u
+#define OFF (MS / 10) /* what it may be off by, a hundred times what it should be */
+
+static uint64_t real(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000 * MS + (uint64_t)ts.tv_nsec;
+}
+
+/* Asks for `ns`; whether it has always been near, and has never run back. */
+static bool is_near(struct near_clock *c, uint64_t ns)
+{
+    uint64_t end = real() + ns, latest = c->latest;
+    bool near = true;
+    for (uint64_t before = 0; before < end;) {
+        before = real();
+        uint64_t now = near_clock_now(c), after = real();
+        near &= now >= latest && now + OFF >= before && now <= after + OFF;
+        latest = now;
+    }
+    return near;
+}
+
+static void test_near(void)
+{
+    struct near_clock c = { 0 };
+    CU_ASSERT_TRUE(is_near(&c, 20 * MS));
+    CU_ASSERT_TRUE(c.span > 0); /* and not by looking each time */
+    CU_ASSERT_TRUE(c.rate > 0);
+    nanosleep(&(struct timespec){ .tv_nsec = 30 * MS }, NULL);
+    CU_ASSERT_TRUE(is_near(&c, 5 * MS));
+}
+
+/* As if the TSC had jumped, by what it is said to have been at the last look; then the clock. */
+static void test_jumps(void)
+{
+    static const int64_t jumps[] = { 1, -1, 1 << 22, -(1 << 22), 1 << 23, INT64_C(1) << 40, -(INT64_C(1) << 40), INT64_MAX };
+    struct near_clock c = { 0 };
+    for (unsigned i = 0; i < sizeof jumps / sizeof jumps[0]; i++) {
+        CU_ASSERT_TRUE(is_near(&c, 5 * MS));
+        CU_ASSERT_TRUE(c.rate > 0);
+        c.ticks += (uint64_t)jumps[i];
+    }
+    CU_ASSERT_TRUE(is_near(&c, 5 * MS));
+    for (unsigned i = 1; i < 1000; i *= 10) {
+        c.ns -= i * MS;
+        c.span = 0;
+        CU_ASSERT_TRUE(is_near(&c, 5 * MS));
+    }
+}
+
+int main(void)
+{
+    CU_initialize_registry();
+    CU_pSuite suite = CU_add_suite("near_clock", NULL, NULL);
+    CU_add_test(suite, "beside the clock", test_near);
+    CU_add_test(suite, "jumps", test_jumps);
+    CU_basic_run_tests();
+    unsigned failures = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    return failures ? 1 : 0;
+}
