@@ -68,8 +68,11 @@ dpdk_packages='dpdk-dev librte-net-e1000-23 librte-mempool-ring23 librte-eal23 l
 dpdk_pmds=usr/lib/i386-linux-gnu/dpdk/pmds-23.0
 dpdk_files="usr/bin/dpdk-testpmd $dpdk_pmds/librte_net_e1000.so.23.0 $dpdk_pmds/librte_mempool_ring.so.23.0
     lib/i386-linux-gnu/libgcc_s.so.1 usr/libexec/coreutils/libstdbuf.so" # to end its threads; to write its log by lines
-programs_packages='busybox-static gzip grep mawk coreutils openssl 7zip libssl3 libpcre2-8-0 libstdc++6 libgcc-s1 libc6'
-programs_files='bin/busybox bin/gzip bin/grep usr/bin/mawk usr/bin/sort usr/bin/openssl usr/bin/7zz'
+programs_packages='busybox-static gzip grep mawk coreutils openssl 7zip libssl3 libpcre2-8-0 libstdc++6 libgcc-s1 libc6
+    perl-base libcrypt1 lua5.4 sqlite3 libsqlite3-0 libreadline8 libtinfo6 zlib1g bzip2 libbz2-1.0 xz-utils liblzma5 zstd libzstd1 liblz4-1
+    bc diffutils binutils-i686-linux-gnu libbinutils libjansson4 libctf0'
+programs_files='bin/busybox bin/gzip bin/grep usr/bin/mawk usr/bin/sort usr/bin/openssl usr/bin/7zz usr/bin/perl usr/bin/lua5.4
+    usr/bin/sqlite3 bin/bzip2 usr/bin/xz usr/bin/zstd usr/bin/bc usr/bin/diff usr/bin/i686-linux-gnu-as'
 
 # --- fetching ------------------------------------------------------------
 

@@ -40,7 +40,8 @@ def commands(groups, names, runs, programs):
         wanted = [n[len(group) + 1:] for n in names if n.startswith(group + ".")]
         wanted = [] if "" in wanted else wanted
         wanted = [w.split(".")[0] for w in wanted]
-        lines += [f"$ON $H/bench/kernels {group} 1 {' '.join(wanted)}"] * runs
+        if group != "more":
+            lines += [f"$ON $H/bench/kernels {group} 1 {' '.join(wanted)}"] * runs
         if programs:
             lines += [f"$ON chroot $H /bench/programs /tmp {group} {' '.join(w.split('_')[0] for w in wanted)}"]
     return "\n".join(lines) + "\n"
@@ -57,7 +58,7 @@ def bench_part(maker):
 
 def in_guest(maker, kind, script):
     initrd = f"{maker.scratch}/compute.gz"
-    inside = (f"H=/{HOME} ON=\nmount -t tmpfs tmpfs $H/tmp\nmkdir -p $H/dev\n{script}echo bench-end\npoweroff -f\n")
+    inside = (f"H=/{HOME} ON=\nmount -t tmpfs tmpfs $H/tmp\nmkdir -p $H/dev\nmknod $H/dev/null c 1 3\n{script}echo bench-end\npoweroff -f\n")
     pack([f"{maker.images}/initrd.gz", f"{maker.images}/programs.gz", bench_part(maker),
           {"etc/vs.d/compute": (0o644, inside.encode())}], initrd)
     guest = maker.start(kind, initrd, "vs.mode=compute", memory=256)
@@ -77,6 +78,8 @@ def natively(maker, script):
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", where], check=True)  # in our mount namespace: gone with us
         for part in (f"{maker.images}/programs.gz", make_part(bench_part(maker))):
             subprocess.run(f"gzip -dc {part} | cpio -idum --quiet", shell=True, cwd=where, check=True)
+        os.makedirs(f"{home}/dev", exist_ok=True)
+        os.mknod(f"{home}/dev/null", 0o20666, os.makedev(1, 3))
     done = subprocess.run(["sh", "-ec", script], env={**os.environ, "H": home, "ON": "taskset -c 1"},
                           capture_output=True, text=True, check=False)
     if done.returncode:
@@ -110,6 +113,12 @@ def mean_of_runs(data):
     return [geomean(run) for run in zip(*(values[:n] for values in data.values()))]
 
 
+def add_means_of_more(table, results):
+    ours, native, theirs = (mean_of_runs(of_group(results, kind, "more")) for kind in ("ours", "native", "qemu"))
+    table.add("more.native", "ms", "lower", ours, NATIVE, native)
+    table.add("more.tcg", "ms", "lower", ours, TCG, theirs)
+
+
 def add_means(table, results):
     ours, native, theirs = (of_group(results, kind, "compute") for kind in ("ours", "native", "qemu"))
     if len(ours) < 12:
@@ -123,7 +132,7 @@ def add_means(table, results):
     table.add("compute.worst", "ms", "lower", ours[worst], NATIVE, native[worst], of=worst)
 
 
-def bench(table, maker, rounds, groups=("compute", "os")):
+def bench(table, maker, rounds, groups=("compute", "os", "more")):
     groups = [g for g in groups if table.wants(g + ".")]
     every = {"compute.native", "compute.worst", "compute.tcg"}
     names = [] if every & set(table.prefixes) else [p if "." in p else p + "." for p in table.prefixes]
@@ -134,3 +143,5 @@ def bench(table, maker, rounds, groups=("compute", "os")):
             table.add(f"{group}.{name}.tcg", "ms", "lower", values, TCG, results["qemu"][(group, name)])
     if "compute" in groups:
         add_means(table, results)
+    if "more" in groups:
+        add_means_of_more(table, results)

@@ -6,7 +6,8 @@ usage: bench_engine.py BUILD IMAGES [--rounds N] [PREFIX…]      only rows that
 
 bench_table.py says what a row is. compute.NAME.native and .tcg are one program each,
 compute.native and compute.tcg their geometric means, compute.worst the program that
-is furthest from native.
+is furthest from native. more.* are programs that are in none of these: short ones, interpreters,
+ones that start others.
 """
 import sys
 
@@ -19,7 +20,7 @@ import bench_table
 
 # What each part measures, by the rows it gives.
 PARTS = (
-    (("compute.", "os."), bench_compute.bench),
+    (("compute.", "os.", "more."), bench_compute.bench),
     (("boot", "boot.unpacked"), bench_guest.bench_boot),
     (("mmio.read", "pio.out", "irq.latency."), bench_device.bench),
     (("idle.cpu", "idle.memory"), bench_idle.bench),

@@ -41,6 +41,24 @@ static const struct program table[] = {
       { "/usr/bin/openssl", "speed", "-mr", "-seconds", "1", "-bytes", "8192", "sha256", "aes-128-cbc", "rsa2048" } },
     { "compute", "7z", true, { "/usr/bin/7zz", "b", "1", "-mmt1", "-md18", "-mtime=0" } },
     { "os", "gzip", false, { "/bin/gzip", "-nc", "small" } },
+    { "more", "perl", false, { "/usr/bin/perl", "-ne", "for (split) { $n{$_}++ } $v += () = /[aeiou][^aeiou]/g;"
+      " END { @k = sort { $n{$a} <=> $n{$b} || $a cmp $b } keys %n; print \"$k[0] $k[-1] $v\\n\" }", "small" } },
+    { "more", "lua", false, { "/usr/bin/lua5.4", "-e", "t = {} for i = 1, 200000 do t[i] = i * 7919 % 10007 end table.sort(t)"
+      " function f(n) if n < 2 then return n end return f(n - 1) + f(n - 2) end"
+      " q = {} for i = 1, 30000 do q[#q + 1] = string.format('%d:%s', i, t[i]) end"
+      " n = 0 for w in table.concat(q, ','):gmatch('%d+:') do n = n + #w end print(f(24), n)" } },
+    { "more", "sqlite", false, { "/usr/bin/sqlite3", ":memory:", "create table t (a integer primary key, b int, c text);"
+      " with recursive r(i) as (select 1 union all select i + 1 from r where i < 50000) insert into t select i, i * 7919 % 10007, 'text' || i from r;"
+      " create index x on t (b); select b % 100, count(*), avg(a) from t group by 1 order by 2 desc limit 3;"
+      " select count(*) from t u join t v on u.b = v.a where u.c like '%7%';" } },
+    { "more", "bzip2", false, { "/bin/bzip2", "-c", "small" } },
+    { "more", "xz", false, { "/usr/bin/xz", "-4", "-T1", "-c", "small" } },
+    { "more", "zstd", false, { "/usr/bin/zstd", "-9", "--single-thread", "-q", "-c", "text" } },
+    { "more", "bc", false, { "/bin/busybox", "sh", "-c", "echo 'scale = 600; 4 * a(1)' | /usr/bin/bc -l" } },
+    { "more", "diff", false, { "/bin/busybox", "sh", "-c", "/bin/busybox sed s/con/or/3 text >changed; /usr/bin/diff text changed || :" } },
+    { "more", "assembler", false, { "/bin/busybox", "sh", "-c", "/bin/busybox awk '{ for (i = 1; i < NF; i++) print \"\\tmovl $\" length($i) \", \""
+      " i * 4 \"(%ebp)\"; print \"l\" NR \": call l\" int(NR / 2) + 1 }' small >small.s; /usr/bin/i686-linux-gnu-as small.s -o small.o && /bin/busybox cat small.o" } },
+    { "more", "starts", false, { "/bin/busybox", "sh", "-c", "i=0; while [ $i -lt 50 ]; do i=$((i + 1)); /bin/grep -c movl small.s; done" } },
 };
 
 static uint32_t next_random(uint32_t *state)
