@@ -183,7 +183,7 @@ static void test_drops(void)
     CU_ASSERT_EQUAL(touch(0x403000, true), VIEW_BARE_SHOWN);
     view_flush_all(cpu);
     for (unsigned i = 0; i < BARE_WINDOWS; i++)
-        CU_ASSERT_EQUAL(cpu->views->bare[i].shows[0x403], 0);
+        CU_ASSERT_TRUE(cpu->views->bare[i].shows[0x403] == 0 || (i && cpu->views->bare[i].stale));
 }
 
 /* A window is laid aside, and looked through when its address space is back. */

@@ -32,6 +32,7 @@ struct bare_window {
     uint32_t mappings; /* that the host has here beside the first: 0 when nothing is shown */
     uint32_t cr3;      /* whose pages they are */
     uint64_t used;     /* when it was last chosen; TSC */
+    bool stale;        /* laid aside, and to be emptied before anybody uses it again */
 };
 
 /* Whether the host lets a program set the base of GS. */

@@ -119,7 +119,7 @@ void view_bare_flushed(struct cpu *cpu, bool global_too)
         clear(cpu, supervisor);
     supervisor->bare = NULL;
     for (unsigned i = 1; i < BARE_WINDOWS; i++)
-        bare_clear(&set->bare[i]); /* a change of CR0 or CR4 may mean other rights */
+        set->bare[i].stale = true; /* a change of CR0 or CR4 may mean other rights; one at a time, later: each takes the host ms */
 }
 
 /* --- credit --- */
@@ -294,12 +294,13 @@ static struct bare_window *choose(struct cpu *cpu)
     struct bare_window *oldest = &set->bare[1];
 
     for (unsigned i = 1; i < BARE_WINDOWS; i++) {
-        if (set->bare[i].mappings && set->bare[i].cr3 == cpu->cr3)
+        if (!set->bare[i].stale && set->bare[i].mappings && set->bare[i].cr3 == cpu->cr3)
             return &set->bare[i];
         if (set->bare[i].used < oldest->used)
             oldest = &set->bare[i];
     }
     bare_clear(oldest);
+    oldest->stale = false;
     oldest->cr3 = cpu->cr3;
     return oldest;
 }

@@ -15,6 +15,9 @@
 
 /* Pages that one mapping may bring in on either side of the one wanted. */
 enum { RUN_MAX = 1024 };
+/* Mappings that are given up at once where no more may be made: the host takes some 3 us
+ * for each, and all of them would hold up an interrupt for 40 ms. */
+enum { GIVEN_UP = 512 };
 
 /* --- the bytes that emitted code tests --- */
 
@@ -176,7 +179,41 @@ static void clear(struct view_set *set)
             }
     }
     window_clear(&set->window);
+}
+
+/* The same of one slice; false: the host refuses that. */
+static bool clear_slice(struct view_set *set, uint32_t slice)
+{
+    uint32_t first = slice * WINDOW_SLICE, behind = first + WINDOW_SLICE;
+
+    for (int i = 0; i < VIEW_COUNT; i++)
+        for (uint32_t page = first; page < behind; page++)
+            if (set->view[i].state[page] & IN_WINDOW) {
+                view_window_dropped(&set->view[i], page);
+                set->view[i].state[page] &= (uint8_t)~IN_WINDOW;
+            }
+    if (!window_clear_slice(&set->window, slice))
+        return false;
+    for (int i = 0; i < VIEW_COUNT && behind < VIEW_PAGES; i++)
+        derive_pair(set, &set->view[i], behind);
+    return true;
+}
+
+/* Room for further mappings, slice after slice around the window. */
+static void make_room(struct view_set *set)
+{
+    struct window *window = &set->window;
+    uint32_t enough = window->mappings > GIVEN_UP ? window->mappings - GIVEN_UP : 0;
+
     set->counters.window_clears++;
+    for (uint32_t n = 0; n < WINDOW_SLICES && window->mappings > enough; n++) {
+        uint32_t slice = window->next_slice++ % WINDOW_SLICES;
+        if (window->in_slice[slice] && !clear_slice(set, slice)) {
+            clear(set);
+            return;
+        }
+    }
+    window->refused = false;
 }
 
 bool view_heated(struct cpu *cpu, uint32_t linear)
@@ -199,7 +236,7 @@ void view_settle(struct cpu *cpu)
     if (!set->wanted_count)
         return;
     if (window_is_full(&set->window))
-        clear(set);
+        make_room(set);
     for (uint32_t i = 0; i < set->wanted_count; i++)
         settle_page(cpu, set->wanted[i].page, set->wanted[i].user);
     set->wanted_count = 0;

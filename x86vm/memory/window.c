@@ -5,6 +5,7 @@
 #include "x86vm/memory/window.h"
 
 #include <stddef.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #define WINDOW_SIZE (4ull << 30)
@@ -53,6 +54,12 @@ static bool make_inaccessible(struct window *window, uint32_t page, uint64_t siz
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED;
 }
 
+static void count_mapping(struct window *window, uint32_t page)
+{
+    window->mappings++;
+    window->in_slice[page / WINDOW_SLICE]++;
+}
+
 bool window_map(struct window *window, const struct phys *phys, uint32_t page, uint32_t physical_page, uint32_t count)
 {
     uint8_t *at = window->base + ((uint64_t)page << PAGE_SHIFT);
@@ -63,7 +70,7 @@ bool window_map(struct window *window, const struct phys *phys, uint32_t page, u
     }
     for (uint32_t i = 0; i < count; i++)
         window->shows[page + i] = physical_page + i + 1;
-    window->mappings++;
+    count_mapping(window, page);
     return true;
 }
 
@@ -71,12 +78,27 @@ void window_unmap(struct window *window, uint32_t page)
 {
     if (make_inaccessible(window, page, PAGE_SIZE))
         window->shows[page] = 0;
-    window->mappings++; /* a hole splits what is around it */
+    count_mapping(window, page); /* a hole splits what is around it */
 }
 
 bool window_is_full(const struct window *window)
 {
     return window->mappings >= MAPPINGS_MAX || (window->refused && window->mappings);
+}
+
+bool window_clear_slice(struct window *window, uint32_t slice)
+{
+    uint32_t first = slice * WINDOW_SLICE, behind = first + WINDOW_SLICE;
+    bool runs_on = behind < VIEW_PAGES && window->shows[behind] && window->shows[behind] == window->shows[behind - 1] + 1;
+
+    if (!make_inaccessible(window, first, (uint64_t)WINDOW_SLICE << PAGE_SHIFT))
+        return false;
+    memset(window->shows + first, 0, WINDOW_SLICE * sizeof *window->shows);
+    window->mappings -= window->in_slice[slice];
+    window->in_slice[slice] = 0;
+    if (runs_on)
+        count_mapping(window, behind); /* what is left of one */
+    return true;
 }
 
 void window_clear(struct window *window)
@@ -86,4 +108,5 @@ void window_clear(struct window *window)
     madvise(window->shows, SHOWS_SIZE, MADV_DONTNEED);
     window->refused = window->refused && window->mappings == 0;
     window->mappings = 0;
+    memset(window->in_slice, 0, sizeof window->in_slice);
 }

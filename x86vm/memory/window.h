@@ -21,12 +21,16 @@
 /* [base + register + small displacement] is not wrapped at 4 GiB: pages so near
  * to either end that it could have been are never in the window. */
 enum { WINDOW_MARGIN_PAGES = 4, WINDOW_WANTED = 64 };
+/* Pages that are given up together, and how many slices there are. */
+enum { WINDOW_SLICE = 1024, WINDOW_SLICES = VIEW_PAGES / WINDOW_SLICE };
 
 struct window {
     uint8_t *map;      /* the whole reservation */
     uint8_t *base;     /* linear 0 */
     uint32_t *shows;   /* by linear page: physical page + 1, 0: inaccessible */
     uint32_t mappings; /* made since it was last empty: what the host's limit counts */
+    uint32_t in_slice[WINDOW_SLICES]; /* ... each where it begins */
+    uint32_t next_slice; /* to be given up */
     bool refused;      /* the host will not map (more) */
 };
 
@@ -49,7 +53,9 @@ void window_unmap(struct window *window, uint32_t page);
 
 /* More mappings were made than the host should be asked to keep. */
 bool window_is_full(const struct window *window);
-/* Nothing is mapped any more. */
+/* Nothing of the slice is mapped any more; false: the host refuses, and nothing has changed. */
+bool window_clear_slice(struct window *window, uint32_t slice);
+/* ... nor of the whole, which takes 3 us a mapping. */
 void window_clear(struct window *window);
 
 #endif
