@@ -98,6 +98,21 @@ static void exception_through_a_task_gate(void)
     CU_ASSERT(!cpu->shutdown);
 }
 
+/* Its trap is one behind the delivery, not one of the delivery: no shutdown. */
+static void double_fault_with_the_t_bit(void)
+{
+    fill_next();
+    poke16(TSS_NEXT + T_TRAP, 1);
+    machine_gate(IDT, VEC_DF, TSS2_SEL, 0, 0x85, 0);
+    poke8(IDT + VEC_GP * 8 + 5, 0);
+    cpu->fault_vector = VEC_GP, cpu->fault_error = 0, cpu->fault_has_error = true;
+    protection_exception(cpu);
+    CU_ASSERT(!cpu->shutdown);
+    CU_ASSERT_EQUAL(cpu->tr.selector, TSS2_SEL);
+    CU_ASSERT(cpu->dr[6] & DR6_BT);
+    CHECK_DWORDS(STACK0 - 0x800 - 20, 0x7000, CODE3 | 3, FLAG_ONE | FLAG_IF | FLAG_CF | FLAG_NT, STACK3 - 4, DATA3 | 3);
+}
+
 static void sixteen_bit_task(void)
 {
     static const uint16_t image[] = { 0, 0, 0, 0, 0, 0, 0, 0x4321, FLAG_IF, 0xa0, 0xa1, 0xa2, 0xa3, 0x8800, 0xa5, 0xa6,
@@ -218,6 +233,7 @@ int main(void)
         { "CALL and IRET", call_and_return },
         { "JMP by a gate, paging on", jump_by_gate_with_paging },
         { "#DF through a task gate", exception_through_a_task_gate },
+        { "#DF with the T bit", double_fault_with_the_t_bit },
         { "16-bit task", sixteen_bit_task },
         { "into v8086 mode", into_v8086 },
         { "refused before the switch", refused_before_the_switch },

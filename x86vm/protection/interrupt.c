@@ -262,6 +262,8 @@ void protection_exception(struct cpu *cpu)
     cpu->watch_hits = 0; /* a fault drops the traps that MOV SS has put off */
     for (unsigned nested = 0; !attempt_exception(cpu); nested++) {
         const enum severity second = severity_of(cpu->fault_vector);
+        if (cpu->fault_vector == VEC_DB)
+            first = BENIGN; /* the T bit of a task that was entered: the delivery is over */
         if (first == DOUBLE_FAULT || nested == NESTING_MAX) {
             cpu->shutdown = true;
             return;
