@@ -27,8 +27,14 @@ says() { # PATTERN COMMAND…: succeeds, and says something that matches
 # Frames of three sizes both ways, none lost.
 traffic() {
     for size in 18 500 "${1:-1472}"; do
-        says ' 0% packet loss' ping -q -f -c 100 -s "$size" -W 2 $A || return 1
+        python3 "$ROOT/tests/integration/pings.py" $A 100 "$size" || { whereabouts; return 1; }
     done
+}
+whereabouts() { # of frames that did not come back: all counters that are not 0
+    rpc port.get "{\"name\":\"$G\"}" | tr ',' '\n' | grep -E '": *[1-9]' | tr '\n' ' '; echo
+    tool -S eth0 | tr -d '\r' | grep -v ': 0$' | tr -s ' \n' ' '; echo
+    in_guest $G 'cat /proc/uptime; dmesg | tail -n 4'
+    ip neigh show dev host
 }
 settled() { wait_until 10 ping -c 1 -W 1 $A; } # a change of settings restarts the link
 verify() { what=$1; shift; check "$MODEL: $what" "$@"; }
