@@ -10,7 +10,7 @@ struct registers { uint32_t eax, ecx, edx, ebx, esi, edi; };
 
 struct program {
     const char *name;
-    uint8_t code[24];
+    uint8_t code[32];
     struct registers in;
     uint8_t vector;       /* that ended it */
     uint16_t eip;         /* of its frame */
@@ -33,6 +33,19 @@ static const struct program programs[] = {
     { "the stack wraps around", { 0xbc, 0, 0, 0xb8, 0xcd, 0xab, 0x50, 0x31, 0xc0, 0x36, 0x8b, 0x1e, 0xfe, 0xff, 0xcc }, { 0 }, BREAKPOINT, 15, { .ebx = 0xabcd }, 0xfffe },
     { "loop", { 0xb9, 3, 0, 0x31, 0xc0, 0x40, 0xe2, 0xfd, 0xcc }, { 0 }, BREAKPOINT, 9, { .eax = 3 }, STACK_TOP },
     { "cli, pushf, popf", { 0xfa, 0x9c, 0x58, 0x0d, 0x01, 0, 0x50, 0x9d, 0x9c, 0x5b, 0xcc }, { 0 }, BREAKPOINT, 11, { .eax = 0x3003, .ebx = 0x3003 }, STACK_TOP },
+};
+
+/* fninit; fld [10h], which is at 20002; an environment or all of the state to [40h], in the
+ * layouts of 16 and 32 bits for linear addresses: both pointers and the opcode. */
+#define LOAD 0xdb, 0xe3, 0xd9, 0x06, 0x10, 0x00
+#define WORDS 0xa1, 0x46, 0, 0x8b, 0x1e, 0x48, 0, 0x8b, 0x0e, 0x4a, 0, 0x8b, 0x36, 0x4c, 0, 0xcc
+#define DWORDS 0xa1, 0x4c, 0, 0x66, 0x8b, 0x1e, 0x50, 0, 0x8b, 0x0e, 0x54, 0, 0x66, 0x8b, 0x36, 0x58, 0, 0xcc
+#define POINTERS { .eax = 2, .ebx = 0x2106, .ecx = 0x1010, .esi = 0x2000 }
+static const struct program environments[] = {
+    { "fnstenv", { LOAD, 0xd9, 0x36, 0x40, 0, WORDS }, { 0 }, BREAKPOINT, 26, POINTERS, STACK_TOP },
+    { "fnstenv of 32 bits", { LOAD, 0x66, 0xd9, 0x36, 0x40, 0, DWORDS }, { 0 }, BREAKPOINT, 29, POINTERS, STACK_TOP },
+    { "fnsave", { LOAD, 0xdd, 0x36, 0x40, 0, WORDS }, { 0 }, BREAKPOINT, 26, POINTERS, STACK_TOP },
+    { "fnsave of 32 bits", { LOAD, 0x66, 0xdd, 0x36, 0x40, 0, DWORDS }, { 0 }, BREAKPOINT, 29, POINTERS, STACK_TOP },
 };
 
 static const struct program too_far[] = {
@@ -111,6 +124,13 @@ static bool limits(void)
     return true;
 }
 
+static bool pointers(void)
+{
+    WRITE_CR(0, READ_CR(0) & ~0xcu); /* EM, TS */
+    CHECK(run_all(environments, sizeof environments / sizeof *environments, IOPL3));
+    return true;
+}
+
 static bool forbids(void)
 {
     CHECK(run_all(forbidden, sizeof forbidden / sizeof *forbidden, 0));
@@ -118,5 +138,5 @@ static bool forbids(void)
 }
 
 static const struct test tests[] = { { "computes", computes, NULL }, { "forbids", forbids, NULL },
-    { "limits", limits, "segment limits are not looked at" }, { NULL, NULL, NULL } };
+    { "pointers", pointers, "keeps no opcode" }, { "limits", limits, "segment limits are not looked at" }, { NULL, NULL, NULL } };
 const struct test_group group_v86 = { "v86", tests, NULL };
