@@ -98,6 +98,7 @@ struct pc_link {
     bool (*send)(void *opaque, const void *frame, size_t size, const struct nic_offload *offload);
     void (*flush)(void *opaque);
     void (*receive_ready)(void *opaque);
+    void (*receive_now)(void *opaque); /* the same, from where pc_nic_receive() may be called at once */
     void (*eeprom_changed)(void *opaque);
     bool (*has_room)(void *opaque); /* as struct nic_host's */
 };

@@ -40,6 +40,8 @@ struct pc_nic {
     bool may_move;            /* by what a driver writes */
     bool irq_level;
     uint64_t deadline;        /* of the model's timer; 0: none */
+    bool accessing;           /* a register is being written: */
+    bool ready;               /* what the model has to say of frames that wait is said behind that */
     bool traced;              /* the times are to be seen */
     bool needs_no_time;       /* only ports: a driver moves every word through them, and no model there has timers
                                * without a line rate */
@@ -126,7 +128,8 @@ static void receive_ready(void *opaque)
 {
     struct pc_nic *n = opaque;
 
-    if (n->link.receive_ready)
+    n->ready = n->accessing;
+    if (!n->ready && n->link.receive_ready)
         n->link.receive_ready(n->link.opaque);
 }
 
@@ -216,15 +219,29 @@ static uint32_t bar_read(void *device, uint32_t offset, unsigned size)
     return nic_read(b->nic->model, b->bar, offset, size, now);
 }
 
+/* The driver has made room, and is not left for what waits for it. */
+static void bring_frames(struct pc_nic *n)
+{
+    n->ready = false;
+    if (n->link.receive_now)
+        n->link.receive_now(n->link.opaque);
+    else
+        receive_ready(n);
+}
+
 static void bar_write(void *device, uint32_t offset, unsigned size, uint32_t value)
 {
     const struct nic_bar_binding *b = device;
 
     uint64_t now = begin_access(b->nic);
 
+    b->nic->accessing = true;
     nic_write(b->nic->model, b->bar, offset, size, value, now);
+    b->nic->accessing = false;
     if (b->nic->may_move)
         pc_nic_follow_place(b->nic);
+    if (b->nic->ready)
+        bring_frames(b->nic);
 }
 
 static void bar_read_block(void *device, uint32_t offset, unsigned size, uint32_t count, void *buffer)
@@ -496,7 +513,7 @@ int pc_nic_restore(struct pc_nic *n, const void *image, size_t size)
 
 enum nic_rx_result pc_nic_receive(struct pc_nic *n, const void *frame, size_t size, const struct nic_offload *offload)
 {
-    return nic_receive(n->model, frame, size, offload, pc_now(n->pc));
+    return nic_receive(n->model, frame, size, offload, access_time(n));
 }
 
 void pc_nic_receive_lost(struct pc_nic *n, size_t size)
