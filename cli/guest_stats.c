@@ -185,6 +185,7 @@ static void print_stats(const struct jv *stats)
     print_translations(engine, time);
     add_object(table, "exit", jv_get(engine, "exit"), "%s", seconds);
     add_row(table, "exit", "indirect jump not in the table", number(engine, "indirect_misses"), seconds);
+    add_row(table, "exit", "hot indirect jump to a new place", number(engine, "jump_misses"), seconds);
     add_memory(table, engine, seconds);
     add_object(table, "slow access", jv_get(engine, "slow"), "%s", seconds);
     add_object(table, "done in C", jv_get(engine, "call"), "%s", seconds);

@@ -13,14 +13,14 @@ $(PROGRAMS_TEST): $(call objs,$(PROGRAMS_SRCS) tests/programs/monitor.S $(filter
 
 # The same with calls between the engine's files led through mutate.c.
 PROGRAMS_MUTANT := $(BUILD)/tests/programs_mutant
-PROGRAMS_WRAPPED := $(shell grep '^WRAP' tests/programs/mutate.c | grep -o 'bare_[a-z_]*\|far_[a-z_]*\|phys_dma_[a-z_]*\|view_[a-z_]*' | grep -v '_window')
+PROGRAMS_WRAPPED := $(shell grep '^WRAP' tests/programs/mutate.c | grep -o 'bare_[a-z_]*\|far_[a-z_]*\|jumps_[a-z_]*\|phys_dma_[a-z_]*\|view_[a-z_]*' | grep -v '_window')
 $(PROGRAMS_MUTANT): $(call objs,$(PROGRAMS_SRCS) tests/programs/monitor.S tests/programs/mutate.c $(filter-out x86vm/pc/%,$(X86VM_SRCS)))
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) $(PROGRAMS_WRAPPED:%=-Wl,--wrap=%) -o $@ $^ $(LIBS_ZYDIS)
 
 .PHONY: programs programs-long
 programs: $(PROGRAMS_TEST) $(PROGRAMS_MUTANT) $(INSN_NATIVE)
-	@sh tests/programs/mutants.sh $(PROGRAMS_MUTANT) $(INSN_NATIVE) 60 6
+	@sh tests/programs/mutants.sh $(PROGRAMS_MUTANT) $(INSN_NATIVE) 60 7
 	@sh tests/programs/run.sh $(PROGRAMS_TEST) $(INSN_NATIVE) 120 $(or $(SEED),1)
 insn: programs
 check-long: programs-long

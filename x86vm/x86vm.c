@@ -72,6 +72,7 @@ static bool build_machine(struct x86vm *vm, const struct x86vm_config *config)
     translator_current = t;
     if (t->bmi2 && !getenv("X86VM_NO_SHADOW") && !shadow_init(&t->shadow)) /* without BMI2 blocks use the stack for flags */
         return false;
+    jumps_init(t);
     if (!blocks_init(t, config->code_cache_size ? config->code_cache_size : CODE_CACHE_SIZE))
         return false;
     blocks_clear_lookup(t);

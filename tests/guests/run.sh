@@ -54,6 +54,9 @@ if [ -x "$build/vswitch-guest" ]; then
     export X86VM_EAGER_BARE=1 # every page without checks that may be
     on_engine engine_bare $nics
     unset X86VM_EAGER_BARE
+    export X86VM_EAGER_JUMPS=1 # the same, and every indirect jump through a map
+    on_engine engine_jumps $nics
+    unset X86VM_EAGER_JUMPS
     export X86VM_EAGER_WINDOW=1 # every page in the window that its checks are for, none without
     on_engine engine_window $nics
     unset X86VM_EAGER_WINDOW
@@ -71,7 +74,7 @@ if command -v qemu-system-i386 >/dev/null; then
         -device isa-debug-exit,iobase=0xf4 -kernel "$image" -append exact >"$out/qemu" 2>"$out/qemu.err" </dev/null
     report qemu "$out/qemu" >"$out/qemu.report"
     cat "$out/qemu.report"
-    for engine in engine engine_bare engine_window; do # what random code leaves
+    for engine in engine engine_bare engine_jumps engine_window; do # what random code leaves
         if [ -s "$out/sums.$engine" ] && sums "$out/qemu" | cmp -s - "$out/sums.$engine"; then
             echo "ok   $engine as qemu: random 16-bit code"
         else

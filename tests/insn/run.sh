@@ -25,6 +25,7 @@ run flags_in_use --coverage --count "$count" --min-coverage 20
 cp "$out" "$(dirname "$test")/insn_coverage.txt" # how often each form ran
 run in_window X86VM_EAGER_WINDOW=1 --count $((count / 2)) --min-coverage 10
 run bare X86VM_EAGER_BARE=1 --count $((count / 2)) --min-coverage 10
+run jump_maps X86VM_EAGER_JUMPS=1 --count $((count / 4)) --min-coverage 4
 run bare_exact_flags X86VM_EAGER_BARE=1 --exact-flags --count "$short" --min-coverage 2
 run exact_flags --exact-flags --count "$short" --min-coverage 2
 run without_bmi2 X86VM_NO_BMI2=1 --count "$short"

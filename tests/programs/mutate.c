@@ -8,6 +8,7 @@
 #include "x86vm/memory/phys.h"
 #include "x86vm/memory/view.h"
 #include "x86vm/translate/far_links.h"
+#include "x86vm/translate/jump_map.h"
 #include "x86vm/translate/translator.h"
 
 #include <stdlib.h>
@@ -15,8 +16,8 @@
 
 enum mutation {
     NONE, PAGES_STAY_SHOWN, PAGE_NOT_FLUSHED, SPACE_NOT_FLUSHED, MAPPINGS_UNNOTICED, SHOWN_WRITABLE,
-    DMA_UNNOTICED,
-    FAR_LINKS_STAY, CODE_NOT_PROTECTED, /* show themselves seldom */
+    DMA_UNNOTICED, JUMPS_TO_DEAD,
+    JUMPS_STAY, FAR_LINKS_STAY, CODE_NOT_PROTECTED, /* show themselves seldom */
     MUTATION_COUNT
 };
 
@@ -59,6 +60,18 @@ WRAP(void, far_links_check, (struct translator *t))
 {
     if (mutation != FAR_LINKS_STAY)
         __real_far_links_check(t);
+}
+
+WRAP(void, jumps_check, (struct translator *t, bool user))
+{
+    if (mutation != JUMPS_STAY)
+        __real_jumps_check(t, user);
+}
+
+WRAP(void, jumps_forget, (struct translator *t, const struct block *block))
+{
+    if (mutation != JUMPS_TO_DEAD)
+        __real_jumps_forget(t, block);
 }
 
 WRAP(void, view_flush_page, (struct cpu *cpu, uint32_t linear))

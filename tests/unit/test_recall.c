@@ -24,7 +24,7 @@
 
 /* The assembler has these numbers, too. */
 enum { RAM = 2 << 20, DIRECTORY = 0x3000, TABLE = 0x4000, CODE = 0x10000, DATA = 0x20000, STACK = 0x1f0000 };
-enum { DEVICE = 0x300000, DEVICE_TABLE_ENTRIES = 1024, P = 1, W = 2, U = 4, HOST_TF = 0x100 };
+enum { DEVICE = 0x300000, DEVICE_TABLE_ENTRIES = 1024, P = 1, W = 2, U = 4, G = 0x100, HOST_TF = 0x100 };
 
 #define PROGRAM(name, text)                                                                                      \
     __asm__(".pushsection .rodata\n.code32\n" #name "_start:\n" text "\n9: cli; hlt\n" #name "_end:\n.code64\n.popsection\n"); \
@@ -52,9 +52,9 @@ static uint32_t device_read(void *device, uint32_t at, unsigned size)
 static void device_write(void *device, uint32_t at, unsigned size, uint32_t value) { (void)value, device_read(device, at, size); }
 static const struct io_ops device_ops = { .read = device_read, .write = device_write };
 
-static const struct way { const char *set; bool paging, counting; } ways[] = {
-    { NULL, false, false }, { "X86VM_EAGER_BARE", true, false }, { "X86VM_NO_BARE", true, false }, { "X86VM_NO_SHADOW", true, false },
-    { "X86VM_NO_BMI2", true, false }, { "X86VM_EAGER_WINDOW", true, false }, { NULL, true, true },
+static const struct way { const char *set; bool paging, counting, global; } ways[] = {
+    { NULL, false, false, false }, { "X86VM_EAGER_BARE", true, false, false }, { "X86VM_EAGER_JUMPS", true, false, true }, { "X86VM_NO_BARE", true, false, false }, { "X86VM_NO_SHADOW", true, false, false },
+    { "X86VM_NO_BMI2", true, false, false }, { "X86VM_EAGER_WINDOW", true, false, false }, { NULL, true, true, false },
 };
 enum { WAYS = sizeof ways / sizeof ways[0] };
 
@@ -80,9 +80,10 @@ static void begin(const struct way *way, const char *code, const char *end)
         cpu_set_segment(cpu, i, i == CPU_CS ? &cs : &data);
     poke32(DIRECTORY, TABLE | P | W | U);
     for (uint32_t page = 0; page < DEVICE_TABLE_ENTRIES; page++)
-        poke32(TABLE + page * 4, page << PAGE_SHIFT | P | W | U);
+        poke32(TABLE + page * 4, page << PAGE_SHIFT | P | W | U | (way->global ? G : 0));
     cpu->cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_MP | (way->paging ? CR0_PG | CR0_WP : 0);
     cpu->cr3 = DIRECTORY;
+    cpu->cr4 |= way->global ? CR4_PGE : 0;
     cpu->eip = CODE;
     cpu->regs[CPU_ESP] = STACK;
     view_flush_all(cpu);
@@ -271,7 +272,7 @@ static void test_back_from_c(void)
             set_timer(2000000);
             fine = x86vm_run(vm) == X86VM_EXIT_REQUESTED && !lost;
             if (!fine)
-                printf("\n    program %u, way %u, %u steps from C\n", i % COUNT, i / COUNT, steps);
+                printf("\n    program %u, way %u, %u steps from C: %s at %08x\n", i % COUNT, i / COUNT, steps, lost ? "did not come back" : "halted", cpu->eip);
         }
         set_timer(0);
         device_steps = false;

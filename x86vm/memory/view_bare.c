@@ -31,7 +31,7 @@ enum { RUN_MAX = 1024 };
 void view_bare_reserve(struct view_set *set)
 {
     set->bare_possible = bare_possible() && !getenv("X86VM_NO_BARE") && !getenv("X86VM_EAGER_WINDOW");
-    set->bare_eager = getenv("X86VM_EAGER_BARE") != NULL;
+    set->bare_eager = getenv("X86VM_EAGER_BARE") != NULL || getenv("X86VM_EAGER_JUMPS") != NULL;
     for (unsigned i = 0; set->bare_possible && i < BARE_WINDOWS; i++)
         set->bare_possible = bare_reserve(&set->bare[i]);
     if (!set->bare_possible)

@@ -145,6 +145,7 @@ void blocks_free(struct translator *t)
     free(t->page_blocks);
     free(t->page_count);
     drop_tables(t);
+    jumps_free(t);
     moves_free(t);
 }
 
@@ -175,6 +176,7 @@ void blocks_flush(struct translator *t)
     moves_forget(t);
     t->links.count = t->sites.count = t->calls.count = t->order.count = t->recall.count = 0;
     far_links_clear(t);
+    jumps_clear(t);
     code_map_clear(&t->hot_map);
     code_map_clear(&t->cold_map);
     free_arena(t);
@@ -329,6 +331,7 @@ void blocks_kill(struct translator *t, struct block *block)
     block->dead = true;
     translator_forget_returns(t);
     forget(t, block);
+    jumps_forget(t, block);
     unhash(block);
     unwatch_page(t, block, first);
     if (block->last_page != first)

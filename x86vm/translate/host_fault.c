@@ -74,6 +74,15 @@ static bool on_page_fault(struct translator *t, greg_t *regs, const struct code_
     return true;
 }
 
+/* An indirect jump by a map (jump_map.h) found nothing there: as if it had been a lookup. */
+static bool on_no_entry(struct translator *t, greg_t *regs)
+{
+    if (regs[REG_RIP] != 0 || !t->inside || !jumps_note_miss(t, (uint64_t)regs[REG_R11], (uint32_t)regs[REG_R9]))
+        return false;
+    regs[REG_RIP] = (greg_t)t->stubs.indirect;
+    return true;
+}
+
 /* False: not a fault of translated code. */
 static bool on_fault(struct translator *t, siginfo_t *info, greg_t *regs)
 {
@@ -83,6 +92,8 @@ static bool on_fault(struct translator *t, siginfo_t *info, greg_t *regs)
         regs[REG_RSP] = (greg_t)(uintptr_t)translator_cpu(t)->shadow_reset;
         return true;
     }
+    if (t && on_no_entry(t, regs))
+        return true;
     if (place && guest_exception((unsigned)regs[REG_TRAPNO], &t->host_fault_vector, &t->host_fault_error)) {
         leave_at(t, regs, place, t->stubs.fault);
         return true;

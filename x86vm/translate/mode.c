@@ -86,6 +86,7 @@ static bool advance_epoch(struct translator *t, bool user)
         return false;
     t->generation[user] = generation;
     far_links_check(t, user);
+    jumps_check(t, user);
     t->area->key_epoch[user] = (t->area->key_epoch[user] + 1) & ((1u << EPOCH_BITS) - 1);
     if (t->area->key_epoch[user] == 0)
         blocks_clear_lookup(t);

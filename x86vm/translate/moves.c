@@ -299,7 +299,10 @@ static struct block *copy_block(struct translator *t, const struct way *w)
     copy->first_link = t->links.count;
     copy->guard_entry = moved(t, w, copy->guard_entry);
     copy->incoming = 0;
+    copy->sites_tried = false;
     copy_code(t, w);
+    if (w->from->block->sites_tried)
+        jumps_downgrade(t, t->hot.p - w->from->hot_size, w->from->hot_size);
     copy_links(t, w, copy);
     copy_sites(t, w, copy);
     copy_calls(t, w, copy);

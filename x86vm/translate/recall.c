@@ -56,15 +56,15 @@ static bool begins_behind(const struct translator *t, uint32_t i, uint32_t offse
     return (cold ? block->cold_at : (uint32_t)(block->entry - (uint64_t)(uintptr_t)t->cache_rx)) > offset;
 }
 
-/* The block whose code is at `pc`, NULL: none. They lie in the order in which they were made. */
-static const struct block *block_at(const struct translator *t, uint64_t pc)
+/* The number of the block whose code is at `pc`, NOWHERE: none. They lie in the order in which they were made. */
+static uint32_t block_at(const struct translator *t, uint64_t pc)
 {
     const uint8_t *at = (const uint8_t *)(uintptr_t)pc - t->hot.to_exec;
     bool hot = at >= t->hot_start && at < t->hot.p, cold = at >= t->cold_start && at < t->cold.p;
     uint32_t offset = (uint32_t)(at - t->cache_rw), low = 0, high = t->order.count;
 
     if (!hot && !cold)
-        return NULL;
+        return NOWHERE;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (begins_behind(t, middle, offset, cold))
@@ -72,7 +72,7 @@ static const struct block *block_at(const struct translator *t, uint64_t pc)
         else
             low = middle + 1;
     }
-    return low ? t->order.items[low - 1] : NULL;
+    return low ? low - 1 : NOWHERE;
 }
 
 /* Code at these places runs next, or is come back to. Others may have run before. */
@@ -81,9 +81,11 @@ static void recall_at(struct translator *t, const uint64_t *pc, unsigned count)
     if (t->recall.count + count * BLOCK_LINKS_MOST > RECALL_LINKS_MAX)
         put_back(t);
     for (unsigned i = 0; i < count; i++) {
-        const struct block *block = block_at(t, pc[i]);
-        if (block)
-            recall_block(t, block);
+        uint32_t number = block_at(t, pc[i]);
+        if (number == NOWHERE)
+            continue;
+        recall_block(t, t->order.items[number]);
+        jumps_sample(t, number);
     }
 }
 
@@ -117,8 +119,16 @@ static void miss_lookup(const struct translator *t, greg_t *regs)
     }
 }
 
-static void poison(struct cpu *cpu)
+/* What has loaded a map's address goes on with that of none. */
+static void miss_jump(const struct translator *t, greg_t *regs)
 {
+    if (t->jumps.nothing && jumps_at_jump((const uint8_t *)(uintptr_t)regs[REG_RIP]))
+        regs[REG_R11] = (greg_t)(uintptr_t)t->jumps.nothing;
+}
+
+static void poison(struct translator *t, struct cpu *cpu)
+{
+    jumps_forbid(t);
     __atomic_or_fetch(&cpu->lookup_key, LOOKUP_POISON, __ATOMIC_SEQ_CST);
 }
 
@@ -127,7 +137,7 @@ void recall_returning(struct cpu *cpu)
     struct translator *t = translator_current;
     uint64_t places[1 + SHADOW_KEPT] = { cpu->scratch[GO_ON] };
 
-    poison(cpu);
+    poison(t, cpu);
     cpu->shadow = shadow_cut(&t->shadow, cpu->shadow, places + 1);
     recall_at(t, places, 1 + SHADOW_KEPT);
 }
@@ -141,8 +151,9 @@ void recall_interrupted(struct translator *t, void *context)
 
     if (!cpu->exit_request || (uint64_t)regs[REG_RIP] - (uint64_t)(uintptr_t)t->cache_rx >= t->cache_size)
         return; /* C: whoever it returns to looks */
-    poison(cpu);
+    poison(t, cpu);
     miss_lookup(t, regs);
+    miss_jump(t, regs);
     regs[REG_RSP] = (greg_t)(uintptr_t)shadow_cut(&t->shadow, (uint8_t *)(uintptr_t)regs[REG_RSP], places + 2);
     recall_at(t, places, PLACES_MOST);
 }

@@ -39,8 +39,6 @@ void rewrite_repeat_bare(struct build *b, const struct insn *insn);
 uint8_t rewrite_data_segment(const struct insn *insn);
 /* A zero-extended load of the 16-bit memory operand. */
 void rewrite_load_word(struct build *b, const struct insn *insn, enum host_reg to);
-/* To the guest address in R9, by the table of indirect jumps. */
-void rewrite_dispatch(struct build *b);
 /* A jump out of the block placed in the cold part, to a translation without groups. */
 void rewrite_cold_jump(struct build *b, uint32_t target);
 /* Makes R8 the guest's ESP. */

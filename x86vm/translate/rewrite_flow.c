@@ -71,11 +71,6 @@ static void dispatch(struct build *b, void (*go)(struct emit *e, struct host_mem
         emit_dispatch(b->t, b->hot, go);
 }
 
-void rewrite_dispatch(struct build *b)
-{
-    dispatch(b, emit_jmp_mem);
-}
-
 /* Behind a host CALL: a RET came here with the guest's return address in R9. A
  * kernel's code that depends on GS is left to the lookup, which never knows it:
  * what was called may have loaded GS, and the key does not tell (mode.c). */
@@ -309,7 +304,7 @@ void rewrite_jmp_indirect(struct build *b, const struct insn *insn)
     emit_mov32(b->hot, R9, R13);
     rewrite_settle_esp(b);
     access_island(b, false);
-    rewrite_dispatch(b);
+    dispatch(b, emit_jmp_mem);
 }
 
 void rewrite_call_indirect(struct build *b, const struct insn *insn)
@@ -341,5 +336,5 @@ void rewrite_ret(struct build *b, const struct insn *insn)
     if (rewrite_comes_back(b))
         emit_ret(b->hot);
     else
-        rewrite_dispatch(b);
+        dispatch(b, emit_jmp_mem);
 }

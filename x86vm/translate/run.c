@@ -52,6 +52,8 @@ static struct block *find_block(struct translator *t, uint32_t mode)
     if (block)
         return block;
     block = translate(t, mode);
+    if (t->jumps.eager)
+        jumps_upgrade(t, t->order.count - 1);
     mode_check_generation(t);
     return block;
 }
@@ -157,19 +159,22 @@ static void run_block(struct translator *t)
     uint32_t mode = t->area->mode | rare;
     const struct lookup_entry *entry = &t->area->lookup[cpu->eip & (LOOKUP_ENTRIES - 1)];
     enum exit_reason reason;
-    bool bounded = rare & (MODE_SINGLE | MODE_PARTIAL), again;
+    bool bounded = rare & (MODE_SINGLE | MODE_PARTIAL), again, missed = t->jumps.missed && t->jumps.missed_eip == cpu->eip;
 
     t->single = t->ungrouped = false;
     t->partial = 0;
     if (cpu->watch_code)
         check_code_breakpoints(cpu);
     cpu->debug_delay = DEBUG_AT_ONCE;
-    if (!rare && entry->negated_key + (cpu->lookup_key & ~LOOKUP_POISON) + cpu->eip == 0) {
+    t->jumps.missed = false;
+    if (!rare && !missed && entry->negated_key + (cpu->lookup_key & ~LOOKUP_POISON) + cpu->eip == 0) {
         reason = enter(t, entry->code, false);
     } else {
         struct block *block = find_block(t, mode);
         if (!rare)
             blocks_remember(t, cpu->eip, block);
+        if (!rare && missed)
+            jumps_add(t, cpu->eip, block);
         reason = enter(t, block->entry, bounded);
     }
     handle_exit(t, reason);
@@ -187,6 +192,8 @@ static void clear_request(struct translator *t)
     recall_end(t);
     view_settle(cpu);
     view_bare_review(cpu);
+    jumps_select(t);
+    jumps_upgrade_sampled(t);
 }
 
 /* Takes a pending interrupt; true when the guest is now at its handler. */

@@ -194,7 +194,7 @@ static void enter_mode(struct build *b)
     emit_jmp(e, b->t->stubs.indirect);
     emit_patch8(e, none);
     emit_load64(e, RCX, kept_rcx());
-    rewrite_dispatch(b);
+    emit_dispatch_across(b->t, e);
 }
 
 static void finish_slow(struct build *b, const struct insn *insn, const struct slow *slow)

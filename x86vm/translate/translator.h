@@ -18,6 +18,7 @@
  *   moves.c      blocks copied to where the same bytes run at another EIP
  *   code_map.c   host code -> guest instruction
  *   host_fault.c host signals raised by translated code
+ *   jump_map.c, jump_sites.c  indirect jumps of hot code
  *   recall.c     making translated code come back to the run loop
  *
  * Host registers inside translated code:
@@ -43,6 +44,7 @@
 #include "x86vm/translate/code_map.h"
 #include "x86vm/translate/emit.h"
 #include "x86vm/translate/far_links.h"
+#include "x86vm/translate/jump_map.h"
 #include "x86vm/translate/recall.h"
 #include "x86vm/translate/shadow.h"
 #include "x86vm/translate/table.h"
@@ -87,6 +89,7 @@ struct lookup_shape {
     uint8_t bytes[32], length;
     uint8_t at[8], count;
 };
+enum { JUMP_SITE_LENGTH = 53 }; /* bytes of all that emit_dispatch() emits */
 #define LOOKUP_POISON (1ull << 63) /* or-ed into cpu->lookup_key: nothing matches */
 
 /* A change of the CPU's mode as it went the last time (transition.h). What must
@@ -116,6 +119,7 @@ struct cpu_area {
     uint32_t mode;               /* of the CPU's present state */
     uint32_t key_epoch[2];       /* supervisor, user */
     struct transition transition[TRANSITION_COUNT];
+    uint64_t *jumps[JUMP_SLOTS]; /* jump_map.h: what sites go through */
 };
 
 struct block {
@@ -129,6 +133,7 @@ struct block {
     uint16_t depends_start, depends_end; /* offsets in the first page of all bytes that shaped it */
     bool live_in;            /* the guest's flags matter on entry */
     bool dead;
+    bool sites_tried;        /* jump_sites.c has looked at it */
     uint64_t entry, guard_entry; /* executable addresses; guard_entry 0 until needed */
     uint32_t cold_at;        /* where its cold code begins, in the cache */
     uint32_t first_link, link_count; /* jumps out of it: numbers */
@@ -213,6 +218,8 @@ struct translator {
     uint8_t *hot_start, *cold_start;
     struct stubs stubs;
     struct lookup_shape lookup_shape;
+    uint8_t jump_site[JUMP_SITE_LENGTH]; /* what emit_dispatch() emits */
+    struct jumps jumps;
     struct recall recall;
     bool bmi2;
     bool bare;                   /* the host lets us have bare windows */
@@ -329,7 +336,9 @@ void blocks_kill_bare(struct translator *t, uint32_t eip);
 
 /* --- stubs.c --- */
 /* To the guest address in R9, by the table of indirect jumps; `go` emits the jump itself. */
+/* To the block of the guest address in R9 in the present mode; the second where that is not the mode of the block left. */
 void emit_dispatch(const struct translator *t, struct emit *e, void (*go)(struct emit *e, struct host_mem code));
+void emit_dispatch_across(const struct translator *t, struct emit *e);
 void stubs_emit(struct translator *t);
 
 /* --- build.c --- */
