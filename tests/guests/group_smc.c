@@ -203,10 +203,52 @@ static bool many_segments(void)
     return true;
 }
 
+/* --- code of a program that lies across two pages, and the second changes ------------------ */
+
+enum { USER_ROUNDS = 60 };
+uint32_t smc_sums[2];
+extern char smc_user_caller[], smc_user_loop[];
+/* By pointer and by a jump from another page, in a loop: it has to settle. */
+__asm__(".text; .globl smc_user_caller; smc_user_caller: movl $60, %esi; 1: movl $0x18000ffd, %edx; movl $50, %edi;"
+        "2: call *%edx; movl %eax, smc_sums; movl $0x1a000000, %eax; call *%eax; movl %eax, smc_sums+4; decl %edi; jnz 2b;"
+        "int $0x92; decl %esi; jnz 1b; int $0x81");
+static uint32_t smc_round, smc_wrong;
+static uint32_t second_pages[2];
+
+static void on_round(struct frame *f)
+{
+    (void)f;
+    const uint32_t expected = smc_round & 1 ? 0x77223344 : 0x11223344;
+    smc_wrong += smc_sums[0] != expected || smc_sums[1] != expected;
+    smc_round++;
+    pages_map(V + 4096, second_pages[smc_round & 1] | PTE_P | PTE_W | PTE_U);
+}
+
+static bool user_across_pages(void)
+{
+    volatile uint8_t *jump = (uint8_t *)(SCRATCH + 0x120000), *other = (uint8_t *)(SCRATCH + 0x110000);
+
+    put_function((void *)(P1 + 4096 - 3), 0x11223344);
+    for (unsigned i = 0; i < 16; i++)
+        other[i] = ((volatile uint8_t *)P2)[i];
+    other[1] = 0x77;
+    second_pages[0] = P2, second_pages[1] = (uint32_t)other;
+    jump[0] = 0xe9, *(volatile uint32_t *)(jump + 1) = V + 4096 - 3 - (0x1a000000 + 5);
+    pages_map(V, P1 | PTE_P | PTE_W | PTE_U);
+    pages_map(V + 4096, P2 | PTE_P | PTE_W | PTE_U);
+    pages_map(0x1a000000, (uint32_t)jump | PTE_P | PTE_W | PTE_U);
+    smc_round = smc_wrong = 0;
+    trap_set_handler(0x92, on_round);
+    run_user((void (*)(void))smc_user_caller);
+    trap_set_handler(0x92, NULL);
+    CHECK(smc_round == USER_ROUNDS && smc_wrong == 0);
+    return true;
+}
+
 static const struct test tests[] = {
     { "rewritten", rewritten, NULL }, { "next_instruction", next_instruction, NULL }, { "through_alias", through_alias, NULL },
     { "next_by_each_store", next_by_each_store, NULL },
     { "page_replaced", page_replaced, NULL }, { "mixed_page", mixed_page, NULL }, { "across_pages", across_pages, NULL },
-    { "chained_target", chained_target, NULL }, { "many_segments", many_segments, NULL }, { NULL, NULL, NULL },
+    { "chained_target", chained_target, NULL }, { "user_across_pages", user_across_pages, NULL }, { "many_segments", many_segments, NULL }, { NULL, NULL, NULL },
 };
 const struct test_group group_smc = { "smc", tests, pages_on };
