@@ -245,10 +245,38 @@ static bool user_across_pages(void)
     return true;
 }
 
+/* --- jumps to everywhere, in four address spaces: what is kept of them stays bounded -------- */
+
+enum { SPACES = 4, LARGE = PTE_P | PTE_W | PTE_U | PTE_PS };
+static uint32_t spaces[SPACES][1024] __attribute__((aligned(4096)));
+extern char smc_everywhere[];
+__asm__(".text; .globl smc_everywhere; smc_everywhere: movl $0x2000000, %edx; xorl %eax, %eax;"
+        "1: call *%edx; incl %eax; addl $0x40000, %edx; cmpl $0xfe000000, %edx; jb 1b; movl %eax, smc_sums; int $0x81");
+
+static bool everywhere(void)
+{
+    const uint32_t cr3 = READ_CR(3), jumps = (0xfe000000 - 0x2000000) / 0x40000;
+    bool right = true;
+
+    memory_set((void *)SCRATCH, 0xc3, SCRATCH_SIZE);
+    for (unsigned s = 0; s < SPACES; s++)
+        for (unsigned i = 0; i < 1024; i++)
+            spaces[s][i] = i < 8 ? pages_directory()[i] : SCRATCH | LARGE;
+    for (unsigned n = 0; n < 2 * SPACES; n++) {
+        WRITE_CR(3, spaces[n % SPACES]);
+        smc_sums[0] = 0;
+        run_user((void (*)(void))smc_everywhere);
+        right &= smc_sums[0] == jumps;
+    }
+    WRITE_CR(3, cr3);
+    CHECK(right);
+    return true;
+}
+
 static const struct test tests[] = {
     { "rewritten", rewritten, NULL }, { "next_instruction", next_instruction, NULL }, { "through_alias", through_alias, NULL },
     { "next_by_each_store", next_by_each_store, NULL },
     { "page_replaced", page_replaced, NULL }, { "mixed_page", mixed_page, NULL }, { "across_pages", across_pages, NULL },
-    { "chained_target", chained_target, NULL }, { "user_across_pages", user_across_pages, NULL }, { "many_segments", many_segments, NULL }, { NULL, NULL, NULL },
+    { "chained_target", chained_target, NULL }, { "user_across_pages", user_across_pages, NULL }, { "everywhere", everywhere, NULL }, { "many_segments", many_segments, NULL }, { NULL, NULL, NULL },
 };
 const struct test_group group_smc = { "smc", tests, pages_on };

@@ -11,6 +11,9 @@
 
 /* Entries of a guest page fill eight of the host's; most have a few. */
 enum { PAGES_MOST = 512, MISSES_MOST = 4096, PAGE_ENTRIES = PAGE_SIZE };
+/* A miss brings in a page of entries, and one of the host's tables where the guest jumps far:
+ * 8 KiB. So all maps together, of all modes and address spaces, take no more than 64 MiB. */
+enum { MISSES_OF_ALL = 8192 };
 #define MAP_SIZE (sizeof(uint64_t) << 32)
 
 /* None of it is the host's memory before it is touched. */
@@ -52,14 +55,21 @@ static void empty_map(struct jump_map *map)
     map->misses = map->pages.count = 0;
 }
 
+static void empty_all(struct translator *t)
+{
+    for (struct jump_slot *slot = t->jumps.slots; slot < t->jumps.slots + JUMP_SLOTS; slot++)
+        for (struct jump_map *map = slot->maps; map < slot->maps + JUMP_SPACES; map++)
+            empty_map(map);
+    t->jumps.misses = 0;
+}
+
 void jumps_clear(struct translator *t)
 {
     for (struct jump_slot *slot = t->jumps.slots; slot < t->jumps.slots + JUMP_SLOTS; slot++) {
         slot->mode = 0;
         slot->now = NULL;
-        for (struct jump_map *map = slot->maps; map < slot->maps + JUMP_SPACES; map++)
-            empty_map(map);
     }
+    empty_all(t);
     t->jumps.sampled_count = 0;
     t->jumps.missed = false;
     jumps_select(t);
@@ -141,6 +151,8 @@ static void check_slot(struct translator *t, struct jump_slot *slot)
     slot->now->used = ++t->jumps.uses;
     if (slot->now->misses > MISSES_MOST)
         empty_map(slot->now);
+    if (t->jumps.misses > MISSES_OF_ALL)
+        empty_all(t);
     check_pages(t, slot->now, user);
 }
 
@@ -241,6 +253,8 @@ void jumps_add(struct translator *t, uint32_t eip, const struct block *block)
         return;
     if (map->misses > MISSES_MOST)
         empty_map(map);
+    if (t->jumps.misses > MISSES_OF_ALL)
+        empty_all(t);
     map->entries[eip] = qualifies(t, map, block) ? block->entry : t->stubs.dispatch;
 }
 
@@ -264,6 +278,7 @@ bool jumps_note_miss(struct translator *t, uint64_t map, uint32_t eip)
     for (struct jump_slot *slot = t->jumps.slots; slot < t->jumps.slots + JUMP_SLOTS; slot++)
         if (slot->now && map == (uint64_t)(uintptr_t)slot->now->entries) {
             slot->now->misses++;
+            t->jumps.misses++;
             t->counters.jump_misses++;
             t->jumps.missed = true;
             t->jumps.missed_eip = eip;

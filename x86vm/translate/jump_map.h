@@ -49,6 +49,7 @@ struct jump_slot {
 struct jumps {
     bool possible, eager;           /* eager: every site at once, for tests */
     struct jump_slot slots[JUMP_SLOTS];
+    uint32_t misses;                /* of all maps, since they were empty */
     uint64_t *nothing;              /* a map without entries */
     uint32_t nothing_misses;
     uint64_t uses;
