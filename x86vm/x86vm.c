@@ -246,7 +246,7 @@ void x86vm_get_counters(const struct x86vm *vm, struct x86vm_counters *out)
 
     view_get_counters(&t->area->cpu, &views);
     *out = t->counters;
-    out->page_faults = views.page_faults;
+    out->page_faults += views.page_faults;
     out->view_fills = views.fills;
     out->view_flushes = views.flushes;
     out->page_flushes = views.page_flushes;

@@ -25,6 +25,7 @@ enum { SPACES = 7, PAGES = 48, FIRST = 0x400000 };
 
 static struct cpu *cpu;
 static int file;
+static uint32_t refused_by; /* error code of the page fault */
 
 static void poke32(uint32_t address, uint32_t value) { memcpy(phys_ram(cpu->phys) + address, &value, 4); }
 static uint32_t peek32(uint32_t address)
@@ -82,7 +83,7 @@ static void load_cr3(unsigned n)
 
 static enum view_bare_answer touch(uint32_t linear, bool write)
 {
-    return view_bare_fault(cpu, (uint64_t)(uintptr_t)cpu->bare + linear, write);
+    return view_bare_fault(cpu, (uint64_t)(uintptr_t)cpu->bare + linear, write, &refused_by);
 }
 
 /* What the host lets be done there, as shows(): asked by system calls, which fail instead of faulting. */
@@ -125,6 +126,22 @@ static bool all_is_right(void)
 
 #define CHECK_SHOWS(linear, rights) do { CU_ASSERT_EQUAL(shows(linear), rights); CU_ASSERT_TRUE(all_is_right()); } while (0)
 
+/* How many mappings the host has in a window. */
+static unsigned host_mappings(const struct bare_window *window)
+{
+    uint64_t first = (uint64_t)(uintptr_t)window->base, from, to;
+    unsigned count = 0;
+    char line[512];
+    FILE *maps = fopen("/proc/self/maps", "r");
+
+    while (maps && fgets(line, sizeof line, maps))
+        if (sscanf(line, "%" SCNx64 "-%" SCNx64, &from, &to) == 2)
+            count += to > first && from < first + (1ull << 32);
+    if (maps)
+        fclose(maps);
+    return count;
+}
+
 static void test_rights(void)
 {
     set_pte(0x401000, 0x90000 | P | W | U);
@@ -136,17 +153,20 @@ static void test_rights(void)
     CHECK_SHOWS(0x401000, 3);
     set_pte(0x403000, 0x91000 | P | U | D);
     CU_ASSERT_EQUAL(touch(0x403000, false), VIEW_BARE_SHOWN);
-    CU_ASSERT_EQUAL(touch(0x403000, true), VIEW_BARE_NOT_NOW); /* the guest's own fault */
+    CU_ASSERT_EQUAL(touch(0x403000, true), VIEW_BARE_REFUSED); /* the guest's own fault */
+    CU_ASSERT_EQUAL(refused_by, P | W | U);
     CHECK_SHOWS(0x403000, 1);
     set_pte(0x405000, 0x92000 | P | W); /* the supervisor's */
-    CU_ASSERT_EQUAL(touch(0x405000, false), VIEW_BARE_NOT_NOW);
+    CU_ASSERT_EQUAL(touch(0x405000, false), VIEW_BARE_REFUSED);
+    CU_ASSERT_EQUAL(refused_by, P | U);
     set_pte(0x407000, 0x93000 | P | W | U | G);
     CU_ASSERT_EQUAL(touch(0x407000, false), VIEW_BARE_SELDOM); /* would outlive its address space */
     set_pte(0x409000, 0xfe000000 | P | W | U);
     CU_ASSERT_EQUAL(touch(0x409000, false), VIEW_BARE_NEVER);
-    CU_ASSERT_EQUAL(touch(0x40b000, false), VIEW_BARE_NOT_NOW);
-    CU_ASSERT_EQUAL(view_bare_fault(cpu, (uint64_t)(uintptr_t)cpu->bare - 1, false), VIEW_BARE_NOT_THERE);
-    CU_ASSERT_EQUAL(view_bare_fault(cpu, (uint64_t)(uintptr_t)cpu->bare + (1ull << 32), false), VIEW_BARE_NEVER);
+    CU_ASSERT_EQUAL(touch(0x40b000, false), VIEW_BARE_REFUSED);
+    CU_ASSERT_EQUAL(refused_by, U);
+    CU_ASSERT_EQUAL(view_bare_fault(cpu, (uint64_t)(uintptr_t)cpu->bare - 1, false, &refused_by), VIEW_BARE_NOT_THERE);
+    CU_ASSERT_EQUAL(view_bare_fault(cpu, (uint64_t)(uintptr_t)cpu->bare + (1ull << 32), false, &refused_by), VIEW_BARE_NEVER);
     become(false);
     CU_ASSERT_EQUAL(touch(0x405000, true), VIEW_BARE_SHOWN);
     CHECK_SHOWS(0x405000, 3);
@@ -218,6 +238,48 @@ static void test_address_spaces(void)
     }
     load_cr3(0);
     CHECK_SHOWS(0x401000, 0);
+}
+
+/* Of many pages that lead elsewhere by now, neighbours are hidden together, and
+ * none of those that do not. */
+static void test_hidden_together(void)
+{
+    struct bare_window *window = view_of(cpu->views, true)->bare;
+
+    for (unsigned again = 0; again < 2; again++) /* in the list twice */
+        for (unsigned i = 0; i < PAGES; i++) {
+            set_pte(FIRST + i * 0x1000, (0x90000 + i * 0x2000) | P | W | U | D);
+            view_flush_page(cpu, FIRST + i * 0x1000);
+            CU_ASSERT_EQUAL(touch(FIRST + i * 0x1000, true), VIEW_BARE_SHOWN);
+        }
+    view_flush_page(cpu, FIRST + 0x6000);
+    CU_ASSERT(window->count > PAGES);
+    load_cr3(1);
+    for (unsigned i = 0; i < PAGES; i++)
+        if (i % 8 > 2)
+            set_pte(FIRST + i * 0x1000, (0x190000 + i * 0x2000) | P | W | U | A | D);
+    load_cr3(0);
+    for (unsigned i = 0; i < PAGES; i++)
+        CU_ASSERT_EQUAL(shows(FIRST + i * 0x1000), i % 8 > 2 ? 0 : 3);
+    CU_ASSERT_TRUE(all_is_right());
+    CU_ASSERT_EQUAL(window->count, PAGES / 8 * 3);
+    CU_ASSERT_EQUAL(host_mappings(window), window->mappings + 1);
+}
+
+/* Where an access that was refused began, which its page fault tells. */
+static void test_began_at(void)
+{
+    set_pte(0x401000, 0x90000 | P | U | A | D);
+    CU_ASSERT_EQUAL(touch(0x401000, false), VIEW_BARE_SHOWN);
+    CU_ASSERT_TRUE(view_bare_began_at(cpu, 0x402000, false));
+    CU_ASSERT_FALSE(view_bare_began_at(cpu, 0x402000, true));  /* perhaps on the page below, which is refused as well */
+    CU_ASSERT_TRUE(view_bare_began_at(cpu, 0x402001, true));
+    CU_ASSERT_FALSE(view_bare_began_at(cpu, 0x404000, false));
+    CU_ASSERT_TRUE(view_bare_began_at(cpu, 0x404fff, false));
+    CU_ASSERT_FALSE(view_bare_began_at(cpu, 0xfffffffe, false)); /* perhaps past the segment's end */
+    cpu->seg_base[CPU_GS] = 0x20000000;
+    CU_ASSERT_FALSE(view_bare_began_at(cpu, 0x1ffffffe, false));
+    CU_ASSERT_TRUE(view_bare_began_at(cpu, 0x20000001, false));
 }
 
 /* A page of number 0 is one like any other. */
@@ -304,22 +366,6 @@ static void test_kept_many(void)
     CU_ASSERT_TRUE(all_is_right());
     view_flush_all(cpu);
     CU_ASSERT_EQUAL(cpu->views->kept.count, 0);
-}
-
-/* How many mappings the host has in a window. */
-static unsigned host_mappings(const struct bare_window *window)
-{
-    uint64_t first = (uint64_t)(uintptr_t)window->base, from, to;
-    unsigned count = 0;
-    char line[512];
-    FILE *maps = fopen("/proc/self/maps", "r");
-
-    while (maps && fgets(line, sizeof line, maps))
-        if (sscanf(line, "%" SCNx64 "-%" SCNx64, &from, &to) == 2)
-            count += to > first && from < first + (1ull << 32);
-    if (maps)
-        fclose(maps);
-    return count;
 }
 
 /* A program that maps pages and lets them go again, for however long, is not refused. */
@@ -469,6 +515,8 @@ int main(void)
     CU_add_test(suite, "rights", test_rights);
     CU_add_test(suite, "what drops a page", test_drops);
     CU_add_test(suite, "address spaces", test_address_spaces);
+    CU_add_test(suite, "hidden together", test_hidden_together);
+    CU_add_test(suite, "where a refused access began", test_began_at);
     CU_add_test(suite, "the first page of RAM", test_first_page);
     CU_add_test(suite, "the supervisor's", test_supervisor);
     CU_add_test(suite, "pages that are kept", test_kept);

@@ -21,10 +21,13 @@
  * process; five windows, and see window.c for its share. */
 enum { MAPPINGS_MAX = 6000, PAGES_MAX = 1 << 17 };
 
-#define LISTED (1u << 30) /* in `shows`, while the list is worked on */
+#define LISTED (1u << 30) /* a mark in `shows`, while the list is worked on */
 
 /* More entries are dropped with their table. */
 enum { CLEAR_ALONE_MAX = 1 << 14 };
+
+/* Pages that were shown are hidden together where they are no farther apart. */
+enum { GAP_MAX = 256 };
 
 /* Runs no longer than this are made resident at once: they were asked for. */
 enum { POPULATE_MAX = 4 };
@@ -96,8 +99,7 @@ static uint32_t ends_about(const struct bare_window *window, uint32_t page, uint
     return ends;
 }
 
-/* Leaves in the list what is shown, once. */
-static void tidy_list(struct bare_window *window)
+void bare_tidy_list(struct bare_window *window)
 {
     uint32_t kept = 0;
 
@@ -120,7 +122,7 @@ bool bare_show(struct bare_window *window, const struct phys *phys, uint32_t pag
     enum phys_mapping how = (writable ? PHYS_MAP_WRITABLE : 0) | (count <= POPULATE_MAX ? PHYS_MAP_RESIDENT : 0);
 
     if (window->count + count > PAGES_MAX)
-        tidy_list(window);
+        bare_tidy_list(window);
     if (window->mappings >= MAPPINGS_MAX || window->count + count > PAGES_MAX
         || !phys_map(phys, at, physical_page << PAGE_SHIFT, (uint64_t)count << PAGE_SHIFT, how))
         return false;
@@ -154,6 +156,45 @@ void bare_hide_run(struct bare_window *window, uint32_t page, uint32_t count)
     window->mappings -= ends_about(window, page, count);
     memset(window->shows + page, 0, count * sizeof *window->shows);
     window->mappings += ends_about(window, page, count);
+}
+
+/* The last page from `page` on, by steps up or down, with nothing but such that are
+ * marked or not shown before it. */
+static uint32_t last_marked(const struct bare_window *window, uint32_t page, uint32_t step)
+{
+    uint32_t last = page;
+
+    for (uint32_t gap = 0; gap < GAP_MAX; gap++) {
+        page += step;
+        if (page >= VIEW_PAGES || (window->shows[page] && !(window->shows[page] & LISTED)))
+            break;
+        if (window->shows[page]) {
+            last = page;
+            gap = 0;
+        }
+    }
+    return last;
+}
+
+void bare_hide_listed(struct bare_window *window, uint32_t first)
+{
+    uint32_t count = window->count;
+
+    if (first >= count)
+        return;
+    for (uint32_t i = first; i < count; i++)
+        window->shows[window->pages[i]] |= LISTED;
+    for (uint32_t i = first; i < count && window->mappings; i++) {
+        uint32_t page = window->pages[i], low, high;
+        if (!window->shows[page])
+            continue;
+        low = last_marked(window, page, UINT32_MAX);
+        high = last_marked(window, page, 1);
+        for (uint32_t k = low; k <= high; k++)
+            window->shows[k] &= ~LISTED;
+        bare_hide_run(window, low, high - low + 1);
+    }
+    window->count = window->mappings ? first : 0;
 }
 
 void bare_clear(struct bare_window *window)

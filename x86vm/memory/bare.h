@@ -50,6 +50,11 @@ void bare_hide(struct bare_window *window, uint32_t page);
 void bare_hide_run(struct bare_window *window, uint32_t page, uint32_t count);
 void bare_clear(struct bare_window *window);
 
+/* Leaves in the list what is shown, once. */
+void bare_tidy_list(struct bare_window *window);
+/* Hides what is in the tidy list from place `first` on, and takes it out. */
+void bare_hide_listed(struct bare_window *window, uint32_t first);
+
 static inline uint32_t bare_physical_page(const struct bare_window *window, uint32_t page)
 {
     return (window->shows[page] & ~BARE_WRITABLE) - 1;

@@ -105,12 +105,17 @@ void view_bare_forbid(struct cpu *cpu);
 enum view_bare_answer {
     VIEW_BARE_NOT_THERE, /* not an address in the window */
     VIEW_BARE_SHOWN,     /* the page is there now: try again */
-    VIEW_BARE_NOT_NOW,   /* the guest's own page fault, or too many mappings: not the instruction's doing */
+    VIEW_BARE_REFUSED,   /* the guest's own page fault, *error its error code */
+    VIEW_BARE_NOT_NOW,   /* too many mappings: not the instruction's doing */
     VIEW_BARE_SELDOM,    /* code that would be written, a page that cannot be shown: the next one may do */
     VIEW_BARE_NEVER,     /* a device's, or one with a breakpoint */
 };
 /* Translated code faulted at that host address. Async-signal-safe as far as that code is concerned. */
-enum view_bare_answer view_bare_fault(struct cpu *cpu, uint64_t host, bool write);
+enum view_bare_answer view_bare_fault(struct cpu *cpu, uint64_t host, bool write, uint32_t *error);
+/* Whether an access that was refused at `linear` began there, so that this is the
+ * address of the page fault: not on a page below that may be refused as well, nor
+ * may it have gone past the end of a segment. */
+bool view_bare_began_at(const struct cpu *cpu, uint32_t linear, bool write);
 
 void view_flush_all(struct cpu *cpu);
 void view_flush_nonglobal(struct cpu *cpu);

@@ -197,13 +197,12 @@ static bool show_run(struct cpu *cpu, struct view *view, uint32_t page, bool use
 }
 
 /* Fills the entries for an access that is about to happen. False: it is not allowed. */
-static bool fill_quietly(struct cpu *cpu, struct view *view, uint32_t linear, enum view_access access, bool user)
+static bool fill_quietly(struct cpu *cpu, struct view *view, uint32_t linear, enum view_access access, bool user, uint32_t *error)
 {
     struct paging_result walk;
-    uint32_t error;
 
     cpu->views->counters.walks++;
-    if (!paging_walk(cpu, linear, access, user, true, &walk, &error))
+    if (!paging_walk(cpu, linear, access, user, true, &walk, error))
         return false;
     view_fill_walked(cpu, view, linear, access, &walk);
     return true;
@@ -224,7 +223,17 @@ static bool may_keep(struct cpu *cpu, const struct view *view, uint32_t page, ui
     return view_kept_may(cpu, page, now) && (view->bare_credit >= CREDIT_BEGIN || cpu->views->bare_eager);
 }
 
-enum view_bare_answer view_bare_fault(struct cpu *cpu, uint64_t host, bool write)
+bool view_bare_began_at(const struct cpu *cpu, uint32_t linear, bool write)
+{
+    uint32_t page = linear >> PAGE_SHIFT;
+
+    for (unsigned i = 0; i < CPU_SEG_COUNT; i++)
+        if (linear - cpu->seg_base[i] >= 0u - PAGE_SIZE)
+            return false;
+    return linear & (PAGE_SIZE - 1) || cpu->tables[(write ? VIEW_WRITE / 8 : 0) + (page - 1) % VIEW_PAGES];
+}
+
+enum view_bare_answer view_bare_fault(struct cpu *cpu, uint64_t host, bool write, uint32_t *error)
 {
     bool user = cpu->cpl == 3;
     struct view *view = view_of(cpu->views, user);
@@ -236,8 +245,8 @@ enum view_bare_answer view_bare_fault(struct cpu *cpu, uint64_t host, bool write
         return VIEW_BARE_NOT_THERE;
     if (offset >> 32 != 0 || !view->bare_used || cpu->bare != view->bare->base)
         return VIEW_BARE_NEVER;
-    if ((!view->read[page] || (write && !may_write(view, page))) && !fill_quietly(cpu, view, page << PAGE_SHIFT, access, user))
-        return VIEW_BARE_NOT_NOW;
+    if ((!view->read[page] || (write && !may_write(view, page))) && !fill_quietly(cpu, view, page << PAGE_SHIFT, access, user, error))
+        return VIEW_BARE_REFUSED;
     if (!view->read[page])
         return VIEW_BARE_NEVER;
     if (write && !may_write(view, page))
@@ -263,28 +272,39 @@ enum view_bare_answer view_bare_fault(struct cpu *cpu, uint64_t host, bool write
 
 /* --- when a window is used --- */
 
-/* Looks up again what the window shows: its address space is back. */
+/* Whether the window shows what the guest's tables say now. */
+static bool still_right(struct cpu *cpu, struct view *view, uint32_t page)
+{
+    uint32_t shown = view->bare->shows[page], error;
+    struct paging_result walk;
+
+    if (!view->read[page] && paging_walk(cpu, page << PAGE_SHIFT, VIEW_FOR_READ, true, false, &walk, &error) && walk.accessed)
+        view_fill_walked(cpu, view, page << PAGE_SHIFT, VIEW_FOR_READ, &walk);
+    return may_show(view, page, true) && physical_of(cpu, page, view->read[page]) == bare_physical_page(view->bare, page)
+        && (!(shown & BARE_WRITABLE) || may_write(view, page));
+}
+
+/* Looks up again what the window shows: its address space is back, or one whose
+ * directory has the same place. What is wrong goes to the list's end, and is
+ * hidden together: neighbours cost one system call. */
 static void renew(struct cpu *cpu, struct view *view)
 {
     struct bare_window *window = view->bare;
-    uint32_t count = window->count, error;
-    struct paging_result walk;
+    uint32_t right = 0, wrong;
 
-    window->count = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t page = window->pages[i], shown = window->shows[page];
-        if (!shown || view->state[page] & IN_BARE)
-            continue; /* hidden since, or in the list twice */
-        if (!view->read[page] && paging_walk(cpu, page << PAGE_SHIFT, VIEW_FOR_READ, true, false, &walk, &error) && walk.accessed)
-            view_fill_walked(cpu, view, page << PAGE_SHIFT, VIEW_FOR_READ, &walk);
-        if (!may_show(view, page, true) || physical_of(cpu, page, view->read[page]) != bare_physical_page(window, page)
-            || (shown & BARE_WRITABLE && !may_write(view, page))) {
-            bare_hide(window, page);
-            continue;
+    bare_tidy_list(window);
+    wrong = window->count;
+    while (right < wrong) {
+        uint32_t page = window->pages[right];
+        if (window->shows[page] && still_right(cpu, view, page)) {
+            view->state[page] |= IN_BARE;
+            right++;
+        } else {
+            window->pages[right] = window->pages[--wrong];
+            window->pages[wrong] = page;
         }
-        view->state[page] |= IN_BARE;
-        window->pages[window->count++] = page;
     }
+    bare_hide_listed(window, right);
 }
 
 /* The window of the present address space, or the one that was not used longest. */

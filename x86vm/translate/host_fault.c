@@ -54,15 +54,46 @@ static void leave_repeat(greg_t *regs, const uint8_t *bare)
     regs[REG_RCX] = (uint32_t)(regs[REG_RCX] + regs[REG_R13]);
 }
 
+/* Whether a repeated instruction stands at the element that was refused. */
+static bool stands_at(const greg_t *regs, uint32_t linear)
+{
+    return (uint32_t)regs[REG_RDI] == linear || (uint32_t)regs[REG_RSI] == linear;
+}
+
+/* The guest's tables refuse what a bare access did: its page fault, or else the
+ * instruction is run again, alone. */
+static void refuse(struct translator *t, greg_t *regs, const struct code_row *place, uint32_t linear, uint32_t error)
+{
+    struct cpu *cpu = translator_cpu(t);
+    bool repeats = (uint64_t)regs[REG_RDI] >> 32 != 0;
+
+    leave_repeat(regs, cpu->bare);
+    if (!view_bare_began_at(cpu, linear, error & PF_WRITE) || (repeats && !stands_at(regs, linear))) {
+        t->single = true;
+        leave_at(t, regs, place, t->stubs.next);
+        return;
+    }
+    cpu->cr2 = linear;
+    t->counters.page_faults++;
+    t->host_fault_vector = VEC_PF;
+    t->host_fault_error = error;
+    leave_at(t, regs, place, t->stubs.fault);
+}
+
 /* A page fault in a bare window or where the window shows nothing. False: neither. */
 static bool on_page_fault(struct translator *t, greg_t *regs, const struct code_row *place, uint64_t address)
 {
     struct cpu *cpu = translator_cpu(t);
-    enum view_bare_answer answer = view_bare_fault(cpu, address, regs[REG_ERR] & PF_WRITE);
+    uint32_t error;
+    enum view_bare_answer answer = view_bare_fault(cpu, address, regs[REG_ERR] & PF_WRITE, &error);
 
     t->counters.bare_faults++;
     if (answer == VIEW_BARE_SHOWN)
         return true; /* to the same host instruction */
+    if (answer == VIEW_BARE_REFUSED) {
+        refuse(t, regs, place, (uint32_t)(address - (uint64_t)(uintptr_t)cpu->bare), error);
+        return true;
+    }
     if (answer == VIEW_BARE_NOT_THERE && !in_window(t, address))
         return false;
     if ((answer == VIEW_BARE_SELDOM || answer == VIEW_BARE_NEVER) && blocks_bare_failed(t, place->eip, answer == VIEW_BARE_NEVER))

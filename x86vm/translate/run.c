@@ -119,7 +119,7 @@ static void handle_exit(struct translator *t, enum exit_reason reason)
     case EXIT_HOST_FAULT:
         if (t->counting)
             count_leave_running(t);
-        if (t->host_fault_vector == VEC_GP || t->host_fault_vector == VEC_AC)
+        if (t->host_fault_vector == VEC_GP || t->host_fault_vector == VEC_AC || t->host_fault_vector == VEC_PF)
             cpu_fault_error(translator_cpu(t), t->host_fault_vector, t->host_fault_error);
         cpu_fault(translator_cpu(t), t->host_fault_vector);
     default:
