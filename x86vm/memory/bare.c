@@ -17,9 +17,18 @@
 #define LIST_SIZE (PAGES_MAX * sizeof(uint32_t))
 #define MAP_SIZE (ALIGNMENT + WINDOW_SIZE + BARE_ABOVE + SHOWS_SIZE + LIST_SIZE)
 
-/* Each scattered page is one mapping and one hole, of 65530 that Linux gives a
- * process; five windows, and see window.c for its share. */
-enum { MAPPINGS_MAX = 6000, PAGES_MAX = 1 << 17 };
+/* Of 65530 that Linux gives a process; five windows, where holes may count as
+ * well, and see window.c for its share. */
+enum { MAPPINGS_MAX = 4000, PAGES_MAX = 1 << 17 };
+
+/* Where a window's holes can be left without any mapping: below all places where
+ * Linux puts what it is not told a place for, which is from the top down, or with
+ * an unlimited stack from a third of the 128 TiB up. It would come here when the
+ * 40 TiB above were used up. */
+#define OPEN_FIRST (16ull << 40)
+#define OPEN_RANGE (8ull << 40)
+#define OPEN_STEP (16ull << 30)
+enum { OPEN_TRIES = 64 };
 
 #define LISTED (1u << 30) /* a mark in `shows`, while the list is worked on */
 
@@ -41,16 +50,66 @@ bool bare_possible(void)
     return getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
 }
 
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+/* Differs from process to process, as where the kernel puts things does. */
+static uint64_t random_offset(void)
+{
+    const void *bytes = (const void *)(uintptr_t)getauxval(AT_RANDOM);
+    uint64_t value = 0;
+
+    if (bytes)
+        memcpy(&value, bytes, sizeof value);
+    return value % OPEN_RANGE & ~(ALIGNMENT - 1);
+}
+
+/* NULL: such a place is not to be had. */
+static uint8_t *reserve_open(void)
+{
+    const int how = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+    uint64_t at = OPEN_FIRST + random_offset();
+
+    for (unsigned i = 0; i < OPEN_TRIES; i++, at += OPEN_STEP) {
+        uint8_t *map = mmap((void *)(uintptr_t)at, MAP_SIZE, PROT_NONE, how, -1, 0);
+        if (map == (uint8_t *)(uintptr_t)at)
+            return map;
+        if (map != MAP_FAILED)
+            munmap(map, MAP_SIZE); /* Linux before 4.17 took the address for a wish */
+    }
+    return NULL;
+}
+
+static bool make_inaccessible(struct bare_window *window, uint32_t page, uint64_t size)
+{
+    uint8_t *at = window->base + ((uint64_t)page << PAGE_SHIFT);
+
+    if (window->open)
+        return munmap(at, size) == 0;
+    return mmap(at, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED;
+}
+
+static uint8_t *reserve_closed(void)
+{
+    uint8_t *map = mmap(NULL, MAP_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return map == MAP_FAILED ? NULL : map;
+}
+
 bool bare_reserve(struct bare_window *window)
 {
-    const int how = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    uint8_t *map = mmap(NULL, MAP_SIZE, PROT_NONE, how, -1, 0), *behind;
+    uint8_t *map = getenv("X86VM_CLOSED_BARE") ? NULL : reserve_open(), *behind;
 
-    if (map == MAP_FAILED)
+    window->open = map != NULL;
+    if (!map)
+        map = reserve_closed();
+    if (!map)
         return false;
     window->base = (uint8_t *)(((uintptr_t)map + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1));
     behind = window->base + WINDOW_SIZE + BARE_ABOVE;
-    if (mprotect(behind, SHOWS_SIZE + LIST_SIZE, PROT_READ | PROT_WRITE) != 0) {
+    if (mprotect(behind, SHOWS_SIZE + LIST_SIZE, PROT_READ | PROT_WRITE) != 0
+        || !make_inaccessible(window, 0, WINDOW_SIZE)) {
         munmap(map, MAP_SIZE);
         window->base = NULL;
         return false;
@@ -71,32 +130,22 @@ void bare_release(struct bare_window *window)
     window->base = NULL;
 }
 
-static bool make_inaccessible(struct bare_window *window, uint32_t page, uint64_t size)
+/* Whether a mapping of the host's begins with the page: it makes one of pages that
+ * follow each other in RAM with the same rights. */
+static bool begins_at(const struct bare_window *window, uint32_t page)
 {
-    return mmap(window->base + ((uint64_t)page << PAGE_SHIFT), size, PROT_NONE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED;
+    uint32_t here = page < VIEW_PAGES ? window->shows[page] : 0, below = page ? window->shows[page - 1] : 0;
+
+    return here && !(below && here == below + 1);
 }
 
-/* Whether the host's mapping ends between the page and the one below: it makes one
- * of pages that follow each other in RAM with the same rights, and of what is inaccessible. */
-static bool ends_before(const struct bare_window *window, uint32_t page)
+static uint32_t begin_about(const struct bare_window *window, uint32_t page, uint32_t count)
 {
-    uint32_t below, here;
-
-    if (page == 0 || page == VIEW_PAGES)
-        return false;
-    below = window->shows[page - 1];
-    here = window->shows[page];
-    return below | here && !(below && here == below + 1);
-}
-
-static uint32_t ends_about(const struct bare_window *window, uint32_t page, uint32_t count)
-{
-    uint32_t ends = 0;
+    uint32_t begin = 0;
 
     for (uint32_t i = page; i <= page + count; i++)
-        ends += ends_before(window, i);
-    return ends;
+        begin += begins_at(window, i);
+    return begin;
 }
 
 void bare_tidy_list(struct bare_window *window)
@@ -126,13 +175,13 @@ bool bare_show(struct bare_window *window, const struct phys *phys, uint32_t pag
     if (window->mappings >= MAPPINGS_MAX || window->count + count > PAGES_MAX
         || !phys_map(phys, at, physical_page << PAGE_SHIFT, (uint64_t)count << PAGE_SHIFT, how))
         return false;
-    window->mappings -= ends_about(window, page, count);
+    window->mappings -= begin_about(window, page, count);
     for (uint32_t i = 0; i < count; i++) {
         if (!window->shows[page + i])
             window->pages[window->count++] = page + i;
         window->shows[page + i] = (physical_page + i + 1) | (writable ? BARE_WRITABLE : 0);
     }
-    window->mappings += ends_about(window, page, count);
+    window->mappings += begin_about(window, page, count);
     return true;
 }
 
@@ -153,9 +202,9 @@ void bare_hide_run(struct bare_window *window, uint32_t page, uint32_t count)
         bare_clear(window); /* which needs no more mappings than there are */
         return;
     }
-    window->mappings -= ends_about(window, page, count);
+    window->mappings -= begin_about(window, page, count);
     memset(window->shows + page, 0, count * sizeof *window->shows);
-    window->mappings += ends_about(window, page, count);
+    window->mappings += begin_about(window, page, count);
 }
 
 /* The last page from `page` on, by steps up or down, with nothing but such that are

@@ -29,7 +29,8 @@ struct bare_window {
     uint32_t *shows;   /* by linear page: physical page + 1, and BARE_WRITABLE; 0: inaccessible */
     uint32_t *pages;   /* shown since the window was last empty, some perhaps twice or hidden again */
     uint32_t count;    /* of them */
-    uint32_t mappings; /* that the host has here beside the first: 0 when nothing is shown */
+    uint32_t mappings; /* that the host has of what is shown */
+    bool open;         /* what shows nothing is left without a mapping; else it is an inaccessible one, which costs more */
     uint32_t cr3;      /* whose pages they are */
     uint64_t used;     /* when it was last chosen; TSC */
     bool stale;        /* laid aside, and to be emptied before anybody uses it again */
