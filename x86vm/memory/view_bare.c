@@ -11,7 +11,7 @@
  * has been back for a while, each page is looked up again, as a TLB would have
  * to, and what leads elsewhere by now is taken out.
  *
- * A mapping costs the host some ten microseconds. So a user's window is used
+ * A mapping costs the host some five microseconds. So a user's window is used
  * only while no CR3 was loaded for a millisecond, and mappings are paid from
  * a credit that time fills up: who touches new pages all the time is sent back
  * to translations with checks until there is credit again.
@@ -23,8 +23,8 @@
 
 #include "x86vm/cpu/cpu.h"
 
-/* One mapping is earned in 100 us; 400 may be saved up, 50 must be there to begin with. */
-enum { EARNED_IN_US = 100, CREDIT_MAX = 400, CREDIT_BEGIN = 50, SETTLED_US = 1000 };
+/* One mapping is earned in 50 us; 1000 may be saved up, 50 must be there to begin with. */
+enum { EARNED_IN_US = 50, CREDIT_MAX = 1000, CREDIT_BEGIN = 50, SETTLED_US = 1000 };
 /* Pages that one mapping may bring in on either side of the one wanted. */
 enum { RUN_MAX = 1024 };
 
