@@ -224,6 +224,31 @@ static bool cut(void)
     return true;
 }
 
+/* Constants that look like what the engine itself writes for an indirect jump stay constants. */
+static bool lookalike(void)
+{
+    static const uint8_t code[] = {
+        0xb8, 0, 0, 0, 0, 0x89, 0xc3,                                           /* mov eax, moves_seen; mov ebx, eax */
+        0xc7, 0x03, 0x4d, 0x8b, 0x9f, 0x11, 0xc7, 0x00, 0x43, 0xff, 0x24, 0xcb, /* mov dword [ebx], MOV R11, [R15 + ..]; mov dword [eax], JMP [R11 + R9 * 8] */
+        0xc7, 0x03, 0x11, 0x4d, 0x8b, 0x9f, 0xc7, 0x00, 0x43, 0xff, 0x24, 0xcb, /* the same with a byte more between them */
+        0xc7, 0x40, 4, 1, 2, 3, 4, 0xc7, 0x40, 8, 5, 6, 7, 8, 0xc7, 0x40, 12, 9, 9, 9, 9,
+        0xc7, 0x40, 16, 7, 7, 7, 7, 0xc7, 0x40, 20, 6, 6, 6, 6, 0xcd, 0x81,      /* .. int 81h */
+    };
+    uint32_t at[] = { LOW + 0x8000, LOW + 0x19000, HIGH + 0x1a000, LOW + 0x9000 };
+
+    for (unsigned i = 0; i < sizeof code; i++)
+        ((volatile uint8_t *)OTHER)[i] = code[i];
+    *(volatile uint32_t *)(OTHER + 1) = (uint32_t)moves_seen;
+    for (unsigned turn = 0; turn < 12; turn++) {
+        memory_set(moves_seen, 0, sizeof moves_seen);
+        map(at[turn % 4], OTHER);
+        run_user((void (*)(void))at[turn % 4]);
+        CHECK(moves_seen[0] == 0xcb24ff43 && moves_seen[1] == 0x04030201 && moves_seen[2] == 0x08070605);
+        CHECK(moves_seen[3] == 0x09090909 && moves_seen[4] == 0x07070707 && moves_seen[5] == 0x06060606);
+    }
+    return true;
+}
+
 /* What the translation depends on besides the bytes: here CR0.TS. */
 static bool modes(void)
 {
@@ -244,6 +269,6 @@ static bool modes(void)
 }
 
 static const struct test tests[] = { { "everywhere", everywhere, NULL }, { "thousand", thousand, NULL }, { "modified", modified, NULL },
-    { "ends", ends, NULL }, { "cut", cut, NULL }, { "modes", modes, NULL },
+    { "ends", ends, NULL }, { "cut", cut, NULL }, { "lookalike", lookalike, NULL }, { "modes", modes, NULL },
     { "segments", segments, "segment limits are not looked at" }, { NULL, NULL, NULL } };
 const struct test_group group_moves = { "moves", tests, prepare };

@@ -43,6 +43,7 @@ void jumps_free(struct translator *t)
                 munmap(map->entries, MAP_SIZE);
             free(map->pages.items);
         }
+    free(t->jumps.sites.items);
     if (t->jumps.nothing)
         munmap(t->jumps.nothing, MAP_SIZE);
 }
@@ -70,7 +71,7 @@ void jumps_clear(struct translator *t)
         slot->now = NULL;
     }
     empty_all(t);
-    t->jumps.sampled_count = 0;
+    t->jumps.sites.count = t->jumps.sampled_count = 0;
     t->jumps.missed = false;
     jumps_select(t);
 }

@@ -46,7 +46,15 @@ struct jump_slot {
     struct jump_map maps[JUMP_SPACES]; /* of the supervisor, the first alone */
 };
 
+/* Where the lookup of an indirect jump was emitted. Kept, never searched for: a guest's
+ * constants may look like anything. */
+struct jump_site {
+    uint32_t offset : 31; /* from its block's entry */
+    uint32_t call : 1;
+};
+
 struct jumps {
+    TABLE(struct jump_site) sites;  /* a block's follow each other */
     bool possible, eager;           /* eager: every site at once, for tests */
     struct jump_slot slots[JUMP_SLOTS];
     uint32_t misses;                /* of all maps, since they were empty */
@@ -78,13 +86,15 @@ bool jumps_note_miss(struct translator *t, uint64_t map, uint32_t eip);
 
 /* --- jump_sites.c --- */
 
+/* A lookup is about to be emitted for the block. */
+void jumps_note_site(struct translator *t, struct block *block, bool call);
 /* That block was running when the run loop was wanted. From a signal handler. */
 void jumps_sample(struct translator *t, uint32_t index);
 /* Makes the sites of the sampled blocks, or of a new one, go through maps; only from the run loop. */
 void jumps_upgrade_sampled(struct translator *t);
 void jumps_upgrade(struct translator *t, uint32_t index);
-/* What was copied to there is as it was made again. */
-void jumps_downgrade(const struct translator *t, uint8_t *code, uint32_t size);
+/* The block was copied: its sites are lookups again. */
+void jumps_downgrade(const struct translator *t, const struct block *copy);
 /* Whether the host's next instruction is a site's jump: R11 is loaded. */
 bool jumps_at_jump(const uint8_t *pc);
 

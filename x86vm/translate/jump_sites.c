@@ -42,12 +42,6 @@ static void put_lookup(const struct translator *t, uint8_t *site, bool call)
     site[GO_MODRM] = call ? GO_CALL : GO_JMP;
 }
 
-static bool is_lookup(const struct translator *t, const uint8_t *at)
-{
-    return memcmp(at, t->jump_site, MISS_DISP) == 0 && memcmp(at + TAIL, t->jump_site + TAIL, GO_MODRM - TAIL) == 0
-           && (at[GO_MODRM] == GO_JMP || at[GO_MODRM] == GO_CALL);
-}
-
 static void put_load(uint8_t *at, unsigned slot)
 {
     uint32_t disp = (uint32_t)(offsetof(struct cpu_area, jumps) + slot * sizeof(uint64_t));
@@ -56,10 +50,8 @@ static void put_load(uint8_t *at, unsigned slot)
     memcpy(at + LOAD_OPCODE, &disp, sizeof disp);
 }
 
-static void put_jump(uint8_t *site, unsigned slot)
+static void put_jump(uint8_t *site, unsigned slot, bool call)
 {
-    bool call = site[GO_MODRM] == GO_CALL;
-
     if (call) {
         memcpy(site, padding, MISS_DISP);
         site += CALL_AT;
@@ -68,22 +60,25 @@ static void put_jump(uint8_t *site, unsigned slot)
     memcpy(site + LOAD, call ? call_code : jump_code, JUMP);
 }
 
-static bool is_jump(const uint8_t *at, bool *call)
+void jumps_note_site(struct translator *t, struct block *block, bool call)
 {
-    *call = at[0] == padding[0];
-    if (*call && memcmp(at, padding, MISS_DISP) != 0)
-        return false;
-    at += *call ? CALL_AT : 0;
-    return memcmp(at, load_map, LOAD_OPCODE) == 0 && memcmp(at + LOAD, *call ? call_code : jump_code, JUMP) == 0;
+    uint32_t offset = (uint32_t)(emit_pc(&t->hot) - block->entry);
+
+    if (!block->jump_count)
+        block->first_jump = t->jumps.sites.count;
+    TABLE_ADD(t->jumps.sites, ((struct jump_site){ offset, call }));
+    block->jump_count++;
 }
 
-void jumps_downgrade(const struct translator *t, uint8_t *code, uint32_t size)
+static uint8_t *place_of(const struct translator *t, const struct block *block, const struct jump_site *site)
 {
-    bool call;
+    return (uint8_t *)(uintptr_t)block->entry - t->hot.to_exec + site->offset;
+}
 
-    for (uint8_t *at = code; at + LENGTH <= code + size; at++)
-        if (is_jump(at, &call))
-            put_lookup(t, at, call);
+void jumps_downgrade(const struct translator *t, const struct block *copy)
+{
+    for (uint32_t i = copy->first_jump; i < copy->first_jump + copy->jump_count; i++)
+        put_lookup(t, place_of(t, copy, &t->jumps.sites.items[i]), t->jumps.sites.items[i].call);
 }
 
 /* --- hot blocks --- */
@@ -96,18 +91,9 @@ void jumps_sample(struct translator *t, uint32_t index)
         j->sampled[j->sampled_count++] = index;
 }
 
-/* Where the block's hot code ends: all of it lies in the order in which it was made. */
-static uint32_t hot_end(const struct translator *t, uint32_t index)
-{
-    uint64_t end = index + 1 < t->order.count ? t->order.items[index + 1]->entry : (uint64_t)(uintptr_t)t->hot.p + (uint64_t)t->hot.to_exec;
-
-    return (uint32_t)(end - (uint64_t)(uintptr_t)t->cache_rx);
-}
-
 void jumps_upgrade(struct translator *t, uint32_t index)
 {
     struct block *block = t->order.items[index];
-    uint32_t begin = (uint32_t)(block->entry - (uint64_t)(uintptr_t)t->cache_rx), end = hot_end(t, index);
     unsigned slot;
 
     if (block->dead || block->sites_tried)
@@ -116,11 +102,10 @@ void jumps_upgrade(struct translator *t, uint32_t index)
     slot = jumps_slot(t, block);
     if (slot == JUMP_SLOTS)
         return;
-    for (uint32_t at = begin; at + LENGTH <= end; at++)
-        if (is_lookup(t, t->cache_rx + at)) {
-            put_jump(t->cache_rw + at, slot);
-            t->counters.jump_sites++;
-        }
+    for (uint32_t i = block->first_jump; i < block->first_jump + block->jump_count; i++) {
+        put_jump(place_of(t, block, &t->jumps.sites.items[i]), slot, t->jumps.sites.items[i].call);
+        t->counters.jump_sites++;
+    }
 }
 
 void jumps_upgrade_sampled(struct translator *t)

@@ -302,7 +302,7 @@ static struct block *copy_block(struct translator *t, const struct way *w)
     copy->sites_tried = false;
     copy_code(t, w);
     if (w->from->block->sites_tried)
-        jumps_downgrade(t, t->hot.p - w->from->hot_size, w->from->hot_size);
+        jumps_downgrade(t, copy);
     copy_links(t, w, copy);
     copy_sites(t, w, copy);
     copy_calls(t, w, copy);

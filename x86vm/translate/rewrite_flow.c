@@ -65,10 +65,12 @@ bool rewrite_comes_back(const struct build *b)
 
 static void dispatch(struct build *b, void (*go)(struct emit *e, struct host_mem code))
 {
-    if (b->mode & (MODE_SINGLE | MODE_PARTIAL))
+    if (b->mode & (MODE_SINGLE | MODE_PARTIAL)) {
         emit_jmp(b->hot, b->t->stubs.indirect);
-    else
-        emit_dispatch(b->t, b->hot, go);
+        return;
+    }
+    jumps_note_site(b->t, b->block, go == emit_call_mem);
+    emit_dispatch(b->t, b->hot, go);
 }
 
 /* Behind a host CALL: a RET came here with the guest's return address in R9. A

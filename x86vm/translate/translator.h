@@ -137,6 +137,8 @@ struct block {
     uint64_t entry, guard_entry; /* executable addresses; guard_entry 0 until needed */
     uint32_t cold_at;        /* where its cold code begins, in the cache */
     uint32_t first_link, link_count; /* jumps out of it: numbers */
+    uint32_t first_jump;     /* lookups of indirect jumps in it, by number; a copy has those of its original */
+    uint16_t jump_count;
     struct block *hash_next, **hash_at; /* `at`: what points to this block in the list */
     struct block *page_next[2], **page_at[2]; /* lists of the first and the last page */
     uint32_t incoming;       /* the first link to it: number + 1, or 0 */
