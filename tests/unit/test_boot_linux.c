@@ -122,7 +122,8 @@ static void test_seed(void)
     seed = bytes;
     setup(CODE_SIZE);
     CU_ASSERT_TRUE_FATAL(boot(NULL, 0, NULL, false));
-    CU_ASSERT_EQUAL_FATAL(get(BOOT_PARAMS + 0x250, 8), BOOT_SEED);
+    CU_ASSERT_EQUAL_FATAL(get(BOOT_PARAMS + 0x250, 4), BOOT_SEED);
+    CU_ASSERT_EQUAL(get(BOOT_PARAMS + 0x254, 4), 0);
     CU_ASSERT_EQUAL(get(BOOT_SEED, 4) | get(BOOT_SEED + 4, 4), 0);
     CU_ASSERT_EQUAL(get(BOOT_SEED + 8, 4), 9);
     CU_ASSERT_EQUAL(get(BOOT_SEED + 12, 4), sizeof bytes);
