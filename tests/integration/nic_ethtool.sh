@@ -27,7 +27,7 @@ says() { # PATTERN COMMAND…: succeeds, and says something that matches
 # Frames of three sizes both ways, none lost.
 traffic() {
     for size in 18 500 "${1:-1472}"; do
-        python3 "$ROOT/tests/integration/pings.py" $A 100 "$size" || { whereabouts; return 1; }
+        python3 "$ROOT/tests/integration/lib_pings.py" $A 100 "$size" || { whereabouts; return 1; }
     done
 }
 whereabouts() { # of frames that did not come back: all counters that are not 0

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """As fast as they come back, a few at a time: echo requests, whose replies must all come, with the same octets.
 
-    pings.py ADDRESS COUNT SIZE
+    lib_pings.py ADDRESS COUNT SIZE
 
 ping -f does not wait for the last reply longer than twice the longest of the others took,
 and calls it lost: on a busy machine one run in some thousands. Here a reply has 10 s."""
