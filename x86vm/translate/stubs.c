@@ -270,12 +270,13 @@ static uint64_t emit_warm(struct translator *t, bool user, bool write)
 }
 
 /* To the guest address in R9: looked up in the table, by a sum that is zero
- * when the key matches, because the flags may be live. RCX is in R11. */
-static void lookup(const struct translator *t, struct emit *e, void (*go)(struct emit *e, struct host_mem code))
+ * when the key matches, because the flags may be live. */
+void emit_dispatch(const struct translator *t, struct emit *e, void (*go)(struct emit *e, struct host_mem code))
 {
     int32_t entries = (int32_t)offsetof(struct cpu_area, lookup);
     uint8_t *hit;
 
+    emit_mov64(e, R11, RCX);
     emit_movzx16(e, R10, R9);
     emit_lea64(e, R10, mem_sum(R10, R10));
     emit_load64(e, R13, CPU_MEM(lookup_key));
@@ -288,18 +289,6 @@ static void lookup(const struct translator *t, struct emit *e, void (*go)(struct
     emit_patch8(e, hit);
     emit_mov64(e, RCX, R11);
     go(e, mem_full(R15, R10, 3, entries + 8));
-}
-
-void emit_dispatch(const struct translator *t, struct emit *e, void (*go)(struct emit *e, struct host_mem code))
-{
-    emit_mov64(e, R11, RCX);
-    lookup(t, e, go);
-}
-
-void emit_dispatch_across(const struct translator *t, struct emit *e)
-{
-    emit_op_reg(e, EMIT_W, (const uint8_t[]){ 0x89 }, 1, RCX, R11); /* the other encoding, which jump_sites.c does not know */
-    lookup(t, e, emit_jmp_mem);
 }
 
 /* The shape of what emit_dispatch() emits, from the stub that has it. An instruction

@@ -194,7 +194,7 @@ static void enter_mode(struct build *b)
     emit_jmp(e, b->t->stubs.indirect);
     emit_patch8(e, none);
     emit_load64(e, RCX, kept_rcx());
-    emit_dispatch_across(b->t, e);
+    emit_dispatch(b->t, e, emit_jmp_mem); /* to a block of another mode: no site (jump_map.h) */
 }
 
 static void finish_slow(struct build *b, const struct insn *insn, const struct slow *slow)

@@ -338,9 +338,8 @@ void blocks_kill_bare(struct translator *t, uint32_t eip);
 
 /* --- stubs.c --- */
 /* To the guest address in R9, by the table of indirect jumps; `go` emits the jump itself. */
-/* To the block of the guest address in R9 in the present mode; the second where that is not the mode of the block left. */
+/* To the block of the guest address in R9 in the present mode. */
 void emit_dispatch(const struct translator *t, struct emit *e, void (*go)(struct emit *e, struct host_mem code));
-void emit_dispatch_across(const struct translator *t, struct emit *e);
 void stubs_emit(struct translator *t);
 
 /* --- build.c --- */
