@@ -10,7 +10,7 @@
 #include "x86vm/translate/translator.h"
 
 /* Entries of a guest page fill eight of the host's; most have a few. */
-enum { PAGES_MOST = 512, MISSES_MOST = 4096, PAGE_ENTRIES = PAGE_SIZE };
+enum { PAGES_MOST = 512, PAGE_ENTRIES = PAGE_SIZE };
 /* A miss brings in a page of entries, and one of the host's tables where the guest jumps far:
  * 8 KiB. So all maps together, of all modes and address spaces, take no more than 64 MiB. */
 enum { MISSES_OF_ALL = 8192 };
@@ -84,7 +84,7 @@ void jumps_forbid(struct translator *t)
 
 void jumps_select(struct translator *t)
 {
-    if (t->jumps.nothing_misses > MISSES_MOST) {
+    if (t->jumps.nothing_misses > JUMP_MISSES_MOST) {
         t->jumps.nothing_misses = 0;
         if (!empty(t->jumps.nothing, PROT_READ))
             abort();
@@ -150,7 +150,7 @@ static void check_slot(struct translator *t, struct jump_slot *slot)
 
     slot->now = choose(slot, user ? translator_cpu(t)->cr3 : 0);
     slot->now->used = ++t->jumps.uses;
-    if (slot->now->misses > MISSES_MOST)
+    if (slot->now->misses > JUMP_MISSES_MOST)
         empty_map(slot->now);
     if (t->jumps.misses > MISSES_OF_ALL)
         empty_all(t);
@@ -252,11 +252,12 @@ void jumps_add(struct translator *t, uint32_t eip, const struct block *block)
 
     if (!map || eip != block->eip)
         return;
-    if (map->misses > MISSES_MOST)
+    if (map->misses > JUMP_MISSES_MOST)
         empty_map(map);
     if (t->jumps.misses > MISSES_OF_ALL)
         empty_all(t);
     map->entries[eip] = qualifies(t, map, block) ? block->entry : t->stubs.dispatch;
+    map->misses += map->misses == 0; /* it was emptied just now, and is not empty */
 }
 
 void jumps_forget(struct translator *t, const struct block *block)

@@ -27,6 +27,7 @@ struct block;
 struct cpu;
 struct translator;
 
+enum { JUMP_MISSES_MOST = 4096 /* then a map is emptied */ };
 enum { JUMP_SLOTS_EACH = 4, JUMP_SLOTS = 2 * JUMP_SLOTS_EACH /* of the supervisor, of the user */, JUMP_SPACES = 4, JUMP_SAMPLES = 16 };
 
 struct jump_page { uint32_t linear, physical; };
