@@ -10,6 +10,8 @@ BUILD    ?= build
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 SANITIZE ?=
+# Anything: the engine gets to its limits soon (x86vm/cpu/limits.h), for tests.
+SMALL_LIMITS ?=
 
 CFLAGS   ?= -O2 -g
 WARN     := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wshadow
@@ -18,6 +20,9 @@ ifneq ($(SANITIZE),)
 HARDEN   := -fPIE -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
 CPPFLAGS += -I. -I$(BUILD)/gen -D_GNU_SOURCE
+ifneq ($(SMALL_LIMITS),)
+CPPFLAGS += -DX86VM_SMALL_LIMITS
+endif
 ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(WARN) $(HARDEN) $(CPPFLAGS) -MMD -MP
 LDFLAGS  += -pie -Wl,-z,relro,-z,now
 ifneq ($(SANITIZE),)

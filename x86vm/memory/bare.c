@@ -9,6 +9,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 
+#include "x86vm/cpu/limits.h"
 #include "x86vm/memory/view.h"
 
 #define WINDOW_SIZE (4ull << 30)
@@ -19,7 +20,7 @@
 
 /* Of 65530 that Linux gives a process; five windows, where holes may count as
  * well, and see window.c for its share. */
-enum { MAPPINGS_MAX = 4000, PAGES_MAX = 1 << 17 };
+enum { MAPPINGS_MAX = X86VM_LIMIT(4000, 24), PAGES_MAX = X86VM_LIMIT(1 << 17, 1 << 8) };
 
 /* Where a window's holes can be left without any mapping: below all places where
  * Linux puts what it is not told a place for, which is from the top down, or with
@@ -33,10 +34,10 @@ enum { OPEN_TRIES = 64 };
 #define LISTED (1u << 30) /* a mark in `shows`, while the list is worked on */
 
 /* More entries are dropped with their table. */
-enum { CLEAR_ALONE_MAX = 1 << 14 };
+enum { CLEAR_ALONE_MAX = X86VM_LIMIT(1 << 14, 8) };
 
 /* Pages that were shown are hidden together where they are no farther apart. */
-enum { GAP_MAX = 256 };
+enum { GAP_MAX = X86VM_LIMIT(256, 3) };
 
 /* Runs no longer than this are made resident at once: they were asked for. */
 enum { POPULATE_MAX = 4 };

@@ -35,11 +35,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "x86vm/cpu/limits.h"
+
 struct cpu;
 struct view_set;
 
 #define VIEW_PAGES (1u << 20)
-#define VIEW_LOGGED_MOST (1u << 17) /* pages of one log, global or not, that have entries at a time */
+#define VIEW_LOGGED_MOST X86VM_LIMIT(1u << 17, 64u) /* pages of one log, global or not, that have entries at a time */
 #define VIEW_WRITE (8u << 20)
 #define VIEW_EXEC (16u << 20)
 #define VIEW_READ_IN (24u << 20)

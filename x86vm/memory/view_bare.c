@@ -16,6 +16,7 @@
  * a credit that time fills up: who touches new pages all the time is sent back
  * to translations with checks until there is credit again.
  */
+#include "x86vm/cpu/limits.h"
 #include "x86vm/memory/view_internal.h"
 
 #include <stdlib.h>
@@ -24,9 +25,9 @@
 #include "x86vm/cpu/cpu.h"
 
 /* One mapping is earned in 50 us; 1000 may be saved up, 50 must be there to begin with. */
-enum { EARNED_IN_US = 50, CREDIT_MAX = 1000, CREDIT_BEGIN = 50, SETTLED_US = 1000 };
+enum { EARNED_IN_US = 50, CREDIT_MAX = X86VM_LIMIT(1000, 40), CREDIT_BEGIN = X86VM_LIMIT(50, 2), SETTLED_US = X86VM_LIMIT(1000, 50) };
 /* Pages that one mapping may bring in on either side of the one wanted. */
-enum { RUN_MAX = 1024 };
+enum { RUN_MAX = X86VM_LIMIT(1024, 8) };
 
 void view_bare_reserve(struct view_set *set)
 {

@@ -7,6 +7,7 @@
 #ifndef X86VM_MEMORY_VIEW_INTERNAL_H
 #define X86VM_MEMORY_VIEW_INTERNAL_H
 
+#include "x86vm/cpu/limits.h"
 #include "x86vm/memory/bare.h"
 #include "x86vm/memory/paging.h"
 #include "x86vm/memory/window.h"
@@ -21,7 +22,7 @@ struct page_log {
 
 /* The last walks that led to device memory, which no table entry can stand for:
  * a driver's registers are read and written over and over. */
-enum { DEVICE_PAGES = 32 };
+enum { DEVICE_PAGES = X86VM_LIMIT(32, 1) };
 struct device_page {
     uint32_t linear;   /* page number */
     uint32_t physical; /* page number */
@@ -51,10 +52,10 @@ enum { VIEW_SUPERVISOR, VIEW_USER, VIEW_COUNT };
 struct writers { uint32_t a, b; };
 #define WRITERS_MANY UINT32_MAX
 
-enum { BARE_WINDOWS = 5 };
+enum { BARE_WINDOWS = X86VM_LIMIT(5, 2) };
 
 /* Pages that are not global, which the supervisor's bare window shows all the same. */
-enum { KEPT_MAX = 256, FICKLE_PAGES = 64 };
+enum { KEPT_MAX = X86VM_LIMIT(256, 4), FICKLE_PAGES = X86VM_LIMIT(64, 2) };
 struct kept_pages {
     struct { uint32_t page; struct paging_way way; } at[KEPT_MAX];
     uint32_t count, oldest;        /* when all places are taken, `oldest` is the next to be given away */

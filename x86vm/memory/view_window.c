@@ -9,15 +9,16 @@
  * mapped when its entries are dropped: when they are filled again and lead to
  * the same physical page, it is back without a system call.
  */
+#include "x86vm/cpu/limits.h"
 #include "x86vm/memory/view_internal.h"
 
 #include "x86vm/cpu/cpu.h"
 
 /* Pages that one mapping may bring in on either side of the one wanted. */
-enum { RUN_MAX = 1024 };
+enum { RUN_MAX = X86VM_LIMIT(1024, 8) };
 /* Mappings that are given up at once where no more may be made: the host takes some 3 us
  * for each, and all of them would hold up an interrupt for 40 ms. */
-enum { GIVEN_UP = 512 };
+enum { GIVEN_UP = X86VM_LIMIT(512, 4) };
 
 /* --- the bytes that emitted code tests --- */
 

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "x86vm/cpu/limits.h"
+
 #define WINDOW_SIZE (4ull << 30)
 #define BELOW (2ull * VIEW_STRIDE)
 #define ABOVE (1ull << 20) /* an access that begins on the last page must not reach what comes next */
@@ -16,7 +18,7 @@
 #define MAP_SIZE (ALIGNMENT + BELOW + WINDOW_SIZE + ABOVE + SHOWS_SIZE)
 
 /* Each scattered page is one mapping, of 65530 that Linux gives a process. */
-enum { MAPPINGS_MAX = 16000 };
+enum { MAPPINGS_MAX = X86VM_LIMIT(16000, 20) };
 
 bool window_reserve(struct window *window)
 {

@@ -12,12 +12,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "x86vm/cpu/limits.h"
 #include "x86vm/translate/moves.h"
 #include "x86vm/translate/transition.h"
 
 enum { ARENA_CHUNK = 256 << 10 /* put in at once, which costs a third of a fault for each page */, BLOCK_ROOM = 64 << 10 };
-enum { LET_GO_SHARE = 16 }; /* of the cache, between two times that its writable mapping is let go */
-enum { PAGE_BLOCKS_MOST = 1 << 14 }; /* bounds what one store to a page of code takes */
+enum { LET_GO_SHARE = X86VM_LIMIT(16, 4096) }; /* of the cache, between two times that its writable mapping is let go */
+enum { PAGE_BLOCKS_MOST = X86VM_LIMIT(1 << 14, 300) }; /* bounds what one store to a page of code takes */
 
 struct arena {
     struct arena *next;
@@ -458,7 +459,7 @@ bool blocks_locate(const struct translator *t, uint64_t pc, struct code_row *out
 
 /* --- groups that keep failing (device registers, stacks at a page's edge) --- */
 
-enum { GROUP_PATIENCE = 32 };
+enum { GROUP_PATIENCE = X86VM_LIMIT(32, 3) };
 
 static uint32_t group_slot(const struct translator *t, uint32_t physical)
 {
@@ -480,7 +481,7 @@ bool blocks_groups_useless(const struct translator *t, uint32_t physical)
 
 /* --- accesses without a check that keep faulting --- */
 
-enum { BARE_PATIENCE = 24, BARE_BADLY = 8, BARE_ODDLY = 2 };
+enum { BARE_PATIENCE = X86VM_LIMIT(24, 8), BARE_BADLY = 8, BARE_ODDLY = 2 };
 
 _Static_assert(sizeof(((struct translator *)0)->bare_failures) == 65536, "a slot in 16 bits");
 

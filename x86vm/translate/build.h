@@ -6,6 +6,7 @@
 #ifndef X86VM_TRANSLATE_BUILD_H
 #define X86VM_TRANSLATE_BUILD_H
 
+#include "x86vm/cpu/limits.h"
 #include "x86vm/translate/translator.h"
 
 /* A short forward jump out of the hot path whose far target is already known:
@@ -26,7 +27,7 @@ struct group {
     int32_t low, high;   /* bytes from the sum; ESP: from where it was when last unknown */
     int32_t esp_moved;   /* ... and how far it had moved since, at `first` */
 };
-enum { GROUPS_MAX = 32 };
+enum { GROUPS_MAX = X86VM_LIMIT(32, 3) };
 
 struct build {
     struct translator *t;

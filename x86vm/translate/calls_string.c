@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "x86vm/cpu/limits.h"
 #include "x86vm/memory/io_bus.h"
 #include "x86vm/protection/protection.h"
 #include "x86vm/translate/calls.h"
@@ -14,7 +15,7 @@
 #include "x86vm/translate/mode.h"
 #include "x86vm/translate/operand.h"
 
-enum { PORT_CHUNK = 512 }; /* elements */
+enum { PORT_CHUNK = X86VM_LIMIT(512, 3) }; /* elements */
 enum string_op { OP_MOVS = 0xa4, OP_CMPS = 0xa6, OP_STOS = 0xaa, OP_LODS = 0xac, OP_SCAS = 0xae };
 
 struct string_state {

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NUMBER_MOST = 5, FIRST_CAPACITY = 1024, END_SIZE = 3 };
+#include "x86vm/cpu/limits.h"
+
+enum { NUMBER_MOST = 5, FIRST_CAPACITY = X86VM_LIMIT(1024, 16), END_SIZE = 3 };
 
 /* A run's first row, which has moved ESP by nothing, and where its others begin. */
 struct code_point {

@@ -8,10 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "x86vm/cpu/limits.h"
 #include "x86vm/translate/translator.h"
 
 /* A kernel's code has some thousand pages, and a program's some hundred. Looking at more would take too long in one step. */
-static const uint32_t pages_most[] = { 8192, 1024 };
+static const uint32_t pages_most[] = { X86VM_LIMIT(8192, 6), X86VM_LIMIT(1024, 4) };
 
 static uint32_t linear_page(const struct block *block)
 {

@@ -7,13 +7,14 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "x86vm/cpu/limits.h"
 #include "x86vm/translate/translator.h"
 
 /* Entries of a guest page fill eight of the host's; most have a few. */
-enum { PAGES_MOST = 512, PAGE_ENTRIES = PAGE_SIZE };
+enum { PAGES_MOST = X86VM_LIMIT(512, 6), PAGE_ENTRIES = PAGE_SIZE };
 /* A miss brings in a page of entries, and one of the host's tables where the guest jumps far:
  * 8 KiB. So all maps together, of all modes and address spaces, take no more than 64 MiB. */
-enum { MISSES_OF_ALL = 8192 };
+enum { MISSES_OF_ALL = X86VM_LIMIT(8192, 150) };
 #define MAP_SIZE (sizeof(uint64_t) << 32)
 
 /* None of it is the host's memory before it is touched. */

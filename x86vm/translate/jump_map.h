@@ -21,14 +21,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "x86vm/cpu/limits.h"
 #include "x86vm/translate/table.h"
 
 struct block;
 struct cpu;
 struct translator;
 
-enum { JUMP_MISSES_MOST = 4096 /* then a map is emptied */ };
-enum { JUMP_SLOTS_EACH = 4, JUMP_SLOTS = 2 * JUMP_SLOTS_EACH /* of the supervisor, of the user */, JUMP_SPACES = 4, JUMP_SAMPLES = 16 };
+enum { JUMP_MISSES_MOST = X86VM_LIMIT(4096, 64) /* then a map is emptied */ };
+enum { JUMP_SLOTS_EACH = X86VM_LIMIT(4, 1), JUMP_SLOTS = 2 * JUMP_SLOTS_EACH /* of the supervisor, of the user */, JUMP_SPACES = X86VM_LIMIT(4, 2), JUMP_SAMPLES = X86VM_LIMIT(16, 2) };
 
 struct jump_page { uint32_t linear, physical; };
 

@@ -6,7 +6,9 @@
  */
 #include "x86vm/translate/mode.h"
 
-enum { EPOCH_BITS = 17 }; /* 32 EIP, 17 epoch, 1 privilege, 10 mode, 1 poison, and room */
+#include "x86vm/cpu/limits.h"
+
+enum { EPOCH_BITS = X86VM_LIMIT(17, 3) }; /* 32 EIP, 17 epoch, 1 privilege, 10 mode, 1 poison, and room */
 
 static enum seg_state segment_state(const struct cpu *cpu, enum cpu_seg which)
 {

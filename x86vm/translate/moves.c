@@ -8,8 +8,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "x86vm/cpu/limits.h"
+
 /* A block's slot is one of a few neighbours: two that are run in turns have room. */
-enum { SLOTS = 1 << 17, WAYS = 4 };
+enum { SLOTS = X86VM_LIMIT(1 << 17, 32), WAYS = 4 };
 enum { KIND_BITS = 3, DISTANCE_MOST = (1 << (16 - KIND_BITS)) - 1 };
 /* EIPs near 0 and 4 GiB, where constants have other encodings and segments end. */
 enum { MARGIN = 64 << 10 };

@@ -19,10 +19,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "x86vm/cpu/limits.h"
+
 struct translator;
 struct cpu;
 
-enum { RECALL_SIGNAL = SIGURG, RECALL_LINKS_MAX = 1024 };
+enum { RECALL_SIGNAL = SIGURG, RECALL_LINKS_MAX = X86VM_LIMIT(1024, 768) };
 
 struct recall {
     uint32_t count;

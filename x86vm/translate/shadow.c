@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "x86vm/cpu/limits.h"
+
 /* Much deeper than a CPU remembers. */
 enum { PAGE = 4096, DEPTH_SIZE = 2 * PAGE, ONE = PAGE + DEPTH_SIZE, SIGNAL_STACK = 16 * PAGE, MAP_SIZE = SHADOW_COUNT * ONE + PAGE + SIGNAL_STACK };
 
@@ -22,7 +24,7 @@ bool shadow_init(struct shadow *shadow)
         uint8_t *lowest = map + i * ONE + PAGE;
         if (mprotect(lowest, DEPTH_SIZE, PROT_READ | PROT_WRITE) != 0)
             goto unmap;
-        shadow->reset[i] = lowest + DEPTH_SIZE - 16;
+        shadow->reset[i] = lowest + X86VM_LIMIT(DEPTH_SIZE, 128) - 16;
     }
     if (mprotect(signals.ss_sp, SIGNAL_STACK, PROT_READ | PROT_WRITE) != 0 || sigaltstack(&signals, NULL) != 0)
         goto unmap;

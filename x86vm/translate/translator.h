@@ -38,6 +38,7 @@
 #include <stdint.h>
 
 #include "x86vm/cpu/cpu.h"
+#include "x86vm/cpu/limits.h"
 #include "x86vm/decode/insn.h"
 #include "x86vm/memory/phys.h"
 #include "x86vm/memory/view.h"
@@ -50,7 +51,7 @@
 #include "x86vm/translate/table.h"
 #include "x86vm/x86vm.h"
 
-enum { BLOCK_MAX_INSNS = 64, LOOKUP_ENTRIES = 65536, HASH_BUCKETS = 1 << 18 };
+enum { BLOCK_MAX_INSNS = 64, LOOKUP_ENTRIES = 65536, HASH_BUCKETS = X86VM_LIMIT(1 << 18, 16) };
 
 /* What of the CPU's state a translation was made for. */
 enum mode_bit {
@@ -243,7 +244,7 @@ struct translator {
     uint32_t let_go_at;          /* how much code there is when the writable mapping is let go again */
     uint64_t rested_changes;     /* of the code cache, when its writable mapping was let go last */
 
-    struct code_mode modes[1024]; /* seen so far: their index is their number */
+    struct code_mode modes[X86VM_LIMIT(1024, 3)]; /* seen so far: their index is their number */
     uint32_t mode_count;
     uint64_t generation[2];      /* view_generation() of each privilege that its epoch stands for */
     int noted;                   /* transition.c: the transition that C is carrying out, or -1 */
@@ -252,7 +253,7 @@ struct translator {
     volatile bool stop_request;
     bool single;                 /* run just one instruction next */
     bool ungrouped;              /* find the next block without shared checks */
-    uint8_t group_failures[4096]; /* by hash of the block's physical address */
+    uint8_t group_failures[X86VM_LIMIT(4096, 64)]; /* by hash of the block's physical address */
     uint8_t bare_failures[65536]; /* by hash of an instruction's EIP */
     uint16_t bare_useless[1024]; /* how many of 64 neighbours in it have run out of patience */
     struct { bool pending, write; uint32_t at; } missed; /* a user's page fault on data: the page is shown when the user is back */
