@@ -137,6 +137,11 @@ static bool reserved(void)
     directories[1][1] = P1 | ALL | PTE_PS;
     invlpg(W2);
     CHECK(fine(write4, (void *)(W2 + 0x1ffffc)));
+    directories[1][1] = P1 | ALL | PTE_PS | 0x1000;
+    invlpg(W2);
+    CHECK(pages_have_pat() ? fine(read4, (void *)W2) : faults(read4, (void *)W2, 9, W2));
+    map(V, P1 | ALL | 0x80);
+    CHECK(pages_have_pat() ? fine(read4, (void *)V) : faults(read4, (void *)V, 9, V));
     /* ... no fault where there is no page, whatever else is set */
     map(V, (P1 | ALL | 1ull << 50) & ~1ull);
     CHECK(faults(read4, (void *)V, 0, V));

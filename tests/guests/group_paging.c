@@ -4,7 +4,7 @@
 #include "guest.h"
 
 /* Virtual addresses that the tests map as they like; physical pages below. */
-enum { V = 0x10000000, V2 = 0x10001000, P1 = SCRATCH + 0x10000, P2 = SCRATCH + 0x20000 };
+enum { V = 0x10000000, V2 = 0x10001000, W = 0x10400000, P1 = SCRATCH + 0x10000, P2 = SCRATCH + 0x20000 };
 
 static void read_at(void *address) { (void)*(volatile uint32_t *)address; }
 static void write_at(void *address) { *(volatile uint32_t *)address = 0x12345678; }
@@ -70,6 +70,32 @@ static bool user_rights(void)
     CHECK(f.error == 6);
     pages_map(V, P1 | PTE_P | PTE_W | PTE_U);
     CHECK(!catch_fault(in_user, user_write, &f));
+    return true;
+}
+
+/* Where CPUID has no PAT its bit is reserved, but only with CR4.PSE. */
+static bool pat_bit(void)
+{
+    uint32_t *pde = &pages_directory()[W >> 22];
+    struct frame f;
+
+    pages_map(V, P1 | PTE_P | PTE_W | 0x80);
+    *pde = (P1 & 0xffc00000) | PTE_P | PTE_W | PTE_PS | 0x1000;
+    invlpg(W);
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK(catch_fault(write_at, (void *)V, &f) == !pages_have_pat());
+        CHECK(pages_have_pat() || (f.vector == 14 && f.error == 11 && caught_cr2 == V));
+        CHECK(catch_fault(read_at, (void *)W, &f) == !pages_have_pat());
+        CHECK(pages_have_pat() || (f.vector == 14 && f.error == 9 && caught_cr2 == W));
+    }
+    *pde = 0;
+    WRITE_CR(4, READ_CR(4) & ~0x10u);
+    WRITE_CR(3, READ_CR(3));
+    CHECK(!catch_fault(write_at, (void *)V, &f));
+    WRITE_CR(4, READ_CR(4) | 0x10);
+    invlpg(V);
+    CHECK(catch_fault(write_at, (void *)V, &f) == !pages_have_pat());
+    pages_map(V, 0);
     return true;
 }
 
@@ -308,7 +334,7 @@ static bool partial_effects(void)
 }
 
 static const struct test tests[] = {
-    { "faults", faults, NULL }, { "user_rights", user_rights, NULL }, { "accessed_dirty", accessed_dirty, NULL },
+    { "faults", faults, NULL }, { "user_rights", user_rights, NULL }, { "accessed_dirty", accessed_dirty, NULL }, { "pat_bit", pat_bit, NULL },
     { "aliases", aliases, NULL }, { "crossing", crossing, NULL }, { "stale_until_invlpg", stale_until_invlpg, NULL },
     { "large_pages", large_pages, NULL }, { "large_page_flushed", large_page_flushed, "runs the code that was there before" }, { "address_spaces", address_spaces, NULL }, { "string_restarts", string_restarts, NULL },
     { "partial_effects", partial_effects, NULL }, { NULL, NULL, NULL },

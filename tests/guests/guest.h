@@ -97,6 +97,7 @@ bool command_line_says(const char *word);
  * making a page table where there is none. */
 enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 0x20, PTE_D = 0x40, PTE_PS = 0x80, PTE_G = 0x100 };
 void pages_on(void);
+bool pages_have_pat(void); /* the bit in entries for pages, 7 or in large ones 12, that is reserved without */
 uint32_t *pages_directory(void);
 uint32_t *pages_entry(uint32_t address);
 void pages_map(uint32_t address, uint32_t entry); /* with INVLPG */

@@ -11,6 +11,14 @@ static uint32_t directory[1024] __attribute__((aligned(4096)));
 static uint32_t tables[TABLES][1024] __attribute__((aligned(4096)));
 static unsigned tables_used;
 
+bool pages_have_pat(void)
+{
+    uint32_t a = 1, b, c, d;
+
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "=c"(c), "=d"(d));
+    return d & 1u << 16;
+}
+
 uint32_t *pages_directory(void)
 {
     return directory;

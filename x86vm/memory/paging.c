@@ -15,7 +15,7 @@
 #include <string.h>
 
 enum { PTE_P = 1 << 0, PTE_RW = 1 << 1, PTE_US = 1 << 2, PTE_A = 1 << 5, PTE_D = 1 << 6, PTE_PS = 1 << 7,
-       PTE_G = 1 << 8 };
+       PTE_G = 1 << 8, PTE_PAT = 1 << 7, PDE_PAT = 1 << 12 /* reserved: CPUID has no PAT */ };
 #define PTE_NX (UINT64_C(1) << 63)
 
 struct level {
@@ -37,8 +37,8 @@ struct format {
 static const struct format legacy = {
     .levels = 2, .entry_size = 4, .root_mask = 0xfffff000, .address_mask = 0xfffff000,
     .level = {
-        { .shift = 22, .index_bits = 10, .has_large = true, .has_rights = true, .reserved_large = 0x003fe000 },
-        { .shift = 12, .index_bits = 10, .has_rights = true },
+        { .shift = 22, .index_bits = 10, .has_large = true, .has_rights = true, .reserved_large = 0x003fe000 | PDE_PAT },
+        { .shift = 12, .index_bits = 10, .has_rights = true, .reserved = PTE_PAT /* with CR4.PSE */ },
     },
 };
 
@@ -49,8 +49,8 @@ static const struct format pae = {
     .level = {
         { .shift = 30, .index_bits = 2, .reserved = PAE_HIGH | PTE_NX | 0x1e6 },
         { .shift = 21, .index_bits = 9, .has_large = true, .has_rights = true, .reserved = PAE_HIGH,
-          .reserved_large = PAE_HIGH | 0x1fe000 },
-        { .shift = 12, .index_bits = 9, .has_rights = true, .reserved = PAE_HIGH },
+          .reserved_large = PAE_HIGH | 0x1fe000 | PDE_PAT },
+        { .shift = 12, .index_bits = 9, .has_rights = true, .reserved = PAE_HIGH | PTE_PAT },
     },
 };
 
@@ -137,7 +137,7 @@ bool paging_walk(struct cpu *cpu, uint32_t linear, enum view_access access, bool
             return false;
         }
         large = level->has_large && large_allowed && entry & PTE_PS;
-        uint64_t reserved = large ? level->reserved_large : level->reserved;
+        uint64_t reserved = large ? level->reserved_large : large_allowed ? level->reserved : 0;
         if (entry & (nx || format != &pae ? reserved : reserved | PTE_NX)) {
             *error = code | PF_PRESENT | PF_RESERVED;
             return false;
