@@ -495,6 +495,7 @@ static bool names_esp(const struct insn *insn)
     case INSN_LEA: /* a partial write */
         return insn_reg(insn) == CPU_ESP && insn->opsize == 2;
     case INSN_STI: case INSN_POPF: case INSN_RDTSC: case INSN_POP_SEG: case INSN_MOV_TO_SEG: case INSN_SYSENTER: case INSN_SYSEXIT:
+    case INSN_IN: case INSN_OUT:
         return true;
     default:
         return false;

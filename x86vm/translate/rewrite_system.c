@@ -8,6 +8,7 @@
  * (calls_system.c, calls_stack.c).
  */
 #include "x86vm/translate/build.h"
+#include "x86vm/translate/ports.h"
 #include "x86vm/translate/rewrite.h"
 #include "x86vm/translate/transition.h"
 
@@ -32,6 +33,8 @@ bool rewrite_system_inline(const struct build *b, const struct insn *insn)
         return !insn->has_mem && insn_reg(insn) < CPU_SEG_COUNT;
     case INSN_STRING:
         return rewrite_string_inline(b, insn);
+    case INSN_IN: case INSN_OUT:
+        return ports_inline(b);
     case INSN_RDTSC: /* a recording has the TSC from C */
         return b->t->bmi2 && !b->t->counting;
     default:
@@ -207,6 +210,7 @@ void rewrite_system(struct build *b, const struct insn *insn)
     case INSN_MOV_FROM_SEG: rewrite_mov_from_seg(b, insn); break;
     case INSN_RDTSC: rewrite_rdtsc(b, insn); break;
     case INSN_STRING: rewrite_string(b, insn); break;
+    case INSN_IN: case INSN_OUT: ports_emit(b, insn); break;
     default: transition_emit(b, insn); break;
     }
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "x86vm/translate/build.h"
+#include "x86vm/translate/ports.h"
 
 const uint8_t host_of[8] = { RAX, RCX, RDX, RBX, R8, RBP, RSI, RDI };
 
@@ -349,6 +350,7 @@ void stubs_emit(struct translator *t)
     t->stubs.group = emit_memory(t, e, runtime_group);
     t->stubs.commit = emit_memory(t, e, commit);
     t->stubs.call = emit_call(t, e);
+    ports_emit_stubs(t);
     t->stubs.empty = emit_pc(e);
     emit_lea64(e, RSP, mem_at(RSP, -8)); /* its address stays at the bottom */
     t->stubs.dispatch = emit_pc(e);

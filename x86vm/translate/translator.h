@@ -13,6 +13,7 @@
  *   shadow.c     return addresses of the host, so that its CPU can predict RET
  *   stubs.c      the code that every block shares: enter, leave, call C
  *   runtime.c    the C side of those stubs
+ *   ports.c      IN and OUT of a kernel
  *   calls_*.c    instructions that are carried out by a call into C
  *   blocks.c     finding, linking and invalidating blocks; the code cache
  *   moves.c      blocks copied to where the same bytes run at another EIP
@@ -204,6 +205,7 @@ struct stubs {
     uint64_t call;     /* R11 = call */
     uint64_t fault;    /* host fault */
     uint64_t count;    /* cpu->eip set: fewer steps left than the block has */
+    uint64_t port[2][3][2]; /* by OUT, size, flags live; called: ports.c */
     uint64_t dispatch; /* R9 = target, by the table of indirect jumps */
     uint64_t empty;    /* the same, for a RET that found the shadow stack empty */
 };
