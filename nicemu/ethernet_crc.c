@@ -35,6 +35,10 @@ static uint32_t crc_nibbles(uint32_t crc, const uint8_t *data, size_t size)
 #define FOLD(x, k, next)                                                                        \
     _mm_xor_si128(_mm_xor_si128(_mm_clmulepi64_si128((x), (k), 0x00),                           \
                                 _mm_clmulepi64_si128((x), (k), 0x11)), (next))
+#define FOLD_WIDE(x, k, next)                                                                   \
+    _mm256_xor_si256(_mm256_xor_si256(_mm256_clmulepi64_epi128((x), (k), 0x00),                 \
+                                      _mm256_clmulepi64_epi128((x), (k), 0x11)), (next))
+#define LOAD_WIDE(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
 #define LOAD(p) _mm_loadu_si128((const __m128i *)(const void *)(p))
 
 __attribute__((target("pclmul,sse4.1")))
@@ -76,6 +80,29 @@ static __m128i fold_lanes(__m128i x, const uint8_t *data, size_t size)
     return FOLD(a, fold16, d);
 }
 
+/* The same 64 bytes a step in two registers of 32: half the multiplications, which are what takes the time. */
+__attribute__((target("pclmul,vpclmulqdq,avx2")))
+static __m128i fold_wide_lanes(__m128i x, const uint8_t *data, size_t size)
+{
+    const __m256i fold64 = _mm256_set_epi64x(0x1c6e41596, 0x154442bd4, 0x1c6e41596, 0x154442bd4);
+    const __m128i fold16 = _mm_set_epi64x(0x0ccaa009e, 0x1751997d0);
+    __m128i first = FOLD(x, fold16, LOAD(data));
+    __m256i a = _mm256_set_m128i(LOAD(data + 16), first), b = LOAD_WIDE(data + 32);
+
+    for (data += 64, size -= 64; size >= 64; data += 64, size -= 64) {
+        a = FOLD_WIDE(a, fold64, LOAD_WIDE(data));
+        b = FOLD_WIDE(b, fold64, LOAD_WIDE(data + 32));
+    }
+    x = FOLD(_mm256_castsi256_si128(a), fold16, _mm256_extracti128_si256(a, 1));
+    x = FOLD(x, fold16, _mm256_castsi256_si128(b));
+    return FOLD(x, fold16, _mm256_extracti128_si256(b, 1));
+}
+
+static bool can_fold_wide(void)
+{
+    return __builtin_cpu_supports("vpclmulqdq") && __builtin_cpu_supports("avx2");
+}
+
 /* `size` is at least 16. The CRC so far is added to the first four bytes; zeros
  * before them then change nothing, and fill the first block up. */
 __attribute__((target("pclmul,sse4.1")))
@@ -95,7 +122,7 @@ static uint32_t crc_fold(uint32_t crc, const uint8_t *data, size_t size)
     data += odd + 16;
     size -= odd + 16;
     if (size >= 64) {
-        x = fold_lanes(x, data, size);
+        x = can_fold_wide() ? fold_wide_lanes(x, data, size) : fold_lanes(x, data, size);
         data += size & ~(size_t)63;
         size &= 63;
     }
