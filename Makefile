@@ -78,6 +78,10 @@ $(BUILD)/vswitch-guest: $(call objs,$(GUEST_SRCS) $(X86VM_SRCS) $(NICEMU_SRCS) $
 $(BUILD)/vswitchctl: $(call objs,$(CLI_SRCS) $(JSON_SRCS))
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_JSON)
 
+# What is called while the guest's XMM registers are still in the host's: x86vm/memory/io_bus.h.
+QUICK_SRCS := x86vm/translate/ports.c x86vm/memory/io_bus.c x86vm/pc/pc_nic.c nicemu/nic.c nicemu/dp8390_quick.c
+$(call objs,$(QUICK_SRCS)): CFLAGS += -mgeneral-regs-only
+
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<

@@ -6,7 +6,7 @@
  *
  *   dp8390.c     registers, interrupt, reset     dp8390_dma.c  remote DMA (the data port)
  *   dp8390_rx.c  filter and receive ring         dp8390_tx.c   transmission and loopback
- *   dp8390_state.c  saving and restoring
+ *   dp8390_state.c  saving and restoring         dp8390_quick.c  the most frequent accesses again
  *
  * The board's memory as the chip addresses it: the station address PROM at 0,
  * 16 KiB of RAM at 0x4000 or (NE1000) 8 KiB at 0x2000; the bits above are not
@@ -122,6 +122,10 @@ void dp8390_lost(struct nic *nic, size_t size, uint64_t now);
 void dp8390_timer(struct nic *nic, uint64_t now);
 void dp8390_set_link(struct nic *nic, bool up, uint64_t now);
 void dp8390_restored(struct nic *nic, uint64_t now);
+
+/* dp8390_quick.c: what a driver does most, for struct nic_ops */
+int64_t dp8390_quick_read(struct nic *nic, uint32_t offset, unsigned size);
+int dp8390_quick_write(struct nic *nic, uint32_t offset, unsigned size, uint32_t value);
 
 /* dp8390_dma.c */
 void dp8390_dma_start(struct dp8390 *d);

@@ -61,6 +61,7 @@ static void write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size,
                   .isa_port = 0x300, .isa_irq = irq }
 #define CALLS                                                                                             \
     .size = sizeof(struct dp8390), .reset = reset, .read = read, .write = write,                          \
+    .quick_read = dp8390_quick_read, .quick_write = dp8390_quick_write,                                   \
     .read_block = dp8390_read_block, .write_block = dp8390_write_block,                                   \
     .receive = dp8390_receive, .lost = dp8390_lost, .timer = dp8390_timer, .set_link = dp8390_set_link,   \
     .state = dp8390_state, .restored = dp8390_restored, .has_line_rate = true, .decoder = &nic_trace_dp8390

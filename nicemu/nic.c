@@ -36,8 +36,7 @@ struct nic *nic_new(const char *name, const uint8_t mac[6], const struct nic_hos
     if (!nic)
         return NULL;
     nic->ops = ops;
-    nic->read = ops->read;
-    nic->write = ops->write;
+    nic_access_directly(nic);
     nic->host = *host;
     memcpy(nic->mac, mac, sizeof nic->mac);
     nic->isa_port = ops->identity.isa_port;
@@ -107,6 +106,23 @@ void nic_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, ui
         return;
     nic->counters.register_accesses++;
     nic->write(nic, bar, offset, size, value, now);
+}
+
+int64_t nic_quick_read(struct nic *nic, unsigned bar, uint32_t offset, unsigned size)
+{
+    int64_t value;
+    if (!nic->quick_read || bar != 0 || (value = nic->quick_read(nic, offset, size)) < 0)
+        return -1;
+    nic->counters.register_accesses++;
+    return value;
+}
+
+int nic_quick_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t value)
+{
+    if (!nic->quick_write || bar != 0 || nic->quick_write(nic, offset, size, value) < 0)
+        return -1;
+    nic->counters.register_accesses++;
+    return 0;
 }
 
 static void read_one_by_one(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count,
@@ -266,6 +282,8 @@ bool nic_set_line_rate(struct nic *nic, uint32_t megabits)
     if (!nic->ops->has_line_rate)
         return false;
     nic->line_rate = megabits;
+    if (!nic->trace)
+        nic_access_directly(nic);
     return true;
 }
 

@@ -58,6 +58,11 @@ void nic_reset(struct nic *nic, uint64_t now);
 uint32_t nic_read(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint64_t now);
 void nic_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t value, uint64_t now);
 
+/* The same for accesses that concern nobody but the card, which need no general call (nic_model.h: what they may
+ * use). Negative: not this one, and nothing was done. */
+int64_t nic_quick_read(struct nic *nic, unsigned bar, uint32_t offset, unsigned size);
+int nic_quick_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t value);
+
 /* `count` accesses of `size` bytes to the one offset, elements little-endian in
  * `buffer`: the same as so many calls of the above, and quicker at a data port. */
 void nic_read_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count, void *buffer,

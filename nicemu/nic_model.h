@@ -45,6 +45,10 @@ struct nic_ops {
                        uint64_t now);
     void (*write_block)(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count,
                         const uint8_t *from, uint64_t now);
+    /* Accesses that change nothing outside of the model: no interrupt, no frame, no time, no word to the driver; by general
+     * registers alone, as io_bus.h asks. Negative: not this one, and nothing was done. NULL: none are. */
+    int64_t (*quick_read)(struct nic *nic, uint32_t offset, unsigned size);
+    int (*quick_write)(struct nic *nic, uint32_t offset, unsigned size, uint32_t value);
     enum nic_rx_result (*receive)(struct nic *nic, const uint8_t *frame, size_t size,
                                   const struct nic_offload *offload, uint64_t now);
     void (*lost)(struct nic *nic, size_t size, uint64_t now);
@@ -63,9 +67,11 @@ struct nic_ops {
 
 struct nic {
     const struct nic_ops *ops;
-    /* Register accesses: the model's own calls, or the trace's while one is on. */
+    /* Register accesses: the model's own calls, or the trace's and none while one is on. */
     uint32_t (*read)(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint64_t now);
     void (*write)(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t value, uint64_t now);
+    int64_t (*quick_read)(struct nic *nic, uint32_t offset, unsigned size);
+    int (*quick_write)(struct nic *nic, uint32_t offset, unsigned size, uint32_t value);
     struct nic_host host;
     struct nic_counters counters;
     uint8_t mac[6];              /* what the EEPROM or PROM was made with */
@@ -83,6 +89,15 @@ extern const struct nic_ops ne2000_ops;
 extern const struct nic_ops ne2000_8bit_ops;
 extern const struct nic_ops rtl8019_ops;
 extern const struct nic_ops rtl8029_ops;
+
+/* Register accesses go to the model; where frames take time, its timer may be due in any of them. */
+static inline void nic_access_directly(struct nic *nic)
+{
+    nic->read = nic->ops->read;
+    nic->write = nic->ops->write;
+    nic->quick_read = nic->line_rate ? NULL : nic->ops->quick_read;
+    nic->quick_write = nic->line_rate ? NULL : nic->ops->quick_write;
+}
 
 void nic_trace_off(struct nic *nic); /* trace.c; also where there is none */
 

@@ -267,8 +267,7 @@ void nic_trace_off(struct nic *nic)
         return;
     end_repeats(nic->trace);
     nic->host = nic->trace->host;
-    nic->read = nic->ops->read;
-    nic->write = nic->ops->write;
+    nic_access_directly(nic);
     free(nic->trace);
     nic->trace = NULL;
 }
@@ -288,6 +287,8 @@ int nic_set_trace(struct nic *nic, nic_trace_line *line, void *opaque, bool stri
     nic->trace = t;
     nic->read = nic_trace_read;
     nic->write = nic_trace_write;
+    nic->quick_read = NULL;
+    nic->quick_write = NULL;
     nic->host = (struct nic_host){ nic, dma_read, dma_write, set_irq, send_frame, send_flush, receive_ready, set_timer,
                                    guest_error, eeprom_changed, set_pme, has_room };
     return 0;

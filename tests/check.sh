@@ -22,7 +22,7 @@ has_target() { "$make" -n "$1" >/dev/null 2>&1; }
 run_stage() {
     case $1 in
     layers) sh tests/check_layers.sh ;;
-    build) "$make" -s all && echo "ok   build" ;;
+    build) "$make" -s all && echo "ok   build" && python3 tests/check_quick.py "$build" ;;
     documents) python3 tests/check_documents.py "$build" ;;
     unit) "$make" -s unit ;;
     # Address and undefined-behaviour sanitizers over the same programs.

@@ -135,6 +135,18 @@ void nic_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, ui
     nic->reg = value;
 }
 
+int64_t nic_quick_read(struct nic *nic, unsigned bar, uint32_t offset, unsigned size)
+{
+    (void)nic, (void)bar, (void)offset, (void)size;
+    return -1;
+}
+
+int nic_quick_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t value)
+{
+    (void)nic, (void)bar, (void)offset, (void)size, (void)value;
+    return -1;
+}
+
 void nic_read_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count, void *buffer,
                     uint64_t at)
 {

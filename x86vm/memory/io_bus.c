@@ -14,14 +14,18 @@
 #define SLOTS_MAX 0xffffu
 
 /* A registered port range. Slot 0 stands for "nobody"; a slot is free again
- * once later ranges have replaced it at every port. */
+ * once later ranges have replaced it at every port. All that a quick access
+ * needs is in one line of the cache: between two frames of a driver most lines
+ * have been used for something else. */
 struct port_slot {
-    const struct io_ops *ops;
+    int64_t (*quick_read)(void *device, uint32_t offset, unsigned size); /* those of `ops`, or NULL */
+    int (*quick_write)(void *device, uint32_t offset, unsigned size, uint32_t value);
     void *device;
+    uint64_t reads, writes;
     uint16_t first;
     uint32_t live; /* ports that still lead here */
-    uint64_t reads, writes;
-};
+    const struct io_ops *ops;
+} __attribute__((aligned(64)));
 
 struct mmio_range {
     const struct io_ops *ops;
@@ -33,24 +37,37 @@ struct mmio_range {
 struct io_bus {
     uint16_t port[PORTS]; /* index into slots */
     struct port_slot *slots;
+    struct io_counters counters;
+    struct io_tap tap; /* before NULL: none */
     uint32_t slot_count;
     struct mmio_range *ranges; /* the last one mapped wins where two overlap */
     uint32_t range_count;
-    struct io_counters counters;
-    struct io_tap tap; /* before NULL: none */
 };
+
+/* False: no memory. */
+static bool add_slot(struct io_bus *bus)
+{
+    struct port_slot *slots = aligned_alloc(_Alignof(struct port_slot), (bus->slot_count + 1) * sizeof *slots);
+
+    if (!slots)
+        return false;
+    if (bus->slot_count)
+        memcpy(slots, bus->slots, bus->slot_count * sizeof *slots);
+    slots[bus->slot_count++] = (struct port_slot){ .first = 0 };
+    free(bus->slots);
+    bus->slots = slots;
+    return true;
+}
 
 struct io_bus *io_bus_new(void)
 {
     struct io_bus *bus = calloc(1, sizeof *bus);
     if (!bus)
         return NULL;
-    bus->slots = calloc(1, sizeof *bus->slots);
-    if (!bus->slots) {
+    if (!add_slot(bus)) {
         free(bus);
         return NULL;
     }
-    bus->slot_count = 1;
     return bus;
 }
 
@@ -78,13 +95,7 @@ static uint32_t find_slot(struct io_bus *bus)
     for (uint32_t i = 1; i < bus->slot_count; i++)
         if (bus->slots[i].live == 0)
             return i;
-    if (bus->slot_count >= SLOTS_MAX)
-        return 0;
-    struct port_slot *slots = realloc(bus->slots, (bus->slot_count + 1) * sizeof *slots);
-    if (!slots)
-        return 0;
-    bus->slots = slots;
-    return bus->slot_count++;
+    return bus->slot_count < SLOTS_MAX && add_slot(bus) ? bus->slot_count - 1 : 0;
 }
 
 int io_bus_map_ports(struct io_bus *bus, uint16_t first, uint32_t count, const struct io_ops *ops, void *device)
@@ -94,7 +105,8 @@ int io_bus_map_ports(struct io_bus *bus, uint16_t first, uint32_t count, const s
     uint32_t slot = find_slot(bus);
     if (!slot)
         return ENOMEM;
-    bus->slots[slot] = (struct port_slot){ .ops = ops, .device = device, .first = first };
+    bus->slots[slot] = (struct port_slot){ .ops = ops, .device = device, .first = first, .quick_read = ops->quick_read,
+                                           .quick_write = ops->quick_write };
     point_ports(bus, first, count, (uint16_t)slot);
     bus->slots[slot].live = count;
     return 0;
@@ -176,6 +188,31 @@ static void port_write(struct io_bus *bus, uint16_t port, unsigned size, uint32_
         if (slot->ops)
             slot->ops->write(slot->device, at - slot->first, 1, value >> 8 * i & 0xff);
     }
+}
+
+int64_t io_port_quick_read(struct io_bus *bus, uint16_t port, unsigned size)
+{
+    struct port_slot *slot = &bus->slots[bus->port[port]];
+    int64_t value;
+
+    if (!slot->quick_read || bus->tap.before || (size > 1 && !same_slot(bus, port, size))
+        || (value = slot->quick_read(slot->device, port - slot->first, size)) < 0)
+        return -1;
+    bus->counters.port_reads++;
+    slot->reads++;
+    return value;
+}
+
+int io_port_quick_write(struct io_bus *bus, uint16_t port, unsigned size, uint32_t value)
+{
+    struct port_slot *slot = &bus->slots[bus->port[port]];
+
+    if (!slot->quick_write || bus->tap.before || (size > 1 && !same_slot(bus, port, size))
+        || slot->quick_write(slot->device, port - slot->first, size, value) < 0)
+        return -1;
+    bus->counters.port_writes++;
+    slot->writes++;
+    return 0;
 }
 
 static bool port_read_block(struct io_bus *bus, uint16_t port, unsigned size, uint32_t count, void *buffer)

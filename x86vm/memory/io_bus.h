@@ -20,6 +20,11 @@ struct io_ops {
     /* `count` accesses to the one offset (REP INS, REP OUTS), elements little-endian; may be NULL. */
     void (*read_block)(void *device, uint32_t offset, unsigned size, uint32_t count, void *buffer);
     void (*write_block)(void *device, uint32_t offset, unsigned size, uint32_t count, const void *buffer);
+    /* The first two again, for accesses to ports that need nothing but the general registers: the guest's XMM
+     * registers are still in the host's. Negative: not this one, and nothing was done. Both may be NULL. What they call
+     * is compiled with -mgeneral-regs-only and calls no library (tests/check_quick.py). */
+    int64_t (*quick_read)(void *device, uint32_t offset, unsigned size);
+    int (*quick_write)(void *device, uint32_t offset, unsigned size, uint32_t value);
 };
 
 struct io_bus *io_bus_new(void);
@@ -35,6 +40,10 @@ void io_bus_unmap_mmio(struct io_bus *bus, uint32_t base, const void *device);
 
 uint32_t io_port_read(struct io_bus *bus, uint16_t port, unsigned size);
 void io_port_write(struct io_bus *bus, uint16_t port, unsigned size, uint32_t value);
+
+/* By the device's quick calls; negative: nothing was done, the above are to be used. */
+int64_t io_port_quick_read(struct io_bus *bus, uint16_t port, unsigned size);
+int io_port_quick_write(struct io_bus *bus, uint16_t port, unsigned size, uint32_t value);
 
 /* False, and nothing was done: the device at `port` takes no blocks. */
 bool io_port_read_block(struct io_bus *bus, uint16_t port, unsigned size, uint32_t count, void *buffer);

@@ -24,6 +24,7 @@ enum { TIMER_SLACK = 150000 /* ns */ };
 
 struct nic_bar_binding {
     struct pc_nic *nic;
+    struct nic *model;
     unsigned bar;
 };
 
@@ -258,6 +259,21 @@ static void bar_write_block(void *device, uint32_t offset, unsigned size, uint32
     nic_write_block(b->nic->model, b->bar, offset, size, count, buffer, access_time(b->nic));
 }
 
+/* What concerns the card alone needs no time, and makes no room for frames. */
+static int64_t bar_quick_read(void *device, uint32_t offset, unsigned size)
+{
+    const struct nic_bar_binding *b = device;
+
+    return nic_quick_read(b->model, b->bar, offset, size);
+}
+
+static int bar_quick_write(void *device, uint32_t offset, unsigned size, uint32_t value)
+{
+    const struct nic_bar_binding *b = device;
+
+    return nic_quick_write(b->model, b->bar, offset, size, value);
+}
+
 static bool own_read(void *opaque, unsigned offset, uint8_t *value)
 {
     const struct pc_nic *n = opaque;
@@ -273,7 +289,8 @@ static bool own_write(void *opaque, unsigned offset, uint8_t value)
 }
 
 static const struct io_ops bar_ops = { .read = bar_read, .write = bar_write, .read_block = bar_read_block,
-                                       .write_block = bar_write_block };
+                                       .write_block = bar_write_block,
+                                       .quick_read = bar_quick_read, .quick_write = bar_quick_write };
 
 static void map_bar(void *opaque, unsigned bar, bool mapped, uint32_t base)
 {
@@ -420,8 +437,6 @@ struct pc_nic *pc_add_nic(struct pc *pc, const struct pc_nic_config *config, con
     }
     n->pc = pc;
     n->link = *link;
-    for (unsigned i = 0; i < PCI_BARS; i++)
-        n->binding[i] = (struct nic_bar_binding){ n, i };
     n->model = pc->nic_count < PC_NICS_MAX ? nic_new(config->model, config->mac, &host) : NULL;
     if (!n->model) {
         if (pc->nic_count < PC_NICS_MAX)
@@ -431,6 +446,8 @@ struct pc_nic *pc_add_nic(struct pc *pc, const struct pc_nic_config *config, con
         free(n);
         return NULL;
     }
+    for (unsigned i = 0; i < PCI_BARS; i++)
+        n->binding[i] = (struct nic_bar_binding){ n, n->model, i };
     n->identity = nic_identity(n->model);
     if (config->line_rate && !nic_set_line_rate(n->model, config->line_rate)) {
         boot_error(error, error_size, "speed= is for the cards around a DP8390: \"%s\" sends as fast as it can",

@@ -9,6 +9,7 @@
 #include "x86vm/translate/rewrite.h"
 
 #define FLAGS cpu_member(offsetof(struct cpu, scratch) + 8 * 7)
+#define PORT cpu_member(offsetof(struct cpu, scratch) + 8 * 6)
 #define XMM(n) cpu_member(offsetof(struct cpu, xmm) + 16 * (n))
 #define REG(n) cpu_member(offsetof(struct cpu, regs) + 4 * (n))
 
@@ -50,6 +51,23 @@ static void port_out(struct cpu *cpu, uint32_t port, uint32_t value, unsigned si
     end(cpu);
 }
 
+/* What needs no XMM register, or -1. */
+static int64_t quick_in(struct cpu *cpu, uint32_t port, unsigned size)
+{
+    return cpu->watch_io ? -1 : io_port_quick_read(cpu->io, (uint16_t)port, size);
+}
+
+static int64_t quick_out(struct cpu *cpu, uint32_t port, uint32_t value, unsigned size)
+{
+    return cpu->watch_io ? -1 : io_port_quick_write(cpu->io, (uint16_t)port, size, value);
+}
+
+static int64_t quick_in8(struct cpu *cpu, uint32_t port) { return quick_in(cpu, port, 1); }
+static int64_t quick_in16(struct cpu *cpu, uint32_t port) { return quick_in(cpu, port, 2); }
+static int64_t quick_in32(struct cpu *cpu, uint32_t port) { return quick_in(cpu, port, 4); }
+static int64_t quick_out8(struct cpu *cpu, uint32_t port, uint32_t value) { return quick_out(cpu, port, (uint8_t)value, 1); }
+static int64_t quick_out16(struct cpu *cpu, uint32_t port, uint32_t value) { return quick_out(cpu, port, (uint16_t)value, 2); }
+static int64_t quick_out32(struct cpu *cpu, uint32_t port, uint32_t value) { return quick_out(cpu, port, value, 4); }
 static uint32_t in8(struct cpu *cpu, uint32_t port) { return port_in(cpu, port, 1); }
 static uint32_t in16(struct cpu *cpu, uint32_t port) { return port_in(cpu, port, 2); }
 static uint32_t in32(struct cpu *cpu, uint32_t port) { return port_in(cpu, port, 4); }
@@ -101,19 +119,16 @@ static void save(struct emit *e, bool out, bool flags_live)
     emit_store32(e, REG(CPU_EAX), RAX);
     for (unsigned i = 0; i < sizeof clobbered; i++)
         emit_store32(e, REG(clobbered[i]), host_of[clobbered[i]]);
+    emit_store32(e, PORT, R9);
     if (out)
         emit_mov32(e, RDX, RAX);
     if (flags_live)
         save_flags(e);
-    for (unsigned i = 0; i < 8; i++)
-        emit_movups_store(e, XMM(i), i);
 }
 
 /* R10 = what was read. */
 static void load(struct emit *e, bool out, unsigned size, bool flags_live)
 {
-    for (unsigned i = 0; i < 8; i++)
-        emit_movups_load(e, i, XMM(i));
     if (flags_live)
         load_flags(e);
     for (unsigned i = 0; i < sizeof clobbered; i++)
@@ -124,13 +139,27 @@ static void load(struct emit *e, bool out, unsigned size, bool flags_live)
         emit_op_reg(e, size == 2 ? EMIT_66 : 0, (const uint8_t[]){ size == 1 ? 0x8a : 0x8b }, 1, RAX, R10);
 }
 
+/* The device did not take it: the same by the way that may change XMM registers. */
+static void emit_thorough(struct emit *e, const void *function, bool out)
+{
+    for (unsigned i = 0; i < 8; i++)
+        emit_movups_store(e, XMM(i), i);
+    emit_mov64(e, RDI, R15);
+    emit_load32(e, RSI, PORT);
+    if (out)
+        emit_load32(e, RDX, REG(CPU_EAX));
+    emit_call_abs(e, RAX, function);
+    for (unsigned i = 0; i < 8; i++)
+        emit_movups_load(e, i, XMM(i));
+}
+
 /* Called: R9 = port, R11 = EIP behind the instruction. R13 keeps the shadow stack's
  * top over C, R14 that EIP; recall.h says why RSP leads there before the look. */
-static uint64_t emit_stub(struct translator *t, const void *function, bool out, unsigned size, bool flags_live)
+static uint64_t emit_stub(struct translator *t, const void *quick, const void *thorough, bool out, unsigned size, bool flags_live)
 {
     struct emit *e = &t->hot;
-    uint64_t pc = emit_pc(e);
-    uint8_t *wanted, *emptied;
+    uint64_t pc = emit_pc(e), look;
+    uint8_t *declined, *wanted, *emptied;
 
     save(e, out, flags_live);
     emit_mov32(e, R14, R11);
@@ -139,7 +168,10 @@ static uint64_t emit_stub(struct translator *t, const void *function, bool out, 
     emit_load64(e, RSP, CPU_MEM(host_stack));
     emit_mov64(e, RDI, R15);
     emit_mov32(e, RSI, R9);
-    emit_call_abs(e, RAX, function);
+    emit_call_abs(e, RAX, quick);
+    emit_test64(e, RAX, RAX);
+    declined = emit_jcc_later(e, CC_S);
+    look = emit_pc(e);
     emit_mov64(e, RSP, R13);
     emit_cmp32_mem_imm8(e, CPU_MEM(exit_request), 0);
     wanted = emit_jcc_later(e, CC_NZ);
@@ -151,6 +183,10 @@ static uint64_t emit_stub(struct translator *t, const void *function, bool out, 
     load(e, out, size, flags_live);
     emit_ret(e);
 
+    emit_patch32(declined, e->to_exec, emit_pc(e));
+    emit_thorough(e, thorough, out);
+    emit_jmp(e, look);
+
     emit_patch32(wanted, e->to_exec, emit_pc(e));
     emit_patch32(emptied, e->to_exec, emit_pc(e));
     if (!out)
@@ -161,15 +197,15 @@ static uint64_t emit_stub(struct translator *t, const void *function, bool out, 
     return pc;
 }
 
+#define C(function) (const void *)(uintptr_t)(function)
+
 void ports_emit_stubs(struct translator *t)
 {
-    const void *const functions[2][3] = {
-        { (const void *)(uintptr_t)in8, (const void *)(uintptr_t)in16, (const void *)(uintptr_t)in32 },
-        { (const void *)(uintptr_t)out8, (const void *)(uintptr_t)out16, (const void *)(uintptr_t)out32 },
-    };
+    const void *const quick[2][3] = { { C(quick_in8), C(quick_in16), C(quick_in32) }, { C(quick_out8), C(quick_out16), C(quick_out32) } };
+    const void *const thorough[2][3] = { { C(in8), C(in16), C(in32) }, { C(out8), C(out16), C(out32) } };
 
     for (unsigned out = 0; out < 2; out++)
         for (unsigned size = 0; size < 3; size++)
             for (unsigned live = 0; live < 2; live++)
-                t->stubs.port[out][size][live] = emit_stub(t, functions[out][size], out, 1u << size, live);
+                t->stubs.port[out][size][live] = emit_stub(t, quick[out][size], thorough[out][size], out, 1u << size, live);
 }
