@@ -224,6 +224,11 @@ unsigned guest_nic_poll(const struct guest_nic *n, struct pollfd fds[PORT_LINK_F
     return port_link_poll(n->link, fds);
 }
 
+bool guest_nic_called(struct guest_nic *n, int fd)
+{
+    return port_link_called(n->link, fd);
+}
+
 void guest_nic_service(struct guest_nic *n, uint64_t now)
 {
     port_link_service(n->link, now);

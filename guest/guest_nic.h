@@ -22,6 +22,8 @@ void guest_nic_free(struct guest_nic *nic);
 unsigned guest_nic_poll(const struct guest_nic *nic, struct pollfd fds[PORT_LINK_FDS]);
 /* The connection: when a descriptor is ready, and now and then. */
 void guest_nic_service(struct guest_nic *nic, uint64_t now);
+/* A descriptor is ready: true where that was the call for frames, which is noted; else the connection needs service. */
+bool guest_nic_called(struct guest_nic *nic, int fd);
 /* Frames for the guest, a bounded number. True: some moved, in either direction, since the last call. */
 bool guest_nic_exchange(struct guest_nic *nic, uint64_t now);
 /* Passes on whether the switch is to call; true: frames wait that the NIC could take. */

@@ -50,6 +50,8 @@ void port_link_close(struct port_link *link); /* leaves the socket file */
 unsigned port_link_poll(const struct port_link *link, struct pollfd fds[PORT_LINK_FDS]);
 /* Drives the connection. Call it when a descriptor is ready, and once a second while one is being made. `now` in ns. */
 void port_link_service(struct port_link *link, uint64_t now);
+/* `fd` is ready. True: it is no more than the switch's call for frames, and the connection needs no service for it. */
+bool port_link_called(struct port_link *link, int fd);
 bool port_link_connected(const struct port_link *link);
 
 /* False: dropped (and counted). The switch sees the frame after port_link_flush(). Where it

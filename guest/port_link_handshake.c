@@ -302,6 +302,14 @@ void port_link_service(struct port_link *link, uint64_t now)
         read_away(link->calls[VIRTIO_NET_RX]);
 }
 
+bool port_link_called(struct port_link *link, int fd)
+{
+    if (link->phase != PHASE_UP || fd != link->calls[VIRTIO_NET_RX])
+        return false;
+    read_away(fd);
+    return true;
+}
+
 unsigned port_link_poll(const struct port_link *link, struct pollfd fds[PORT_LINK_FDS])
 {
     unsigned count = 0;
