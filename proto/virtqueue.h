@@ -120,6 +120,11 @@ void virtq_device_init(struct virtq_device *queue, const struct virtq_memory *me
                        const struct virtq_parts *parts, uint16_t base);
 /* Takes the next chain. 0; EAGAIN when there is none; EPROTO on a breach, with queue->error set. */
 int virtq_device_take(struct virtq_device *queue, struct virtq_chain *chain);
+/* How many more there are at least: what the driver's index said when it was read last. */
+static inline unsigned virtq_device_seen(const struct virtq_device *queue)
+{
+    return (uint16_t)(queue->seen_avail - queue->next_avail);
+}
 /* Gives back the last `count` chains taken and not yet used. */
 void virtq_device_untake(struct virtq_device *queue, unsigned count);
 /* Hands a chain back with `written` bytes in it; the driver sees it after virtq_device_show(). */

@@ -177,6 +177,38 @@ static void test_slow_guest(void)
     close_front();
 }
 
+static bool has_drained(void)
+{
+    return delivered >= wanted;
+}
+
+/* How many of the frames that wait one burst takes: few large ones, more small ones, never more than there are. */
+static void test_bursts(void)
+{
+    static const struct { unsigned waiting, size, taken; } rows[] = {
+        { 40, 60, 40 }, { 100, 60, 100 }, { 250, 60, PORT_BATCH_SMALL }, { 100, 1514, PORT_BATCH },
+        { 200, 200, (PORT_BATCH_SMALL_BYTES + 199) / 200 }, { 1, 60, 1 },
+    };
+    struct frame frame = a_frame();
+
+    open_front();
+    open_port(false);
+    CU_ASSERT_TRUE(run_until(is_up));
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        delivered = 0;
+        for (unsigned k = 0; k < rows[i].waiting; k++)
+            CU_ASSERT_TRUE_FATAL(port_link_send(front, frame.data, rows[i].size, NULL));
+        port_link_flush(front);
+        CU_ASSERT_EQUAL(port_receive(port), rows[i].taken >= PORT_BATCH);
+        CU_ASSERT_EQUAL(delivered, rows[i].taken);
+        wanted = rows[i].waiting;
+        CU_ASSERT_TRUE(run_until(has_drained));
+        CU_ASSERT_EQUAL(delivered, rows[i].waiting);
+    }
+    port_destroy(port);
+    close_front();
+}
+
 /* A peer in place of the guest's process, which says `size` bytes of garbage to whoever connects. */
 static int garbage_listener = -1;
 static unsigned garbage_sessions;
@@ -275,6 +307,7 @@ int main(void)
     suite = CU_add_suite("port_vhost_user", NULL, NULL);
     CU_add_test(suite, "comes and goes", test_comes_and_goes);
     CU_add_test(suite, "slow guest", test_slow_guest);
+    CU_add_test(suite, "bursts", test_bursts);
     CU_add_test(suite, "garbage", test_garbage);
     CU_add_test(suite, "server", test_server);
     CU_add_test(suite, "bad settings", test_bad_settings);

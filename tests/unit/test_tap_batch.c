@@ -102,12 +102,13 @@ static void test_batch(void)
 
 static void test_limits(void)
 {
+    enum { FULL = 1500 }; /* so many that the items run out before the memory */
     struct tap_batch *batch = tap_batch_create(NULL, 77);
     struct frame frame = make_frame(TAP_BATCH_FRAME_MAX + 1, 1);
     CU_ASSERT_FALSE(tap_batch_add(batch, &frame));
     for (unsigned round = 0; round < 3; round++) {
         for (unsigned i = 0; i < WRITE_BATCH_MAX; i++) {
-            frame = make_frame(TAP_BATCH_FRAME_MAX, i);
+            frame = make_frame(FULL, i);
             CU_ASSERT_TRUE(tap_batch_add(batch, &frame));
         }
         frame = make_frame(1, 1);
@@ -120,7 +121,7 @@ static void test_limits(void)
             CU_ASSERT_EQUAL(told.numbers[WRITE_BATCH_MAX - 1], WRITE_BATCH_MAX - 1);
         } else {
             CU_ASSERT_EQUAL(told_all.frames, WRITE_BATCH_MAX);
-            CU_ASSERT_EQUAL(told_all.bytes, WRITE_BATCH_MAX * TAP_BATCH_FRAME_MAX);
+            CU_ASSERT_EQUAL(told_all.bytes, WRITE_BATCH_MAX * FULL);
         }
     }
     tap_batch_destroy(batch);
@@ -137,7 +138,7 @@ static void test_shared_memory(void)
         taps[k] = tap_batch_create(NULL, 77);
     for (unsigned k = 0; k < TAPS; k++)
         for (; added[k] < WRITE_BATCH_MAX; added[k]++, total++) {
-            frame = make_frame(TAP_BATCH_FRAME_MAX, 64 * k + added[k]);
+            frame = make_frame(1500, WRITE_BATCH_MAX * k + added[k]);
             if (!tap_batch_add(taps[k], &frame))
                 break;
         }
@@ -150,10 +151,10 @@ static void test_shared_memory(void)
         write_and_hear(taps[k]);
         CU_ASSERT_EQUAL(told.count, added[k]);
         for (unsigned i = 0; i < added[k]; i++) {
-            CU_ASSERT_EQUAL(told.numbers[i], 64 * k + i);
-            CU_ASSERT_EQUAL(fake_write_batch.data[i][sizeof(struct frame_offload)], (64 * k + i) & 0xff);
+            CU_ASSERT_EQUAL(told.numbers[i], WRITE_BATCH_MAX * k + i);
+            CU_ASSERT_EQUAL(fake_write_batch.data[i][sizeof(struct frame_offload)], (WRITE_BATCH_MAX * k + i) & 0xff);
         }
-        frame = make_frame(60, 1);
+        frame = make_frame(1500, 1);
         CU_ASSERT_EQUAL(tap_batch_add(taps[2], &frame), k > 0); /* all of the first two had to be written */
     }
     memset(fake_write_batch.errors, 0, sizeof(fake_write_batch.errors));

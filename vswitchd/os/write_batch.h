@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WRITE_BATCH_MAX 64u
+#define WRITE_BATCH_MAX 128u
 #define WRITE_BATCH_MEMORY 262144u /* bytes that there are to take */
 
 struct write_batch;

@@ -23,6 +23,8 @@
 #define PORT_ERROR_SIZE 256u /* for the text of what went wrong at creation */
 #define PORT_BATCH 64u       /* frames taken from one port before others get their turn … */
 #define PORT_BATCH_BYTES (256u * 1024u) /* … or fewer, when super-frames make up this much */
+#define PORT_BATCH_SMALL 128u           /* … or more, where so many wait and are small, up to */
+#define PORT_BATCH_SMALL_BYTES (16u * 1024u)
 
 /* What the peer of this port takes beyond plain frames of up to max_frame bytes. */
 struct port_capabilities {

@@ -274,12 +274,20 @@ static void vhost_flush(struct port *port)
         session_failed(vhost, error);
 }
 
+/* A burst of small frames goes on as long as one of large ones takes, where so many have been waiting since it
+ * began: what it costs to begin one is then shared by more, and no other port waits longer than it may anyway. */
+static bool goes_on(const struct port_vhost_user *vhost, unsigned done, uint32_t bytes)
+{
+    return done < PORT_BATCH_SMALL && bytes < PORT_BATCH_SMALL_BYTES && vhost_backend_waiting(vhost->backend) > 0;
+}
+
 static bool vhost_receive(struct port *port, unsigned budget)
 {
     struct port_vhost_user *vhost = vhost_of(port);
+    uint32_t bytes = 0;
     unsigned done;
 
-    for (done = 0; done < budget && !vhost->failed; done++) {
+    for (done = 0; (done < budget || goes_on(vhost, done, bytes)) && !vhost->failed; done++) {
         struct frame frame = { .data = vhost->buffer + FRAME_HEADROOM };
         enum drop_reason reason = DROP_NONE;
         int error = vhost_backend_receive(vhost->backend, &frame, &reason);
@@ -292,9 +300,10 @@ static bool vhost_receive(struct port *port, unsigned budget)
             session_failed(vhost, error);
         else
             port_deliver(port, &frame);
+        bytes += frame.size;
     }
     vhost_flush(port);
-    return done == budget && !vhost->failed;
+    return done >= budget && !vhost->failed;
 }
 
 static enum port_send_result vhost_send(struct port *port, const struct frame *frame)

@@ -174,6 +174,11 @@ int vhost_backend_receive(struct vhost_backend *backend, struct frame *frame, en
     return breach(backend, vhost_net_receive(&backend->net, frame, reason));
 }
 
+unsigned vhost_backend_waiting(const struct vhost_backend *backend)
+{
+    return vhost_backend_ready(backend) ? virtq_device_seen(&backend->net.queues[VIRTIO_NET_TX]) : 0;
+}
+
 int vhost_backend_send(struct vhost_backend *backend, const struct frame *frame)
 {
     if (!vhost_backend_ready(backend))

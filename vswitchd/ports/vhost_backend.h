@@ -45,6 +45,8 @@ int vhost_backend_read_kick(struct vhost_backend *backend, unsigned queue);
 
 /* Frames, see vhost_net.h. EAGAIN also while the session is not ready. */
 int vhost_backend_receive(struct vhost_backend *backend, struct frame *frame, enum drop_reason *reason);
+/* How many frames wait to be received, as far as is known without looking at the peer's index again. */
+unsigned vhost_backend_waiting(const struct vhost_backend *backend);
 int vhost_backend_send(struct vhost_backend *backend, const struct frame *frame);
 /* A burst is over: shows the peer what was done, and calls it if it asked. 0 or errno. */
 int vhost_backend_flush(struct vhost_backend *backend);
