@@ -43,6 +43,22 @@ __asm__(".text; .p2align 12\n"
         "moves_code_end:\n");
 extern uint8_t moves_divide[];
 
+/* A page that jumps to the next one or does not; the third is there in the second's place at times. */
+extern uint8_t moves_ahead[];
+uint32_t moves_words[1024] __attribute__((aligned(4096))); /* no code beside them: stores are not looked at one by one */
+enum { AHEAD_PAGES = 3, AHEAD_IMMEDIATE = 0x1006, AHEAD_TOUCH = 0x1080 };
+__asm__(".text; .p2align 12\n"
+        "moves_ahead: cmpl $0, moves_words + 4; jne 1f; movl $5, moves_words; int $0x81\n"
+        ".skip moves_ahead + 4096 - ., 0x90\n"
+        "1: movl $1, moves_words; int $0x81\n"
+        ".skip moves_ahead + 4096 + 0x80 - ., 0x90\n"
+        "movl $3, moves_words; int $0x81\n"
+        ".skip moves_ahead + 8192 - ., 0x90\n"
+        "movl $2, moves_words; int $0x81\n"
+        ".skip moves_ahead + 8192 + 0x80 - ., 0x90\n"
+        "movl $4, moves_words; int $0x81\n"
+        ".skip moves_ahead + 12288 - ., 0x90\n");
+
 static void prepare(void)
 {
     outb(0x21, 0xff); /* no timer in ring 3 */
@@ -249,6 +265,42 @@ static bool lookalike(void)
     return true;
 }
 
+static uint32_t seen_at(uint32_t at, uint32_t jumps)
+{
+    moves_words[1] = jumps;
+    run_user((void (*)(void))at);
+    return moves_words[0];
+}
+
+/* A jump that was never made at an address, but at others: what it leads to is what is there
+ * when it is made, whatever was there when the code before it was run first. */
+static bool ahead(void)
+{
+    enum { KEEP, REMAP, WRITE, REMAP_SOON, BACK, WAYS };
+    volatile uint32_t *immediate = (uint32_t *)(OTHER + AHEAD_IMMEDIATE);
+    uint32_t value = 1;
+
+    for (unsigned i = 0; i < AHEAD_PAGES * 0x1000; i++)
+        ((volatile uint8_t *)OTHER)[i] = moves_ahead[i];
+    map(LOW + 0x8000, OTHER);
+    for (unsigned turn = 1; turn < 60; turn++) {
+        uint32_t at = (turn & 1 ? LOW : HIGH) + 0x8000 + turn * 0x3000, way = turn % WAYS;
+        uint32_t second = OTHER + (way == REMAP_SOON || way == BACK ? 0x2000 : 0x1000);
+        pages_map(at, OTHER | PTE_P | PTE_W | PTE_U);
+        pages_map(at + 0x1000, second | PTE_P | PTE_W | PTE_U);
+        CHECK(seen_at(LOW + 0x8000, 1) == value); /* so that there is something to go by */
+        CHECK(seen_at(at + AHEAD_TOUCH, 0) == (second == OTHER + 0x1000 ? 3 : 4));
+        CHECK(seen_at(at, 0) == 5);
+        if (way == REMAP || way == BACK)
+            pages_map(at + 0x1000, (OTHER + (way == REMAP ? 0x2000 : 0x1000)) | PTE_P | PTE_W | PTE_U);
+        if (way == WRITE)
+            *immediate = value = turn + 100;
+        CHECK(seen_at(at, 1) == (way == REMAP || way == REMAP_SOON ? 2 : value));
+        CHECK(seen_at(at, 0) == 5 && seen_at(at, 1) == (way == REMAP || way == REMAP_SOON ? 2 : value));
+    }
+    return true;
+}
+
 /* What the translation depends on besides the bytes: here CR0.TS. */
 static bool modes(void)
 {
@@ -269,6 +321,6 @@ static bool modes(void)
 }
 
 static const struct test tests[] = { { "everywhere", everywhere, NULL }, { "thousand", thousand, NULL }, { "modified", modified, NULL },
-    { "ends", ends, NULL }, { "cut", cut, NULL }, { "lookalike", lookalike, NULL }, { "modes", modes, NULL },
+    { "ends", ends, NULL }, { "cut", cut, NULL }, { "lookalike", lookalike, NULL }, { "ahead", ahead, NULL }, { "modes", modes, NULL },
     { "segments", segments, "segment limits are not looked at" }, { NULL, NULL, NULL } };
 const struct test_group group_moves = { "moves", tests, prepare };

@@ -248,6 +248,11 @@ struct block *blocks_find(struct translator *t, uint32_t eip, uint32_t physical,
     return NULL;
 }
 
+void blocks_prefetch(const struct translator *t, uint32_t eip, uint32_t physical)
+{
+    __builtin_prefetch(&t->hash[bucket_of(physical, eip, 0, UINT32_MAX)]);
+}
+
 /* In which of a block's two lists a page is. */
 static unsigned list_of(const struct block *block, uint32_t page)
 {
@@ -286,6 +291,8 @@ void blocks_add(struct translator *t, struct block *block)
         watch_page(t, block, block->last_page, 1);
     t->counters.blocks_translated++;
     t->counters.bytes_translated += block->length;
+    if (t->jumps.eager)
+        jumps_upgrade(t, t->order.count - 1);
     if (code_size(t) >= t->let_go_at)
         let_writable_go(t);
 }
@@ -368,21 +375,21 @@ static void code_written(void *opaque, uint32_t address, uint32_t size)
 void blocks_link(struct translator *t, uint32_t number, struct block *to)
 {
     struct link *link = &t->links.items[number];
-    bool same_page = (link->source ^ link->target) < PAGE_SIZE;
     uint64_t entry = to->entry;
 
     if (link->from->dead || link->linked || to->mode & MODE_SINGLE)
         return;
     if (to->mode_mask & ~link->from->mode_mask)
         return;
-    if (!same_page && far_links_allow(t, to))
+    if (!link->near && far_links_allow(t, to))
         far_links_add(t, link->place, to, entry);
-    else if (!same_page)
+    else if (!link->near)
         entry = to->guard_entry;
     if (!entry)
         return;
     emit_patch32(t->cache_rw + link->place, t->hot.to_exec, entry);
     link->linked = true;
+    link->move = to->move;
     link->next_incoming = to->incoming;
     to->incoming = number + 1;
     t->counters.links++;

@@ -378,7 +378,7 @@ static struct block *try_block(struct translator *t, uint32_t eip, uint32_t mode
 
 /* A short exit that does not reach its island overflows like a full cache; but
  * a flush would not help. Without BMI2 there are no short exits. */
-struct block *build_block(struct translator *t, uint32_t eip, uint32_t mode)
+struct block *build_one_block(struct translator *t, uint32_t eip, uint32_t mode)
 {
     const struct emit hot = t->hot, cold = t->cold;
     const struct code_map_end hot_rows = t->hot_map.end, cold_rows = t->cold_map.end;
@@ -394,5 +394,14 @@ struct block *build_block(struct translator *t, uint32_t eip, uint32_t mode)
     t->bmi2 = false;
     block = try_block(t, eip, mode);
     t->bmi2 = bmi2;
+    return block;
+}
+
+struct block *build_block(struct translator *t, uint32_t eip, uint32_t mode)
+{
+    struct block *block = build_one_block(t, eip, mode);
+
+    if (block)
+        moves_follow(t, block);
     return block;
 }

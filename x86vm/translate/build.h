@@ -97,6 +97,9 @@ void access_emit(struct build *b, const struct access *a, access_operation *oper
 void access_island(struct build *b, bool at_end);
 void access_island_now(struct build *b); /* a long sequence without accesses follows */
 
+/* As build_block(), and nothing but that block. */
+struct block *build_one_block(struct translator *t, uint32_t eip, uint32_t mode);
+
 /* Finds the groups of the decoded block. */
 void group_analyse(struct build *b);
 /* Emits the checks of the groups that begin at instruction i. */

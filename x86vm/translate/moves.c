@@ -20,11 +20,16 @@ enum { MARK_OUT = MARK_REL, MARK_ACROSS = MARK_KINDS };
 
 _Static_assert(MARK_ACROSS < 1 << KIND_BITS, "kinds of marks in a few bits");
 
+struct slot { uint32_t tag, number; };
+
 struct moves {
+    struct slot slots[SLOTS];        /* by physical address and mode; whole pages, first in a mapping */
     struct emit_marks hot, cold;     /* of the block being made */
     struct move now;                 /* and where it begins */
     bool marking, check;
-    struct move *slots[SLOTS];       /* by physical address and mode */
+    uint32_t source;                 /* of the block made last, if it is a copy */
+    uint32_t wanted;                 /* the only one that may be the source of the next; 0: any */
+    TABLE(struct move) all;          /* by number; the first is none */
 };
 
 bool moves_init(struct translator *t)
@@ -40,38 +45,47 @@ bool moves_init(struct translator *t)
 
 void moves_free(struct translator *t)
 {
-    if (t->moves)
-        munmap(t->moves, sizeof *t->moves);
+    if (!t->moves)
+        return;
+    free(t->moves->all.items);
+    munmap(t->moves, sizeof *t->moves);
 }
 
 void moves_forget(struct translator *t)
 {
-    bool check = t->moves->check;
-
-    madvise(t->moves, sizeof *t->moves, MADV_DONTNEED);
-    t->moves->check = check;
+    madvise(t->moves->slots, sizeof t->moves->slots, MADV_DONTNEED);
+    t->moves->all.count = 0;
+    t->moves->source = t->moves->wanted = 0;
 }
 
 /* The first of the slots that the block may have. */
-static struct move **slots_of(struct translator *t, const struct block *block)
+static struct slot *slots_of(struct translator *t, const struct block *block)
 {
     uint32_t mode = block->mode * 0x9e3779b1u >> 16; /* neighbours in memory stay neighbours */
 
     return &t->moves->slots[(block->physical * WAYS ^ block->physical >> 14 ^ mode * WAYS) & (SLOTS - WAYS)];
 }
 
-static bool is_of(const struct move *move, const struct block *block)
+static uint32_t tag_of(const struct block *block) { return block->physical ^ block->mode * 0x9e3779b1u; }
+static const struct block *original(const struct translator *t, uint32_t number) { return t->moves->all.items[number].block; }
+
+static bool is_of(const struct translator *t, const struct slot *slot, const struct block *block)
 {
-    return move->block->physical == block->physical && move->block->mode == block->mode;
+    const struct block *from;
+
+    if (!slot->number || slot->tag != tag_of(block))
+        return false;
+    from = original(t, slot->number);
+    return from->physical == block->physical && from->mode == block->mode;
 }
 
 /* Where a block's is kept: in the place of one of no use, or else of any. */
-static struct move **slot_for(struct translator *t, const struct block *block)
+static struct slot *slot_for(struct translator *t, const struct block *block)
 {
-    struct move **slots = slots_of(t, block);
+    struct slot *slots = slots_of(t, block);
 
     for (unsigned i = 0; i < WAYS; i++)
-        if (!slots[i] || slots[i]->block->dead || is_of(slots[i], block))
+        if (!slots[i].number || is_of(t, &slots[i], block) || original(t, slots[i].number)->dead)
             return &slots[i];
     return &slots[t->counters.blocks_translated % WAYS];
 }
@@ -149,7 +163,7 @@ void moves_note(struct build *b, uint32_t hot_rows, uint32_t cold_rows)
     struct moves *m = t->moves;
     const uint8_t *hot = t->cache_rw + m->now.hot, *cold = t->cache_rw + m->now.cold;
     uint16_t packed[2 * EMIT_MARKS_MAX], *marks;
-    struct move *move;
+    struct move *move = &m->now;
     int hot_count, cold_count;
 
     t->hot.marks = t->cold.marks = NULL;
@@ -164,11 +178,10 @@ void moves_note(struct build *b, uint32_t hot_rows, uint32_t cold_rows)
     cold_count = hot_count < 0 ? -1 : pack(t, &m->cold, cold, t->cold.p, hot, t->hot.p, packed + hot_count);
     if (cold_count < 0)
         return;
-    move = blocks_alloc(t, sizeof *move);
     marks = blocks_alloc(t, (size_t)(hot_count + cold_count) * sizeof *marks);
     memcpy(marks, packed, (size_t)(hot_count + cold_count) * sizeof *marks);
-    *move = m->now;
     move->block = b->block;
+    move->physical = b->block->physical;
     move->hot_size = (uint32_t)(t->hot.p - hot);
     move->cold_size = (uint32_t)(t->cold.p - cold);
     move->hot_rows = hot_rows;
@@ -179,7 +192,11 @@ void moves_note(struct build *b, uint32_t hot_rows, uint32_t cold_rows)
     move->hot_marks = (uint32_t)hot_count;
     move->cold_marks = (uint32_t)cold_count;
     move->marks = marks;
-    *slot_for(t, b->block) = move;
+    if (!m->all.count)
+        TABLE_ADD(m->all, (struct move){ 0 });
+    b->block->move = m->all.count;
+    TABLE_ADD(m->all, *move);
+    *slot_for(t, b->block) = (struct slot){ tag_of(b->block), b->block->move };
 }
 
 /* --- the copy --- */
@@ -191,14 +208,24 @@ struct way {
     uint32_t links, sites, calls;
 };
 
-static const struct move *find(struct translator *t, const struct block *draft)
+static bool fits(const struct translator *t, uint32_t number, const struct block *draft)
 {
-    struct move **slots = slots_of(t, draft);
+    const struct block *from = original(t, number);
 
+    return !from->dead && !blocks_bare_useless_in(t, draft->eip, from->length);
+}
+
+/* Its number; 0: there is none. */
+static uint32_t find(struct translator *t, const struct block *draft)
+{
+    const struct slot *slots = slots_of(t, draft);
+
+    if (t->moves->wanted)
+        return t->moves->wanted;
     for (unsigned i = 0; i < WAYS; i++)
-        if (slots[i] && !slots[i]->block->dead && is_of(slots[i], draft))
-            return blocks_bare_useless_in(t, draft->eip, slots[i]->block->length) ? NULL : slots[i];
-    return NULL;
+        if (is_of(t, &slots[i], draft))
+            return fits(t, slots[i].number, draft) ? slots[i].number : 0;
+    return 0;
 }
 
 /* Read where it runs: the writable mapping is let go now and then. */
@@ -251,7 +278,6 @@ static void copy_links(struct translator *t, const struct way *w, struct block *
         link.stub += w->cold;
         link.from = copy;
         link.target += w->eip;
-        link.source += w->eip;
         link.next_incoming = 0;
         link.linked = false;
         emit_patch32(t->cache_rw + link.place, t->hot.to_exec, (uint64_t)(uintptr_t)t->cache_rx + link.stub);
@@ -313,14 +339,17 @@ static struct block *copy_block(struct translator *t, const struct way *w)
 
 struct block *moves_make(struct translator *t, const struct block *draft)
 {
-    const struct move *from = may_move(t, draft) ? find(t, draft) : NULL;
+    uint32_t number = may_move(t, draft) ? find(t, draft) : 0;
+    const struct move *from;
     uint32_t hot = (uint32_t)(t->hot.p - t->cache_rw), cold = (uint32_t)(t->cold.p - t->cache_rw);
     const struct code_map_end before[2] = { t->hot_map.end, t->cold_map.end };
     struct block *copy;
     struct way way;
 
-    if (!from)
+    t->moves->source = number;
+    if (!number)
         return NULL;
+    from = &t->moves->all.items[number];
     way = (struct way){ from, draft->eip - from->block->eip, (draft->eip >> PAGE_SHIFT) - (from->block->eip >> PAGE_SHIFT), hot - from->hot, cold - from->cold,
                         t->links.count - from->first_link, t->sites.count - from->first_site, t->calls.count - from->first_call };
     code_map_begin_same(&t->hot_map, hot, draft->eip, from->hot_rows);
@@ -333,4 +362,117 @@ struct block *moves_make(struct translator *t, const struct block *draft)
     blocks_add(t, copy);
     t->counters.blocks_moved++;
     return copy;
+}
+
+/* --- what will most likely be run next --- */
+
+/* A jump that is not linked, and where the same jump of the original led to. */
+struct want { uint32_t link, move, eip; };
+/* Copies, at most, that nobody has asked for; and jumps looked at. */
+enum { FOLLOW_COPIES = 64, FOLLOW_WANTS = 256, FOLLOW_AHEAD = 2, LINE = 64 };
+
+struct follow {
+    uint32_t mode;
+    unsigned count, copies;
+    struct want wants[FOLLOW_WANTS];
+};
+
+/* All those of a block that have been taken from its original. */
+static void want_targets(struct translator *t, struct follow *f, const struct block *made, uint32_t source)
+{
+    const struct move *from = &t->moves->all.items[source];
+    uint32_t distance = made->eip - from->block->eip;
+
+    for (uint32_t i = 0; i < from->links && f->count < FOLLOW_WANTS; i++) {
+        const struct link *link = &t->links.items[from->first_link + i];
+        if (!link->linked || !link->move || link->ungrouped)
+            continue;
+        f->wants[f->count++] = (struct want){ made->first_link + i, link->move, link->target + distance };
+        __builtin_prefetch(&t->moves->all.items[link->move]);
+        __builtin_prefetch(&t->moves->all.items[link->move].marks);
+    }
+}
+
+static void prefetch(const void *at, uint32_t size)
+{
+    for (uint32_t i = 0; i <= size / LINE; i++)
+        __builtin_prefetch((const uint8_t *)at + i * LINE);
+}
+
+/* Most of a copy's time would be waiting for memory: what it is made from was last looked at when another program began. */
+static void want_soon(struct translator *t, const struct want *want)
+{
+    const struct move *m = &t->moves->all.items[want->move];
+
+    if (m->latest && m->latest_eip == want->eip) {
+        prefetch(m->latest, sizeof *m->latest);
+        return;
+    }
+    prefetch(m->block, sizeof *m->block);
+    prefetch(t->cache_rx + m->hot, m->hot_size);
+    prefetch(t->cache_rx + m->cold, m->cold_size);
+    prefetch(&t->links.items[m->first_link], m->links * sizeof(struct link));
+    prefetch(m->marks, (m->hot_marks + m->cold_marks) * sizeof *m->marks);
+    blocks_prefetch(t, want->eip, m->physical);
+}
+
+/* Whether the page of the target is the original's at present: nothing is walked for what may never run. */
+static bool is_there(struct translator *t, uint32_t eip, const struct block *from)
+{
+    uint64_t addend = translator_cpu(t)->tables[VIEW_EXEC / 8 + (eip >> PAGE_SHIFT)];
+
+    return addend && (uint32_t)(addend + eip - (uint64_t)(uintptr_t)t->ram) == from->physical;
+}
+
+static void note_latest(struct translator *t, uint32_t source, struct block *copy)
+{
+    struct move *m = &t->moves->all.items[source];
+
+    m->latest = copy;
+    m->latest_eip = copy->eip;
+}
+
+static struct block *copy_wanted(struct translator *t, struct follow *f, const struct want *want)
+{
+    const struct block *from = original(t, want->move);
+    struct block draft = { .eip = want->eip, .physical = from->physical, .cs_limit = UINT32_MAX, .mode = f->mode }, *made;
+
+    if (from->dead || from->mode != f->mode || !is_there(t, want->eip, from))
+        return NULL;
+    if ((made = blocks_find(t, want->eip, from->physical, f->mode)))
+        return made;
+    if (f->copies == FOLLOW_COPIES || !may_move(t, &draft) || !fits(t, want->move, &draft) || blocks_full(t, from->physical))
+        return NULL;
+    f->copies++;
+    t->moves->wanted = want->move;
+    made = t->moves->check ? build_one_block(t, want->eip, f->mode) : moves_make(t, &draft);
+    t->moves->wanted = 0;
+    if (made) {
+        note_latest(t, want->move, made);
+        want_targets(t, f, made, want->move);
+    }
+    return made;
+}
+
+void moves_follow(struct translator *t, struct block *made)
+{
+    uint32_t source = t->moves->source;
+    struct follow f;
+
+    if (!source)
+        return;
+    f.mode = made->mode;
+    f.count = f.copies = 0;
+    note_latest(t, source, made);
+    want_targets(t, &f, made, source);
+    for (unsigned i = 0; i < f.count; i++) {
+        const struct want *want = &f.wants[i];
+        const struct move *m = &t->moves->all.items[want->move];
+        struct block *to;
+        if (i + FOLLOW_AHEAD < f.count)
+            want_soon(t, want + FOLLOW_AHEAD);
+        to = m->latest && m->latest_eip == want->eip && !m->latest->dead ? m->latest : copy_wanted(t, &f, want);
+        if (to)
+            blocks_link(t, want->link, to);
+    }
 }

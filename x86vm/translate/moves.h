@@ -6,6 +6,10 @@
  * is emitted (emit.h), so that a copy is some additions. Only code at CPL 3 in a
  * flat 32-bit segment, and nothing while counting.
  *
+ * Starting a program that was started before mostly runs what ran then. So the
+ * jumps of the original that have been made tell what is copied next, without
+ * a pass of the run loop for each: moves_follow().
+ *
  * A copy is the very translation that would have been made: with
  * X86VM_CHECK_MOVES in the environment each one is made, too, and compared
  * (moves_check.c).
@@ -22,6 +26,8 @@
 /* A block that can be copied, as it was when it was made. */
 struct move {
     const struct block *block;
+    struct block *latest;                    /* the copy made last, */
+    uint32_t latest_eip, physical;           /* its EIP, and the physical address of both */
     uint32_t hot, cold, hot_size, cold_size; /* places in the cache */
     uint32_t hot_rows, cold_rows;            /* in the maps to guest instructions */
     uint32_t first_link, first_site, first_call;
@@ -36,6 +42,8 @@ void moves_forget(struct translator *t); /* all blocks */
 
 /* A copy for the draft's EIP and mode of a block of the same bytes, added; NULL: there is none. */
 struct block *moves_make(struct translator *t, const struct block *draft);
+/* Behind the making of a block: if it is a copy, where the original's jumps have led to is copied, too, and linked. */
+void moves_follow(struct translator *t, struct block *made);
 /* Before and behind the emission of a block. */
 void moves_begin(struct build *b);
 void moves_note(struct build *b, uint32_t hot_rows, uint32_t cold_rows);

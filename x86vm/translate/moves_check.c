@@ -100,7 +100,7 @@ static void must(bool same, const char *what, const struct block *made)
 
 static bool same_link(const struct link *a, const struct link *b)
 {
-    return a->place == b->place && a->stub == b->stub && a->target == b->target && a->source == b->source && a->ungrouped == b->ungrouped
+    return a->place == b->place && a->stub == b->stub && a->target == b->target && a->near == b->near && a->ungrouped == b->ungrouped
            && a->linked == b->linked;
 }
 

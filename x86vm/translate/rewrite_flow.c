@@ -32,8 +32,8 @@ static struct link *new_jump(struct build *b, uint8_t *place, uint32_t target, b
     }
     number = blocks_new_link(b->t, &link);
     *link = (struct link){ .from = b->block, .place = (uint32_t)(place - b->t->cache_rw),
-                           .stub = (uint32_t)(stub - (uint64_t)(uintptr_t)b->t->cache_rx), .target = target, .source = b->insn->eip,
-                           .ungrouped = ungrouped };
+                           .stub = (uint32_t)(stub - (uint64_t)(uintptr_t)b->t->cache_rx), .target = target, .ungrouped = ungrouped,
+                           .near = (b->insn->eip ^ target) < PAGE_SIZE };
     emit_mov_imm32(e, R11, number);
     emit_mark(e, MARK_LINK, number);
     emit_jmp(e, b->t->stubs.link);

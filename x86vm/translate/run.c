@@ -52,8 +52,6 @@ static struct block *find_block(struct translator *t, uint32_t mode)
     if (block)
         return block;
     block = translate(t, mode);
-    if (t->jumps.eager)
-        jumps_upgrade(t, t->order.count - 1);
     mode_check_generation(t);
     return block;
 }

@@ -136,6 +136,7 @@ struct block {
     bool live_in;            /* the guest's flags matter on entry */
     bool dead;
     bool sites_tried;        /* jump_sites.c has looked at it */
+    uint32_t move;           /* what copies of it are made from, as of what it is a copy of itself: moves.h; 0: none are */
     uint64_t entry, guard_entry; /* executable addresses; guard_entry 0 until needed */
     uint32_t cold_at;        /* where its cold code begins, in the cache */
     uint32_t first_link, link_count; /* jumps out of it: numbers */
@@ -153,10 +154,11 @@ struct link {
     uint32_t place;          /* of its rel32, in the cache */
     uint32_t stub;           /* where it jumps while not linked, in the cache */
     uint32_t target;         /* guest EIP */
-    uint32_t source;         /* guest EIP of the branch */
+    uint32_t move;           /* of the block that it is linked to, or was last */
     uint32_t next_incoming;  /* of the block that it is linked to: number + 1, or 0 */
     bool ungrouped;          /* to a translation without groups */
     bool linked;
+    bool near;               /* target and branch lie on the same page */
 };
 
 /* One memory access that may have to go the slow way. */
@@ -313,6 +315,7 @@ void blocks_flush(struct translator *t);
 void blocks_rest(struct translator *t, uint64_t now); /* the guest is idle: only from outside of x86vm_run() */
 void *blocks_alloc(struct translator *t, size_t size);
 struct block *blocks_find(struct translator *t, uint32_t eip, uint32_t physical, uint32_t mode);
+void blocks_prefetch(const struct translator *t, uint32_t eip, uint32_t physical); /* it is looked for soon, in a flat segment */
 void blocks_add(struct translator *t, struct block *block);
 void blocks_kill(struct translator *t, struct block *block);
 void blocks_link(struct translator *t, uint32_t link, struct block *to);
