@@ -17,6 +17,7 @@
 #include "x86vm/translate/transition.h"
 
 enum { ARENA_CHUNK = 256 << 10 /* put in at once, which costs a third of a fault for each page */, BLOCK_ROOM = 64 << 10 };
+enum { AHEAD = 128 << 10 }; /* of the code cache's pages that are put in at once */
 enum { LET_GO_SHARE = X86VM_LIMIT(16, 4096) }; /* of the cache, between two times that its writable mapping is let go */
 enum { PAGE_BLOCKS_MOST = X86VM_LIMIT(1 << 14, 300) }; /* bounds what one store to a page of code takes */
 
@@ -85,19 +86,47 @@ static void let_writable_go(struct translator *t)
 {
     t->let_go_at = code_size(t) + t->cache_size / LET_GO_SHARE;
     madvise(t->cache_rw, t->cache_size, MADV_DONTNEED);
+    t->hot_ready = t->hot.p;
+    t->cold_ready = t->cold.p;
 }
 
-/* The hot part gets two fifths: cold code is longer. */
+/* A page put in with its neighbours costs a quarter of one that is put in by a fault of its own. */
+static uint8_t *put_in(const struct emit *e, uint8_t *ready)
+{
+    uint8_t *from = (uint8_t *)((uintptr_t)ready & ~(uintptr_t)(PAGE_SIZE - 1));
+    size_t size = e->end - from < AHEAD ? (size_t)(e->end - from) : AHEAD;
+
+    if (e->p + BLOCK_ROOM <= ready)
+        return ready;
+#ifdef MADV_POPULATE_WRITE /* Linux 5.14; before, each page by a fault */
+    madvise(from, size, MADV_POPULATE_WRITE);
+#endif
+    return from + size;
+}
+
+enum { SHARES = 16, LEAST_SHARE = 6, FIRST_SHARE = 8 };
+
+/* Sixteenths of the cache for the hot part: as it was used until now. Without checks cold code is shorter, with them longer. */
+static uint32_t hot_share(const struct translator *t)
+{
+    uint32_t hot = (uint32_t)(t->hot.p - t->hot_start), size = code_size(t), share;
+
+    if (size < t->cache_size / 2)
+        return FIRST_SHARE;
+    share = (uint32_t)(((uint64_t)hot * SHARES + size / 2) / size);
+    return share < LEAST_SHARE ? LEAST_SHARE : share > SHARES - LEAST_SHARE ? SHARES - LEAST_SHARE : share;
+}
+
 static void rewind_cache(struct translator *t)
 {
     intptr_t to_exec = t->cache_rx - t->cache_rw;
-    uint8_t *split = t->cache_rw + t->cache_size / 5 * 2;
+    uint8_t *split = t->cache_rw + t->cache_size / SHARES * hot_share(t);
 
     t->hot = (struct emit){ .p = t->cache_rw, .end = split, .to_exec = to_exec };
     t->cold = (struct emit){ .p = split, .end = t->cache_rw + t->cache_size, .to_exec = to_exec };
     stubs_emit(t);
-    t->hot_start = t->hot.p;
-    t->cold_start = t->cold.p;
+    t->hot_start = t->hot_ready = t->hot.p;
+    t->cold_start = t->cold_ready = t->cold.p;
     t->let_go_at = t->cache_size / LET_GO_SHARE;
 }
 
@@ -217,8 +246,10 @@ void blocks_rest(struct translator *t, uint64_t now)
     let_writable_go(t);
 }
 
-bool blocks_full(const struct translator *t, uint32_t physical)
+bool blocks_full(struct translator *t, uint32_t physical)
 {
+    t->hot_ready = put_in(&t->hot, t->hot_ready);
+    t->cold_ready = put_in(&t->cold, t->cold_ready);
     return t->hot.end - t->hot.p < BLOCK_ROOM || t->cold.end - t->cold.p < BLOCK_ROOM ||
            t->page_count[physical >> PAGE_SHIFT] >= PAGE_BLOCKS_MOST;
 }
@@ -293,7 +324,7 @@ void blocks_add(struct translator *t, struct block *block)
     t->counters.bytes_translated += block->length;
     if (t->jumps.eager)
         jumps_upgrade(t, t->order.count - 1);
-    if (code_size(t) >= t->let_go_at)
+    if (code_size(t) >= t->let_go_at && !t->counters.cache_flushes) /* once it has been full, it will be again */
         let_writable_go(t);
 }
 

@@ -245,6 +245,7 @@ struct translator {
     struct moves *moves;
     struct arena *arena;         /* memory of blocks, sites, calls; freed whole */
     uint64_t next_drop;          /* an idle guest's code may be dropped again; ns */
+    uint8_t *hot_ready, *cold_ready; /* the writable mapping has its pages up to there */
     uint32_t let_go_at;          /* how much code there is when the writable mapping is let go again */
     uint64_t rested_changes;     /* of the code cache, when its writable mapping was let go last */
 
@@ -321,7 +322,7 @@ void blocks_kill(struct translator *t, struct block *block);
 void blocks_link(struct translator *t, uint32_t link, struct block *to);
 void blocks_remember(struct translator *t, uint32_t eip, const struct block *block);
 void blocks_clear_lookup(struct translator *t);
-bool blocks_full(const struct translator *t, uint32_t physical); /* the next block might not fit, or its page has too many */
+bool blocks_full(struct translator *t, uint32_t physical); /* the next block might not fit, or its page has too many */
 uint32_t blocks_new_link(struct translator *t, struct link **out);
 uint32_t blocks_new_site(struct translator *t, struct site **out);
 uint32_t blocks_new_call(struct translator *t, struct call **out);
