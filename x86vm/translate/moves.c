@@ -369,7 +369,7 @@ struct block *moves_make(struct translator *t, const struct block *draft)
 /* A jump that is not linked, and where the same jump of the original led to. */
 struct want { uint32_t link, move, eip; };
 /* Copies, at most, that nobody has asked for; and jumps looked at. */
-enum { FOLLOW_COPIES = 64, FOLLOW_WANTS = 256, FOLLOW_AHEAD = 2, LINE = 64 };
+enum { FOLLOW_COPIES = X86VM_LIMIT(64, 3), FOLLOW_WANTS = X86VM_LIMIT(256, 5), FOLLOW_AHEAD = 2, LINE = 64 };
 
 struct follow {
     uint32_t mode;
