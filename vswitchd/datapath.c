@@ -96,15 +96,16 @@ static void send_to(struct datapath *dp, unsigned number, struct frame *frame, b
         offload_segment(frame, dp->scratch, send_segment, port);
         return;
     }
-    struct frame out = *frame;
-    if (out.offload.flags & FRAME_NEEDS_CSUM && !capabilities->csum) {
+    if (capabilities->csum) {
+        port_send(port, frame);
+        return;
+    }
+    if (frame->offload.flags & FRAME_NEEDS_CSUM) {
         /* In place, on bytes that others may still get: for them it is only a frame with less left to do. */
         offload_complete_csum(frame);
-        out = *frame;
         port->counters.out_checksums++;
     }
-    if (!capabilities->csum)
-        out.offload = (struct frame_offload){0};
+    struct frame out = {.data = frame->data, .size = frame->size};
     port_send(port, &out);
 }
 

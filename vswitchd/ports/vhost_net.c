@@ -73,11 +73,17 @@ static void copy_chain(const struct virtq_chain *chain, struct virtio_net_header
     copy_out(&cursor, data, size);
 }
 
-/* Takes the header over into the frame, if it is one that the driver may use. */
+/* Takes the header over into the frame, if it is one that the driver may use. A plain frame's is stored in whole words: a
+ * load of what was just stored in smaller pieces waits until they, and all that was stored before, have left the CPU. */
 static bool accept_header(const struct vhost_net *net, const struct virtio_net_header *header, struct frame *frame)
 {
-    frame->offload = (struct frame_offload){ .flags = header->flags & VIRTIO_NET_NEEDS_CSUM };
-    if (frame->offload.flags) {
+    uint8_t flags = header->flags & VIRTIO_NET_NEEDS_CSUM;
+
+    frame->offload = (struct frame_offload){0};
+    if (!flags && header->gso_type == VIRTIO_NET_GSO_NONE)
+        return true;
+    if (flags) {
+        frame->offload.flags = flags;
         frame->offload.csum_start = header->csum_start;
         frame->offload.csum_offset = header->csum_offset;
     }
@@ -86,8 +92,6 @@ static bool accept_header(const struct vhost_net *net, const struct virtio_net_h
         frame->offload.gso_size = header->gso_size;
         frame->offload.hdr_len = header->hdr_len;
     }
-    if (!frame->offload.flags && !frame->offload.gso_type)
-        return true;
     return !virtio_net_header_check(header, frame->size, net->features);
 }
 
