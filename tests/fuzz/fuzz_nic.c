@@ -376,6 +376,19 @@ static void block(struct fake_nic_host *host, uint32_t port, unsigned size)
     free(buffer);
 }
 
+/* Each other time by the quick call, which may decline. */
+static void read_port(struct fake_nic_host *host, uint32_t port, unsigned size)
+{
+    if (below(2) || nic_quick_read(host->nic, 0, port, size) < 0)
+        nic_read(host->nic, 0, port, size, host->now);
+}
+
+static void write_port(struct fake_nic_host *host, uint32_t port, unsigned size, uint32_t written)
+{
+    if (below(2) || nic_quick_write(host->nic, 0, port, size, written) < 0)
+        nic_write(host->nic, 0, port, size, written, host->now);
+}
+
 static void poke_dp8390(struct fake_nic_host *host)
 {
     unsigned size = 1u << below(3);
@@ -398,9 +411,9 @@ static void poke_dp8390(struct fake_nic_host *host)
     if (below(8) == 0)
         block(host, port, size);
     else if (below(2))
-        nic_read(host->nic, 0, port, size, host->now);
+        read_port(host, port, size);
     else
-        nic_write(host->nic, 0, port, size, value(), host->now);
+        write_port(host, port, size, value());
     if (below(50) == 0)
         start_dp8390(host);
     if (below(12) == 0)
