@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <x86intrin.h>
 
 #define RAM (32u << 20)
 enum { P = 1, W = 2, U = 4, A = 0x20, D = 0x40, PS = 0x80, G = 0x100 };
@@ -417,6 +418,87 @@ static void test_many_mappings(void)
         poke32(directory(0) + 8 + 4 * i, 0);
 }
 
+/* The present address space ran for so long, as if, and now it is another's turn. */
+static void run_for(unsigned us, unsigned next)
+{
+    cpu->views->loaded_at = __rdtsc() - (uint64_t)us * (cpu->tsc_khz / 1000);
+    load_cr3(next);
+}
+
+static bool used_at_once(void) { return view_bare_used_of(cpu, true); }
+
+/* Who runs for some 0.3 ms each time uses its window at once, but not who hands a byte
+ * to and fro, nor a new process with the tables of one that did. */
+static void test_slices(void)
+{
+    cpu->views->bare_eager = false;
+    cpu->views->view[VIEW_USER].bare_credit = 100;
+    for (unsigned i = 0; i < 8; i++)
+        poke32(pte_at(0, 0x401000 + i * 0x2000), (0x90000 + i * 0x1000) | P | W | U | D);
+    poke32(pte_at(1, 0x401000), 0xa0000 | P | W | U | D);
+    load_cr3(0);
+    CU_ASSERT_FALSE(used_at_once());
+    for (unsigned i = 0; i < 4; i++)
+        run_for(300, i % 2 ? 0 : 1);
+    CU_ASSERT_FALSE(used_at_once()); /* too little is known of it */
+    for (unsigned i = 0; i < 60; i++)
+        run_for(300, i % 2 ? 0 : 1);
+    CU_ASSERT_TRUE(used_at_once());
+    for (unsigned i = 0; i < 8; i++)
+        CU_ASSERT_EQUAL(touch(0x401000 + i * 0x2000, true), VIEW_BARE_SHOWN);
+    run_for(300, 1);
+    CU_ASSERT_EQUAL(touch(0x401000, true), VIEW_BARE_SHOWN);
+    run_for(300, 0);
+    CU_ASSERT_TRUE(used_at_once());
+    CHECK_SHOWS(0x401000, 3);
+    run_for(300, 1);
+    set_pte(0x403000, 0x99000 | P | W | U | D); /* one page of many has moved */
+    run_for(300, 0);
+    CU_ASSERT_TRUE(used_at_once());
+    CHECK_SHOWS(0x403000, 0);
+    CHECK_SHOWS(0x405000, 3);
+    run_for(300, 1);
+    for (unsigned i = 0; i < 8; i++)
+        set_pte(0x401000 + i * 0x2000, (0x98000 + i * 0x1000) | P | W | U | D); /* all: another process */
+    run_for(300, 0);
+    CU_ASSERT_FALSE(used_at_once());
+    run_for(300, 1);
+    run_for(300, 0);
+    CU_ASSERT_FALSE(used_at_once());
+    for (unsigned i = 0; i < 60; i++)
+        run_for(300, i % 2 ? 0 : 1);
+    CU_ASSERT_FALSE(used_at_once()); /* its window still shows the other's pages */
+    cpu->views->loaded_at = __rdtsc() - 1100ull * (cpu->tsc_khz / 1000);
+    view_bare_review(cpu); /* until it has run for a millisecond at last */
+    CU_ASSERT_TRUE(used_at_once());
+    CHECK_SHOWS(0x401000, 0);
+    for (unsigned i = 0; i < 60; i++)
+        run_for(300, i % 2 ? 0 : 1);
+    CU_ASSERT_TRUE(used_at_once());
+    for (unsigned i = 0; i < 60; i++)
+        run_for(5, i % 2 ? 0 : 1);
+    CU_ASSERT_FALSE(used_at_once());
+}
+
+/* More address spaces than are known. */
+static void test_many_slices(void)
+{
+    cpu->views->bare_eager = false;
+    cpu->views->view[VIEW_USER].bare_credit = 100;
+    for (unsigned i = 0; i < 60; i++)
+        run_for(300, i % 2 ? 0 : 1);
+    CU_ASSERT_TRUE(used_at_once());
+    for (unsigned i = 0; i < 2 * SPACES_KNOWN; i++) {
+        cpu->views->loaded_at = __rdtsc() - 1000ull;
+        cpu->cr3 = 0x100000 + i * 0x1000;
+        view_flush_nonglobal(cpu);
+        view_bare_review(cpu);
+        CU_ASSERT_FALSE(used_at_once());
+    }
+    run_for(5, 0);
+    CU_ASSERT_FALSE(used_at_once());
+}
+
 /* Time earns what mappings cost. */
 static void test_credit(void)
 {
@@ -531,6 +613,8 @@ int main(void)
     CU_add_test(suite, "more of them than can be", test_kept_many);
     CU_add_test(suite, "pages come and go", test_pages_come_and_go);
     CU_add_test(suite, "many mappings", test_many_mappings);
+    CU_add_test(suite, "who runs for long", test_slices);
+    CU_add_test(suite, "more of them than are known", test_many_slices);
     CU_add_test(suite, "credit", test_credit);
     CU_add_test(suite, "anything in any order", test_anything);
     CU_basic_run_tests();

@@ -250,6 +250,7 @@ static void walk_or_fault(struct cpu *cpu, uint32_t linear, enum view_access acc
     if (paging_walk(cpu, linear, access, user, true, walk, &error))
         return;
     cpu->views->counters.page_faults++;
+    cpu->views->refused += user;
     cpu->cr2 = linear;
     cpu_fault_error(cpu, VEC_PF, error);
 }

@@ -12,7 +12,8 @@
  * to, and what leads elsewhere by now is taken out.
  *
  * A mapping costs the host some five microseconds. So a user's window is used
- * only while no CR3 was loaded for a millisecond, and mappings are paid from
+ * only while no CR3 was loaded for a millisecond, or at once where the address space is known to
+ * run for long enough each time (view_slices.c), and mappings are paid from
  * a credit that time fills up: who touches new pages all the time is sent back
  * to translations with checks until there is credit again.
  */
@@ -28,6 +29,8 @@
 enum { EARNED_IN_US = 50, CREDIT_MAX = X86VM_LIMIT(1000, 40), CREDIT_BEGIN = X86VM_LIMIT(50, 2), SETTLED_US = X86VM_LIMIT(1000, 50) };
 /* Pages that one mapping may bring in on either side of the one wanted. */
 enum { RUN_MAX = X86VM_LIMIT(1024, 8) };
+/* Pages looked at before all of a window's are. */
+enum { SAMPLED = 16 };
 
 void view_bare_reserve(struct view_set *set)
 {
@@ -103,11 +106,14 @@ void view_bare_flushed(struct cpu *cpu, bool global_too)
 {
     struct view_set *set = cpu->views;
     struct view *user = &set->view[VIEW_USER], *supervisor = &set->view[VIEW_SUPERVISOR];
+    uint64_t now = __rdtsc();
 
     if (!set->bare_possible)
         return;
-    set->loaded_at = __rdtsc();
-    if (set->bare_eager)
+    view_slices_loaded(cpu, now);
+    set->loaded_at = now;
+    set->stays = !global_too && view_slices_long(cpu);
+    if (set->bare_eager || set->stays)
         cpu->exit_request = 1; /* view_bare_review() comes soon */
     set_used(cpu, user, false);
     user->bare = NULL;
@@ -246,8 +252,10 @@ enum view_bare_answer view_bare_fault(struct cpu *cpu, uint64_t host, bool write
         return VIEW_BARE_NOT_THERE;
     if (offset >> 32 != 0 || !view->bare_used || cpu->bare != view->bare->base)
         return VIEW_BARE_NEVER;
-    if ((!view->read[page] || (write && !may_write(view, page))) && !fill_quietly(cpu, view, page << PAGE_SHIFT, access, user, error))
+    if ((!view->read[page] || (write && !may_write(view, page))) && !fill_quietly(cpu, view, page << PAGE_SHIFT, access, user, error)) {
+        cpu->views->refused += user;
         return VIEW_BARE_REFUSED;
+    }
     if (!view->read[page])
         return VIEW_BARE_NEVER;
     if (write && !may_write(view, page))
@@ -326,9 +334,32 @@ static struct bare_window *choose(struct cpu *cpu)
     return oldest;
 }
 
-static bool is_settled(const struct cpu *cpu, uint64_t now)
+static bool ran_long(const struct cpu *cpu, uint64_t now)
 {
     return (now - cpu->views->loaded_at) * 1000 >= (uint64_t)cpu->tsc_khz * SETTLED_US || cpu->views->bare_eager;
+}
+
+static bool is_settled(const struct cpu *cpu, uint64_t now)
+{
+    return cpu->views->stays || ran_long(cpu, now);
+}
+
+/* Whether most of what the window shows, as far as a few pages tell, is there; else it was another's. */
+static bool looks_right(struct cpu *cpu, struct view *view)
+{
+    const struct bare_window *window = view->bare;
+    uint32_t step = window->count / SAMPLED + 1, right = 0, wrong = 0;
+
+    for (uint32_t i = 0; i < window->count; i += step) {
+        uint32_t page = window->pages[i];
+        if (!window->shows[page])
+            continue;
+        if (still_right(cpu, view, page))
+            right++;
+        else
+            wrong++;
+    }
+    return wrong <= right / 4;
 }
 
 bool view_bare_due(const struct cpu *cpu, uint64_t now)
@@ -344,6 +375,12 @@ static void review_user(struct cpu *cpu, struct view *view, uint64_t now)
         return;
     if (!view->bare) {
         view->bare = choose(cpu);
+        if (!ran_long(cpu, now) && !looks_right(cpu, view)) {
+            view->bare = NULL;
+            cpu->views->stays = false;
+            view_slices_forget(cpu);
+            return;
+        }
         view->bare->used = now;
         renew(cpu, view);
     }

@@ -65,6 +65,16 @@ struct kept_pages {
 
 struct wanted { uint32_t page; bool user; };
 
+/* An address space that ran lately: view_slices.c. */
+struct space {
+    uint32_t cr3;
+    uint64_t ran;   /* in all, of late; TSC ticks */
+    uint64_t refused; /* page faults meanwhile */
+    int64_t slice;  /* from one load of CR3 to the next, the later ones counting more */
+    uint64_t used;
+};
+enum { SPACES_KNOWN = 8 };
+
 /* The largest that one entry of the guest's tables maps. */
 enum { LARGE_PAGES = 1024, LARGE_AREAS = VIEW_PAGES / LARGE_PAGES };
 
@@ -75,6 +85,9 @@ struct view_set {
     struct kept_pages kept;
     bool bare_possible, bare_eager;
     uint64_t loaded_at;  /* when the address space was last changed; TSC */
+    struct space spaces[SPACES_KNOWN], *space; /* the present one, once CR3 was loaded */
+    uint64_t refused;    /* page faults since then */
+    bool stays;          /* it is expected to run for long enough now */
     struct view view[VIEW_COUNT];
     struct writers *writers; /* by physical page */
     bool large[LARGE_AREAS]; /* an entry there was filled from a large page; by linear address */
@@ -114,6 +127,15 @@ void view_bare_filled(struct view *view, uint32_t page, uint32_t physical_page);
 void view_bare_flushed(struct cpu *cpu, bool global_too);
 /* Many global entries are being dropped. */
 void view_bare_crowded(struct cpu *cpu, struct view *view);
+
+/* --- view_slices.c --- */
+
+/* CR3 was loaded. */
+void view_slices_loaded(struct cpu *cpu, uint64_t now);
+/* Whether the present address space, as far as it is known, will run long enough to look at a window's pages. */
+bool view_slices_long(const struct cpu *cpu);
+/* It is another than it was. */
+void view_slices_forget(struct cpu *cpu);
 
 /* --- view_kept.c --- */
 
