@@ -464,6 +464,35 @@ static void test_rest_when_counting(void)
     end();
 }
 
+/* Three targets that have the same place in the table of indirect jumps: none of them leaves
+ * translated code each time, and an endless loop of them comes back on request. */
+static void test_targets_far_apart(void)
+{
+    const struct itimerval soon = { .it_value.tv_usec = 5000 };
+    struct x86vm_counters after;
+
+    start(0);
+    /* mov ecx, 10000; again: mov eax, 0x10100; call eax; .. 0x20100; .. 0x30100; dec ecx; jnz again; hlt */
+    poke(CODE, "\xb9\x10\x27\x00\x00\xb8\x00\x01\x01\x00\xff\xd0\xb8\x00\x01\x02\x00\xff\xd0\xb8\x00\x01\x03\x00\xff\xd0\x49\x75\xe8\xf4", 30);
+    for (uint32_t at = 0x10100; at <= 0x30100; at += 0x10000)
+        poke(at, "\x43\xc3", 2); /* inc ebx; ret */
+    CU_ASSERT_EQUAL(run(), X86VM_EXIT_DEAD);
+    CU_ASSERT_EQUAL(cpu->regs[CPU_EBX], 30000);
+    x86vm_get_counters(vm, &after);
+    CU_ASSERT(after.indirect_misses < 100);
+    end();
+    start(0);
+    for (uint32_t at = 0x10000; at <= 0x30000; at += 0x10000) { /* mov eax, the next; jmp eax */
+        poke(at, "\xb8\x00\x00\x00\x00\xff\xe0", 7);
+        poke32(at + 1, at % 0x30000 + 0x10000);
+    }
+    setitimer(ITIMER_REAL, &soon, NULL);
+    CU_ASSERT_EQUAL(x86vm_run(vm), X86VM_EXIT_REQUESTED);
+    x86vm_get_counters(vm, &after);
+    CU_ASSERT(after.indirect_misses < 100);
+    end();
+}
+
 int main(void)
 {
     CU_pSuite suite;
@@ -476,6 +505,7 @@ int main(void)
     CU_add_test(suite, "66 66 0F", test_operand_prefix_twice);
     CU_add_test(suite, "short exits reach their islands", test_short_exits_reach);
     CU_add_test(suite, "comes back from endless loops", test_comes_back);
+    CU_add_test(suite, "indirect jumps to targets far apart", test_targets_far_apart);
     CU_add_test(suite, "nested exceptions end in a shutdown", test_nested_to_the_end);
     CU_add_test(suite, "data beside code costs no translations", test_data_beside_code);
     CU_add_test(suite, "tables indexed by small registers", test_tables_of_small_registers);

@@ -352,9 +352,12 @@ static void unwatch_page(struct translator *t, struct block *block, uint32_t pag
 
 static void forget(struct translator *t, const struct block *block)
 {
-    struct lookup_entry *entry = &t->area->lookup[block->eip & (LOOKUP_ENTRIES - 1)];
-    if (entry->code == block->entry)
-        entry->negated_key = 1;
+    struct lookup_entry *first = &t->area->lookup[lookup_first(block->eip)], *second = &t->area->lookup[lookup_second(block->eip)];
+
+    if (first->code == block->entry)
+        first->negated_key = 1;
+    if (second->code == block->entry)
+        second->negated_key = 1;
 }
 
 void blocks_kill(struct translator *t, struct block *block)
@@ -428,14 +431,25 @@ void blocks_link(struct translator *t, uint32_t number, struct block *to)
 
 void blocks_remember(struct translator *t, uint32_t eip, const struct block *block)
 {
-    struct lookup_entry *entry = &t->area->lookup[eip & (LOOKUP_ENTRIES - 1)];
+    struct lookup_entry *entry = &t->area->lookup[lookup_first(eip)];
     const struct cpu *cpu = translator_cpu(t);
     uint64_t key = cpu->lookup_key & ~LOOKUP_POISON;
+    uint32_t other = (uint32_t)-entry->negated_key; /* EIP is the lower half of what was negated */
 
     if (block->mode_mask & MODE_GS && cpu->cpl < 3)
         return; /* the key does not tell GS apart there */
+    if (entry->negated_key != 1 && other != eip)
+        t->area->lookup[lookup_second(other)] = *entry;
     entry->negated_key = -(key + eip);
     entry->code = block->entry;
+}
+
+uint64_t blocks_remembered(const struct translator *t, uint32_t eip)
+{
+    const struct lookup_entry *first = &t->area->lookup[lookup_first(eip)], *second = &t->area->lookup[lookup_second(eip)];
+    uint64_t key = (t->area->cpu.lookup_key & ~LOOKUP_POISON) + eip;
+
+    return first->negated_key + key == 0 ? first->code : second->negated_key + key == 0 ? second->code : 0;
 }
 
 uint32_t blocks_new_link(struct translator *t, struct link **out)

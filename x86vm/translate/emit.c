@@ -240,6 +240,12 @@ void emit_rorx64(struct emit *e, enum host_reg to, enum host_reg from, uint8_t c
     emit_bytes(e, bytes, sizeof bytes);
 }
 
+void emit_bswap32(struct emit *e, enum host_reg reg)
+{
+    if (has_room(e, LONGEST))
+        e->p = put8(put8(put_prefixes(e->p, 0, 0, 0, reg), 0x0f), 0xc8 | (reg & 7));
+}
+
 void emit_not32(struct emit *e, enum host_reg reg) { op1_reg(e, 0, 0xf7, 2, reg); }
 
 void emit_shr32_imm(struct emit *e, enum host_reg reg, uint8_t count)

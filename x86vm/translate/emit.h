@@ -107,6 +107,7 @@ void emit_sarx32(struct emit *e, enum host_reg to, enum host_reg from, enum host
 void emit_pext32(struct emit *e, enum host_reg to, enum host_reg from, enum host_reg mask);
 void emit_pdep32(struct emit *e, enum host_reg to, enum host_reg from, enum host_reg mask);
 void emit_not32(struct emit *e, enum host_reg reg);
+void emit_bswap32(struct emit *e, enum host_reg reg);
 void emit_rorx64(struct emit *e, enum host_reg to, enum host_reg from, uint8_t count);
 void emit_shr32_imm(struct emit *e, enum host_reg reg, uint8_t count);
 void emit_test8_imm(struct emit *e, enum host_reg reg, uint8_t mask);

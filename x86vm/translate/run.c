@@ -155,8 +155,8 @@ static void run_block(struct translator *t)
     bool alone = t->single || trap || cpu->watch_code;
     uint32_t rare = (alone ? MODE_SINGLE : 0) | (t->ungrouped ? MODE_UNGROUPED : 0) | (uint32_t)t->partial << MODE_PARTIAL_SHIFT;
     uint32_t mode = t->area->mode | rare;
-    const struct lookup_entry *entry = &t->area->lookup[cpu->eip & (LOOKUP_ENTRIES - 1)];
     enum exit_reason reason;
+    uint64_t code;
     bool bounded = rare & (MODE_SINGLE | MODE_PARTIAL), again, missed = t->jumps.missed && t->jumps.missed_eip == cpu->eip;
 
     t->single = t->ungrouped = false;
@@ -165,8 +165,8 @@ static void run_block(struct translator *t)
         check_code_breakpoints(cpu);
     cpu->debug_delay = DEBUG_AT_ONCE;
     t->jumps.missed = false;
-    if (!rare && !missed && entry->negated_key + (cpu->lookup_key & ~LOOKUP_POISON) + cpu->eip == 0) {
-        reason = enter(t, entry->code, false);
+    if (!rare && !missed && (code = blocks_remembered(t, cpu->eip))) {
+        reason = enter(t, code, false);
     } else {
         struct block *block = find_block(t, mode);
         if (!rare)

@@ -259,7 +259,7 @@ static void show_missed(struct translator *t)
 static bool go_on(struct translator *t)
 {
     struct cpu *cpu = translator_cpu(t);
-    const struct lookup_entry *entry = &t->area->lookup[cpu->eip & (LOOKUP_ENTRIES - 1)];
+    uint64_t code;
 
     if (cpu->exit_request || cpu->halted || cpu->interrupt_shadow || cpu->watch_code || cpu->watch_hits
         || cpu->eflags & FLAG_TF || cpu_nmi_due(cpu) || (cpu->intr && cpu->eflags & FLAG_IF))
@@ -270,10 +270,9 @@ static bool go_on(struct translator *t)
         mode_update(t);
     else
         mode_check_generation(t);
-    if (entry->negated_key + (cpu->lookup_key & ~LOOKUP_POISON) + cpu->eip != 0)
-        return false;
-    cpu->scratch[GO_ON] = entry->code;
-    return true;
+    code = blocks_remembered(t, cpu->eip);
+    cpu->scratch[GO_ON] = code;
+    return code != 0;
 }
 
 int runtime_call(struct cpu *cpu, uint32_t number)

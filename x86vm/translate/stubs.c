@@ -270,26 +270,46 @@ static uint64_t emit_warm(struct translator *t, bool user, bool write)
     return pc;
 }
 
-/* To the guest address in R9: looked up in the table, by a sum that is zero
+/* The rest of a lookup: R10 is twice the entry's number, R11 is RCX. A sum is zero
  * when the key matches, because the flags may be live. */
-void emit_dispatch(const struct translator *t, struct emit *e, void (*go)(struct emit *e, struct host_mem code))
+static void emit_look(struct emit *e, void (*go)(struct emit *e, struct host_mem code), uint64_t missing)
 {
     int32_t entries = (int32_t)offsetof(struct cpu_area, lookup);
     uint8_t *hit;
 
-    emit_mov64(e, R11, RCX);
-    emit_movzx16(e, R10, R9);
-    emit_lea64(e, R10, mem_sum(R10, R10));
     emit_load64(e, R13, CPU_MEM(lookup_key));
     emit_load64(e, RCX, mem_full(R15, R10, 3, entries));
     emit_lea64(e, R13, mem_sum(R13, R9));
     emit_lea64(e, RCX, mem_sum(RCX, R13));
     hit = emit_jrcxz_later(e);
     emit_mov64(e, RCX, R11);
-    emit_jmp(e, t->stubs.indirect);
+    emit_jmp(e, missing);
     emit_patch8(e, hit);
     emit_mov64(e, RCX, R11);
     go(e, mem_full(R15, R10, 3, entries + 8));
+}
+
+/* To the guest address in R9: looked up in the table. */
+void emit_dispatch(const struct translator *t, struct emit *e, void (*go)(struct emit *e, struct host_mem code))
+{
+    emit_mov64(e, R11, RCX);
+    emit_movzx16(e, R10, R9);
+    emit_lea64(e, R10, mem_sum(R10, R10));
+    emit_look(e, go, t->stubs.second);
+}
+
+/* Not in the first half. The same bytes as any lookup from the load of the key on (recall.h). */
+static uint64_t emit_second(const struct translator *t, struct emit *e)
+{
+    uint64_t pc = emit_pc(e);
+
+    emit_mov32(e, R10, R9);
+    emit_bswap32(e, R10);
+    emit_lea32(e, R10, mem_sum(R10, R9));
+    emit_movzx16(e, R10, R10);
+    emit_lea64(e, R10, mem_full(R10, R10, 0, 2 * LOOKUP_HALF));
+    emit_look(e, emit_jmp_mem, t->stubs.indirect);
+    return pc;
 }
 
 /* The shape of what emit_dispatch() emits, from the stub that has it. An instruction
@@ -344,6 +364,7 @@ void stubs_emit(struct translator *t)
     t->stubs.next = emit_leave(t, e, EXIT_NEXT);
     t->stubs.link = emit_leave(t, e, EXIT_LINK);
     t->stubs.indirect = emit_leave(t, e, EXIT_INDIRECT);
+    t->stubs.second = emit_second(t, e);
     t->stubs.fault = emit_leave(t, e, EXIT_HOST_FAULT);
     t->stubs.count = emit_leave(t, e, EXIT_COUNT);
     t->stubs.slow = emit_memory(t, e, runtime_slow);

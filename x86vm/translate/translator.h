@@ -52,7 +52,7 @@
 #include "x86vm/translate/table.h"
 #include "x86vm/x86vm.h"
 
-enum { BLOCK_MAX_INSNS = 64, LOOKUP_ENTRIES = 65536, HASH_BUCKETS = X86VM_LIMIT(1 << 18, 16) };
+enum { BLOCK_MAX_INSNS = 64, LOOKUP_HALF = 65536, LOOKUP_ENTRIES = 2 * LOOKUP_HALF, HASH_BUCKETS = X86VM_LIMIT(1 << 18, 16) };
 
 /* What of the CPU's state a translation was made for. */
 enum mode_bit {
@@ -80,7 +80,8 @@ static inline enum seg_state mode_seg(uint32_t mode, unsigned seg) { return mode
 struct code_mode { uint32_t mode, cs_base, cs_limit; };
 
 /* One entry of the table that indirect jumps look their target up in. The key
- * is stored negated so that a match sums to zero (no flags needed). */
+ * is stored negated so that a match sums to zero (no flags needed). A target's
+ * place is in the first half; what another took that place from is in the second. */
 struct lookup_entry {
     uint64_t negated_key;
     uint64_t code;
@@ -91,6 +92,8 @@ struct lookup_shape {
     uint8_t bytes[32], length;
     uint8_t at[8], count;
 };
+static inline uint32_t lookup_first(uint32_t eip) { return eip % LOOKUP_HALF; }
+static inline uint32_t lookup_second(uint32_t eip) { return LOOKUP_HALF + (eip + __builtin_bswap32(eip)) % LOOKUP_HALF; }
 enum { JUMP_SITE_LENGTH = 53 }; /* bytes of all that emit_dispatch() emits */
 #define LOOKUP_POISON (1ull << 63) /* or-ed into cpu->lookup_key: nothing matches */
 
@@ -200,6 +203,7 @@ struct stubs {
     uint64_t next;     /* cpu->eip set */
     uint64_t link;     /* R11 = number */
     uint64_t indirect; /* R9 = target */
+    uint64_t second;   /* the same, to be looked for in the table's second half first */
     uint64_t slow;     /* R11 = site, R9 = address */
     uint64_t warm[2][2]; /* by user, write; called: R11 = site, R9 = address, R10 = its last byte; returns with R10 = addend */
     uint64_t commit;   /* R11 = site */
@@ -321,6 +325,8 @@ void blocks_add(struct translator *t, struct block *block);
 void blocks_kill(struct translator *t, struct block *block);
 void blocks_link(struct translator *t, uint32_t link, struct block *to);
 void blocks_remember(struct translator *t, uint32_t eip, const struct block *block);
+/* Where the present mode's code at EIP is, as far as the table of indirect jumps knows; 0: it does not. */
+uint64_t blocks_remembered(const struct translator *t, uint32_t eip);
 void blocks_clear_lookup(struct translator *t);
 bool blocks_full(struct translator *t, uint32_t physical); /* the next block might not fit, or its page has too many */
 uint32_t blocks_new_link(struct translator *t, struct link **out);
