@@ -22,8 +22,8 @@ random_programs() { # random_programs NAME VARIABLE=VALUE
     run "programs $1" "$2" "$tests/programs" --helper "$tests/insn_native" --seed "$seed" --count "$cases"
 }
 
-random_code() { # random_code NAME VARIABLE=VALUE
-    run "random code $1" "$2" "$tests/fuzz_engine" --seed "$seed" --seconds "$seconds" --corpus "$tests/guest.elf"
+random_code() { # random_code NAME VARIABLE=VALUE [OPTION]
+    run "random code $1" "$2" "$tests/fuzz_engine" --seed "$seed" --seconds "$seconds" --corpus "$tests/guest.elf" $3
 }
 
 test_guest() { # test_guest NAME VARIABLE=VALUE
@@ -41,6 +41,7 @@ run "instructions bare" X86VM_EAGER_BARE=1 "$tests/insn_test" --helper "$tests/i
 run "instructions in_window" X86VM_EAGER_WINDOW=1 "$tests/insn_test" --helper "$tests/insn_native" --seed "$seed" --count $((cases * 300))
 random_code as_users_run_it FUZZ=1
 random_code jump_maps X86VM_EAGER_JUMPS=1
+random_code "bare, windows compared" X86VM_EAGER_BARE=1 --check-windows
 test_guest bare X86VM_EAGER_BARE=1
 test_guest jump_maps X86VM_EAGER_JUMPS=1
 test_guest in_window X86VM_EAGER_WINDOW=1

@@ -323,6 +323,30 @@ static void test_supervisor(void)
     CU_ASSERT_NOT_EQUAL(touch(0xc0123000, false), VIEW_BARE_SHOWN);
 }
 
+/* The pages about one that is shown come with it, and the entries of a view are as many as there may be. */
+static void test_crowded(void)
+{
+    const uint32_t area = 1u << 22, high = 0xc0000000, page = high + 0x155000, at = directory(0) + (high >> 22) * 4;
+    uint32_t physical;
+
+    become(false);
+    for (uint32_t left = 0; left < 1200; left += 100) { /* when it is full: before, with or behind the page that is wanted */
+        poke32(at, 0x00800000 | P | W | G | PS | D);
+        for (uint32_t i = 0; i < VIEW_LOGGED_MOST / 1024; i++)
+            poke32(directory(0) + 16 + i * 4, 0x00800000 | P | W | G | PS | D);
+        view_flush_all(cpu);
+        view_bare_review(cpu);
+        for (uint32_t i = 0; i < VIEW_LOGGED_MOST - left; i++)
+            view_fill(cpu, 4 * area + i * PAGE_SIZE, VIEW_FOR_READ, &physical);
+        for (unsigned tries = 0; tries < 2 && !shows(page); tries++)
+            touch(page, true);
+        CU_ASSERT_EQUAL(shows(page), 3);
+        CU_ASSERT_EQUAL(peek32(at) & (A | D), A | D);
+        CU_ASSERT_EQUAL(bare_physical_page(cpu->views->view[VIEW_SUPERVISOR].bare, page >> PAGE_SHIFT), (0x00800000 + 0x155000) >> PAGE_SHIFT);
+    }
+    become(true);
+}
+
 /* Pages that are not global stay in the supervisor's window where the next
  * address space has them by the same entries, and are hidden where it has not. */
 static void test_kept(void)
@@ -609,6 +633,7 @@ int main(void)
     CU_add_test(suite, "where a refused access began", test_began_at);
     CU_add_test(suite, "the first page of RAM", test_first_page);
     CU_add_test(suite, "the supervisor's", test_supervisor);
+    CU_add_test(suite, "a page that makes room for its neighbours", test_crowded);
     CU_add_test(suite, "pages that are kept", test_kept);
     CU_add_test(suite, "more of them than can be", test_kept_many);
     CU_add_test(suite, "pages come and go", test_pages_come_and_go);

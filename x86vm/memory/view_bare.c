@@ -265,6 +265,8 @@ enum view_bare_answer view_bare_fault(struct cpu *cpu, uint64_t host, bool write
         return VIEW_BARE_SELDOM;
     if (!user)
         fill_around(cpu, view, page, user);
+    if (!view->read[page])
+        return VIEW_BARE_NOT_NOW; /* it had to make room for its neighbours */
     if (!view->bare_credit && !cpu->views->bare_eager) {
         set_used(cpu, view, false);
         return VIEW_BARE_NOT_NOW;
