@@ -336,7 +336,7 @@ static bool is_bare(const struct build *b, const struct access *a)
     bool extended = a->at.base >= R8 || a->at.index >= R8; /* not to be named together with AH..BH */
 
     return b->mode & MODE_BARE && !(b->mode & MODE_SINGLE) && !a->checked && !a->careful
-           && !(b->insn->high_byte && extended) && !blocks_bare_useless(b->t, b->insn->eip);
+           && !(b->insn->high_byte && extended) && !build_bare_useless(b, b->insn);
 }
 
 void access_emit(struct build *b, const struct access *a, access_operation *operation, const void *arg)

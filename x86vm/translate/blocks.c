@@ -538,13 +538,19 @@ enum { BARE_PATIENCE = X86VM_LIMIT(24, 8), BARE_BADLY = 8, BARE_ODDLY = 2 };
 _Static_assert(sizeof(((struct translator *)0)->bare_failures) == 65536, "a slot in 16 bits");
 
 /* Neighbours in a group of 64 are neighbours in one here. */
-static uint32_t bare_slot(uint32_t eip) { return (eip ^ eip >> 16) & 0xffff; }
+static uint32_t bare_slot(uint32_t physical) { return (physical ^ physical >> 16) & 0xffff; }
 
 bool blocks_bare_failed(struct translator *t, uint32_t eip, bool badly)
 {
-    uint32_t slot = bare_slot(eip);
-    uint8_t *failures = &t->bare_failures[slot];
+    struct cpu *cpu = translator_cpu(t);
+    uint32_t linear = cpu->seg_base[CPU_CS] + eip, slot;
+    uint64_t addend = cpu->tables[VIEW_EXEC / 8 + (linear >> PAGE_SHIFT)];
+    uint8_t *failures;
 
+    if (!addend)
+        return false;
+    slot = bare_slot((uint32_t)(addend + linear - (uint64_t)(uintptr_t)t->ram));
+    failures = &t->bare_failures[slot];
     if (*failures < BARE_PATIENCE) {
         *failures += badly ? BARE_BADLY : BARE_ODDLY;
         t->bare_useless[slot / 64] += *failures >= BARE_PATIENCE;
@@ -552,22 +558,23 @@ bool blocks_bare_failed(struct translator *t, uint32_t eip, bool badly)
     return *failures >= BARE_PATIENCE;
 }
 
-bool blocks_bare_useless(const struct translator *t, uint32_t eip)
+bool blocks_bare_useless(const struct translator *t, uint32_t physical)
 {
-    return t->bare_failures[bare_slot(eip)] >= BARE_PATIENCE;
+    return t->bare_failures[bare_slot(physical)] >= BARE_PATIENCE;
 }
 
-bool blocks_bare_useless_in(const struct translator *t, uint32_t eip, uint32_t length)
+uint32_t blocks_bare_useless_in(const struct translator *t, uint32_t physical, uint32_t length)
 {
-    for (uint32_t at = eip; at - eip < length;) {
+    uint32_t count = 0;
+
+    for (uint32_t at = physical; at - physical < length;) {
         if (!t->bare_useless[bare_slot(at) / 64]) {
             at = (at | 63) + 1;
             continue;
         }
-        if (blocks_bare_useless(t, at++))
-            return true;
+        count += blocks_bare_useless(t, at++);
     }
-    return false;
+    return count;
 }
 
 void blocks_kill_bare(struct translator *t, uint32_t eip)

@@ -89,6 +89,11 @@ static inline int32_t view_table(const struct build *b, uint32_t table)
 {
     return VIEW_TABLES(b->mode & MODE_USER) + (int32_t)table;
 }
+/* Whether accesses of the instruction without a check failed too often. */
+static inline bool build_bare_useless(const struct build *b, const struct insn *insn)
+{
+    return blocks_bare_useless(b->t, b->block->physical + (insn->eip - b->block->eip));
+}
 /* State of the segment for an access through it. */
 enum seg_state access_segment(const struct build *b, uint8_t seg, bool write);
 /* Emits check and operation. */

@@ -295,7 +295,7 @@ static void analyse_insn(struct analysis *a, unsigned i)
     uint8_t written = insn->regs_written;
     struct touch touch;
     int32_t moves = 0, by;
-    bool bare = b->mode & MODE_BARE && !blocks_bare_useless(b->t, insn->eip);
+    bool bare = b->mode & MODE_BARE && !build_bare_useless(b, insn);
     bool stack = stack_touch(insn, &touch, &moves), pop_memory = insn->kind == INSN_POP && insn->has_mem;
     struct touch explicit;
 
@@ -352,7 +352,7 @@ static bool all_bare(const struct build *b)
     if (!(b->mode & MODE_BARE))
         return false;
     for (unsigned i = 0; i < b->count; i++)
-        if (blocks_bare_useless(b->t, b->insns[i].eip))
+        if (build_bare_useless(b, &b->insns[i]))
             return false;
     return true;
 }

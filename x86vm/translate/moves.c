@@ -121,12 +121,12 @@ void moves_begin(struct build *b)
                             .first_link = t->links.count, .first_site = t->sites.count, .first_call = t->calls.count };
 }
 
-/* A target in 16 bits does not move along with EIP; what an EIP's failed accesses shaped stays there. */
-static bool is_fixed(const struct build *b, const struct insn *insn)
+/* A target in 16 bits does not move along with EIP. */
+static bool is_fixed(const struct insn *insn)
 {
     bool branch = insn->kind == INSN_JCC || insn->kind == INSN_LOOP || insn->kind == INSN_JMP || insn->kind == INSN_CALL;
 
-    return (branch && insn->opsize != 4) || (b->mode & MODE_BARE && blocks_bare_useless(b->t, insn->eip));
+    return branch && insn->opsize != 4;
 }
 
 static bool within(const uint8_t *p, const uint8_t *begin, const uint8_t *end) { return p >= begin && p <= end; }
@@ -172,7 +172,7 @@ void moves_note(struct build *b, uint32_t hot_rows, uint32_t cold_rows)
     if (!m->marking)
         return;
     for (unsigned i = 0; i < b->count; i++)
-        if (is_fixed(b, &b->insns[i]))
+        if (is_fixed(&b->insns[i]))
             return;
     hot_count = pack(t, &m->hot, hot, t->hot.p, cold, t->cold.p, packed);
     cold_count = hot_count < 0 ? -1 : pack(t, &m->cold, cold, t->cold.p, hot, t->hot.p, packed + hot_count);
@@ -185,6 +185,7 @@ void moves_note(struct build *b, uint32_t hot_rows, uint32_t cold_rows)
     move->hot_size = (uint32_t)(t->hot.p - hot);
     move->cold_size = (uint32_t)(t->cold.p - cold);
     move->hot_rows = hot_rows;
+    move->bare_useless = blocks_bare_useless_in(t, move->physical, b->block->length);
     move->cold_rows = cold_rows;
     move->links = t->links.count - move->first_link;
     move->sites = t->sites.count - move->first_site;
@@ -208,11 +209,12 @@ struct way {
     uint32_t links, sites, calls;
 };
 
-static bool fits(const struct translator *t, uint32_t number, const struct block *draft)
+static bool fits(const struct translator *t, uint32_t number)
 {
     const struct block *from = original(t, number);
 
-    return !from->dead && !blocks_bare_useless_in(t, draft->eip, from->length);
+    return !from->dead && (!(from->mode & MODE_BARE)
+           || blocks_bare_useless_in(t, from->physical, from->length) == t->moves->all.items[number].bare_useless);
 }
 
 /* Its number; 0: there is none. */
@@ -224,7 +226,7 @@ static uint32_t find(struct translator *t, const struct block *draft)
         return t->moves->wanted;
     for (unsigned i = 0; i < WAYS; i++)
         if (is_of(t, &slots[i], draft))
-            return fits(t, slots[i].number, draft) ? slots[i].number : 0;
+            return fits(t, slots[i].number) ? slots[i].number : 0;
     return 0;
 }
 
@@ -441,7 +443,7 @@ static struct block *copy_wanted(struct translator *t, struct follow *f, const s
         return NULL;
     if ((made = blocks_find(t, want->eip, from->physical, f->mode)))
         return made;
-    if (f->copies == FOLLOW_COPIES || !may_move(t, &draft) || !fits(t, want->move, &draft) || blocks_full(t, from->physical))
+    if (f->copies == FOLLOW_COPIES || !may_move(t, &draft) || !fits(t, want->move) || blocks_full(t, from->physical))
         return NULL;
     f->copies++;
     t->moves->wanted = want->move;

@@ -32,6 +32,7 @@ struct move {
     uint32_t hot_rows, cold_rows;            /* in the maps to guest instructions */
     uint32_t first_link, first_site, first_call;
     uint32_t links, sites, calls;            /* how many */
+    uint32_t bare_useless;                   /* of its instructions when it was made: it would have another shape with more */
     uint32_t hot_marks, cold_marks;
     const uint16_t *marks;                   /* bytes since the last one, and what it is */
 };

@@ -18,7 +18,7 @@ static bool has_source(const struct insn *insn) { return operation(insn) == OP_M
 
 bool rewrite_repeat_is_bare(const struct build *b, const struct insn *insn)
 {
-    return b->mode & MODE_BARE && !blocks_bare_useless(b->t, insn->eip) && operation(insn) != OP_LODS;
+    return b->mode & MODE_BARE && !build_bare_useless(b, insn) && operation(insn) != OP_LODS;
 }
 
 /* Jumps to the returned place when the direction flag is set. R10, R11, R13 are lost. */

@@ -263,7 +263,7 @@ struct translator {
     bool single;                 /* run just one instruction next */
     bool ungrouped;              /* find the next block without shared checks */
     uint8_t group_failures[X86VM_LIMIT(4096, 64)]; /* by hash of the block's physical address */
-    uint8_t bare_failures[65536]; /* by hash of an instruction's EIP */
+    uint8_t bare_failures[65536]; /* by hash of an instruction's physical address */
     uint16_t bare_useless[1024]; /* how many of 64 neighbours in it have run out of patience */
     struct { bool pending, write; uint32_t at; } missed; /* a user's page fault on data: the page is shown when the user is back */
     uint32_t bare_failed;        /* EIP of one whose translation is to have the check, or NOWHERE */
@@ -343,9 +343,9 @@ bool blocks_locate(const struct translator *t, uint64_t pc, struct code_row *out
 bool blocks_group_failed(struct translator *t, uint32_t physical);
 bool blocks_groups_useless(const struct translator *t, uint32_t physical);
 /* The same for an instruction's access without a check, failing `badly` (it will again) or not. */
-bool blocks_bare_failed(struct translator *t, uint32_t eip, bool badly);
-bool blocks_bare_useless(const struct translator *t, uint32_t eip);
-bool blocks_bare_useless_in(const struct translator *t, uint32_t eip, uint32_t length); /* any instruction there */
+bool blocks_bare_failed(struct translator *t, uint32_t eip, bool badly); /* where code at EIP comes from now */
+bool blocks_bare_useless(const struct translator *t, uint32_t physical);
+uint32_t blocks_bare_useless_in(const struct translator *t, uint32_t physical, uint32_t length); /* how many there */
 /* Drops the translations of an instruction at the present privilege that have no check. */
 void blocks_kill_bare(struct translator *t, uint32_t eip);
 
