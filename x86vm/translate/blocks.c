@@ -1,31 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The code cache and the blocks in it: allocation, lookup by physical address
- * and mode, linking of direct jumps, and invalidation when guest code changes.
- * The cache is one memfd mapped twice, writable and executable at different
- * addresses; nothing is ever both. See translator.h.
+ * The blocks: lookup by physical address and mode, linking of direct jumps, and
+ * invalidation when guest code changes. Their code and memory are cache.c's. See
+ * translator.h.
  */
-#include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "x86vm/cpu/limits.h"
+#include "x86vm/translate/cache.h"
 #include "x86vm/translate/moves.h"
+#include "x86vm/translate/patience.h"
 #include "x86vm/translate/transition.h"
 
-enum { ARENA_CHUNK = 256 << 10 /* put in at once, which costs a third of a fault for each page */, BLOCK_ROOM = 64 << 10 };
-enum { AHEAD = 128 << 10 }; /* of the code cache's pages that are put in at once */
-enum { LET_GO_SHARE = X86VM_LIMIT(16, 4096) }; /* of the cache, between two times that its writable mapping is let go */
 enum { PAGE_BLOCKS_MOST = X86VM_LIMIT(1 << 14, 300) }; /* bounds what one store to a page of code takes */
-
-struct arena {
-    struct arena *next;
-    size_t used;
-    _Alignas(8) uint8_t bytes[];
-};
 
 void *translator_grow(void *items, uint32_t count, uint32_t *capacity, size_t item_size)
 {
@@ -38,110 +28,18 @@ void *translator_grow(void *items, uint32_t count, uint32_t *capacity, size_t it
     return items;
 }
 
-void *blocks_alloc(struct translator *t, size_t size)
-{
-    void *memory;
-
-    size = (size + 7) & ~(size_t)7;
-    if (!t->arena || t->arena->used + size > ARENA_CHUNK - sizeof(struct arena)) {
-        struct arena *chunk = mmap(NULL, ARENA_CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-        if (chunk == MAP_FAILED)
-            abort();
-        chunk->next = t->arena;
-        t->arena = chunk;
-    }
-    memory = t->arena->bytes + t->arena->used;
-    t->arena->used += size;
-    return memory;
-}
-
-static void free_arena(struct translator *t)
-{
-    while (t->arena) {
-        struct arena *next = t->arena->next;
-        munmap(t->arena, ARENA_CHUNK);
-        t->arena = next;
-    }
-}
-
-static uint32_t code_size(const struct translator *t)
-{
-    return (uint32_t)(t->hot.p - t->hot_start) + (uint32_t)(t->cold.p - t->cold_start);
-}
-
-static bool map_cache(struct translator *t, uint32_t size)
-{
-    t->cache_fd = memfd_create("x86vm-code", MFD_CLOEXEC);
-    if (t->cache_fd < 0 || ftruncate(t->cache_fd, size) != 0)
-        return false;
-    t->cache_rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, t->cache_fd, 0);
-    t->cache_rx = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, t->cache_fd, 0);
-    t->cache_size = size;
-    return t->cache_rw != MAP_FAILED && t->cache_rx != MAP_FAILED;
-}
-
-/* The host counts what is in the code cache at both of its mappings, and keeps
- * tables of pages for both. The writable one's come back as they are touched. */
-static void let_writable_go(struct translator *t)
-{
-    t->let_go_at = code_size(t) + t->cache_size / LET_GO_SHARE;
-    madvise(t->cache_rw, t->cache_size, MADV_DONTNEED);
-    t->hot_ready = t->hot.p;
-    t->cold_ready = t->cold.p;
-}
-
-/* A page put in with its neighbours costs a quarter of one that is put in by a fault of its own. */
-static uint8_t *put_in(const struct emit *e, uint8_t *ready)
-{
-    uint8_t *from = (uint8_t *)((uintptr_t)ready & ~(uintptr_t)(PAGE_SIZE - 1));
-    size_t size = e->end - from < AHEAD ? (size_t)(e->end - from) : AHEAD;
-
-    if (e->p + BLOCK_ROOM <= ready)
-        return ready;
-#ifdef MADV_POPULATE_WRITE /* Linux 5.14; before, each page by a fault */
-    madvise(from, size, MADV_POPULATE_WRITE);
-#endif
-    return from + size;
-}
-
-enum { SHARES = 16, LEAST_SHARE = 6, FIRST_SHARE = 8 };
-
-/* Sixteenths of the cache for the hot part: as it was used until now. Without checks cold code is shorter, with them longer. */
-static uint32_t hot_share(const struct translator *t)
-{
-    uint32_t hot = (uint32_t)(t->hot.p - t->hot_start), size = code_size(t), share;
-
-    if (size < t->cache_size / 2)
-        return FIRST_SHARE;
-    share = (uint32_t)(((uint64_t)hot * SHARES + size / 2) / size);
-    return share < LEAST_SHARE ? LEAST_SHARE : share > SHARES - LEAST_SHARE ? SHARES - LEAST_SHARE : share;
-}
-
-static void rewind_cache(struct translator *t)
-{
-    intptr_t to_exec = t->cache_rx - t->cache_rw;
-    uint8_t *split = t->cache_rw + t->cache_size / SHARES * hot_share(t);
-
-    t->hot = (struct emit){ .p = t->cache_rw, .end = split, .to_exec = to_exec };
-    t->cold = (struct emit){ .p = split, .end = t->cache_rw + t->cache_size, .to_exec = to_exec };
-    stubs_emit(t);
-    t->hot_start = t->hot_ready = t->hot.p;
-    t->cold_start = t->cold_ready = t->cold.p;
-    t->let_go_at = t->cache_size / LET_GO_SHARE;
-}
-
 static void code_written(void *opaque, uint32_t address, uint32_t size);
 
 bool blocks_init(struct translator *t, uint32_t cache_size)
 {
-    if (!map_cache(t, cache_size))
+    if (!cache_map(t, cache_size))
         return false;
     t->hash = mmap(NULL, HASH_BUCKETS * sizeof *t->hash, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     t->page_blocks = calloc(phys_ram_size(t->phys) >> PAGE_SHIFT, sizeof *t->page_blocks);
     t->page_count = calloc(phys_ram_size(t->phys) >> PAGE_SHIFT, sizeof *t->page_count);
     if (t->hash == MAP_FAILED || !t->page_blocks || !t->page_count || !moves_init(t))
         return false;
-    rewind_cache(t);
+    cache_rewind(t);
     phys_on_code_written(t->phys, code_written, t);
     return true;
 }
@@ -163,13 +61,8 @@ static void drop_tables(struct translator *t)
 
 void blocks_free(struct translator *t)
 {
-    if (t->cache_rw && t->cache_rw != MAP_FAILED)
-        munmap(t->cache_rw, t->cache_size);
-    if (t->cache_rx && t->cache_rx != MAP_FAILED)
-        munmap(t->cache_rx, t->cache_size);
-    if (t->cache_fd >= 0)
-        close(t->cache_fd);
-    free_arena(t);
+    cache_unmap(t);
+    cache_free_blocks(t);
     if (t->hash && t->hash != MAP_FAILED)
         munmap(t->hash, HASH_BUCKETS * sizeof *t->hash);
     free(t->page_blocks);
@@ -200,17 +93,15 @@ void blocks_flush(struct translator *t)
     }
     madvise(t->hash, HASH_BUCKETS * sizeof *t->hash, MADV_DONTNEED);
     blocks_clear_lookup(t);
-    memset(t->group_failures, 0, sizeof t->group_failures);
-    memset(t->bare_failures, 0, sizeof t->bare_failures);
-    memset(t->bare_useless, 0, sizeof t->bare_useless);
+    patience_renew(t);
     moves_forget(t);
     t->links.count = t->sites.count = t->calls.count = t->order.count = t->recall.count = 0;
     far_links_clear(t);
     jumps_clear(t);
     code_map_clear(&t->hot_map);
     code_map_clear(&t->cold_map);
-    free_arena(t);
-    rewind_cache(t);
+    cache_free_blocks(t);
+    cache_rewind(t);
     translator_cpu(t)->user_negated_key = 1;
     t->counters.cache_flushes++;
 }
@@ -225,13 +116,12 @@ enum { STALE_SHARE = 8 }; /* of the cache */
  * replay's translations must not depend on time. */
 static bool drop_stale(struct translator *t, uint64_t now)
 {
-    if (t->counting || code_size(t) < t->cache_size / STALE_SHARE || now < t->next_drop)
+    if (t->counting || cache_used(t) < t->cache_size / STALE_SHARE || now < t->next_drop)
         return false;
     t->next_drop = now + BETWEEN_DROPS;
     blocks_flush(t);
     drop_tables(t);
-    madvise(t->cache_rw, t->cache_size, MADV_REMOVE); /* the file's pages, the stubs' among them */
-    rewind_cache(t);
+    cache_forget(t);
     malloc_trim(0);
     return true;
 }
@@ -243,15 +133,12 @@ void blocks_rest(struct translator *t, uint64_t now)
     if (!drop_stale(t, now) && changes == t->rested_changes)
         return;
     t->rested_changes = changes;
-    let_writable_go(t);
+    cache_let_writable_go(t);
 }
 
 bool blocks_full(struct translator *t, uint32_t physical)
 {
-    t->hot_ready = put_in(&t->hot, t->hot_ready);
-    t->cold_ready = put_in(&t->cold, t->cold_ready);
-    return t->hot.end - t->hot.p < BLOCK_ROOM || t->cold.end - t->cold.p < BLOCK_ROOM ||
-           t->page_count[physical >> PAGE_SHIFT] >= PAGE_BLOCKS_MOST;
+    return cache_full(t) || t->page_count[physical >> PAGE_SHIFT] >= PAGE_BLOCKS_MOST;
 }
 
 /* All of the key but the mode: a guest that runs the same bytes by many segments
@@ -324,8 +211,8 @@ void blocks_add(struct translator *t, struct block *block)
     t->counters.bytes_translated += block->length;
     if (t->jumps.eager)
         jumps_upgrade(t, t->order.count - 1);
-    if (code_size(t) >= t->let_go_at && !t->counters.cache_flushes) /* once it has been full, it will be again */
-        let_writable_go(t);
+    if (cache_used(t) >= t->let_go_at && !t->counters.cache_flushes) /* once it has been full, it will be again */
+        cache_let_writable_go(t);
 }
 
 /* --- invalidation --- */
@@ -461,14 +348,14 @@ uint32_t blocks_new_link(struct translator *t, struct link **out)
 
 uint32_t blocks_new_site(struct translator *t, struct site **out)
 {
-    *out = blocks_alloc(t, sizeof **out);
+    *out = cache_alloc(t, sizeof **out);
     TABLE_ADD(t->sites, *out);
     return t->sites.count - 1;
 }
 
 uint32_t blocks_new_call(struct translator *t, struct call **out)
 {
-    *out = blocks_alloc(t, sizeof **out);
+    *out = cache_alloc(t, sizeof **out);
     TABLE_ADD(t->calls, *out);
     return t->calls.count - 1;
 }
@@ -507,74 +394,6 @@ bool blocks_locate(const struct translator *t, uint64_t pc, struct code_row *out
     if (at >= t->cold_start && at < t->cold.p)
         return code_map_find(&t->cold_map, offset, out);
     return false;
-}
-
-/* --- groups that keep failing (device registers, stacks at a page's edge) --- */
-
-enum { GROUP_PATIENCE = X86VM_LIMIT(32, 3) };
-
-static uint32_t group_slot(const struct translator *t, uint32_t physical)
-{
-    return (physical ^ physical >> 12) % sizeof t->group_failures;
-}
-
-bool blocks_group_failed(struct translator *t, uint32_t physical)
-{
-    uint8_t *failures = &t->group_failures[group_slot(t, physical)];
-    if (*failures < GROUP_PATIENCE)
-        (*failures)++;
-    return *failures == GROUP_PATIENCE;
-}
-
-bool blocks_groups_useless(const struct translator *t, uint32_t physical)
-{
-    return t->group_failures[group_slot(t, physical)] == GROUP_PATIENCE;
-}
-
-/* --- accesses without a check that keep faulting --- */
-
-enum { BARE_PATIENCE = X86VM_LIMIT(24, 8), BARE_BADLY = 8, BARE_ODDLY = 2 };
-
-_Static_assert(sizeof(((struct translator *)0)->bare_failures) == 65536, "a slot in 16 bits");
-
-/* Neighbours in a group of 64 are neighbours in one here. */
-static uint32_t bare_slot(uint32_t physical) { return (physical ^ physical >> 16) & 0xffff; }
-
-bool blocks_bare_failed(struct translator *t, uint32_t eip, bool badly)
-{
-    struct cpu *cpu = translator_cpu(t);
-    uint32_t linear = cpu->seg_base[CPU_CS] + eip, slot;
-    uint64_t addend = cpu->tables[VIEW_EXEC / 8 + (linear >> PAGE_SHIFT)];
-    uint8_t *failures;
-
-    if (!addend)
-        return false;
-    slot = bare_slot((uint32_t)(addend + linear - (uint64_t)(uintptr_t)t->ram));
-    failures = &t->bare_failures[slot];
-    if (*failures < BARE_PATIENCE) {
-        *failures += badly ? BARE_BADLY : BARE_ODDLY;
-        t->bare_useless[slot / 64] += *failures >= BARE_PATIENCE;
-    }
-    return *failures >= BARE_PATIENCE;
-}
-
-bool blocks_bare_useless(const struct translator *t, uint32_t physical)
-{
-    return t->bare_failures[bare_slot(physical)] >= BARE_PATIENCE;
-}
-
-uint32_t blocks_bare_useless_in(const struct translator *t, uint32_t physical, uint32_t length)
-{
-    uint32_t count = 0;
-
-    for (uint32_t at = physical; at - physical < length;) {
-        if (!t->bare_useless[bare_slot(at) / 64]) {
-            at = (at | 63) + 1;
-            continue;
-        }
-        count += blocks_bare_useless(t, at++);
-    }
-    return count;
 }
 
 void blocks_kill_bare(struct translator *t, uint32_t eip)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "x86vm/translate/build.h"
+#include "x86vm/translate/cache.h"
 #include "x86vm/translate/count.h"
 #include "x86vm/translate/moves.h"
 #include "x86vm/translate/transition.h"
@@ -300,7 +301,7 @@ static void emit_block(struct build *b)
 
 static void note_eips(struct build *b)
 {
-    b->block->eips = blocks_alloc(b->t, b->count * sizeof *b->block->eips);
+    b->block->eips = cache_alloc(b->t, b->count * sizeof *b->block->eips);
     for (unsigned i = 0; i < b->count; i++)
         b->block->eips[i] = b->insns[i].eip;
 }
@@ -353,7 +354,7 @@ static struct block *try_block(struct translator *t, uint32_t eip, uint32_t mode
     straddles = f.offset + draft.length > PAGE_SIZE;
     if (straddles)
         second = view_fill(cpu, linear + PAGE_SIZE, VIEW_FOR_EXEC, &physical);
-    b.block = blocks_alloc(t, sizeof *b.block); /* no guest exception from here on: it would be lost */
+    b.block = cache_alloc(t, sizeof *b.block); /* no guest exception from here on: it would be lost */
     *b.block = draft;
     b.block->mode_mask = mode_mask(&b);
     if (t->counting)

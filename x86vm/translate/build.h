@@ -7,6 +7,7 @@
 #define X86VM_TRANSLATE_BUILD_H
 
 #include "x86vm/cpu/limits.h"
+#include "x86vm/translate/patience.h"
 #include "x86vm/translate/translator.h"
 
 /* A short forward jump out of the hot path whose far target is already known:
@@ -92,7 +93,7 @@ static inline int32_t view_table(const struct build *b, uint32_t table)
 /* Whether accesses of the instruction without a check failed too often. */
 static inline bool build_bare_useless(const struct build *b, const struct insn *insn)
 {
-    return blocks_bare_useless(b->t, b->block->physical + (insn->eip - b->block->eip));
+    return patience_bare_useless(b->t, b->block->physical + (insn->eip - b->block->eip));
 }
 /* State of the segment for an access through it. */
 enum seg_state access_segment(const struct build *b, uint8_t seg, bool write);

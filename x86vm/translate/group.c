@@ -366,7 +366,7 @@ void group_analyse(struct build *b)
     memset(b->constant_range, 0, b->count);
     b->group_count = 0;
     b->groups_begin = 0;
-    if (b->mode & (MODE_SINGLE | MODE_UNGROUPED) || blocks_groups_useless(b->t, b->block->physical) || all_bare(b))
+    if (b->mode & (MODE_SINGLE | MODE_UNGROUPED) || patience_groups_useless(b->t, b->block->physical) || all_bare(b))
         return;
     a.b = b;
     a.open = 0;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include "x86vm/translate/patience.h"
 #include "x86vm/translate/translator.h"
 
 enum { TRAP_DE = 0, TRAP_GP = 13, TRAP_PF = 14, TRAP_MF = 16, TRAP_AC = 17, TRAP_XM = 19 };
@@ -96,7 +97,7 @@ static bool on_page_fault(struct translator *t, greg_t *regs, const struct code_
     }
     if (answer == VIEW_BARE_NOT_THERE && !in_window(t, address))
         return false;
-    if ((answer == VIEW_BARE_SELDOM || answer == VIEW_BARE_NEVER) && blocks_bare_failed(t, place->eip, answer == VIEW_BARE_NEVER))
+    if ((answer == VIEW_BARE_SELDOM || answer == VIEW_BARE_NEVER) && patience_bare_failed(t, place->eip, answer == VIEW_BARE_NEVER))
         t->bare_failed = place->eip;
     if (answer != VIEW_BARE_NOT_THERE)
         leave_repeat(regs, cpu->bare);

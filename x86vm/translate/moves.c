@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "x86vm/cpu/limits.h"
+#include "x86vm/translate/cache.h"
 
 /* A block's slot is one of a few neighbours: two that are run in turns have room. */
 enum { SLOTS = X86VM_LIMIT(1 << 17, 32), WAYS = 4 };
@@ -94,7 +95,7 @@ static bool may_move(const struct translator *t, const struct block *block)
 {
     return (block->mode & (MODE_USER | MODE_CODE32 | MODE_PARTIAL)) == (MODE_USER | MODE_CODE32) && !t->counting
            && block->cs_base == 0 && block->cs_limit == UINT32_MAX && block->eip - MARGIN < UINT32_MAX - 2 * MARGIN
-           && !blocks_groups_useless(t, block->physical);
+           && !patience_groups_useless(t, block->physical);
 }
 
 /* --- noting what a block is made of --- */
@@ -178,14 +179,14 @@ void moves_note(struct build *b, uint32_t hot_rows, uint32_t cold_rows)
     cold_count = hot_count < 0 ? -1 : pack(t, &m->cold, cold, t->cold.p, hot, t->hot.p, packed + hot_count);
     if (cold_count < 0)
         return;
-    marks = blocks_alloc(t, (size_t)(hot_count + cold_count) * sizeof *marks);
+    marks = cache_alloc(t, (size_t)(hot_count + cold_count) * sizeof *marks);
     memcpy(marks, packed, (size_t)(hot_count + cold_count) * sizeof *marks);
     move->block = b->block;
     move->physical = b->block->physical;
     move->hot_size = (uint32_t)(t->hot.p - hot);
     move->cold_size = (uint32_t)(t->cold.p - cold);
     move->hot_rows = hot_rows;
-    move->bare_useless = blocks_bare_useless_in(t, move->physical, b->block->length);
+    move->bare_useless = patience_bare_useless_in(t, move->physical, b->block->length);
     move->cold_rows = cold_rows;
     move->links = t->links.count - move->first_link;
     move->sites = t->sites.count - move->first_site;
@@ -214,7 +215,7 @@ static bool fits(const struct translator *t, uint32_t number)
     const struct block *from = original(t, number);
 
     return !from->dead && (!(from->mode & MODE_BARE)
-           || blocks_bare_useless_in(t, from->physical, from->length) == t->moves->all.items[number].bare_useless);
+           || patience_bare_useless_in(t, from->physical, from->length) == t->moves->all.items[number].bare_useless);
 }
 
 /* Its number; 0: there is none. */
@@ -289,7 +290,7 @@ static void copy_links(struct translator *t, const struct way *w, struct block *
 
 static void copy_sites(struct translator *t, const struct way *w, struct block *copy)
 {
-    struct site *sites = blocks_alloc(t, w->from->sites * sizeof *sites);
+    struct site *sites = cache_alloc(t, w->from->sites * sizeof *sites);
 
     for (uint32_t i = 0; i < w->from->sites; i++) {
         struct site *site = &sites[i];
@@ -305,7 +306,7 @@ static void copy_sites(struct translator *t, const struct way *w, struct block *
 
 static void copy_calls(struct translator *t, const struct way *w, struct block *copy)
 {
-    struct call *calls = blocks_alloc(t, w->from->calls * sizeof *calls);
+    struct call *calls = cache_alloc(t, w->from->calls * sizeof *calls);
 
     for (uint32_t i = 0; i < w->from->calls; i++) {
         struct call *call = &calls[i];
@@ -320,7 +321,7 @@ static void copy_calls(struct translator *t, const struct way *w, struct block *
 
 static struct block *copy_block(struct translator *t, const struct way *w)
 {
-    struct block *copy = blocks_alloc(t, sizeof *copy);
+    struct block *copy = cache_alloc(t, sizeof *copy);
 
     *copy = *w->from->block;
     copy->eip += w->eip;

@@ -12,6 +12,7 @@
 #include "x86vm/protection/protection.h"
 #include "x86vm/translate/count.h"
 #include "x86vm/translate/mode.h"
+#include "x86vm/translate/patience.h"
 #include "x86vm/translate/transition.h"
 #include "x86vm/translate/translator.h"
 
@@ -235,7 +236,7 @@ void runtime_group(struct cpu *cpu, uint32_t number, uint32_t address)
         return;
     }
     nobody = site->estimated && (address ^ last) >= PAGE_SIZE; /* perhaps nobody ever gets to the other page */
-    if ((nobody || never_direct(cpu, address, site->write)) && blocks_group_failed(t, site->block->physical) && !site->block->dead)
+    if ((nobody || never_direct(cpu, address, site->write)) && patience_group_failed(t, site->block->physical) && !site->block->dead)
         blocks_kill(t, site->block); /* its next translation has no groups */
     go_back(cpu, site, site->bounce);
 }

@@ -15,7 +15,9 @@
  *   runtime.c    the C side of those stubs
  *   ports.c      IN and OUT of a kernel
  *   calls_*.c    instructions that are carried out by a call into C
- *   blocks.c     finding, linking and invalidating blocks; the code cache
+ *   blocks.c     finding, linking and invalidating blocks
+ *   cache.c      the code cache, and the blocks' memory
+ *   patience.c   what was tried often and in vain
  *   moves.c      blocks copied to where the same bytes run at another EIP
  *   code_map.c   host code -> guest instruction
  *   host_fault.c host signals raised by translated code
@@ -318,7 +320,6 @@ bool blocks_init(struct translator *t, uint32_t cache_size);
 void blocks_free(struct translator *t);
 void blocks_flush(struct translator *t);
 void blocks_rest(struct translator *t, uint64_t now); /* the guest is idle: only from outside of x86vm_run() */
-void *blocks_alloc(struct translator *t, size_t size);
 struct block *blocks_find(struct translator *t, uint32_t eip, uint32_t physical, uint32_t mode);
 void blocks_prefetch(const struct translator *t, uint32_t eip, uint32_t physical); /* it is looked for soon, in a flat segment */
 void blocks_add(struct translator *t, struct block *block);
@@ -339,13 +340,6 @@ void blocks_map_hot(struct translator *t, uint32_t eip, int32_t esp_delta);
 void blocks_map_cold(struct translator *t, uint32_t eip, int32_t esp_delta);
 /* The guest instruction that the host was executing at `pc`; false when pc is not in a block. */
 bool blocks_locate(const struct translator *t, uint64_t pc, struct code_row *out);
-/* Whether groups of this block's code failed so often that it gets none any more; counting one more. */
-bool blocks_group_failed(struct translator *t, uint32_t physical);
-bool blocks_groups_useless(const struct translator *t, uint32_t physical);
-/* The same for an instruction's access without a check, failing `badly` (it will again) or not. */
-bool blocks_bare_failed(struct translator *t, uint32_t eip, bool badly); /* where code at EIP comes from now */
-bool blocks_bare_useless(const struct translator *t, uint32_t physical);
-uint32_t blocks_bare_useless_in(const struct translator *t, uint32_t physical, uint32_t length); /* how many there */
 /* Drops the translations of an instruction at the present privilege that have no check. */
 void blocks_kill_bare(struct translator *t, uint32_t eip);
 
