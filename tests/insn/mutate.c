@@ -116,7 +116,7 @@ WRAP(void, emit_load8, (struct emit *e, enum host_reg to, struct host_mem mem))
 
 WRAP(void, emit_movzx16, (struct emit *e, enum host_reg to, enum host_reg from))
 {
-    if (mutation == NO_16_BIT_WRAP)
+    if (mutation == NO_16_BIT_WRAP && to == R9) /* an address; R10 is a place in a table */
         emit_mov32(e, to, from);
     else
         __real_emit_movzx16(e, to, from);
