@@ -55,7 +55,8 @@ void moves_free(struct translator *t)
 void moves_forget(struct translator *t)
 {
     madvise(t->moves->slots, sizeof t->moves->slots, MADV_DONTNEED);
-    t->moves->all.count = 0;
+    free(t->moves->all.items);
+    memset(&t->moves->all, 0, sizeof t->moves->all);
     t->moves->source = t->moves->wanted = 0;
 }
 
