@@ -30,14 +30,14 @@ def functions(program):
 
 def reached(code, roots):
     """Function -> who calls it, of all that is called directly from the roots."""
-    callers, todo = {name: None for name in roots}, list(roots)
-    while todo:
-        name = todo.pop()
+    callers, waiting = {name: None for name in roots}, list(roots)
+    while waiting:
+        name = waiting.pop()
         for line in code.get(name, []):
             target = re.match(r"(?:call|jmp|j\w+)\s+[0-9a-f]+ <([^+>]+)>", line)
             if target and target[1] not in callers:
                 callers[target[1]] = name
-                todo.append(target[1])
+                waiting.append(target[1])
     return callers
 
 

@@ -274,6 +274,10 @@ def counters():
     reads = [next((d["reads"] for d in s["devices"] if d["name"] == "com1"), 0) for s in (a, b)]
     check("a guest that polls its UART reads ports", reads[1] > reads[0] > 0, b["devices"])
     ran(p)
+    p = start(write("cpuid", image(bytes.fromhex("0fa2" "ebfc"))))
+    a, b = later()
+    check("instructions done in C are counted", b["engine"]["call"]["cpuid"] > a["engine"]["call"]["cpuid"] > 0, b["engine"])
+    ran(p)
     p = start(write("patch", image(bytes.fromhex("fe0507001000" "b000" "ebf6"))))  # INC byte [its own immediate]
     a, b = later()
     check("a guest that patches its code invalidates blocks", b["engine"]["invalidations"] > a["engine"]["invalidations"] > 0
