@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The data path alone, with taps: for tests/integration/tap_tap.sh and measurements.
 
-DATAPATH_SRCS := vswitchd/datapath.c $(call srcs,vswitchd/core) vswitchd/ports/port.c vswitchd/ports/port_queue.c \
+DATAPATH_SRCS := $(wildcard vswitchd/datapath*.c) $(call srcs,vswitchd/core) vswitchd/ports/port.c vswitchd/ports/port_queue.c \
     vswitchd/ports/port_tap.c vswitchd/ports/tap_batch.c vswitchd/os/event_loop.c vswitchd/os/netlink.c vswitchd/os/log.c \
     vswitchd/os/write_batch.c
 

@@ -2,7 +2,7 @@
  *
  * The decision: (switch, in port, frame, now) → out ports and rewrite. It does
  * no I/O, is the same for the same input, and changes nothing but the MAC
- * table. datapath.c carries it out.
+ * table. datapath_frame.c carries it out.
  */
 #ifndef VSWITCHD_CORE_FORWARD_H
 #define VSWITCHD_CORE_FORWARD_H
