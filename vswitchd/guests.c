@@ -2,7 +2,8 @@
  *
  * guests.h: starting, following and ending the processes of guests. A process is
  * followed through its pidfd, whether this daemon started it or an earlier one
- * did. guests_list.c has the list, guests_directory.c a guest's directory.
+ * did. guests_list.c has the list, guests_directory.c a guest's directory,
+ * guests_command_line.c what a process is started with.
  */
 #include "vswitchd/guests_private.h"
 
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,7 +19,7 @@
 #include "vswitchd/guests_directory.h"
 #include "vswitchd/os/log.h"
 
-enum { LINKS_RETRY = EVENT_LOOP_SECOND / 10, ARGUMENTS_MAX = 26 + 2 * CONFIG_NICS_MAX };
+enum { LINKS_RETRY = EVENT_LOOP_SECOND / 10 };
 
 /* ---- Its ports ---- */
 
@@ -137,8 +137,7 @@ static int send_signal(const struct guest *g, int number)
 
 /* ---- Its links ---- */
 
-/* A link is up where the cable is plugged in and the switch's port is enabled. */
-static bool link_is_up(const struct config_nic *nic)
+bool guest_link_is_up(const struct config_nic *nic)
 {
     return !nic->unplugged && nic->policy.enabled;
 }
@@ -156,7 +155,8 @@ void guest_tell_links(struct guest *g)
     for (unsigned i = 0; i < g->running.nic_count; i++) {
         size_t used = strlen(text);
 
-        snprintf(text + used, sizeof text - used, "link %u %s\n", i, link_is_up(&g->running.nics[i]) ? "up" : "down");
+        snprintf(text + used, sizeof text - used, "link %u %s\n", i,
+                 guest_link_is_up(&g->running.nics[i]) ? "up" : "down");
     }
     if (g->state != GUEST_RUNNING || !text[0]) {
         return;
@@ -172,100 +172,15 @@ void guest_tell_links(struct guest *g)
 
 /* ---- Starting ---- */
 
-struct command_line {
-    const char *arguments[ARGUMENTS_MAX];
-    size_t count;
-    char memory[16], idle_slack[16];
-    char directory[CONFIG_FILE_MAX];
-    char state[CONFIG_FILE_MAX];
-    char nics[CONFIG_NICS_MAX][160];
-};
-
-static void option(struct command_line *line, const char *name, const char *value)
-{
-    line->arguments[line->count++] = name;
-    line->arguments[line->count++] = value;
-}
-
-static void nic_option(const struct config_nic *nic, unsigned index, char *text, size_t size)
-{
-    const uint8_t *m = nic->mac;
-    int used = snprintf(text, size, "model=%s,mac=%02x:%02x:%02x:%02x:%02x:%02x,socket=nic%u.sock", nic->model, m[0], m[1],
-                        m[2], m[3], m[4], m[5], index);
-
-    if (nic->isa_port) {
-        used += snprintf(text + used, size - (size_t)used, ",io=0x%x", nic->isa_port);
-    }
-    if (nic->isa_irq) {
-        used += snprintf(text + used, size - (size_t)used, ",irq=%u", nic->isa_irq);
-    }
-    if (nic->slot) {
-        used += snprintf(text + used, size - (size_t)used, ",slot=%u", nic->slot);
-    }
-    if (nic->speed) {
-        used += snprintf(text + used, size - (size_t)used, ",speed=%u", nic->speed);
-    }
-    if (!link_is_up(nic)) {
-        snprintf(text + used, size - (size_t)used, ",link=down");
-    }
-}
-
-/* The folder for what outlives the guest; "": there is none, and nothing is kept. */
-static void make_state_directory(const struct guest *g, char *path, size_t size)
-{
-    const char *const parts[] = {"", "/guests", "/guests/"};
-
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        snprintf(path, size, "%s%s%s", g->guests->config.state_dir, parts[i], i == 2 ? g->config.name : "");
-        if (mkdir(path, i == 0 ? 0755 : 0750) != 0 && errno != EEXIST) {
-            log_warning("guest %s: cannot make %s: %s; what it writes into EEPROMs will not be kept", g->config.name, path,
-                        strerror(errno));
-            path[0] = '\0';
-            return;
-        }
-    }
-}
-
-static void make_command_line(const struct guest *g, struct command_line *line)
-{
-    const struct config_guest *c = &g->running;
-
-    line->count = 0;
-    line->arguments[line->count++] = "vswitch-guest";
-    snprintf(line->memory, sizeof line->memory, "%u", c->memory_mib);
-    snprintf(line->idle_slack, sizeof line->idle_slack, "%u", c->idle_slack_ms);
-    snprintf(line->directory, sizeof line->directory, "%s/guests/%s", g->guests->config.run_dir, c->name);
-    option(line, "--name", c->name);
-    option(line, "--run-dir", line->directory);
-    make_state_directory(g, line->state, sizeof line->state);
-    if (line->state[0] && c->nic_count) {
-        option(line, "--state-dir", line->state);
-    }
-    option(line, "--memory", line->memory);
-    option(line, "--idle-slack", line->idle_slack);
-    option(line, "--kernel", c->kernel);
-    if (c->initrd[0]) {
-        option(line, "--initrd", c->initrd);
-    }
-    if (c->cmdline[0]) {
-        option(line, "--append", c->cmdline);
-    }
-    for (unsigned i = 0; i < c->nic_count; i++) {
-        nic_option(&c->nics[i], i, line->nics[i], sizeof line->nics[i]);
-        option(line, "--nic", line->nics[i]);
-    }
-    line->arguments[line->count] = NULL;
-}
-
 static int launch(struct guest *g, struct config_apply_error *error)
 {
     struct guests *guests = g->guests;
-    struct command_line line;
+    struct guest_command_line line;
     char log[CONFIG_FILE_MAX + 8];
     pid_t pid;
     int pidfd, result;
 
-    make_command_line(g, &line);
+    guest_make_command_line(g, &line);
     snprintf(log, sizeof log, "%s/log", line.directory);
     result = guests_launcher_run(guests->config.launcher, line.arguments, log, &pid, &pidfd);
     if (result != 0) {

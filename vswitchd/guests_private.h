@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What guests.c, guests_list.c and guests_trace.c share; for nobody else.
+ * What the guests*.c files share; for nobody else.
  */
 #ifndef VSWITCHD_GUESTS_PRIVATE_H
 #define VSWITCHD_GUESTS_PRIVATE_H
 
 #include "vswitchd/guests.h"
 
-enum { GUEST_WORDS_SIZE = 200 };
+enum { GUEST_WORDS_SIZE = 200, GUEST_ARGUMENTS_MAX = 26 + 2 * CONFIG_NICS_MAX };
 
 struct guest {
     struct guests *guests;
@@ -39,12 +39,26 @@ struct guests {
     void *all_done_context;
 };
 
+/* What guest_make_command_line() fills in; `arguments` points into the rest, and into the guest. */
+struct guest_command_line {
+    const char *arguments[GUEST_ARGUMENTS_MAX]; /* As for execv(): the last is NULL. */
+    size_t count;
+    char memory[16], idle_slack[16];
+    char directory[CONFIG_FILE_MAX];
+    char state[CONFIG_FILE_MAX];
+    char nics[CONFIG_NICS_MAX][160];
+};
+
 struct guest *guest_find(const struct guests *guests, const char *name);
 /* At the end of the list; NULL: no memory. */
 struct guest *guest_add(struct guests *guests, const struct config_guest *config);
 void guest_forget(struct guest *g);
 /* Members of "last_exit" and of guest.exited. */
 void guest_describe_exit(const struct guest *g, struct jv *o);
+/* Of g->running. Makes the guest's folder in the state directory where there is none. */
+void guest_make_command_line(const struct guest *g, struct guest_command_line *line);
+/* A link is up where the cable is plugged in and the switch's port is enabled. */
+bool guest_link_is_up(const struct config_nic *nic);
 /* Tells its process which links are up, now or as soon as it can be reached. */
 void guest_tell_links(struct guest *g);
 /* NULL with *error unless it runs. */
