@@ -3,7 +3,7 @@
  * The data path: binds ports (ports/), the decision (core/) and the event loop.
  * It owns the ports that were added to it, carries out what forward_frame()
  * decides, and tells the control plane what happened. The control plane
- * (control/, main.c) calls it; names are the key of a port.
+ * (control/, daemon_*.c) calls it; names are the key of a port.
  */
 #ifndef VSWITCHD_DATAPATH_H
 #define VSWITCHD_DATAPATH_H
