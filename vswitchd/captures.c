@@ -1,57 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * captures.h: a table of captures, each with its writer (os/capture.h) and a
- * bounded queue of bytes for its reader.
- *
- * A capture runs, then drains (its port or its count is over, the reader gets
- * what is queued), then is over and kept for a while, so that somebody can ask
- * for its counts.
+ * captures.h: the table of captures, their start, their end, and how they are
+ * shown. captures_stream.c has their bytes.
  */
-#include "vswitchd/captures.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "vswitchd/os/capture.h"
+#include "vswitchd/captures_private.h"
 
-enum { QUEUE_MAX = 4 << 20, CONNECT_TIMEOUT_S = 10, KEPT_S = 60 };
-enum capture_state { CAPTURE_RUNNING, CAPTURE_DRAINING, CAPTURE_OVER };
-
-struct capture {
-    struct captures *captures;
-    unsigned id;
-    enum capture_state state;
-    char port[PORT_NAME_SIZE];
-    char filter[256];           /* As far as it is shown. */
-    bool in, out;
-    uint64_t limit, captured, lost;
-    struct capture_writer *writer;
-    int listener;               /* -1 once there is a reader, or with a file. */
-    int fd;                     /* Of the reader or the file; -1. */
-    bool to_file;
-    struct event_watch *watch;  /* Of the listener, then of the reader. */
-    struct event_timer *timer;  /* Ends the wait for a reader, then the keeping. */
-    struct event_call *soon;    /* What must not be done from inside a frame's call. */
-    char *queue;
-    size_t start, size;
-};
-
-struct captures {
-    struct event_loop *loop;
-    struct datapath *dp;
-    const char *run_dir;
-    int directory_fd;
-    unsigned last_id;
-    struct capture *table[CAPTURES_MAX];
-};
+enum { CONNECT_TIMEOUT_S = 10 };
 
 struct captures *captures_create(struct event_loop *loop, struct datapath *dp, int run_dir_fd, const char *run_dir)
 {
@@ -75,59 +37,12 @@ struct captures *captures_create(struct event_loop *loop, struct datapath *dp, i
     return c;
 }
 
-static void socket_name(const struct capture *c, char name[24])
-{
-    snprintf(name, 24, "%u.sock", c->id);
-}
-
-static void close_io(struct capture *c)
-{
-    char name[24];
-
-    event_watch_destroy(c->watch);
-    c->watch = NULL;
-    if (c->listener >= 0) {
-        close(c->listener);
-    }
-    if (!c->to_file) {
-        socket_name(c, name);
-        (void)unlinkat(c->captures->directory_fd, name, 0);
-    }
-    if (c->fd >= 0) {
-        close(c->fd);
-    }
-    c->listener = c->fd = -1;
-    free(c->queue);
-    c->queue = NULL;
-    c->start = c->size = 0;
-}
-
-/* No more frames. */
-static void detach(struct capture *c)
-{
-    if (c->state == CAPTURE_RUNNING) {
-        (void)datapath_set_capture(c->captures->dp, c->port, NULL, NULL);
-        c->state = CAPTURE_DRAINING;
-    }
-}
-
-static void be_over(struct capture *c)
-{
-    detach(c);
-    close_io(c);
-    event_call_cancel(c->soon);
-    c->state = CAPTURE_OVER;
-    if (c->timer) {
-        event_timer_set(c->timer, event_loop_now(c->captures->loop) + KEPT_S * EVENT_LOOP_SECOND);
-    }
-}
-
 static void forget(struct capture *c)
 {
     struct captures *all = c->captures;
 
-    detach(c);
-    close_io(c);
+    capture_detach(c);
+    capture_close(c);
     event_timer_destroy(c->timer);
     event_call_destroy(c->soon);
     capture_writer_destroy(c->writer);
@@ -153,150 +68,7 @@ void captures_destroy(struct captures *captures)
     free(captures);
 }
 
-/* ---- Bytes ---- */
-
-/* Appends a whole record, or counts it as lost. */
-static bool enqueue(struct capture *c, const void *bytes, size_t size)
-{
-    if (!c->queue) {
-        c->queue = malloc(QUEUE_MAX);
-    }
-    if (c->queue && c->start > 0 && c->start + c->size + size > QUEUE_MAX) {
-        memmove(c->queue, c->queue + c->start, c->size);
-        c->start = 0;
-    }
-    if (!c->queue || c->size + size > QUEUE_MAX) {
-        return false;
-    }
-    memcpy(c->queue + c->start + c->size, bytes, size);
-    c->size += size;
-    return true;
-}
-
-static void drain(struct capture *c)
-{
-    while (c->fd >= 0 && c->size > 0) {
-        ssize_t n = c->to_file ? write(c->fd, c->queue + c->start, c->size)
-                               : send(c->fd, c->queue + c->start, c->size, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0 && errno == EAGAIN) {
-            return;
-        }
-        if (n <= 0) {
-            c->lost += c->to_file;
-            be_over(c);         /* The reader has gone, or the disk is full. */
-            return;
-        }
-        c->start += (size_t)n;
-        c->size -= (size_t)n;
-    }
-    c->start = 0;
-    if (c->state == CAPTURE_DRAINING && c->fd >= 0) {
-        be_over(c);
-    }
-}
-
-static void watch_reader(struct capture *c)
-{
-    if (c->watch && c->fd >= 0 && !c->to_file) {
-        event_watch_set(c->watch, EVENT_READ | (c->size > 0 ? EVENT_WRITE : 0u));
-    }
-}
-
-static uint64_t wall_time(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-static void frame_passes(void *context, const struct frame *frame, bool out, uint64_t now)
-{
-    struct capture *c = context;
-    const void *record;
-    size_t size;
-
-    (void)now;
-    if (!frame) {               /* The port is going; it takes the capture off by itself. */
-        c->state = CAPTURE_DRAINING;
-        drain(c);
-        return;
-    }
-    if (c->state != CAPTURE_RUNNING || !(out ? c->out : c->in)) {
-        return;
-    }
-    record = capture_writer_record(c->writer, frame->data, frame->size, wall_time(), &size);
-    if (!record) {
-        return;
-    }
-    if (!enqueue(c, record, size)) {
-        c->lost++;
-        return;
-    }
-    c->captured++;
-    if (c->captured == c->limit) {
-        c->state = CAPTURE_DRAINING;
-    }
-    event_call_schedule(c->soon);
-}
-
-/* ---- The reader ---- */
-
-static void reader_ready(void *context, unsigned events)
-{
-    struct capture *c = context;
-    char byte;
-    ssize_t n;
-
-    if (events & EVENT_READ) {
-        n = recv(c->fd, &byte, 1, MSG_DONTWAIT);
-        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-            be_over(c);
-            return;
-        }
-    }
-    drain(c);
-    watch_reader(c);
-}
-
-static void listener_ready(void *context, unsigned events)
-{
-    struct capture *c = context;
-    int fd = accept4(c->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    char name[24];
-
-    (void)events;
-    if (fd < 0) {
-        return;
-    }
-    event_watch_destroy(c->watch);
-    close(c->listener);
-    c->listener = -1;
-    socket_name(c, name);
-    (void)unlinkat(c->captures->directory_fd, name, 0);
-    c->fd = fd;
-    event_timer_cancel(c->timer);
-    c->watch = event_watch_create(c->captures->loop, fd, EVENT_READ | EVENT_WRITE, reader_ready, c);
-    if (!c->watch) {
-        be_over(c);
-    }
-}
-
-/* After frames came in: writes them, and takes the capture off the port if that was the last one. */
-static void soon(void *context)
-{
-    struct capture *c = context;
-
-    if (c->state == CAPTURE_DRAINING) {
-        (void)datapath_set_capture(c->captures->dp, c->port, NULL, NULL);
-    }
-    drain(c);
-    watch_reader(c);
-}
+/* ---- Start and end ---- */
 
 /* No reader came; or nobody asked any more. */
 static void timer_over(void *context)
@@ -306,56 +78,8 @@ static void timer_over(void *context)
     if (c->state == CAPTURE_OVER) {
         forget(c);
     } else {
-        be_over(c);
+        capture_be_over(c);
     }
-}
-
-/* ---- Start and end ---- */
-
-static int listen_for_reader(struct capture *c)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    char name[24];
-    mode_t mask;
-    int result = 0;
-
-    socket_name(c, name);
-    (void)unlinkat(c->captures->directory_fd, name, 0);
-    c->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (c->listener < 0) {
-        return errno;
-    }
-    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", c->captures->directory_fd, name);
-    mask = umask(0117);
-    if (bind(c->listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(c->listener, 1) != 0) {
-        result = errno;
-    }
-    umask(mask);
-    if (result == 0) {
-        c->watch = event_watch_create(c->captures->loop, c->listener, EVENT_READ, listener_ready, c);
-        result = c->watch ? 0 : ENOMEM;
-    }
-    return result;
-}
-
-static int open_target(struct capture *c, const struct capture_options *options, char error[CAPTURES_ERROR_SIZE])
-{
-    int result = 0;
-
-    c->to_file = options->file != NULL;
-    if (!options->file) {
-        result = listen_for_reader(c);
-        if (result) {
-            snprintf(error, CAPTURES_ERROR_SIZE, "cannot listen for a reader: %s", strerror(result));
-        }
-        return result;
-    }
-    c->fd = open(options->file, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0640);
-    if (c->fd < 0) {
-        result = errno;
-        snprintf(error, CAPTURES_ERROR_SIZE, "%.200s: %s", options->file, strerror(result));
-    }
-    return result;
 }
 
 static struct capture *make(struct captures *captures, const struct capture_options *options,
@@ -385,11 +109,11 @@ static struct capture *make(struct captures *captures, const struct capture_opti
         return c;
     }
     header = capture_writer_header(c->writer, &size);
-    c->soon = event_call_create(captures->loop, soon, c);
-    if (!c->timer || !c->soon || !enqueue(c, header, size)) {
+    c->soon = event_call_create(captures->loop, capture_soon, c);
+    if (!c->timer || !c->soon || !capture_enqueue(c, header, size)) {
         return c;
     }
-    *result = open_target(c, options, error);
+    *result = capture_open(c, options, error);
     return c;
 }
 
@@ -428,7 +152,7 @@ int captures_start(struct captures *captures, const struct capture_options *opti
     }
     c = make(captures, options, error, &result);
     if (c && result == 0) {
-        result = datapath_set_capture(captures->dp, c->port, frame_passes, c);
+        result = datapath_set_capture(captures->dp, c->port, capture_frame, c);
         if (result) {
             snprintf(error, CAPTURES_ERROR_SIZE, "port %s: %s", c->port,
                      result == EBUSY ? "it is being captured already" : strerror(result));
@@ -489,8 +213,8 @@ struct jv *captures_stop(struct captures *captures, unsigned id)
     if (!c) {
         return NULL;
     }
-    detach(c);
-    drain(c);
+    capture_detach(c);
+    capture_drain(c);
     result = to_json(c);
     forget(c);
     return result;
