@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The instruction oracle: random sequences on this CPU and on the engine.
 
-INSN_SRCS := $(wildcard tests/insn/main.c tests/insn/gen.c tests/insn/gen_flow.c tests/insn/gen_state.c tests/insn/flags.c tests/insn/forms.c tests/insn/code16.c \
-             tests/insn/compare.c tests/insn/native.c tests/insn/backends.c tests/insn/engine.c)
+INSN_SRCS := $(addprefix tests/insn/,main.c gen.c gen_operand.c gen_setup.c gen_flow.c gen_state.c flags.c forms.c code16.c compare.c native.c \
+             backends.c engine.c)
 INSN_TEST := $(BUILD)/tests/insn_test
 INSN_NATIVE := $(BUILD)/tests/insn_native
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * What the files of the generator share: gen.c makes single instructions,
+ * gen_operand.c their memory operands, gen_setup.c what has to come before them,
  * gen_flow.c transfers of control, gen_state.c what a case begins with.
  */
 #ifndef TESTS_INSN_GEN_INTERNAL_H
@@ -49,8 +50,29 @@ uint32_t safe_target(struct gen *g);
 bool put(struct gen *g, const uint8_t *bytes, unsigned length, uint16_t form, uint8_t kind);
 void set_register(struct gen *g, unsigned reg, uint32_t value);
 void set_memory(struct gen *g, uint32_t address, uint32_t value);
+void set_word(struct gen *g, uint32_t address, uint16_t value);
 void ensure_stack(struct gen *g);
+
+struct operand {
+    uint8_t prefix[3];
+    unsigned prefixes;
+    uint8_t bytes[6]; /* ModRM without the reg field, SIB, displacement */
+    unsigned length;
+};
+
+/* Any, of known registers mostly, with its prefixes; one of an address alone. */
+void pick_operand(struct gen *g, struct operand *op, bool align);
+void absolute_operand(struct gen *g, struct operand *op, uint32_t offset);
+
+/* Runs what has to come before a form of that kind (enum form_setup); true when its memory operand is to be `*target`. */
+bool run_setup(struct gen *g, unsigned setup, bool is16, uint32_t *target);
+/* What FLDENV, FRSTOR or FXRSTOR is going to load: saves it, and goes on with something else. */
+void save_fpu(struct gen *g, const struct insn_form *load, uint32_t target, bool is16);
+/* FNSTENV, FNSAVE and FXSAVE store the host's instruction and data pointers: not compared. */
+void blank_fpu_pointers(struct gen *g, const struct insn_form *form, uint32_t target, bool is16);
+/* A place on the stack; the selector of the data segments. */
 uint32_t stack_pointer(struct gen *g);
+uint32_t data_selector(const struct gen *g);
 
 /* An instruction of the table; one that may be in a loop or a subroutine. */
 void emit_any(struct gen *g, bool in_body);
