@@ -32,7 +32,8 @@ $(INSN_DECODER): $(call objs,tests/insn/decoder.c $(call srcs,x86vm/decode))
 
 # The same program with the emitter's calls led through tests/insn/mutate.c.
 INSN_MUTANT := $(BUILD)/tests/insn_mutant
-INSN_WRAPPED := $(shell grep '^WRAP' tests/insn/mutate.c | grep -o 'emit_[a-z0-9_]*')
+wrapped_in = $(shell sed -n 's/^WRAP.[^,]*, *\([a-z0-9_]*\),.*/\1/p' $(1))
+INSN_WRAPPED := $(call wrapped_in,tests/insn/mutate.c)
 $(INSN_MUTANT): $(call objs,$(INSN_SRCS) tests/insn/mutate.c $(filter-out x86vm/pc/%,$(X86VM_SRCS)))
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) $(INSN_WRAPPED:%=-Wl,--wrap=%) -o $@ $^ $(LIBS_ZYDIS)

@@ -13,7 +13,7 @@ $(PROGRAMS_TEST): $(call objs,$(PROGRAMS_SRCS) tests/programs/monitor.S $(filter
 
 # The same with calls between the engine's files led through mutate.c.
 PROGRAMS_MUTANT := $(BUILD)/tests/programs_mutant
-PROGRAMS_WRAPPED := $(shell grep '^WRAP' tests/programs/mutate.c | grep -o 'bare_[a-z_]*\|far_[a-z_]*\|jumps_[a-z_]*\|phys_dma_[a-z_]*\|view_[a-z_]*' | grep -v '_window')
+PROGRAMS_WRAPPED := $(call wrapped_in,tests/programs/mutate.c)
 $(PROGRAMS_MUTANT): $(call objs,$(PROGRAMS_SRCS) tests/programs/monitor.S tests/programs/mutate.c $(filter-out x86vm/pc/%,$(X86VM_SRCS)))
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) $(PROGRAMS_WRAPPED:%=-Wl,--wrap=%) -o $@ $^ $(LIBS_ZYDIS)

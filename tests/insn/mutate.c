@@ -5,10 +5,10 @@
  * mutation chosen by INSN_MUTATION makes one kind of emission wrong. Each must
  * be caught; mutants.sh runs them all.
  */
+#include "tests/mutate.h"
 #include "x86vm/memory/view.h"
 #include "x86vm/translate/emit.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum mutation {
@@ -23,16 +23,8 @@ static enum mutation mutation;
 
 __attribute__((constructor)) static void choose(void)
 {
-    const char *text = getenv("INSN_MUTATION");
-    mutation = text ? (enum mutation)atoi(text) : NONE;
-    if (mutation >= MUTATION_COUNT)
-        exit(77); /* tells mutants.sh where to stop */
+    mutation = (enum mutation)mutation_chosen("INSN_MUTATION", MUTATION_COUNT);
 }
-
-#define WRAP(result, name, parameters) \
-    result __real_##name parameters; \
-    result __wrap_##name parameters; \
-    result __wrap_##name parameters
 
 WRAP(void, emit_lea32, (struct emit *e, enum host_reg to, struct host_mem from))
 {

@@ -4,6 +4,7 @@
  * calls between files of the engine come here first (ld --wrap), where the mutation
  * chosen by PROGRAMS_MUTATION leaves out what they are for. mutants.sh runs them all.
  */
+#include "tests/mutate.h"
 #include "x86vm/memory/bare.h"
 #include "x86vm/memory/phys.h"
 #include "x86vm/memory/view.h"
@@ -11,7 +12,6 @@
 #include "x86vm/translate/jump_map.h"
 #include "x86vm/translate/translator.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum mutation {
@@ -25,16 +25,8 @@ static enum mutation mutation;
 
 __attribute__((constructor)) static void choose(void)
 {
-    const char *text = getenv("PROGRAMS_MUTATION");
-    mutation = text ? (enum mutation)atoi(text) : NONE;
-    if (mutation >= MUTATION_COUNT)
-        exit(77); /* tells mutants.sh where to stop */
+    mutation = (enum mutation)mutation_chosen("PROGRAMS_MUTATION", MUTATION_COUNT);
 }
-
-#define WRAP(result, name, parameters) \
-    result __real_##name parameters; \
-    result __wrap_##name parameters; \
-    result __wrap_##name parameters
 
 WRAP(void, bare_hide, (struct bare_window *window, uint32_t page))
 {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/mutate.h"
 #include "x86vm/protection/protection.h"
 #include "x86vm/translate/calls.h"
 #include "x86vm/translate/operand.h"
@@ -41,11 +42,6 @@ static struct image *add(const struct cpu *cpu, enum image_kind kind)
     *image = (struct image){ .kind = kind, .eip = cpu->eip, .flags = cpu->eflags & FLAGS_ARITH };
     return image;
 }
-
-#define WRAP(result, name, parameters) \
-    result __real_##name parameters; \
-    result __wrap_##name parameters; \
-    result __wrap_##name parameters
 
 WRAP(void, protection_exception, (struct cpu *cpu))
 {
