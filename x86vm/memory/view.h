@@ -114,6 +114,9 @@ enum view_bare_answer {
 };
 /* Translated code faulted at that host address. Async-signal-safe as far as that code is concerned. */
 enum view_bare_answer view_bare_fault(struct cpu *cpu, uint64_t host, bool write, uint32_t *error);
+/* Shows the page that a program has faulted for, before it does so again, if the guest's
+ * tables allow the access now and have the bits of it: it may never come. */
+void view_bare_expect(struct cpu *cpu, uint32_t linear, bool write);
 /* Whether an access that was refused at `linear` began there, so that this is the
  * address of the page fault: not on a page below that may be refused as well, nor
  * may it have gone past the end of a segment. */

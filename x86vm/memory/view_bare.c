@@ -281,6 +281,16 @@ enum view_bare_answer view_bare_fault(struct cpu *cpu, uint64_t host, bool write
     return VIEW_BARE_SHOWN;
 }
 
+void view_bare_expect(struct cpu *cpu, uint32_t linear, bool write)
+{
+    struct paging_result walk;
+    uint32_t error;
+
+    if (cpu->cpl == 3 && view_bare_used(cpu) && paging_walk(cpu, linear, write ? VIEW_FOR_WRITE : VIEW_FOR_READ, true, false, &walk, &error)
+        && walk.accessed && (walk.dirty || !write))
+        view_bare_fault(cpu, (uint64_t)(uintptr_t)cpu->bare + linear, write, &error);
+}
+
 /* --- when a window is used --- */
 
 /* Whether the window shows what the guest's tables say now. */

@@ -245,13 +245,11 @@ void runtime_group(struct cpu *cpu, uint32_t number, uint32_t address)
 static void show_missed(struct translator *t)
 {
     struct cpu *cpu = translator_cpu(t);
-    uint32_t error;
 
     if (cpu->cpl != 3)
         return;
     t->missed.pending = false;
-    if (view_bare_used(cpu))
-        view_bare_fault(cpu, (uint64_t)(uintptr_t)cpu->bare + t->missed.at, t->missed.write, &error);
+    view_bare_expect(cpu, t->missed.at, t->missed.write);
 }
 
 /* After an instruction that went elsewhere (SYSENTER, IRET, MOV CR..): when
