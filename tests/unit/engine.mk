@@ -6,7 +6,6 @@ $(eval $(call unit_test,test_jump_map,$(filter-out x86vm/pc/%,$(X86VM_SRCS)),$(L
 $(eval $(call unit_test,test_ports,$(filter-out x86vm/pc/%,$(X86VM_SRCS)),$(LIBS_ZYDIS)))
 $(eval $(call unit_test,test_insn,$(call srcs,x86vm/decode),$(LIBS_ZYDIS)))
 $(eval $(call unit_test,test_insn_flags,$(call srcs,x86vm/decode),$(LIBS_ZYDIS)))
-$(eval $(call unit_test,test_emit,x86vm/translate/emit.c,))
 $(eval $(call unit_test,test_code_map,x86vm/translate/code_map.c,))
 $(eval $(call unit_test,test_port_string,$(filter-out x86vm/pc/%,$(X86VM_SRCS)),$(LIBS_ZYDIS)))
 $(eval $(call unit_test,test_replay,$(filter-out x86vm/pc/%,$(X86VM_SRCS)),$(LIBS_ZYDIS)))

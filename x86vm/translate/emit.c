@@ -327,28 +327,17 @@ void emit_wrgsbase(struct emit *e, enum host_reg from)
 
 void emit_ret(struct emit *e) { emit_byte(e, 0xc3); }
 
-/* A 32-bit displacement behind these; the NOP is a JMP's whole instruction. */
-enum { OPCODE_JMP = 0xe9, OPCODE_CALL = 0xe8 };
-static const uint8_t LONG_NOP[] = { 0x0f, 0x1f, 0x44, 0x00, 0x00 };
-
-static bool is_nop(const uint8_t *place) { return place[-1] == LONG_NOP[0]; }
-
 void emit_patch32(uint8_t *place, intptr_t to_exec, uint64_t target)
 {
     int32_t rel = (int32_t)(target - ((uint64_t)(uintptr_t)place + 4 + (uint64_t)to_exec));
-
-    if (is_nop(place))
-        place[-1] = OPCODE_JMP;
     memcpy(place, &rel, 4);
-    if (rel == 0 && place[-1] == OPCODE_JMP)
-        memcpy(place - 1, LONG_NOP, sizeof LONG_NOP);
 }
 
 uint64_t emit_target32(const uint8_t *place, intptr_t to_exec)
 {
     int32_t rel;
     memcpy(&rel, place, 4);
-    return (uint64_t)(uintptr_t)place + 4 + (uint64_t)to_exec + (is_nop(place) ? 0 : (uint64_t)(int64_t)rel);
+    return (uint64_t)(uintptr_t)place + 4 + (uint64_t)to_exec + (uint64_t)(int64_t)rel;
 }
 
 enum { NO_SECOND = -1, REL8 = 1, REL32 = 4 };
@@ -370,8 +359,8 @@ static uint8_t *later(struct emit *e, unsigned first, int second, unsigned displ
     return p;
 }
 
-uint8_t *emit_call_later(struct emit *e) { return later(e, OPCODE_CALL, NO_SECOND, REL32); }
-uint8_t *emit_jmp_later(struct emit *e) { return later(e, OPCODE_JMP, NO_SECOND, REL32); }
+uint8_t *emit_call_later(struct emit *e) { return later(e, 0xe8, NO_SECOND, REL32); }
+uint8_t *emit_jmp_later(struct emit *e) { return later(e, 0xe9, NO_SECOND, REL32); }
 uint8_t *emit_jcc_later(struct emit *e, enum host_cc cc) { return later(e, 0x0f, 0x80 | (int)cc, REL32); }
 uint8_t *emit_jrcxz_later(struct emit *e) { return later(e, 0xe3, NO_SECOND, REL8); }
 uint8_t *emit_jecxz_later(struct emit *e) { return later(e, 0x67, 0xe3, REL8); }

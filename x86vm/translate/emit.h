@@ -143,7 +143,6 @@ uint8_t *emit_jcc_later(struct emit *e, enum host_cc cc);
 uint8_t *emit_jrcxz_later(struct emit *e);  /* rel8 */
 uint8_t *emit_jecxz_later(struct emit *e);  /* rel8 */
 uint8_t *emit_jmp8_later(struct emit *e);   /* rel8 */
-/* A JMP led to what follows it becomes a NOP of its size; led elsewhere, that becomes a JMP. */
 void emit_patch32(uint8_t *place, intptr_t to_exec, uint64_t target);
 /* What it leads to. */
 uint64_t emit_target32(const uint8_t *place, intptr_t to_exec);
