@@ -363,6 +363,7 @@ static struct block *try_block(struct translator *t, uint32_t eip, uint32_t mode
     b.block->live_in = b.live_before[0] != 0;
     b.insn = &b.insns[0];
     group_analyse(&b);
+    emit_align(&t->hot, BLOCK_ALIGN);
     hot_rows = blocks_map_hot_begin(t, eip);
     cold_rows = blocks_map_cold_begin(t, eip);
     b.block->first_link = t->links.count;

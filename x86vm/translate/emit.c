@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* What one function writes at most: it looks for room once. */
-enum { LONGEST = 32 };
+enum { LONGEST = 32, INT3 = 0xcc };
 
 static inline bool has_room(struct emit *e, ptrdiff_t size)
 {
@@ -326,6 +326,16 @@ void emit_wrgsbase(struct emit *e, enum host_reg from)
 }
 
 void emit_ret(struct emit *e) { emit_byte(e, 0xc3); }
+
+void emit_align(struct emit *e, unsigned size)
+{
+    unsigned left_out = -(unsigned)(uintptr_t)e->p & (size - 1);
+
+    if (!has_room(e, left_out))
+        return;
+    memset(e->p, INT3, left_out);
+    e->p += left_out;
+}
 
 void emit_patch32(uint8_t *place, intptr_t to_exec, uint64_t target)
 {

@@ -132,6 +132,9 @@ void emit_jmp_mem(struct emit *e, struct host_mem mem);
 void emit_wrgsbase(struct emit *e, enum host_reg from);
 void emit_ret(struct emit *e);
 
+/* The next instruction is the first of `size` bytes, a power of two; nothing runs through what is left out. */
+void emit_align(struct emit *e, unsigned size);
+
 /* Branches. Those with a target take an address in the executable view; the
  * others return the place of their rel32 (or rel8) to be set by emit_patch*. */
 void emit_jmp(struct emit *e, uint64_t target);

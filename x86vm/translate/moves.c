@@ -345,7 +345,7 @@ struct block *moves_make(struct translator *t, const struct block *draft)
 {
     uint32_t number = may_move(t, draft) ? find(t, draft) : 0;
     const struct move *from;
-    uint32_t hot = (uint32_t)(t->hot.p - t->cache_rw), cold = (uint32_t)(t->cold.p - t->cache_rw);
+    uint32_t hot, cold = (uint32_t)(t->cold.p - t->cache_rw);
     const struct code_map_end before[2] = { t->hot_map.end, t->cold_map.end };
     struct block *copy;
     struct way way;
@@ -354,6 +354,8 @@ struct block *moves_make(struct translator *t, const struct block *draft)
     if (!number)
         return NULL;
     from = &t->moves->all.items[number];
+    emit_align(&t->hot, BLOCK_ALIGN);
+    hot = (uint32_t)(t->hot.p - t->cache_rw);
     way = (struct way){ from, draft->eip - from->block->eip, (draft->eip >> PAGE_SHIFT) - (from->block->eip >> PAGE_SHIFT), hot - from->hot, cold - from->cold,
                         t->links.count - from->first_link, t->sites.count - from->first_site, t->calls.count - from->first_call };
     code_map_begin_same(&t->hot_map, hot, draft->eip, from->hot_rows);

@@ -54,6 +54,8 @@
 #include "x86vm/translate/table.h"
 #include "x86vm/x86vm.h"
 
+/* A line of the host's caches: a block begins with one, so that a loop's speed does not depend on where its code came to lie. */
+enum { BLOCK_ALIGN = 64 };
 enum { BLOCK_MAX_INSNS = 64, LOOKUP_HALF = 65536, LOOKUP_ENTRIES = 2 * LOOKUP_HALF, HASH_BUCKETS = X86VM_LIMIT(1 << 18, 16) };
 
 /* What of the CPU's state a translation was made for. */
