@@ -2,6 +2,7 @@
  *
  * The tests' own e1000 driver: see e1000_fixture.h.
  */
+#include "nicemu/inet_checksum.h"
 #include "tests/unit/e1000_fixture.h"
 
 #include <string.h>
@@ -131,4 +132,31 @@ size_t make_tcp(uint8_t *frame, bool v6, size_t payload)
     for (size_t i = 0; i < payload; i++)
         frame[l4 + 20 + i] = (uint8_t)(i * 5 + 1);
     return l4 + 20 + payload;
+}
+
+void tx_fill(const uint8_t *frame, size_t size)
+{
+    memcpy(host.memory + TX_DATA, frame, size);
+}
+
+size_t tx_fill_tso(bool v6, size_t payload)
+{
+    static uint8_t frame[200000];
+    size_t size = make_tcp(frame, v6, payload), l4 = v6 ? 54 : 34;
+    frame[v6 ? 18 : 16] = frame[v6 ? 19 : 17] = 0;
+    uint32_t sum = v6 ? inet_sum(frame + 22, 32) + 6u : inet_sum(frame + 26, 8) + 6u;
+    sum = inet_fold(sum);
+    frame[l4 + 16] = (uint8_t)(sum >> 8);
+    frame[l4 + 17] = (uint8_t)sum;
+    tx_fill(frame, size);
+    return size;
+}
+
+void tx_put_tso(size_t size, uint32_t extra, uint32_t popts)
+{
+    for (size_t at = 0; at < size; at += 16384) {
+        size_t part = size - at < 16384 ? size - at : 16384;
+        bool last = at + part == size;
+        tx_put(TX_DATA + at, (uint32_t)part | TYPE_DATA | CMD_TSE | extra | (last ? CMD_EOP | CMD_RS : 0), popts);
+    }
 }

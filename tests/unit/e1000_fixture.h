@@ -59,4 +59,10 @@ uint8_t *make_frame(size_t size);
 /* A TCP segment of `payload` bytes with a zero L4 checksum field: IPv4 or IPv6. */
 size_t make_tcp(uint8_t *frame, bool v6, size_t payload);
 
+/* At TX_DATA: bytes; a driver's TSO frame (zero IP length, pseudo header sum without length), with its size. */
+void tx_fill(const uint8_t *frame, size_t size);
+size_t tx_fill_tso(bool v6, size_t payload);
+/* The data descriptors of one of `size` bytes, 16 KiB each. */
+void tx_put_tso(size_t size, uint32_t extra, uint32_t popts);
+
 #endif
