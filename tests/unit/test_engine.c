@@ -2,11 +2,7 @@
  * The whole engine on a few bytes of code: what random code found, and that the
  * run loop comes back on request from every kind of endless loop.
  */
-#include "x86vm/cpu/cpu.h"
-#include "x86vm/memory/io_bus.h"
-#include "x86vm/memory/phys.h"
-#include "x86vm/memory/view.h"
-#include "x86vm/x86vm.h"
+#include "tests/unit/engine_fixture.h"
 
 #include <CUnit/Basic.h>
 #include <signal.h>
@@ -14,51 +10,6 @@
 #include <string.h>
 #include <sys/time.h>
 #include <time.h>
-
-enum { RAM = 2 << 20, IDT = 0x1000, GDT = 0x2000, HANDLERS = 0x3000, CODE = 0x10000, DATA = 0x20000, STACK = 0x30000 };
-#define FLAT_LIMIT 0xffffffffu
-
-static struct x86vm *vm;
-static struct cpu *cpu;
-static struct phys *phys;
-
-static void poke(uint32_t at, const void *bytes, uint32_t size)
-{
-    CU_ASSERT_TRUE(phys_dma_write(phys, at, bytes, size));
-}
-
-static void poke32(uint32_t at, uint32_t value) { poke(at, &value, 4); }
-
-/* An engine in flat protected mode at ring 0; each exception ends in a HLT of its own. */
-static void start(uint32_t cache_size)
-{
-    const struct x86vm_config config = { .ram_size = RAM, .code_cache_size = cache_size };
-    const struct cpu_segment code = { .limit = FLAT_LIMIT, .selector = 8, .access = 0x9b | SEG_G | SEG_DB },
-                             data = { .limit = FLAT_LIMIT, .selector = 16, .access = 0x93 | SEG_G | SEG_DB };
-    char error[200] = "";
-
-    vm = x86vm_new(&config, error, sizeof error);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(vm);
-    cpu = x86vm_cpu(vm);
-    phys = x86vm_phys(vm);
-    for (unsigned i = 0; i < CPU_SEG_COUNT; i++)
-        cpu_set_segment(cpu, i, i == CPU_CS ? &code : &data);
-    cpu->cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_MP;
-    cpu->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT;
-    cpu->gdtr = (struct cpu_table){ GDT, 0x17 };
-    cpu->idtr = (struct cpu_table){ IDT, 0x7ff };
-    poke32(GDT + 8, 0xffff), poke32(GDT + 12, 0xcf9b00);
-    poke32(GDT + 16, 0xffff), poke32(GDT + 20, 0xcf9300);
-    for (uint32_t i = 0; i < 256; i++) {
-        poke32(IDT + i * 8, 8 << 16 | (HANDLERS + i * 4));
-        poke32(IDT + i * 8 + 4, 0x8e00);
-        poke(HANDLERS + i * 4, "\xf4", 1);
-    }
-    cpu->eip = CODE;
-    cpu->regs[CPU_ESP] = STACK;
-    cpu->mode_dirty = true;
-    view_select(cpu);
-}
 
 static void on_alarm(int number, siginfo_t *info, void *context)
 {
@@ -90,24 +41,11 @@ static enum x86vm_exit run(void)
     return exit;
 }
 
-static void end(void)
-{
-    x86vm_free(vm);
-    vm = NULL;
-}
-
-/* The exception whose handler the CPU halted in; -1: not in a handler. */
-static int halted_in(void)
-{
-    uint32_t at = cpu->eip - 1 - HANDLERS;
-    return at < 1024 && at % 4 == 0 ? (int)(at / 4) : -1;
-}
-
 /* --- what the fuzzer found --- */
 
 static void test_same_offset_in_two_segments(void)
 {
-    start(0);
+    engine_start(0);
     cpu_reset(cpu);
     for (unsigned i = 0; i < CPU_SEG_COUNT; i++) {
         const struct cpu_segment s = { .base = CODE, .limit = 0xffff, .selector = CODE >> 4, .access = i == CPU_CS ? 0x9b : 0x93 };
@@ -119,7 +57,7 @@ static void test_same_offset_in_two_segments(void)
     CU_ASSERT_EQUAL(run(), X86VM_EXIT_DEAD);
     CU_ASSERT_EQUAL(cpu->regs[CPU_EAX], 1);
     CU_ASSERT_EQUAL(cpu->regs[CPU_ECX], 1);
-    end();
+    engine_end();
 }
 
 static void test_frstor_with_exception_pending(void)
@@ -127,15 +65,15 @@ static void test_frstor_with_exception_pending(void)
     static const char *const loads[] = { "\xdd\x25", "\xd9\x25" }; /* frstor, fldenv [DATA] */
 
     for (unsigned i = 0; i < 2; i++) {
-        start(0);
+        engine_start(0);
         /* fldcw unmasks division by zero; fld1; fldz; fdivp */
         poke(CODE, "\xd9\x2d\x00\x00\x02\x00\xd9\xe8\xd9\xee\xde\xf9", 12);
         poke(CODE + 12, loads[i], 2);
         poke32(CODE + 14, DATA);
         poke32(DATA, 0x037b);
         CU_ASSERT_EQUAL(run(), X86VM_EXIT_DEAD);
-        CU_ASSERT_EQUAL(halted_in(), VEC_MF);
-        end();
+        CU_ASSERT_EQUAL(engine_halted_in(), VEC_MF);
+        engine_end();
     }
 }
 
@@ -143,7 +81,7 @@ static void test_operand_prefix_twice(void)
 {
     uint8_t *xmm3;
 
-    start(0);
+    engine_start(0);
     xmm3 = cpu->fpu + 160 + 3 * 16;
     for (unsigned i = 0; i < 16; i++)
         xmm3[i] = (uint8_t)i;
@@ -152,7 +90,7 @@ static void test_operand_prefix_twice(void)
     CU_ASSERT_EQUAL(cpu->eip, CODE + 7);
     for (unsigned i = 0; i < 12; i++)
         CU_ASSERT_EQUAL(xmm3[i], i + 4);
-    end();
+    engine_end();
 }
 
 /* Accesses with live flags leave by short jumps: whatever lies between them must not put their ends out of reach. */
@@ -164,7 +102,7 @@ static void test_short_exits_reach(void)
     };
     const unsigned kinds = sizeof parts / sizeof parts[0];
 
-    start(0);
+    engine_start(0);
     for (unsigned n = 0; n < kinds * kinds * kinds * kinds; n++) {
         uint32_t at = CODE + (n & 255) * 64;
         unsigned rest = n;
@@ -181,12 +119,12 @@ static void test_short_exits_reach(void)
             at += parts[rest % kinds].size;
         }
         poke(at, "\xeb\x00\xfa\xf4", 4); /* jmp, cli, hlt */
-        if (run() != X86VM_EXIT_DEAD || (cpu->eip != at + 4 && halted_in() != VEC_PF)) {
+        if (run() != X86VM_EXIT_DEAD || (cpu->eip != at + 4 && engine_halted_in() != VEC_PF)) {
             CU_FAIL("a sequence went wrong");
             break;
         }
     }
-    end();
+    engine_end();
 }
 
 /* --- on request --- */
@@ -219,14 +157,14 @@ static void test_comes_back(void)
     for (unsigned i = 0; i < sizeof loops / sizeof loops[0]; i++) {
         const struct itimerval soon = { .it_value.tv_usec = 5000 };
         uint64_t began = cpu_ns();
-        start(1 << 20);
+        engine_start(1 << 20);
         poke(CODE, loops[i].bytes, loops[i].size);
         setitimer(ITIMER_REAL, &soon, NULL);
         CU_ASSERT_EQUAL(x86vm_run(vm), X86VM_EXIT_REQUESTED);
         CU_ASSERT(cpu_ns() - began < 200000000u);
         x86vm_request_exit(vm); /* before it runs: at once */
         CU_ASSERT_EQUAL(x86vm_run(vm), X86VM_EXIT_REQUESTED);
-        end();
+        engine_end();
     }
 }
 
@@ -236,7 +174,7 @@ static void test_nested_to_the_end(void)
     const struct cpu_segment stack = { .base = DATA, .limit = 0xfff, .selector = 16, .access = 0x93 | SEG_DB };
     char state[400] = "";
 
-    start(0);
+    engine_start(0);
     poke(HANDLERS + VEC_UD * 4, "\x0f\x0b", 2);
     poke(CODE, "\x0f\x0b", 2);
     cpu->idtr.limit = (VEC_UD + 1) * 8 - 1;
@@ -246,7 +184,7 @@ static void test_nested_to_the_end(void)
     CU_ASSERT(cpu->regs[CPU_ESP] < 12);
     x86vm_describe_state(vm, state, sizeof state);
     CU_ASSERT_EQUAL(strncmp(state, "eip=0008:", 9), 0);
-    end();
+    engine_end();
 }
 
 /* Counts 5000 writes beside the code that makes them: none of them may cost a
@@ -255,7 +193,7 @@ static void test_data_beside_code(void)
 {
     struct x86vm_counters before, after;
 
-    start(0);
+    engine_start(0);
     /* mov ecx, 5000; again: add dword [CODE + 0x800], 1; dec ecx; jnz again; hlt */
     poke(CODE, "\xb9\x88\x13\x00\x00\x83\x05\x00\x08\x01\x00\x01\x49\x75\xf6\xf4", 16);
     poke32(CODE + 0x800, 0);
@@ -282,7 +220,7 @@ static void test_tables_of_small_registers(void)
         struct x86vm_counters before, after;
         uint32_t sum = 0;
 
-        start(0);
+        engine_start(0);
         /* xor ebx, ebx; xor edx, edx; again: movzx eax, dl; add ebx, [eax*4 + read]; mov [eax*4 + written], ebx;
          * add edx, 1; and edx, 7fh; dec ecx; jnz again; hlt */
         poke(CODE, "\x31\xdb\x31\xd2\x0f\xb6\xc2\x03\x1c\x85", 10), poke32(CODE + 10, rows[i].read);
@@ -299,7 +237,7 @@ static void test_tables_of_small_registers(void)
         CU_ASSERT_EQUAL(cpu->regs[CPU_EBX], sum);
         CU_ASSERT_EQUAL(*(uint32_t *)(phys_ram(phys) + rows[i].written + 4 * ((rounds - 1) & 127)), sum);
         CU_ASSERT(after.slow_accesses - before.slow_accesses < 2000);
-        end();
+        engine_end();
     }
 }
 
@@ -308,7 +246,7 @@ static void test_short_repeats(void)
 {
     struct x86vm_counters before, after;
 
-    start(0);
+    engine_start(0);
     /* mov ebx, 5000; again: mov esi, DATA; mov edi, DATA + 1000h; mov ecx, 3; rep movsb; mov cl, 3; rep stosd; dec ebx; jnz again; hlt */
     poke(CODE, "\xbb\x88\x13\x00\x00\xbe\x00\x00\x02\x00\xbf\x00\x10\x02\x00\xb9\x03\x00\x00\x00", 20);
     poke(CODE + 20, "\xf3\xa4\xb1\x03\xf3\xab\x4b\x75\xe8\xf4", 10);
@@ -324,7 +262,7 @@ static void test_short_repeats(void)
     CU_ASSERT_EQUAL(*(uint32_t *)(phys_ram(phys) + DATA + 0x100c), 0x77777777 & 0x00777777);
     CU_ASSERT_EQUAL(cpu->regs[CPU_EDI], DATA + 0x1000 + 15);
     CU_ASSERT(!__builtin_cpu_supports("bmi2") || getenv("X86VM_NO_BMI2") || after.helper_calls - before.helper_calls < 100);
-    end();
+    engine_end();
 }
 
 /* A device writes the instruction behind the OUT that makes it do so. */
@@ -344,7 +282,7 @@ static void test_dma_beside_pc(void)
 {
     static const struct io_ops ops = { .read = nothing, .write = dma_to_code };
 
-    start(0);
+    engine_start(0);
     CU_ASSERT_EQUAL_FATAL(io_bus_map_ports(x86vm_io(vm), 0x10, 1, &ops, NULL), 0);
     for (uint8_t i = 1; i < 40; i++) {
         poke(CODE, "\xb0\x00\xe6\x10\xb3\x00\xf4", 7); /* mov al, i; out 0x10, al; mov bl, 0; hlt */
@@ -362,7 +300,7 @@ static void test_nmi_until_iret(void)
 {
     const uint32_t handler = CODE + 0x100;
 
-    start(0);
+    engine_start(0);
     poke32(IDT + VEC_NMI * 8, 8 << 16 | (handler & 0xffff));
     poke32(IDT + VEC_NMI * 8 + 4, (handler & 0xffff0000) | 0x8e00);
     poke(CODE, "\x90\xf4", 2);
@@ -414,7 +352,7 @@ static void test_rest(void)
     const uint64_t minute = 60ull * 1000000000;
     uint64_t code;
 
-    start(1 << 20);
+    engine_start(1 << 20);
     for (uint32_t i = 0; i < ADDITIONS; i++) {
         poke(CODE + 6 * i, "\xff\x05", 2); /* inc dword [] */
         poke32(CODE + 6 * i + 2, DATA + 4 * i);
@@ -443,13 +381,13 @@ static void test_rest(void)
     poke32(DATA, 5);
     run_additions();
     CU_ASSERT_TRUE(additions_are(5));
-    end();
+    engine_end();
 }
 
 /* What a recording counts must not depend on when the guest was idle. */
 static void test_rest_when_counting(void)
 {
-    start(1 << 20);
+    engine_start(1 << 20);
     x86vm_count(vm);
     for (uint32_t i = 0; i < ADDITIONS; i++) {
         poke(CODE + 6 * i, "\xff\x05", 2);
@@ -461,7 +399,7 @@ static void test_rest_when_counting(void)
     CU_ASSERT_EQUAL(counted().cache_flushes, 0);
     run_additions();
     CU_ASSERT_TRUE(additions_are(2));
-    end();
+    engine_end();
 }
 
 /* Three targets that have the same place in the table of indirect jumps: none of them leaves
@@ -471,7 +409,7 @@ static void test_targets_far_apart(void)
     const struct itimerval soon = { .it_value.tv_usec = 5000 };
     struct x86vm_counters after;
 
-    start(0);
+    engine_start(0);
     /* mov ecx, 10000; again: mov eax, 0x10100; call eax; .. 0x20100; .. 0x30100; dec ecx; jnz again; hlt */
     poke(CODE, "\xb9\x10\x27\x00\x00\xb8\x00\x01\x01\x00\xff\xd0\xb8\x00\x01\x02\x00\xff\xd0\xb8\x00\x01\x03\x00\xff\xd0\x49\x75\xe8\xf4", 30);
     for (uint32_t at = 0x10100; at <= 0x30100; at += 0x10000)
@@ -480,8 +418,8 @@ static void test_targets_far_apart(void)
     CU_ASSERT_EQUAL(cpu->regs[CPU_EBX], 30000);
     x86vm_get_counters(vm, &after);
     CU_ASSERT(after.indirect_misses < 100);
-    end();
-    start(0);
+    engine_end();
+    engine_start(0);
     for (uint32_t at = 0x10000; at <= 0x30000; at += 0x10000) { /* mov eax, the next; jmp eax */
         poke(at, "\xb8\x00\x00\x00\x00\xff\xe0", 7);
         poke32(at + 1, at % 0x30000 + 0x10000);
@@ -490,7 +428,7 @@ static void test_targets_far_apart(void)
     CU_ASSERT_EQUAL(x86vm_run(vm), X86VM_EXIT_REQUESTED);
     x86vm_get_counters(vm, &after);
     CU_ASSERT(after.indirect_misses < 100);
-    end();
+    engine_end();
 }
 
 int main(void)

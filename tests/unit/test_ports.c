@@ -4,23 +4,15 @@
  * leave nothing in the host's registers as it was, raise an interrupt, want the run loop,
  * go away or are watched by a breakpoint.
  */
-#include "x86vm/cpu/cpu.h"
-#include "x86vm/memory/io_bus.h"
-#include "x86vm/memory/phys.h"
-#include "x86vm/memory/view.h"
+#include "tests/unit/engine_fixture.h"
 #include "x86vm/memory/watch.h"
-#include "x86vm/x86vm.h"
 
 #include <CUnit/Basic.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { RAM = 2 << 20, IDT = 0x1000, GDT = 0x2000, HANDLERS = 0x3000, CODE = 0x10000, DATA = 0x20000, STACK = 0x30000, ROUNDS = 40,
-       RAISING = 0x80, ASKING = 0x84, LEAVING = 0x88, THOROUGH = 0x90, QUICK = 0x98, NOBODY = 0xa0, VECTOR = 0x40 };
-#define FLAT_LIMIT 0xffffffffu
+enum { ROUNDS = 40, RAISING = 0x80, ASKING = 0x84, LEAVING = 0x88, THOROUGH = 0x90, QUICK = 0x98, NOBODY = 0xa0, VECTOR = 0x40 };
 
-static struct x86vm *vm;
-static struct cpu *cpu;
 static uint8_t code[512];
 static unsigned length;
 
@@ -114,13 +106,6 @@ static uint8_t acknowledge(void *opaque)
     return VECTOR;
 }
 
-static void poke(uint32_t at, const void *bytes, uint32_t size)
-{
-    CU_ASSERT_TRUE(phys_dma_write(x86vm_phys(vm), at, bytes, size));
-}
-
-static void poke32(uint32_t at, uint32_t value) { poke(at, &value, 4); }
-
 static uint32_t peek32(uint32_t at)
 {
     uint32_t value = 0;
@@ -138,37 +123,12 @@ static void start(void)
     static const struct io_ops leaving = { .read = thorough_read, .write = leaving_write };
     const struct { uint16_t port; const struct io_ops *ops; unsigned count; } devices[] = {
         { THOROUGH, &thorough, 8 }, { QUICK, &quick, 8 }, { RAISING, &raising, 4 }, { ASKING, &asking, 4 }, { LEAVING, &leaving, 4 } };
-    const struct x86vm_config config = { .ram_size = RAM };
-    const struct cpu_segment cs = { .limit = FLAT_LIMIT, .selector = 8, .access = 0x9b | SEG_G | SEG_DB },
-                             ds = { .limit = FLAT_LIMIT, .selector = 16, .access = 0x93 | SEG_G | SEG_DB };
-    char error[200] = "";
 
-    vm = x86vm_new(&config, error, sizeof error);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(vm);
-    cpu = x86vm_cpu(vm);
-    for (unsigned i = 0; i < CPU_SEG_COUNT; i++)
-        cpu_set_segment(cpu, i, i == CPU_CS ? &cs : &ds);
-    cpu->cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_MP;
-    cpu->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT;
-    cpu->gdtr = (struct cpu_table){ GDT, 0x17 };
-    cpu->idtr = (struct cpu_table){ IDT, 0x7ff };
-    poke32(GDT + 8, 0xffff), poke32(GDT + 12, 0xcf9b00);
-    poke32(GDT + 16, 0xffff), poke32(GDT + 20, 0xcf9300);
-    for (uint32_t i = 0; i < 256; i++) {
-        poke32(IDT + i * 8, 8 << 16 | (HANDLERS + i * 4));
-        poke32(IDT + i * 8 + 4, 0x8e00);
-        poke(HANDLERS + i * 4, "\xf4", 1);
-    }
+    engine_start(0);
     for (unsigned i = 0; i < sizeof devices / sizeof *devices; i++)
         CU_ASSERT_EQUAL(io_bus_map_ports(x86vm_io(vm), devices[i].port, devices[i].count, devices[i].ops, NULL), 0);
     x86vm_set_intr_ack(vm, acknowledge, NULL);
     length = 0;
-}
-
-static void end(void)
-{
-    x86vm_free(vm);
-    vm = NULL;
 }
 
 static void emit(const void *bytes, unsigned size)
@@ -272,7 +232,7 @@ static void test_forms(void)
     CU_ASSERT_EQUAL(counters.port_writes, accesses / 2);
     CU_ASSERT_EQUAL(thorough_calls, accesses / 6 * 3);
     CU_ASSERT_EQUAL(quick_calls, accesses / 6 * 2);
-    end();
+    engine_end();
 }
 
 /* --- what ends the block behind it --- */
@@ -304,7 +264,7 @@ static void test_interrupt_at_once(void)
             CU_ASSERT_EQUAL(peek32(STACK - 12), behind);
         x86vm_set_intr(vm, false);
     }
-    end();
+    engine_end();
 }
 
 static void test_exit_at_once(void)
@@ -319,7 +279,7 @@ static void test_exit_at_once(void)
         CU_ASSERT_EQUAL(x86vm_run(vm), X86VM_EXIT_DEAD);
         CU_ASSERT_EQUAL(cpu->regs[CPU_EBX], 3);
     }
-    end();
+    engine_end();
 }
 
 /* Armed between two runs of the same translation, by a port's number, and put away again. */
@@ -344,7 +304,7 @@ static void test_breakpoints(void)
         watch_update(cpu);
         CU_ASSERT(run_from(CODE) == X86VM_EXIT_DEAD && cpu->eip == behind + 4);
     }
-    end();
+    engine_end();
 }
 
 /* out LEAVING, al; in al, LEAVING: the second finds nobody. */
@@ -355,7 +315,7 @@ static void test_device_leaves(void)
     poke(CODE, code, length);
     CU_ASSERT_EQUAL(run_from(CODE), X86VM_EXIT_DEAD);
     CU_ASSERT_EQUAL(cpu->regs[CPU_EAX] & 0xff, 0xff);
-    end();
+    engine_end();
 }
 
 /* STI holds an interrupt back for the OUT behind it alone: the one that it raises comes then. */
@@ -371,7 +331,7 @@ static void test_behind_sti(void)
         CU_ASSERT_EQUAL(run_from(CODE), X86VM_EXIT_DEAD);
         CU_ASSERT(cpu->eip == HANDLERS + 4 * VECTOR + 1 && peek32(STACK - 12) == CODE + 3 && cpu->regs[CPU_EBX] == 0);
     }
-    end();
+    engine_end();
 }
 
 /* Deep in calls, where the stub's return address lies on the shadow stack with the guest's. */
@@ -389,7 +349,7 @@ static void test_inside_calls(void)
         CU_ASSERT_EQUAL(run_from(CODE), X86VM_EXIT_DEAD);
         CU_ASSERT(cpu->eip == CODE + 11 && cpu->regs[CPU_EBX] == depth - 1 && cpu->regs[CPU_ESP] == STACK);
     }
-    end();
+    engine_end();
 }
 
 int main(void)
