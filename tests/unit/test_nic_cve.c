@@ -4,15 +4,15 @@
  * where no test of a part of the model is their place. The classes A to M and where
  * their other tests are:
  *
- *   A ring geometry         test_e1000_tx_hostile, test_e1000_rx, test_dp8390
- *   B descriptors of nothing test_e1000_tx_hostile, test_e1000_rx
- *   C segmentation contexts test_e1000_tx_hostile
- *   D checksum offsets      test_e1000_tx_hostile, test_offload
- *   E frame sizes           test_e1000_tx_hostile, test_e1000_rx, test_dp8390_rx, test_dp8390_tx
- *   F decoding of addresses test_dp8390
- *   G loopback              test_e1000_tx_hostile
+ *   A ring geometry            test_e1000_tx_hostile, test_e1000_rx, test_dp8390
+ *   B descriptors of nothing   test_e1000_tx_hostile, test_e1000_rx
+ *   C segmentation contexts    test_e1000_tx_hostile
+ *   D checksum offsets         test_e1000_tx_hostile, test_offload
+ *   E frame sizes              test_e1000_tx_hostile, test_e1000_rx, test_dp8390_rx, test_dp8390_tx
+ *   F decoding of addresses    test_dp8390
+ *   G loopback                 test_e1000_tx_hostile
  *   H DMA to what is no memory test_e1000_tx_hostile, test_e1000_rx, test_phys
- *   I assertions            test_e1000_tx_hostile
+ *   I assertions               test_e1000_tx_hostile
  *   J, K virtqueues, sockets   test_virtqueue, test_vhost_hostile
  *   L saved states             test_nic_state
  *   M offload handed on        test_offload, test_vhost_hostile
