@@ -19,8 +19,8 @@ vswitchd/core
 vswitchd/ports      vswitchd/core vswitchd/os proto
 vswitchd/os
 guest               x86vm x86vm/pc x86vm/memory nicemu proto
-x86vm               x86vm/pc x86vm/translate x86vm/protection x86vm/memory x86vm/cpu
-x86vm/pc            x86vm x86vm/protection x86vm/memory x86vm/cpu nicemu
+x86vm               x86vm/translate x86vm/protection x86vm/memory x86vm/cpu
+x86vm/pc            x86vm/memory x86vm/cpu nicemu
 x86vm/translate     x86vm x86vm/decode x86vm/protection x86vm/memory x86vm/cpu
 x86vm/protection    x86vm/memory x86vm/cpu
 x86vm/decode        x86vm/cpu
