@@ -3,6 +3,7 @@ $(eval $(call unit_test,test_engine,tests/unit/engine_fixture.c $(filter-out x86
 $(eval $(call unit_test,test_shadow,$(filter-out x86vm/pc/%,$(X86VM_SRCS)),$(LIBS_ZYDIS)))
 $(eval $(call unit_test,test_recall,$(filter-out x86vm/pc/%,$(X86VM_SRCS)),$(LIBS_ZYDIS)))
 $(eval $(call unit_test,test_jump_map,$(filter-out x86vm/pc/%,$(X86VM_SRCS)),$(LIBS_ZYDIS)))
+$(eval $(call unit_test,test_far_links,$(filter-out x86vm/pc/%,$(X86VM_SRCS)),$(LIBS_ZYDIS)))
 $(eval $(call unit_test,test_ports,tests/unit/engine_fixture.c $(filter-out x86vm/pc/%,$(X86VM_SRCS)),$(LIBS_ZYDIS)))
 $(eval $(call unit_test,test_insn,$(call srcs,x86vm/decode),$(LIBS_ZYDIS)))
 $(eval $(call unit_test,test_insn_flags,$(call srcs,x86vm/decode),$(LIBS_ZYDIS)))

@@ -302,10 +302,8 @@ void blocks_link(struct translator *t, uint32_t number, struct block *to)
         return;
     if (to->mode_mask & ~link->from->mode_mask)
         return;
-    if (!link->near && far_links_allow(t, to))
-        far_links_add(t, link->place, to, entry);
-    else if (!link->near)
-        entry = to->guard_entry;
+    if (!link->near)
+        entry = far_links_add(t, link->place, to);
     if (!entry)
         return;
     emit_patch32(t->cache_rw + link->place, t->hot.to_exec, entry);

@@ -11,6 +11,12 @@
  *   of a user     any, but jumped to by a program that has settled in its address
  *                 space: code of MODE_BARE. A load of CR3 ends that mode, and
  *                 when the next begins, they are looked at with the tables in use.
+ *
+ * Another address space has its turn, and a program's jumps have their guards when
+ * it is back. So a page that leads elsewhere is kept in mind with the links to it,
+ * and looked at again when bare code begins again, and when code is fetched from it: if it
+ * shows again what they were made for, they go without guards again. That is paid from
+ * a credit that time fills up, since programs may take turns all the time.
  */
 #ifndef X86VM_TRANSLATE_FAR_LINKS_H
 #define X86VM_TRANSLATE_FAR_LINKS_H
@@ -23,25 +29,42 @@
 struct block;
 struct translator;
 
+/* All in the cache. */
 struct far_link {
-    uint32_t place;  /* of the jump's rel32, in the cache */
-    uint32_t linear; /* page of the target */
-    uint64_t entry, guard_entry; /* of the target: what it jumps to, and what it would with a guard */
+    uint32_t place;              /* of the jump's rel32 */
+    uint32_t entry, guard_entry; /* of the target: what it jumps to without a guard, and with one */
+    uint32_t next;               /* to the same page: its number, plus one */
 };
 
-/* A privilege's. */
+/* What such jumps lead to. */
+struct far_page {
+    uint32_t linear, physical;
+    uint32_t links, link_count;  /* the first one's number, plus one */
+    uint32_t same;               /* the next with this linear page: its number, plus one */
+    uint32_t at;                 /* its place in one of the lists */
+    bool direct;                 /* jumped to without guards: the linear page shows the physical one */
+};
+
+/* A privilege's. Pages are known by their number. */
 struct far_set {
-    TABLE(uint32_t) pages;         /* linear pages that they lead to */
+    struct far_page *pages;
+    uint32_t *first;             /* by linear page: the first that has it, plus one */
+    TABLE(uint32_t) direct, away;
     TABLE(struct far_link) links;
-    uint32_t *shows;               /* by linear page in `pages`: the physical page, plus one */
+    uint32_t count, free_links;  /* pages; the first of the links that are not used, plus one */
+    uint32_t look, forget;       /* where in `away` the next look begins, and what is forgotten next */
+    uint32_t credit;
+    bool rested;                 /* when it was checked last, none was used */
+    uint64_t counted_at;         /* TSC */
 };
 
-/* Whether a jump to the block needs no guard at present. */
-bool far_links_allow(struct translator *t, const struct block *to);
-/* Such a jump was made, to that entry of the block. */
-void far_links_add(struct translator *t, uint32_t place, const struct block *to, uint64_t entry);
+/* Where a jump at that place has to lead so that it reaches the block: its entry, or that with a
+ * guard. 0: no jump from another page may. */
+uint64_t far_links_add(struct translator *t, uint32_t place, const struct block *to);
 /* That privilege's code may be fetched from elsewhere now. Not while a block runs. */
 void far_links_check(struct translator *t, bool user);
+/* The linear page turned out to show that physical page, for fetches at the present privilege. Not while a block runs. */
+void far_links_filled(struct translator *t, uint32_t linear, uint32_t physical);
 /* All blocks are gone. */
 void far_links_clear(struct translator *t);
 void far_links_free(struct translator *t);

@@ -38,10 +38,12 @@ static struct block *find_block(struct translator *t, uint32_t mode)
     uint64_t addend = cpu->tables[VIEW_EXEC / 8 + (linear >> PAGE_SHIFT)];
     struct block *block;
 
-    if (addend)
+    if (addend) {
         physical = (uint32_t)(addend + linear - (uint64_t)(uintptr_t)t->ram);
-    else
+    } else {
         view_fill(cpu, linear, VIEW_FOR_EXEC, &physical);
+        far_links_filled(t, linear >> PAGE_SHIFT, physical >> PAGE_SHIFT);
+    }
     block = blocks_find(t, cpu->eip, physical, mode);
     if (block && block->last_page != physical >> PAGE_SHIFT) {
         uint32_t second;
