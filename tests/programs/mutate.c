@@ -48,10 +48,10 @@ WRAP(bool, phys_dma_write, (struct phys *phys, uint64_t address, const void *buf
     return true;
 }
 
-WRAP(void, far_links_check, (struct translator *t))
+WRAP(void, far_links_check, (struct translator *t, bool user))
 {
     if (mutation != FAR_LINKS_STAY)
-        __real_far_links_check(t);
+        __real_far_links_check(t, user);
 }
 
 WRAP(void, jumps_check, (struct translator *t, bool user))
