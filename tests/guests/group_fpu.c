@@ -251,6 +251,132 @@ static bool pointers_by_segment(void)
     return true;
 }
 
+/* --- the same behind several instructions of one block --- */
+
+static float sequence_value[4] = { 1, 2, 3, 4 };
+
+static void spare_segment(void)
+{
+    gdt_set(SEL_SPARE, (uint32_t)sequence_value, 0xfffff, 0x93, 0xc);
+    __asm__ volatile("movl %0, %%fs; fninit" ::"r"((uint32_t)SEL_SPARE) : "memory");
+}
+
+static bool environment_is(const struct environment32 *e, uint32_t ip, uint32_t dp, uint16_t ds)
+{
+    __asm__ volatile("movl %0, %%fs; fninit" ::"r"(0) : "memory");
+    CHECK(e->ip == ip && (uint16_t)e->cs_opcode == SEL_KERNEL_CODE);
+    CHECK(e->dp == dp && (uint16_t)e->ds == ds);
+    return true;
+}
+
+/* Runs `code`, whose last x87 instruction is at label 1, with FS:8 a float and %2 another. */
+#define SEQUENCE(code) \
+    (spare_segment(), ({ __asm__ volatile("movl $1f, %1; " code "; fnstenv %0" : "=m"(e), "=&d"(at) : "m"(sequence_value[0]), "m"(made), "c"(0) \
+                                          : "memory", "cc", "eax"); }))
+#define IS(dp, ds) environment_is(&e, at, dp, ds)
+
+static bool pointers_in_sequence(void)
+{
+    const uint32_t flat = operand_at(sequence_value);
+    struct environment32 e, made = { .control = 0x37f, .tag = 0xffff };
+    uint32_t at;
+
+    SEQUENCE("flds %2; fld1; 1: faddp");
+    CHECK(IS(flat, SEL_KERNEL_DATA));
+    SEQUENCE("flds %2; 1: fmuls %%fs:8");
+    CHECK(IS(8, SEL_SPARE));
+    SEQUENCE("flds %2; fmuls %%fs:8; fld1; incl %%eax; leal 4(%%eax), %%eax; 1: fxch");
+    CHECK(IS(8, SEL_SPARE));
+    SEQUENCE("flds %%fs:8; fmuls %2; testl %4, %4; jnz 2f; fldcw %3; 1: fld1; 2:");
+    CHECK(IS(flat, SEL_KERNEL_DATA));
+    SEQUENCE("flds %%fs:8; 1: fld1; testl %4, %4; jz 2f; fadds %2; 2:");
+    CHECK(IS(8, SEL_SPARE));
+    SEQUENCE("flds %2; call 3f; 1: fld1; jmp 2f; 3: flds %%fs:8; ret; 2:");
+    CHECK(IS(8, SEL_SPARE));
+    SEQUENCE("pushl %%fs; flds %%fs:8; fld1; movl %4, %%fs; fld1; popl %%fs; 1: fld1");
+    CHECK(IS(8, SEL_SPARE));
+    SEQUENCE("flds %%fs:8; fld1; movl %4, %%fs; 1: fld1");
+    CHECK(IS(8, SEL_SPARE));
+    SEQUENCE("flds %2; fld1; fninit; 1: fld1");
+    CHECK(IS(0, 0));
+    return true;
+}
+
+/* ... which another instruction has loaded in between. */
+static bool pointers_loaded_between(void)
+{
+    struct environment32 e, made = { .control = 0x37f, .tag = 0xffff, .ip = 1, .cs_opcode = 2, .dp = 0x66778899, .ds = 0xaa };
+    uint32_t at;
+
+    SEQUENCE("flds %2; fldenv %3; 1: fld1");
+    CHECK(IS(0x66778899, 0xaa));
+    SEQUENCE("flds %2; fld1; fxsave area; fmuls %%fs:8; fxrstor area; 1: faddp");
+    CHECK(IS(operand_at(sequence_value), SEL_KERNEL_DATA));
+    SEQUENCE("flds %%fs:8; fsave area; flds %2; frstor area; 1: fld1");
+    CHECK(IS(8, SEL_SPARE));
+    SEQUENCE("flds %2; fsave area; 1: fld1");
+    CHECK(IS(0, 0));
+    return true;
+}
+
+static uint32_t sequence_at;
+static void fault_in_sequence(void *unused)
+{
+    (void)unused;
+    __asm__ volatile("movl $1f, sequence_at; fninit; flds %0; flds %%fs:8; 1: fld1; fadds 0x3f000000; fmuls %0; fld1" ::"m"(sequence_value[0]) : "memory");
+}
+
+static void fault_at_second(void *unused)
+{
+    (void)unused;
+    __asm__ volatile("movl $1f, sequence_at; fninit; 1: flds %%fs:8; fadds 0x3f000000; fld1" ::: "memory");
+}
+
+static void fault_at_store(void *unused)
+{
+    (void)unused;
+    __asm__ volatile("movl $1f, sequence_at; fninit; flds %%fs:8; 1: fadds %0; fstps 0x3f000000; flds %%fs:8" ::"m"(sequence_value[0]) : "memory");
+}
+
+static bool pointers_at_fault_in_sequence(void)
+{
+    static const struct { void (*run)(void *); bool flat; } rows[] = { { fault_in_sequence, false }, { fault_at_second, false }, { fault_at_store, true } };
+    struct environment32 e;
+    struct frame f;
+
+    for (unsigned i = 0; i < 2 * sizeof rows / sizeof *rows; i++) { /* again, when it is known to fault */
+        const bool flat = rows[i / 2].flat;
+        spare_segment();
+        CHECK(catch_fault(rows[i / 2].run, NULL, &f) && f.vector == 14);
+        __asm__ volatile("fnstenv %0" : "=m"(e)::"memory");
+        CHECK(environment_is(&e, sequence_at, flat ? operand_at(sequence_value) : 8, flat ? SEL_KERNEL_DATA : SEL_SPARE));
+    }
+    return true;
+}
+
+static void divide_in_sequence(void *unused)
+{
+    uint16_t control = 0x37f & ~4;
+    (void)unused;
+    __asm__ volatile("movl $1f, sequence_at; fninit; fldcw %0; flds %1; 1: fdivs %%fs:16; incl %%eax; fmuls %1; fld1"
+                     ::"m"(control), "m"(sequence_value[0]) : "memory", "cc", "eax");
+}
+
+/* The exception is found by the next instruction, whose operand is another. */
+static bool pointers_of_exception_in_sequence(void)
+{
+    static float zero_behind[5] = { 1, 1, 1, 1, 0 };
+    struct environment32 e;
+    struct frame f;
+
+    gdt_set(SEL_SPARE, (uint32_t)zero_behind, 0xfffff, 0x93, 0xc);
+    __asm__ volatile("movl %0, %%fs; fninit" ::"r"((uint32_t)SEL_SPARE) : "memory");
+    CHECK(catch_fault(divide_in_sequence, NULL, &f));
+    __asm__ volatile("fnstenv %0" : "=m"(e)::"memory");
+    CHECK(f.vector == 16 && environment_is(&e, sequence_at, 16, SEL_SPARE));
+    return true;
+}
+
 static bool pointers_saved(void)
 {
     struct environment32 e;
@@ -392,6 +518,9 @@ static bool pointers_of_user(void)
 static const struct test tests[] = {
     { "pointers", pointers, NULL }, { "opcode", opcode, "keeps no opcode" }, { "pointers_by_segment", pointers_by_segment, "does not cut a 16-bit offset" },
     { "pointers_saved", pointers_saved, "FXSAVE has no pointers" }, { "pointers_of_exception", pointers_of_exception, "raises #MF at FWAIT alone" },
+    { "pointers_in_sequence", pointers_in_sequence, NULL }, { "pointers_loaded_between", pointers_loaded_between, "FXSAVE has no pointers" },
+    { "pointers_at_fault_in_sequence", pointers_at_fault_in_sequence, NULL },
+    { "pointers_of_exception_in_sequence", pointers_of_exception_in_sequence, "raises #MF at FWAIT alone" },
     { "pointers_over_fault", pointers_over_fault, NULL }, { "pointers_of_user", pointers_of_user, NULL },
     { "mxcsr_mask", mxcsr_mask, "takes any MXCSR" }, { "mxcsr_loads", mxcsr_loads, "takes any MXCSR" },
     { "extended_precision", extended_precision, NULL }, { "compare", compare, NULL }, { "lazy", lazy, NULL },

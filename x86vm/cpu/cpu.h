@@ -93,8 +93,8 @@ struct cpu {
     uint64_t lookup_key;       /* translate/: address space and mode part of the indirect-jump key */
     volatile uint32_t exit_request; /* set by any thread: translate/recall.h */
     uint32_t seg_base[CPU_SEG_COUNT]; /* copy of seg[i].base, kept by cpu_set_segment() */
-    uint32_t x87_ip, x87_dp;   /* of the last x87 instruction, of the last with an operand: cpu/x87.h */
-    uint32_t x87_info;
+    uint32_t x87_dp;           /* of the last x87 instruction with an operand: cpu/x87.h */
+    uint32_t x87_ip, x87_info; /* of the last one; stored as one word */
     uint16_t x87_cs, x87_ds;   /* valid where x87_info says so */
     uint64_t scratch[8];       /* translate/: temporaries of emitted sequences */
     uint8_t *host_stack;       /* translate/shadow.h: C's, while translated code runs */

@@ -41,6 +41,7 @@ struct build {
     bool flags_live;          /* live_before of it is not empty */
     unsigned exit_count;
     int32_t esp_delta;        /* guest ESP = R8 + esp_delta */
+    uint32_t x87_data;        /* the high half that cpu->x87_info has, as far as the block knows; 0: it does not */
     unsigned group_count;
     uint64_t groups_begin;    /* at which instructions, one bit each */
     /* From here on: not cleared in advance. */

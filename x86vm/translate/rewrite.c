@@ -145,12 +145,38 @@ static void clear_x87_pointers(struct emit *e)
     emit_store32_imm(e, CPU_MEM(x87_cs), 0); /* and x87_ds */
 }
 
+_Static_assert(offsetof(struct cpu, x87_ip) % 8 == 0 && offsetof(struct cpu, x87_info) == offsetof(struct cpu, x87_ip) + 4, "one aligned word");
+
+static void store_x87_code(struct build *b, const struct insn *insn)
+{
+    struct emit *e = b->hot;
+    uint32_t info = (insn->opcode & 7u) << 8 | insn->modrm | X87_CODE_OPEN;
+
+    if (b->x87_data) {
+        emit_mov_imm64(e, R11, (uint64_t)(info | b->x87_data) << 32 | insn->eip);
+        emit_mark_before(e, MARK_EIP, insn->eip, 4);
+        emit_store64(e, CPU_MEM(x87_ip), R11);
+        return;
+    }
+    emit_store32_imm(e, CPU_MEM(x87_ip), insn->eip);
+    emit_mark(e, MARK_EIP, insn->eip);
+    emit_op_mem(e, EMIT_66, (const uint8_t[]){ 0xc7 }, 1, 0, CPU_MEM(x87_info)); /* the high half stays */
+    emit_bytes(e, &info, 2);
+}
+
+/* What may stand between two x87 instructions of a block without a change of
+ * x87_info: no C that asks for it, no load of a segment register, no way back
+ * into the block from elsewhere. */
+static bool keeps_x87_data(const struct insn *insn)
+{
+    return insn->kind == INSN_PLAIN || insn->kind == INSN_LEA || insn->kind == INSN_JCC;
+}
+
 /* Behind the instruction: one that faults has not been executed, and one whose
  * exception is pending has. */
 static void record_x87(struct build *b, const struct insn *insn)
 {
     struct emit *e = b->hot;
-    uint32_t info = (insn->opcode & 7u) << 8 | insn->modrm | X87_CODE_OPEN;
     enum host_reg offset;
 
     if (insn->unit != INSN_UNIT_X87 || (is_x87_control(insn) && !is_fninit(insn)))
@@ -158,16 +184,14 @@ static void record_x87(struct build *b, const struct insn *insn)
     access_island(b, false);
     if (is_fninit(insn)) {
         clear_x87_pointers(e);
+        b->x87_data = 0;
         return;
     }
-    emit_store32_imm(e, CPU_MEM(x87_ip), insn->eip);
-    emit_mark(e, MARK_EIP, insn->eip);
-    if (!insn->has_mem) { /* the high half stays */
-        emit_op_mem(e, EMIT_66, (const uint8_t[]){ 0xc7 }, 1, 0, CPU_MEM(x87_info));
-        emit_bytes(e, &info, 2);
+    if (insn->has_mem)
+        b->x87_data = (uint32_t)insn->mem.seg << X87_SEGMENT_SHIFT | X87_DATA_OPEN;
+    store_x87_code(b, insn);
+    if (!insn->has_mem)
         return;
-    }
-    emit_store32_imm(e, CPU_MEM(x87_info), info | (uint32_t)insn->mem.seg << X87_SEGMENT_SHIFT | X87_DATA_OPEN);
     offset = access_offset(b, &insn->mem);
     if (insn->addrsize == 2) {
         emit_movzx16(e, R9, offset);
@@ -520,6 +544,8 @@ void rewrite_insn(struct build *b, unsigned i)
         rewrite_settle_esp(b);
     blocks_map_hot(b->t, insn->eip, b->esp_delta);
     fault = insn->kind == INSN_UNDEFINED ? raise_ud : unit_fault(b, insn);
+    if (fault || !keeps_x87_data(insn))
+        b->x87_data = 0;
     if (fault)
         rewrite_c_call(b, insn, fault);
     else if (rewrite_leaves_segment(b, insn))
