@@ -175,6 +175,25 @@ static void load_space(unsigned space)
         user_pending[i] = false;
 }
 
+/* Each space has an empty table of its own from USER_AT on, and all else in common. */
+static void begin_spaces(void)
+{
+    uint32_t *other = (uint32_t *)(TABLES_AT + 0x2000), *mine = pages_directory();
+
+    for (unsigned i = 0; i < 1024; i++) {
+        *user_entry(0, i) = *user_entry(1, i) = 0;
+        other[i] = mine[i];
+    }
+    mine[USER_AT >> 22] = TABLES_AT | PTE_P | PTE_W | PTE_U;
+    other[USER_AT >> 22] = (TABLES_AT + 0x1000) | PTE_P | PTE_W | PTE_U;
+}
+
+static void end_spaces(void)
+{
+    pages_directory()[USER_AT >> 22] = 0;
+    load_space(0);
+}
+
 static bool user_access_right(unsigned space, unsigned page)
 {
     uint32_t *entry = user_entry(space, page), need = PTE_P | PTE_U | (any(2) ? PTE_W : 0), value = any(0x1000000);
@@ -222,24 +241,17 @@ static bool user_step_right(unsigned *space, unsigned page)
 
 static bool of_programs(void)
 {
-    uint32_t *other = (uint32_t *)(TABLES_AT + 0x2000), *mine = pages_directory();
     unsigned space = 0;
     bool right = true;
 
-    for (unsigned i = 0; i < 1024; i++) {
-        *user_entry(0, i) = *user_entry(1, i) = 0;
-        other[i] = mine[i];
-    }
+    begin_spaces();
     for (unsigned i = 0; i < FRAMES; i++)
         *(volatile uint32_t *)(FRAME_AT + i * 0x1000) = TAG | ((FRAME_AT + i * 0x1000) >> 12 & 0xfff);
-    mine[USER_AT >> 22] = TABLES_AT | PTE_P | PTE_W | PTE_U;
-    other[USER_AT >> 22] = (TABLES_AT + 0x1000) | PTE_P | PTE_W | PTE_U;
     load_space(0);
     seed = 7;
     for (unsigned step = 0; right && step < USER_STEPS; step++)
         right = user_step_right(&space, any(4) ? any(8) : any(USER_PAGES));
-    mine[USER_AT >> 22] = 0;
-    load_space(0);
+    end_spaces();
     return right;
 }
 
@@ -342,16 +354,10 @@ static bool code_step_right(unsigned *space, unsigned page)
 
 static bool of_jumps(void)
 {
-    uint32_t *other = (uint32_t *)(TABLES_AT + 0x2000), *mine = pages_directory();
     unsigned space = 0;
     bool right = true;
 
-    for (unsigned i = 0; i < 1024; i++) {
-        *user_entry(0, i) = *user_entry(1, i) = 0;
-        other[i] = mine[i];
-    }
-    mine[USER_AT >> 22] = TABLES_AT | PTE_P | PTE_W | PTE_U;
-    other[USER_AT >> 22] = (TABLES_AT + 0x1000) | PTE_P | PTE_W | PTE_U;
+    begin_spaces();
     seed = 11;
     for (unsigned i = 0; i < CODE_FRAMES; i++)
         write_code(i);
@@ -360,8 +366,7 @@ static bool of_jumps(void)
     load_space(0);
     for (unsigned step = 0; right && step < CODE_STEPS; step++)
         right = code_step_right(&space, any(CODE_PAGES));
-    mine[USER_AT >> 22] = 0;
-    load_space(0);
+    end_spaces();
     return right;
 }
 
