@@ -515,6 +515,41 @@ static bool pointers_of_user(void)
     return true;
 }
 
+/* A program's block goes on behind a CALL, and behind a segment load: what the last operand was is not known there. */
+static struct environment32 user_environment;
+static uint32_t user_at;
+#define USER_SEQUENCE(name, code)                                                                                            \
+    static void name(void)                                                                                                   \
+    {                                                                                                                        \
+        __asm__ volatile("movl %2, %%fs; fninit; movl $1f, %1; " code "; fnstenv %0; movl %3, %%fs"                          \
+                         : "=m"(user_environment), "=m"(user_at) : "r"(SEL_SPARE | 3), "r"(0), "m"(sequence_value[0])       \
+                         : "memory", "cc");                                                                                  \
+        user_exit();                                                                                                         \
+    }
+USER_SEQUENCE(user_calls_far_operand, "flds %4; call 3f; 1: fld1; jmp 2f; 3: flds %%fs:8; ret; 2:")
+USER_SEQUENCE(user_calls_near_operand, "flds %%fs:8; call 3f; 1: fld1; jmp 2f; 3: flds %4; ret; 2:")
+USER_SEQUENCE(user_calls_twice, "flds %4; call 3f; fmuls %4; call 3f; 1: fld1; jmp 2f; 3: fadds %%fs:8; ret; 2:")
+USER_SEQUENCE(user_loads_segment, "flds %%fs:8; fld1; movl %3, %%fs; 1: fld1")
+USER_SEQUENCE(user_loads_both, "flds %4; movl %3, %%fs; fld1; movl %2, %%fs; fadds %%fs:8; 1: fld1")
+
+static bool pointers_of_user_in_sequence(void)
+{
+    static const struct { void (*run)(void); bool far; } rows[] = {
+        { user_calls_far_operand, true }, { user_calls_near_operand, false }, { user_calls_twice, true },
+        { user_loads_segment, true }, { user_loads_both, true },
+    };
+
+    gdt_set(SEL_SPARE, (uint32_t)sequence_value, 0xfffff, 0xf3, 0xc);
+    for (unsigned i = 0; i < 2 * sizeof rows / sizeof rows[0]; i++) {
+        bool far = rows[i / 2].far;
+        run_user(rows[i / 2].run);
+        CHECK(user_environment.ip == user_at && (uint16_t)user_environment.cs_opcode == SEL_USER_CODE);
+        CHECK(user_environment.dp == (far ? 8 : operand_at(sequence_value)));
+        CHECK((uint16_t)user_environment.ds == (far ? SEL_SPARE | 3 : SEL_USER_DATA));
+    }
+    return true;
+}
+
 static const struct test tests[] = {
     { "pointers", pointers, NULL }, { "opcode", opcode, "keeps no opcode" }, { "pointers_by_segment", pointers_by_segment, "does not cut a 16-bit offset" },
     { "pointers_saved", pointers_saved, "FXSAVE has no pointers" }, { "pointers_of_exception", pointers_of_exception, "raises #MF at FWAIT alone" },
@@ -522,6 +557,7 @@ static const struct test tests[] = {
     { "pointers_at_fault_in_sequence", pointers_at_fault_in_sequence, NULL },
     { "pointers_of_exception_in_sequence", pointers_of_exception_in_sequence, "raises #MF at FWAIT alone" },
     { "pointers_over_fault", pointers_over_fault, NULL }, { "pointers_of_user", pointers_of_user, NULL },
+    { "pointers_of_user_in_sequence", pointers_of_user_in_sequence, NULL },
     { "mxcsr_mask", mxcsr_mask, "takes any MXCSR" }, { "mxcsr_loads", mxcsr_loads, "takes any MXCSR" },
     { "extended_precision", extended_precision, NULL }, { "compare", compare, NULL }, { "lazy", lazy, NULL },
     { "save_restore", save_restore, NULL }, { "sse2", sse2, NULL }, { "exceptions", exceptions, NULL },
