@@ -59,6 +59,14 @@ __asm__(".text; .p2align 12\n"
         "movl $4, moves_words; int $0x81\n"
         ".skip moves_ahead + 12288 - ., 0x90\n");
 
+/* Behind the jump lies what is longer than any instruction, until it is written over. */
+extern uint8_t moves_overlong[];
+enum { OVERLONG = 4 + 12 };
+__asm__(".text; .p2align 12\n"
+        "moves_overlong: 1: movl $6, moves_words; int $0x81\n"
+        "cmpl %esp, %esp; je 1b; .fill 16, 1, 0x66; nop\n"
+        ".skip moves_overlong + 4096 - ., 0x90\n");
+
 static void prepare(void)
 {
     outb(0x21, 0xff); /* no timer in ring 3 */
@@ -149,6 +157,23 @@ static bool modified(void)
         CHECK(runs(HIGH + 0x9000 + turn * 0x2000, turn));
     }
     *(volatile uint32_t *)(CODE + offset(moves_immediate) + 1) = 0x1111;
+    return true;
+}
+
+/* A block ends where the next bytes are no instruction; when they become one, it would be another block. */
+static bool overlong(void)
+{
+    for (unsigned i = 0; i < 4096; i++)
+        ((volatile uint8_t *)OTHER)[i] = moves_overlong[i];
+    for (unsigned turn = 0; turn < 8; turn++) {
+        uint32_t at = LOW + 0x300000 + turn * 0x3000;
+        map(at, OTHER);
+        moves_words[0] = 0;
+        run_user((void (*)(void))(at + OVERLONG - 4));
+        CHECK(moves_words[0] == 6);
+        if (turn % 2)
+            memory_set((void *)(OTHER + OVERLONG), turn % 4 == 1 ? 0x90 : 0x66, 5);
+    }
     return true;
 }
 
@@ -320,7 +345,7 @@ static bool modes(void)
     return true;
 }
 
-static const struct test tests[] = { { "everywhere", everywhere, NULL }, { "thousand", thousand, NULL }, { "modified", modified, NULL },
+static const struct test tests[] = { { "everywhere", everywhere, NULL }, { "thousand", thousand, NULL }, { "modified", modified, NULL }, { "overlong", overlong, NULL },
     { "ends", ends, NULL }, { "cut", cut, NULL }, { "lookalike", lookalike, NULL }, { "ahead", ahead, NULL }, { "modes", modes, NULL },
     { "segments", segments, "segment limits are not looked at" }, { NULL, NULL, NULL } };
 const struct test_group group_moves = { "moves", tests, prepare };

@@ -76,18 +76,25 @@ static bool gs_after_call(const struct build *b, const struct insn *insn, bool c
     return called && !(b->mode & MODE_USER) && uses_gs(insn);
 }
 
+/* What stands behind bytes that are no instruction, on this page: as much as one can have. */
+static uint32_t behind_none(uint32_t offset)
+{
+    return offset + INSN_MAX_LENGTH < PAGE_SIZE ? offset + INSN_MAX_LENGTH : PAGE_SIZE;
+}
+
 static void decode_block(struct build *b, const struct fetch *f)
 {
     struct cpu *cpu = translator_cpu(b->t);
     unsigned partial = (b->mode & MODE_PARTIAL) >> MODE_PARTIAL_SHIFT;
     unsigned most = b->mode & MODE_SINGLE ? 1 : partial ? partial : BLOCK_MAX_INSNS;
-    uint32_t offset = f->offset, eip = f->eip;
+    uint32_t offset = f->offset, eip = f->eip, none = 0;
     bool called = false;
 
     while (b->count < most && offset < PAGE_SIZE) {
         struct insn *insn = &b->insns[b->count];
         enum insn_status status = insn_decode(insn, f->page + offset, PAGE_SIZE - offset, eip, f->mode);
         if (status != INSN_OK) {
+            none = behind_none(offset);
             if (b->count)
                 break;
             if (status == INSN_TOO_LONG)
@@ -112,7 +119,7 @@ static void decode_block(struct build *b, const struct fetch *f)
     b->block->insn_count = (uint16_t)b->count;
     b->end_eip = eip;
     b->block->depends_start = (uint16_t)f->offset;
-    b->block->depends_end = (uint16_t)(offset < PAGE_SIZE ? offset : PAGE_SIZE);
+    b->block->depends_end = (uint16_t)(none ? none : offset < PAGE_SIZE ? offset : PAGE_SIZE);
 }
 
 /* --- flag liveness --- */
@@ -125,17 +132,19 @@ static uint32_t live_at(struct build *b, const struct fetch *f, uint32_t target)
     uint32_t live = 0, open = FLAGS_ARITH, offset = f->offset + (target - f->eip);
     struct block *block = b->block;
     struct insn insn;
+    bool decoded;
 
     if (offset >= PAGE_SIZE || b->mode & MODE_SINGLE)
         return FLAGS_ARITH;
     for (unsigned i = 0; i < LOOK_AHEAD && open && offset < PAGE_SIZE; i++) {
-        if (insn_decode(&insn, f->page + offset, PAGE_SIZE - offset, target, f->mode) != INSN_OK)
-            break;
+        decoded = insn_decode(&insn, f->page + offset, PAGE_SIZE - offset, target, f->mode) == INSN_OK;
         if (offset < block->depends_start)
             block->depends_start = (uint16_t)offset;
-        offset += insn.length;
+        offset = decoded ? offset + insn.length : behind_none(offset);
         if (offset > block->depends_end)
             block->depends_end = (uint16_t)offset;
+        if (!decoded)
+            break;
         live |= insn.flags_read & open;
         if (insn.kind == INSN_UNDEFINED || rewrite_is_call(b, &insn))
             break;
