@@ -14,7 +14,7 @@
 
 #define CPU_SECONDS_MAX 40
 #define LATE_NS 20000000ull /* from a request to the return, CPU time */
-#define REST_NS (3600 * 1000000000ull)
+#define REST_NS (3600 * 1000000000ull) /* of which the engine is told each time: longer than code is kept unused */
 
 static struct x86vm *timer_vm;
 static volatile uint64_t requested_at; /* CPU time; 0: not yet */
@@ -42,7 +42,9 @@ static void on_timer(int number, siginfo_t *info, void *context)
 
 static void arm(struct machine *m)
 {
-    const struct itimerspec at = { .it_value = { 0, 5000 + fuzz_below(&m->random, fuzz_one_in(&m->random, 8) ? 2000000 : 150000) } };
+    const unsigned range_ns = fuzz_one_in(&m->random, 8) ? 2000000 : 150000;
+    const struct itimerspec at = { .it_value = { 0, 5000 + fuzz_below(&m->random, range_ns) } };
+
     requested_at = 0;
     timer_settime(m->timer, 0, &at, NULL);
 }
@@ -73,7 +75,8 @@ static void device_write(void *opaque, uint32_t offset, unsigned size, uint32_t 
         machine_dma(m);
 }
 
-static const struct io_ops device_ops = { .read = device_read, .write = device_write }, patcher_ops = { .read = device_read, .write = machine_patch_over };
+static const struct io_ops device_ops = { .read = device_read, .write = device_write };
+static const struct io_ops patcher_ops = { .read = device_read, .write = machine_patch_over };
 
 static bool run(struct machine *m, char *error, size_t error_size)
 {
@@ -106,7 +109,8 @@ static bool run(struct machine *m, char *error, size_t error_size)
     if (bad)
         snprintf(error, error_size, "exception %u that should not be (cr2 %08x); %s", bad - 100, m->cpu->cr2, state);
     else
-        snprintf(error, error_size, "%s; %s", exit == X86VM_EXIT_REQUESTED ? "runs for ever" : exit == X86VM_EXIT_SHUTDOWN ? "shut down" : "halted", state);
+        snprintf(error, error_size, "%s; %s",
+                 exit == X86VM_EXIT_REQUESTED ? "runs for ever" : exit == X86VM_EXIT_SHUTDOWN ? "shut down" : "halted", state);
     return false;
 }
 

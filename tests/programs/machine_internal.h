@@ -17,7 +17,8 @@
 
 /* Physical memory beyond the monitor's: a page of a program has two places, and moves from one to the other. */
 enum {
-    RAM_SIZE = 16 << 20, AT_PROGRAMS = 0x100000, PROGRAM_STRIDE = 0x100000, AT_DATA = 0x80000, CODE_PAGES = INSN_CODE_SIZE / INSN_PAGE,
+    RAM_SIZE = 16 << 20, AT_PROGRAMS = 0x100000, PROGRAM_STRIDE = 0x100000, AT_DATA = 0x80000,
+    CODE_PAGES = INSN_CODE_SIZE / INSN_PAGE, DATA_PAGES = 16,
     MONITOR_PAGES = 32, TABLE_STRIDE = 0x5000,
 };
 /* Pages of device registers: the programs', one each, and what the monitor tells what came of a patch. */
@@ -27,22 +28,30 @@ enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 0x20, PTE_D = 0x40, PTE_LARGE = 
 
 extern const uint8_t machine_writable[INSN_WRITABLE]; /* pages of the data window */
 
+/* A frame that must stay as it is; 0: none. */
+struct copy { uint32_t frame; uint8_t bytes[INSN_PAGE]; };
+
 struct machine {
     struct x86vm *vm;
     struct cpu *cpu;
     struct phys *phys;
     struct fuzz_random random;
+
     const struct machine_program *programs;
     unsigned count;
-    bool calm, may_step;
-    bool global; /* the program's pages are: it is alone */
-    timer_t timer;
-    uint64_t rested, latest;
-    uint8_t device[PROGRAMS_MAX][INSN_PAGE];
-    struct copy { uint32_t frame; uint8_t bytes[INSN_PAGE]; } copies[PROGRAMS_MAX][16]; /* of frames that must stay as they are */
-    bool spoiled;
+    bool may_step; /* no program shows TF */
+    bool global;   /* the program's pages are: it is alone */
+
+    bool calm;        /* no interrupts */
+    timer_t timer;    /* makes the engine come back */
+    uint64_t rested;  /* what x86vm_rest() was told last, ns */
+    uint64_t latest;  /* the longest from a request to the return, ns of CPU time */
+
+    uint8_t device[PROGRAMS_MAX][INSN_PAGE];                   /* behind the pages at DEVICE */
+    struct copy copies[PROGRAMS_MAX][DATA_PAGES];              /* shared until the first write */
     struct { uint32_t frame, value; uint8_t bytes[6]; } patch; /* of code: what was there, and what the new code returns */
-    bool stale;
+    bool spoiled;                                              /* somebody wrote to a shared frame */
+    bool stale;                                                /* the code that a patch was put over ran */
 };
 
 static inline void poke(struct machine *m, uint32_t at, const void *bytes, size_t size) { phys_dma_write(m->phys, at, bytes, size); }

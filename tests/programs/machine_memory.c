@@ -23,7 +23,6 @@ const uint8_t machine_writable[INSN_WRITABLE] = INSN_WRITABLE_PAGES;
 
 static uint32_t directory(unsigned p) { return AT_TABLES + p * TABLE_STRIDE; }
 
-/* Where the entry of an address in the windows of program `p` is. */
 uint32_t machine_entry_at(unsigned p, uint32_t linear)
 {
     static const uint32_t windows[] = { INSN_CODE, INSN_CODE_ALIAS, INSN_CODE_WRITABLE, INSN_DATA };
@@ -131,7 +130,8 @@ static void start_program(struct machine *m, unsigned p)
 {
     const struct insn_state *in = &m->programs[p].program->input;
     const bool kernel = m->programs[p].kernel;
-    const uint32_t data = kernel ? KERNEL_DATA : INSN_SEL_DATA, stack = AT_STACKS + (p + 1) * INSN_PAGE, at = AT_PROCESSES + p * PROCESS_SIZE;
+    const uint32_t data = kernel ? KERNEL_DATA : INSN_SEL_DATA;
+    const uint32_t stack = AT_STACKS + (p + 1) * INSN_PAGE, at = AT_PROCESSES + p * PROCESS_SIZE;
     const uint32_t size = (kernel ? FRAME_ESP : FRAME_WORDS) * 4, top = kernel ? in->regs[CPU_ESP] : MONITOR + stack;
     const uint32_t frame[FRAME_WORDS] = { data, data, in->regs[7], in->regs[6], in->regs[5], 0, in->regs[3], in->regs[2], in->regs[1],
                                           in->regs[0], in->eip, kernel ? KERNEL_CODE : INSN_SEL_CODE, in->eflags, in->regs[CPU_ESP], INSN_SEL_DATA };

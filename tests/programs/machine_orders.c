@@ -111,7 +111,7 @@ static bool ask_move(struct machine *m)
     return true;
 }
 
-/* A device writes what is there already into code, or moves a page while nothing runs. */
+/* A device writes into code what is there already. */
 void machine_dma(struct machine *m)
 {
     uint8_t bytes[64];
@@ -131,7 +131,8 @@ static void ask_patch(struct machine *m)
 {
     static const uint32_t windows[] = { INSN_CODE, INSN_CODE_ALIAS, INSN_CODE_WRITABLE };
     const unsigned p = fuzz_below(&m->random, m->count);
-    const uint32_t offset = fuzz_below(&m->random, INSN_CODE_SIZE), at = (offset & 0xfff) <= INSN_PAGE - sizeof m->patch.bytes ? offset : offset & ~0xfffu;
+    const uint32_t offset = fuzz_below(&m->random, INSN_CODE_SIZE);
+    const uint32_t at = (offset & 0xfff) <= INSN_PAGE - sizeof m->patch.bytes ? offset : offset & ~0xfffu;
     const bool running = peek32(m, AT_CURRENT) == MONITOR + AT_PROCESSES + p * PROCESS_SIZE;
     uint8_t code[sizeof m->patch.bytes] = { 0xb8, 0, 0, 0, 0, 0xc3 }; /* mov eax, value; ret */
 
@@ -140,7 +141,8 @@ static void ask_patch(struct machine *m)
     memcpy(code + 1, &m->patch.value, 4);
     phys_dma_read(m->phys, m->patch.frame, m->patch.bytes, sizeof m->patch.bytes);
     phys_dma_write(m->phys, m->patch.frame, code, sizeof code);
-    poke32(m, order(ORDER_ADDRESS), running && fuzz_one_in(&m->random, 2) ? windows[fuzz_below(&m->random, 3)] + at : EVERYTHING + m->patch.frame);
+    poke32(m, order(ORDER_ADDRESS),
+           running && fuzz_one_in(&m->random, 2) ? windows[fuzz_below(&m->random, 3)] + at : EVERYTHING + m->patch.frame);
 }
 
 void machine_patch_over(void *opaque, uint32_t offset, unsigned size, uint32_t value)
@@ -154,9 +156,10 @@ void machine_patch_over(void *opaque, uint32_t offset, unsigned size, uint32_t v
 
 static unsigned pick_order(struct machine *m)
 {
-    static const uint8_t weights[OP_COUNT] = { [OP_NONE] = 8, [OP_CR3] = 4, [OP_INVLPG] = 4, [OP_ENTRIES] = 16, [OP_MOVE] = 12, [OP_SHARE] = 12,
-        [OP_TOUCH] = 3, [OP_NEST] = 8, [OP_GLOBAL] = 1, [OP_WRITE_PROTECT] = 2, [OP_LAZY_FPU] = 6, [OP_FPU] = 6, [OP_STEP] = 2,
-        [OP_SWITCH] = 20, [OP_PATCH] = 8 };
+    static const uint8_t weights[OP_COUNT] = {
+        [OP_NONE] = 8, [OP_CR3] = 4, [OP_INVLPG] = 4, [OP_ENTRIES] = 16, [OP_MOVE] = 12, [OP_SHARE] = 12, [OP_TOUCH] = 3, [OP_NEST] = 8,
+        [OP_GLOBAL] = 1, [OP_WRITE_PROTECT] = 2, [OP_LAZY_FPU] = 6, [OP_FPU] = 6, [OP_STEP] = 2, [OP_SWITCH] = 20, [OP_PATCH] = 8,
+    };
     unsigned sum = 0, op = 0, r;
 
     for (unsigned i = 0; i < OP_COUNT; i++)
@@ -181,7 +184,8 @@ uint8_t machine_acknowledge(void *opaque)
         poke32(m, order(ORDER_ADDRESS), 1 + fuzz_below(&m->random, 60));
     if (op == OP_SHARE && ask_share(m))
         op = OP_ENTRIES;
-    else if ((op == OP_STEP && !m->may_step) || op == OP_SHARE || (op == OP_ENTRIES && !ask_entries(m)) || (op == OP_MOVE && !ask_move(m)))
+    else if (op == OP_SHARE || (op == OP_STEP && !m->may_step) || (op == OP_ENTRIES && !ask_entries(m)) ||
+             (op == OP_MOVE && !ask_move(m)))
         op = OP_NONE;
     poke32(m, order(ORDER_OP), op);
     if (fuzz_one_in(&m->random, 12))
@@ -192,6 +196,6 @@ uint8_t machine_acknowledge(void *opaque)
 void machine_check_copies(struct machine *m)
 {
     for (unsigned p = 0; p < m->count; p++)
-        for (unsigned i = 0; i < 16; i++)
+        for (unsigned i = 0; i < DATA_PAGES; i++)
             check_copy(m, &m->copies[p][i]);
 }
