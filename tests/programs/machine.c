@@ -14,7 +14,7 @@
 
 #define CPU_SECONDS_MAX 40
 #define LATE_NS 20000000ull /* from a request to the return, CPU time */
-#define REST_NS (3600 * 1000000000ull) /* of which the engine is told each time: longer than code is kept unused */
+#define REST_NS (3600 * 1000000000ull) /* between two x86vm_rest(), as it is told */
 
 static struct x86vm *timer_vm;
 static volatile uint64_t requested_at; /* CPU time; 0: not yet */

@@ -7,8 +7,6 @@
 
 enum { COUNT_MAX = 9, SECOND_STACK = PROGRAM_CELLS_PAGE * INSN_PAGE + 0xf00, STACK_CELL = PROGRAM_FUEL + 128 };
 
-static const uint16_t condition_reads[8] = { F_O, F_C, F_Z, F_C | F_Z, F_S, F_P, F_S | F_O, F_Z | F_S | F_O };
-
 static void inner(struct maker *m, unsigned count)
 {
     m->depth++;

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * What the files of the generator share: program.c lays functions out,
- * program_flow.c makes what jumps, program_ops.c what computes.
+ * program_flow.c makes what jumps, program_ops.c what computes, program_operand.c
+ * what it computes on.
  */
 #ifndef TESTS_PROGRAMS_PROGRAM_INTERNAL_H
 #define TESTS_PROGRAMS_PROGRAM_INTERNAL_H
 
 #include "tests/fuzz/fuzz_random.h"
 #include "tests/programs/program.h"
+
+#include <string.h>
 
 enum { EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI };
 enum { F_C = 1, F_P = 4, F_A = 0x10, F_Z = 0x40, F_S = 0x80, F_O = 0x800, F_ALL = 0x8d5 };
@@ -52,6 +55,25 @@ void patch_rel32(struct maker *m, uint32_t from);
 
 void need_flags(struct maker *m, uint32_t flags); /* makes them defined */
 unsigned free_register(struct maker *m);          /* that may be written */
+unsigned free_byte(struct maker *m);              /* an 8-bit one of which it may */
+static inline unsigned any_register(struct maker *m) { return below(m, 8); }
+
+/* The areas of the data window where operands are; the second ends in the device. */
+enum { AREA_SIZE = 0x2000, AREA_B = 0x3000 };
+enum { LOGIC = F_ALL & ~F_A };             /* what AND, OR, XOR and TEST define */
+extern const uint16_t condition_reads[8]; /* flags that a condition reads, by its opcode's bits 1 to 3 */
+
+struct operand {
+    uint8_t prefix, bytes[7]; /* ModRM with reg 0, SIB, displacement */
+    unsigned length;
+};
+/* An operand of `size` bytes; makes registers small first, which costs the flags unless they are wanted. */
+struct operand memory_operand(struct maker *m, unsigned size, unsigned align, uint32_t wanted);
+void put_operand(struct maker *m, const struct operand *o, unsigned reg);
+/* The opcode of an instruction with operands of 1, 2 or 4 bytes, by its form for 1, and its prefixes; o: NULL for registers. */
+void put_sized(struct maker *m, const struct operand *o, unsigned size, uint8_t opcode);
+static inline unsigned pick_size(struct maker *m) { return (unsigned[]){ 1, 2, 4, 4, 4 }[below(m, 5)]; }
+void put_immediate(struct maker *m, unsigned size);
 
 void emit_op(struct maker *m);                    /* something that computes */
 void emit_items(struct maker *m, unsigned count); /* and what jumps */

@@ -1,152 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Instructions of a random program that compute, on registers and on the two
- * areas of the data window that are writable, one of which ends in the device.
+ * Instructions of a random program that compute, on the operands of program_operand.c.
  * Whatever an instruction leaves undefined is not read before it is defined again.
  */
 #include "tests/programs/program_internal.h"
-
-enum { AREA_SIZE = 0x2000, AREA_B = 0x3000, LOGIC = F_ALL & ~F_A };
-
-unsigned free_register(struct maker *m)
-{
-    unsigned reg;
-
-    do
-        reg = below(m, 8);
-    while (reg == ESP || (m->busy >> reg & 1));
-    return reg;
-}
-
-/* One whose byte halves may be written. */
-static unsigned free_byte(struct maker *m)
-{
-    unsigned reg;
-
-    do
-        reg = below(m, 8);
-    while (m->busy >> (reg & 3) & 1);
-    return reg;
-}
-
-static unsigned any_register(struct maker *m)
-{
-    return below(m, 8);
-}
-
-void need_flags(struct maker *m, uint32_t flags)
-{
-    if ((m->defined & flags) == flags)
-        return;
-    PUT(m, 0x39, (uint8_t)(0xc0 | any_register(m) << 3 | any_register(m))); /* CMP */
-    m->defined = F_ALL;
-}
-
-/* --- operands --- */
-
-struct operand {
-    uint8_t prefix, bytes[7]; /* ModRM with reg 0, SIB, displacement */
-    unsigned length;
-};
-
-static void take_absolute(struct operand *o, uint32_t address)
-{
-    o->bytes[0] = 0x05;
-    memcpy(o->bytes + 1, &address, 4);
-    o->length = 5;
-}
-
-/* [reg + displacement] or [reg * 2^scale + displacement] */
-static void take_indexed(struct maker *m, struct operand *o, unsigned reg, unsigned scale, uint32_t displacement)
-{
-    if (!scale && percent(m, 70)) {
-        o->bytes[0] = (uint8_t)(0x80 | reg);
-        memcpy(o->bytes + 1, &displacement, 4);
-        o->length = 5;
-    } else {
-        o->bytes[0] = 0x04;
-        o->bytes[1] = (uint8_t)(scale << 6 | reg << 3 | 5);
-        memcpy(o->bytes + 2, &displacement, 4);
-        o->length = 6;
-    }
-}
-
-/* A word that this function has pushed. */
-static void take_stack(struct maker *m, struct operand *o, unsigned size)
-{
-    o->bytes[0] = 0x44;
-    o->bytes[1] = 0x24;
-    o->bytes[2] = (uint8_t)(below(m, m->pushed * 4 - size + 1));
-    o->length = 3;
-}
-
-/* An operand of `size` bytes; makes registers small first, which costs the flags unless they are wanted. */
-static struct operand memory(struct maker *m, unsigned size, unsigned align, uint32_t wanted)
-{
-    struct operand o = { 0 };
-    const bool b = percent(m, 30);
-    const uint32_t area = INSN_DATA + (b ? AREA_B : 0);
-    unsigned reg = free_register(m), scale = below(m, 4), kind = below(m, 100);
-    uint32_t mask;
-
-    if (m->pushed * 4 >= size && align == 1 && percent(m, 20)) {
-        take_stack(m, &o, size);
-        return o;
-    }
-    if (kind < 40 || m->quiet) {
-        take_absolute(&o, area + below(m, AREA_SIZE - size + 1) / align * align);
-    } else if (kind < 55 || wanted) { /* MOVZX reg, r8 */
-        PUT(m, 0x0f, 0xb6, (uint8_t)(0xc0 | reg << 3 | any_register(m)));
-        take_indexed(m, &o, reg, align > 1 ? 0 : scale, area + below(m, AREA_SIZE - size - (255u << scale)) / align * align);
-        if (align > 1)
-            take_absolute(&o, area + below(m, AREA_SIZE - size + 1) / align * align);
-    } else {
-        mask = (uint32_t[]){ 0x1f, 0xff, 0x3fc, 0xff0, 0x7e0, 0x1c00 }[below(m, 6)] & ~(align - 1);
-        scale = mask << scale > 0x1c00 ? 0 : scale;
-        PUT(m, 0x81, (uint8_t)(0xe0 | reg)); /* AND reg, mask */
-        put32(m, mask);
-        m->defined = LOGIC;
-        take_indexed(m, &o, reg, scale, area + below(m, AREA_SIZE - size - (mask << scale) + 1) / align * align);
-    }
-    if (percent(m, 8) && align == 1 && o.length == 5 && o.bytes[0] == 0x05) { /* by GS, whose base is the window's */
-        uint32_t offset;
-        memcpy(&offset, o.bytes + 1, 4);
-        offset -= INSN_DATA;
-        memcpy(o.bytes + 1, &offset, 4);
-        o.prefix = 0x65;
-    }
-    return o;
-}
-
-static void put_operand(struct maker *m, const struct operand *o, unsigned reg)
-{
-    uint8_t bytes[7];
-
-    memcpy(bytes, o->bytes, sizeof bytes);
-    bytes[0] |= (uint8_t)(reg << 3);
-    put(m, bytes, o->length);
-}
-
-/* The opcode of an instruction with operands of 1, 2 or 4 bytes, by its form for 1. */
-static void put_sized(struct maker *m, const struct operand *o, unsigned size, uint8_t opcode)
-{
-    if (o && o->prefix)
-        put8(m, o->prefix);
-    if (size == 2)
-        put8(m, 0x66);
-    put8(m, opcode | (size > 1));
-}
-
-static unsigned pick_size(struct maker *m) { return (unsigned[]){ 1, 2, 4, 4, 4 }[below(m, 5)]; }
-
-static void put_immediate(struct maker *m, unsigned size)
-{
-    const uint32_t value = fuzz_value(&m->r);
-
-    put(m, &value, size);
-    if (size == 4)
-        note_patch(m);
-}
 
 /* --- integer --- */
 
@@ -185,7 +42,7 @@ static void op_alu_memory(struct maker *m)
 
     if (carry)
         need_flags(m, F_C);
-    o = memory(m, size, 1, carry);
+    o = memory_operand(m, size, 1, carry);
     op = carry && m->defined & F_C ? ADC + below(m, 2) : (unsigned[]){ 0, 1, 4, 5, 6, 7 }[below(m, 6)];
     if (to_memory && lock && op != CMP)
         put8(m, 0xf0);
@@ -207,7 +64,7 @@ static void op_alu_immediate(struct maker *m)
 static void op_alu_memory_immediate(struct maker *m)
 {
     const unsigned size = pick_size(m), op = (unsigned[]){ 0, 1, 4, 5, 6, 7 }[below(m, 6)];
-    const struct operand o = memory(m, size, 1, 0);
+    const struct operand o = memory_operand(m, size, 1, 0);
 
     put_sized(m, &o, size, 0x80);
     put_operand(m, &o, op);
@@ -222,7 +79,7 @@ static void op_unary(struct maker *m)
     struct operand o = { 0 };
 
     if (in_memory)
-        o = memory(m, size, 1, keep);
+        o = memory_operand(m, size, 1, keep);
     put_sized(m, &o, size, op < 2 ? 0xfe : 0xf6);
     if (in_memory)
         put_operand(m, &o, op);
@@ -264,7 +121,7 @@ static void op_double_shift(struct maker *m)
 static void op_multiply(struct maker *m)
 {
     if (percent(m, 60)) {
-        const struct operand o = memory(m, 4, 1, 0);
+        const struct operand o = memory_operand(m, 4, 1, 0);
         if (o.prefix)
             put8(m, o.prefix);
         PUT(m, 0x0f, 0xaf);
@@ -295,7 +152,7 @@ static void op_move(struct maker *m)
         put_immediate(m, 4);
         return;
     }
-    o = memory(m, size, 1, percent(m, 50));
+    o = memory_operand(m, size, 1, percent(m, 50));
     if (percent(m, 50)) {
         put_sized(m, &o, size, 0x88);
         put_operand(m, &o, any_register(m));
@@ -308,7 +165,7 @@ static void op_move(struct maker *m)
 static void op_widen(struct maker *m)
 {
     const unsigned wide = below(m, 2);
-    const struct operand o = memory(m, 1 + wide, 1, percent(m, 50));
+    const struct operand o = memory_operand(m, 1 + wide, 1, percent(m, 50));
 
     if (o.prefix)
         put8(m, o.prefix);
@@ -337,7 +194,7 @@ static void op_exchange(struct maker *m)
     }
     if (kind == 3 && m->busy & 1 << EAX)
         return;
-    o = memory(m, 4, 1, kind == 1);
+    o = memory_operand(m, 4, 1, kind == 1);
     if (o.prefix)
         put8(m, o.prefix);
     if (kind != 1 && percent(m, 40))
@@ -353,8 +210,7 @@ static void op_exchange(struct maker *m)
 
 static void op_condition(struct maker *m)
 {
-    static const uint16_t reads[8] = { F_O, F_C, F_Z, F_C | F_Z, F_S, F_P, F_S | F_O, F_Z | F_S | F_O };
-    const unsigned condition = below(m, 16), wanted = reads[condition >> 1];
+    const unsigned condition = below(m, 16), wanted = condition_reads[condition >> 1];
     struct operand o;
 
     need_flags(m, wanted);
@@ -364,7 +220,7 @@ static void op_condition(struct maker *m)
         PUT(m, 0x0f, (uint8_t)(0x40 | condition), (uint8_t)(0xc0 | free_register(m) << 3 | any_register(m)));
     } else {
         const bool set = percent(m, 50);
-        o = memory(m, set ? 1 : 4, 1, wanted);
+        o = memory_operand(m, set ? 1 : 4, 1, wanted);
         if (o.prefix)
             put8(m, o.prefix);
         PUT(m, 0x0f, (uint8_t)((set ? 0x90 : 0x40) | condition));
@@ -415,7 +271,7 @@ static void op_stack(struct maker *m)
         PUT(m, 0x60, 0x01, 0x04, 0x24, 0x61); /* PUSHAD; ADD [ESP], EAX; POPAD */
         m->defined = F_ALL;
     } else {
-        const struct operand o = memory(m, 4, 1, 1);
+        const struct operand o = memory_operand(m, 4, 1, 1);
         if (o.bytes[0] == 0x44) /* by ESP, which POP has moved by then */
             return;
         put8(m, 0x68);
@@ -453,7 +309,7 @@ static void op_string(struct maker *m)
 
 static void op_x87(struct maker *m)
 {
-    const struct operand a = memory(m, 8, 1, 1), b = memory(m, 4, 1, 1), c = memory(m, 8, 1, 1);
+    const struct operand a = memory_operand(m, 8, 1, 1), b = memory_operand(m, 4, 1, 1), c = memory_operand(m, 8, 1, 1);
 
     if (a.prefix || b.prefix || c.prefix)
         return;
@@ -483,7 +339,7 @@ static void op_sse(struct maker *m)
         PUT(m, 0x66, 0x0f, percent(m, 50) ? 0x6e : 0x7e, (uint8_t)(0xc0 | x << 3 | free_register(m)));
         return;
     }
-    o = memory(m, 16, aligned ? 16 : 1, percent(m, 50));
+    o = memory_operand(m, 16, aligned ? 16 : 1, percent(m, 50));
     if (o.bytes[0] == 0x44 && aligned)
         return;
     if (o.prefix)
