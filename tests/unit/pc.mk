@@ -11,8 +11,8 @@ $(eval $(call unit_test,test_acpi,x86vm/pc/acpi_pm.c x86vm/pc/acpi_tables.c x86v
 BOOT_SRCS := x86vm/pc/boot_cpu.c x86vm/pc/elf32.c x86vm/cpu/cpu.c x86vm/memory/phys.c
 $(eval $(call unit_test,test_boot_linux,x86vm/pc/boot_linux.c x86vm/pc/unpack_xz.c $(BOOT_SRCS),$(LIBS_LZMA)))
 $(eval $(call unit_test,test_boot_multiboot,x86vm/pc/boot_multiboot.c $(BOOT_SRCS)))
-# The whole machine, with a NIC model that the test makes itself.
-$(eval $(call unit_test,test_pc,$(call srcs,x86vm/pc) x86vm/cpu/cpu.c x86vm/memory/phys.c x86vm/memory/io_bus.c,$(LIBS_LZMA)))
+# The whole machine, with NIC models of the tests' own.
+$(eval $(call unit_test,test_pc,tests/fake/fake_nic.c $(call srcs,x86vm/pc) x86vm/cpu/cpu.c x86vm/memory/phys.c x86vm/memory/io_bus.c,$(LIBS_LZMA)))
 # The same with nicemu's ISA boards.
 $(eval $(call unit_test,test_pc_isa,$(call srcs,x86vm/pc) x86vm/cpu/cpu.c x86vm/memory/phys.c x86vm/memory/io_bus.c $(NICEMU_SRCS),$(LIBS_LZMA)))
 # PCI power management, messages and PME#, with an e1000 in the machine.

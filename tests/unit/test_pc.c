@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
+ *
  * The machine put together, driven through its ports as a kernel would, with
- * a NIC model made here in nicemu's place.
+ * a NIC that is none of nicemu's.
  */
+#include "tests/fake/fake_nic.h"
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/memory/io_bus.h"
 #include "x86vm/memory/phys.h"
@@ -13,162 +15,6 @@
 #include <string.h>
 
 #define MS 1000000ull
-
-/* --- the fake NIC: BAR 0 memory, BAR 1 I/O; a register that remembers --- */
-
-struct nic {
-    struct nic_identity identity;
-    struct nic_host host;
-    uint32_t reg, last_offset, last_bar;
-    unsigned last_size, timers, resets;
-    size_t received;
-};
-
-static struct nic *last_nic;
-
-size_t nic_save(const struct nic *nic, uint64_t now, void *image, size_t size)
-{
-    (void)nic; (void)now; (void)image; (void)size;
-    return 0;
-}
-
-int nic_restore(struct nic *nic, uint64_t now, const void *image, size_t size)
-{
-    (void)nic; (void)now; (void)image; (void)size;
-    return 0;
-}
-
-bool nic_set_line_rate(struct nic *nic, uint32_t megabits) { (void)nic; (void)megabits; return false; }
-
-struct nic *nic_new(const char *name, const uint8_t mac[6], const struct nic_host *host)
-{
-    struct nic *nic;
-
-    (void)mac;
-    if (strcmp(name, "fake-pci") && strcmp(name, "fake-isa"))
-        return NULL;
-    nic = calloc(1, sizeof *nic);
-    nic->host = *host;
-    nic->identity = (struct nic_identity){ .model = name, .bus = NIC_BUS_PCI, .vendor_id = 0x1234, .device_id = 0x5678,
-                                           .class_code = 0x020000,
-                                           .bar = { { NIC_BAR_MEMORY, 4096 }, { NIC_BAR_IO, 32 } } };
-    if (!strcmp(name, "fake-isa")) {
-        nic->identity.bus = NIC_BUS_ISA;
-        nic->identity.bar[0].kind = NIC_BAR_IO;
-        nic->identity.bar[0].size = 32;
-        nic->identity.isa_port = 0x300;
-        nic->identity.isa_irq = 9;
-    }
-    last_nic = nic;
-    return nic;
-}
-
-void nic_free(struct nic *nic) { free(nic); }
-const struct nic_identity *nic_identity(const struct nic *nic) { return &nic->identity; }
-void nic_reset(struct nic *nic, uint64_t now) { (void)now; nic->resets++; }
-void nic_timer(struct nic *nic, uint64_t now) { (void)now; nic->timers++; }
-void nic_set_link(struct nic *nic, bool up, uint64_t now) { (void)nic; (void)up; (void)now; }
-void nic_receive_lost(struct nic *nic, size_t size, uint64_t now) { (void)nic; (void)size; (void)now; }
-void nic_receive_backlog(struct nic *nic, uint32_t waiting, uint32_t capacity, uint64_t now)
-{
-    (void)nic; (void)waiting; (void)capacity; (void)now;
-}
-const char *nic_model_name(unsigned index) { return index ? NULL : "fake-pci"; }
-bool nic_set_eeprom(struct nic *nic, const uint8_t *image, size_t size) { (void)nic; (void)image; return size == 0; }
-void nic_pnp_outvoted(struct nic *nic) { (void)nic; }
-void nic_pci_ids(const struct nic *nic, struct nic_pci_ids *ids)
-{
-    *ids = (struct nic_pci_ids){ nic->identity.vendor_id, nic->identity.device_id, 0, 0 };
-}
-
-bool nic_is_asleep(const struct nic *nic) { (void)nic; return false; }
-uint8_t nic_power_read(const struct nic *nic, unsigned offset) { (void)nic; return (uint8_t)offset; }
-void nic_power_write(struct nic *nic, unsigned offset, uint8_t value, uint64_t now)
-{
-    (void)nic;
-    (void)offset;
-    (void)value;
-    (void)now;
-}
-
-int nic_set_trace(struct nic *nic, nic_trace_line *line, void *opaque, bool strict)
-{
-    (void)nic; (void)line; (void)opaque; (void)strict;
-    return 0;
-}
-
-void nic_isa_place(const struct nic *nic, struct nic_isa_place *place)
-{
-    *place = (struct nic_isa_place){ nic->identity.bus == NIC_BUS_ISA, nic->identity.isa_port, nic->identity.isa_irq };
-}
-
-bool nic_set_isa_place(struct nic *nic, uint16_t port, uint8_t irq)
-{
-    nic->identity.isa_port = port;
-    nic->identity.isa_irq = irq;
-    return true;
-}
-
-void nic_pnp_write(struct nic *nic, uint16_t port, uint8_t value, uint64_t now)
-{
-    (void)nic; (void)port; (void)value; (void)now;
-}
-
-bool nic_pnp_read(struct nic *nic, uint16_t port, uint8_t *value, uint64_t now)
-{
-    (void)nic; (void)port; (void)value; (void)now;
-    return false;
-}
-
-uint32_t nic_read(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint64_t now)
-{
-    (void)now;
-    nic->last_bar = bar;
-    nic->last_offset = offset;
-    nic->last_size = size;
-    return nic->reg;
-}
-
-void nic_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t value, uint64_t now)
-{
-    nic_read(nic, bar, offset, size, now);
-    nic->reg = value;
-}
-
-int64_t nic_quick_read(struct nic *nic, unsigned bar, uint32_t offset, unsigned size)
-{
-    (void)nic, (void)bar, (void)offset, (void)size;
-    return -1;
-}
-
-int nic_quick_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t value)
-{
-    (void)nic, (void)bar, (void)offset, (void)size, (void)value;
-    return -1;
-}
-
-void nic_read_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count, void *buffer,
-                    uint64_t at)
-{
-    nic_read(nic, bar, offset, size, at);
-    memset(buffer, (int)nic->reg, (size_t)count * size);
-}
-
-void nic_write_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint32_t count, const void *buffer,
-                     uint64_t at)
-{
-    nic_write(nic, bar, offset, size, ((const uint8_t *)buffer)[(size_t)count * size - 1], at);
-}
-
-enum nic_rx_result nic_receive(struct nic *nic, const void *frame, size_t size, const struct nic_offload *offload,
-                               uint64_t now)
-{
-    (void)frame;
-    (void)offload;
-    (void)now;
-    nic->received += size;
-    return NIC_RX_TAKEN;
-}
 
 /* --- the machine under test --- */
 
@@ -375,44 +221,44 @@ static void test_pci_nic(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(nic);
     boot();
     init_pics();
-    CU_ASSERT_EQUAL(last_nic->resets, 1);
+    CU_ASSERT_EQUAL(fake_nic_last->resets, 1);
     CU_ASSERT_EQUAL(config_read(2, 0), 0x56781234);
     bar0 = config_read(2, 0x10);
     bar1 = config_read(2, 0x14) & ~3u;
     irq = (uint8_t)config_read(2, 0x3c);
     io_mmio_write(io, bar0 + 0x40, &value, 4);
-    CU_ASSERT_EQUAL(last_nic->reg, 0x11223344);
-    CU_ASSERT_EQUAL(last_nic->last_offset, 0x40);
+    CU_ASSERT_EQUAL(fake_nic_last->reg, 0x11223344);
+    CU_ASSERT_EQUAL(fake_nic_last->last_offset, 0x40);
     CU_ASSERT_EQUAL(io_port_read(io, (uint16_t)(bar1 + 4), 2), 0x3344);
-    CU_ASSERT_EQUAL(last_nic->last_bar, 1);
-    last_nic->host.set_irq(last_nic->host.opaque, true);
-    last_nic->host.set_irq(last_nic->host.opaque, true);
+    CU_ASSERT_EQUAL(fake_nic_last->last_bar, 1);
+    fake_nic_last->host.set_irq(fake_nic_last->host.opaque, true);
+    fake_nic_last->host.set_irq(fake_nic_last->host.opaque, true);
     CU_ASSERT_TRUE(intr);
     CU_ASSERT_EQUAL(pc_acknowledge(pc), 0x30 + irq);
     out(0xa0, 0x20);
     out(0x20, 0x20);
     CU_ASSERT_TRUE(intr); /* level-triggered */
-    last_nic->host.set_irq(last_nic->host.opaque, false);
+    fake_nic_last->host.set_irq(fake_nic_last->host.opaque, false);
     CU_ASSERT_FALSE(intr);
 
-    CU_ASSERT_TRUE(last_nic->host.dma_write(last_nic->host.opaque, 0x5000, "x", 1));
-    CU_ASSERT_TRUE(last_nic->host.dma_read(last_nic->host.opaque, 0x5000, &byte, 1));
-    CU_ASSERT_FALSE(last_nic->host.dma_write(last_nic->host.opaque, bar0, "x", 1)); /* its own registers */
-    CU_ASSERT_FALSE(last_nic->host.dma_write(last_nic->host.opaque, 0xf0000, "x", 1));
-    CU_ASSERT_FALSE(last_nic->host.dma_read(last_nic->host.opaque, UINT64_MAX - 1, &byte, 1));
+    CU_ASSERT_TRUE(fake_nic_last->host.dma_write(fake_nic_last->host.opaque, 0x5000, "x", 1));
+    CU_ASSERT_TRUE(fake_nic_last->host.dma_read(fake_nic_last->host.opaque, 0x5000, &byte, 1));
+    CU_ASSERT_FALSE(fake_nic_last->host.dma_write(fake_nic_last->host.opaque, bar0, "x", 1)); /* its own registers */
+    CU_ASSERT_FALSE(fake_nic_last->host.dma_write(fake_nic_last->host.opaque, 0xf0000, "x", 1));
+    CU_ASSERT_FALSE(fake_nic_last->host.dma_read(fake_nic_last->host.opaque, UINT64_MAX - 1, &byte, 1));
     io_port_write(io, 0xcf8, 4, 0x80000000 | 2 << 11 | 4);
     io_port_write(io, 0xcfc, 2, 0x0001); /* decoding of memory and bus mastering off */
-    CU_ASSERT_FALSE(last_nic->host.dma_write(last_nic->host.opaque, 0x5000, "x", 1));
+    CU_ASSERT_FALSE(fake_nic_last->host.dma_write(fake_nic_last->host.opaque, 0x5000, "x", 1));
     value = 0;
     io_mmio_read(io, bar0 + 0x40, &value, 4);
     CU_ASSERT_EQUAL(value, 0xffffffff);
 
-    CU_ASSERT_TRUE(last_nic->host.send_frame(last_nic->host.opaque, "frame", 5, NULL));
-    last_nic->host.send_flush(last_nic->host.opaque);
+    CU_ASSERT_TRUE(fake_nic_last->host.send_frame(fake_nic_last->host.opaque, "frame", 5, NULL));
+    fake_nic_last->host.send_flush(fake_nic_last->host.opaque);
     CU_ASSERT_EQUAL(frames_sent, 1);
     CU_ASSERT_EQUAL(pc_nic_receive(nic, "frame", 5, NULL), NIC_RX_TAKEN);
-    CU_ASSERT_EQUAL(last_nic->received, 5);
-    last_nic->host.guest_error(last_nic->host.opaque, "bad %d", 7);
+    CU_ASSERT_EQUAL(fake_nic_last->received, 5);
+    fake_nic_last->host.guest_error(fake_nic_last->host.opaque, "bad %d", 7);
     CU_ASSERT_PTR_NOT_NULL(strstr(log_line, "bad 7"));
     teardown();
 }
@@ -424,20 +270,20 @@ static void test_nic_timer(void)
     boot();
     pc_next_deadline(pc, true);
     attentions = 0;
-    last_nic->host.set_timer(last_nic->host.opaque, now + 50);
+    fake_nic_last->host.set_timer(fake_nic_last->host.opaque, now + 50);
     CU_ASSERT_EQUAL(attentions, 1);
     CU_ASSERT_EQUAL(pc_next_deadline(pc, true), now + 50);
     uint64_t later = pc_next_deadline(pc, false); /* a running driver may come by itself */
     CU_ASSERT_TRUE(later > now + 50 && later < now + 1000000);
     pc_service(pc, now + 49);
-    CU_ASSERT_EQUAL(last_nic->timers, 0);
+    CU_ASSERT_EQUAL(fake_nic_last->timers, 0);
     pc_service(pc, now + 50);
     pc_service(pc, now + 60);
-    CU_ASSERT_EQUAL(last_nic->timers, 1);
-    last_nic->host.set_timer(last_nic->host.opaque, now + 100);
-    last_nic->host.set_timer(last_nic->host.opaque, 0);
+    CU_ASSERT_EQUAL(fake_nic_last->timers, 1);
+    fake_nic_last->host.set_timer(fake_nic_last->host.opaque, now + 100);
+    fake_nic_last->host.set_timer(fake_nic_last->host.opaque, 0);
     pc_service(pc, now + 200);
-    CU_ASSERT_EQUAL(last_nic->timers, 1);
+    CU_ASSERT_EQUAL(fake_nic_last->timers, 1);
     teardown();
 }
 
@@ -447,7 +293,7 @@ static void test_isa_nics(void)
 
     setup(false);
     CU_ASSERT_PTR_NOT_NULL_FATAL(add_nic("fake-isa"));
-    first = last_nic;
+    first = fake_nic_last;
     CU_ASSERT_PTR_NOT_NULL_FATAL(add_nic("fake-isa"));
     boot();
     init_pics();
@@ -455,10 +301,10 @@ static void test_isa_nics(void)
     out(0x326, 2);
     CU_ASSERT_EQUAL(first->last_offset, 5);
     CU_ASSERT_EQUAL(first->reg, 1);
-    CU_ASSERT_EQUAL(last_nic->last_offset, 6);
+    CU_ASSERT_EQUAL(fake_nic_last->last_offset, 6);
     first->host.set_irq(first->host.opaque, true);
     CU_ASSERT_EQUAL(pc_acknowledge(pc), 0x39);
-    last_nic->host.set_irq(last_nic->host.opaque, true);
+    fake_nic_last->host.set_irq(fake_nic_last->host.opaque, true);
     out(0xa0, 0x20);
     out(0x20, 0x20);
     CU_ASSERT_EQUAL(pc_acknowledge(pc), 0x35);
