@@ -17,7 +17,7 @@ $(BENCH_DIR)/%: tests/bench/%.c
 	$(CC) $(BENCH_CFLAGS) -o $@ $<
 
 .PHONY: bench bench-engine bench-nic bench-programs
-bench-programs: $(addprefix $(BENCH_DIR)/,kernels programs relay frames link_frames)
+bench-programs: $(addprefix $(BENCH_DIR)/,kernels programs relay frames link_frames xdp_sink)
 bench_run = unshare -nmpf --mount-proc --kill-child python3 tests/bench/$(1) --rounds $(or $(ROUNDS),5) $(BUILD) \
             $(or $(VSWITCH_CACHE),cache)/images $(ROWS)
 bench: all bench-programs ## measures ours beside QEMU TCG, the kernel bridge, VDE and a bare relay (root); ROWS="boot compute" for some
