@@ -4,7 +4,7 @@
  * control registers change, traps are asked for. */
 #include "guest.h"
 
-enum { DB = 1, NM = 7, GP = 13, PF = 14, CR0_TS = 8, CR0_WP = 0x10000, CR4_PGE = 0x80, TURNS = 6 };
+enum { DB = 1, NM = 7, GP = 13, PF = 14, CR0_WP = 0x10000, CR4_PGE = 0x80, TURNS = 6 };
 
 /* Linear pages, and physical ones that are mapped there in turn. */
 #define AT (SCRATCH + 0x40000)

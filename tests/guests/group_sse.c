@@ -3,19 +3,10 @@
  * the manual gives, which bits of CR0 and CR4 switch them off, and alignment. */
 #include "guest.h"
 
-enum { CR0_MP = 2, CR0_EM = 4, CR0_TS = 8, CR0_NE = 32, CR4_OSFXSR = 0x200, CR4_OSXMMEXCPT = 0x400 };
 enum { CF = 1, PF = 4, AF = 0x10, ZF = 0x40, SF = 0x80, OF = 0x800, ARITHMETIC = 0x8d5 };
 enum { VECTOR_UD = 6, VECTOR_NM = 7, VECTOR_GP = 13 };
 
 static uint8_t area[48] __attribute__((aligned(16)));
-
-static void prepare(void)
-{
-    pages_on();
-    WRITE_CR(0, (READ_CR(0) & ~(uint32_t)(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE);
-    WRITE_CR(4, READ_CR(4) | CR4_OSFXSR | CR4_OSXMMEXCPT);
-    __asm__ volatile("fninit");
-}
 
 static uint32_t features(void)
 {
@@ -241,4 +232,4 @@ static const struct test tests[] = {
     { "fisttp_pointers", fisttp_pointers, "keeps no opcode" }, { "ssse3", ssse3, NULL }, { "sse41", sse41, NULL },
     { "sse42", sse42, NULL }, { "popcnt", popcnt, NULL }, { "alignment", alignment, "checks no alignment" }, { NULL, NULL, NULL },
 };
-const struct test_group group_sse = { "sse", tests, prepare };
+const struct test_group group_sse = { "sse", tests, fpu_on };

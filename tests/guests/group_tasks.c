@@ -4,7 +4,7 @@
 #include "guest.h"
 
 enum { GP = 13, TS = 10, DB = 1, VECTOR = 0x91, TSS3 = 0x50, TSS16 = 0x58, OTHER_LDT = 0x60, OTHER_CODE = 0x68, FLAG_NT = 0x4000,
-       BUSY = 2, DR6_BT = 0x8000, CR0_TS = 8 };
+       BUSY = 2, DR6_BT = 0x8000 };
 
 static struct tss third_tss;
 static uint8_t stack2[2048], stack3[2048];

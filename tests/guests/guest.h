@@ -24,9 +24,11 @@ struct test_group {
     void (*prepare)(void);    /* may be NULL */
 };
 
-extern const struct test_group group_cpu, group_string, group_fault, group_segment, group_interrupt,
-    group_paging, group_ring, group_smc, group_fpu, group_device, group_nic, group_ne, group_debug, group_checks,
-    group_sensitive, group_flags, group_v86, group_random16, group_sse, group_returns, group_stale, group_alias, group_moves, group_gates, group_tasks, group_limits, group_watch, group_pae;
+extern const struct test_group
+    group_cpu, group_string, group_fault, group_segment, group_interrupt, group_paging, group_ring, group_smc,
+    group_fpu, group_x87_pointers, group_device, group_nic, group_ne, group_debug, group_checks, group_sensitive,
+    group_flags, group_v86, group_random16, group_sse, group_returns, group_stale, group_alias, group_moves,
+    group_gates, group_tasks, group_limits, group_watch, group_pae;
 
 /* False, having printed file and line, when `condition` is false. */
 bool check_at(bool condition, const char *what, const char *file, int line);
@@ -136,6 +138,10 @@ static inline uint32_t eflags_get(void)
     __asm__ volatile("pushfl; popl %0" : "=r"(v)::"memory");
     return v;
 }
+
+/* Pages are on, and x87, MMX and SSE are initialized and in use by nobody. */
+enum { CR0_MP = 2, CR0_EM = 4, CR0_TS = 8, CR0_NE = 32, CR4_OSFXSR = 0x200, CR4_OSXMMEXCPT = 0x400 };
+void fpu_on(void);
 
 /* pci.c: bus 0. */
 uint32_t pci_read(unsigned device, unsigned reg);

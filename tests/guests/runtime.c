@@ -29,8 +29,10 @@ static struct frame caught;
 static unsigned count_ok, count_failed;
 
 static const struct test_group *const groups[] = {
-    &group_cpu, &group_string, &group_fault, &group_segment, &group_interrupt,
-    &group_paging, &group_ring, &group_smc, &group_fpu, &group_device, &group_nic, &group_ne, &group_debug, &group_checks, &group_sensitive, &group_flags, &group_v86, &group_random16, &group_sse, &group_returns, &group_stale, &group_alias, &group_moves, &group_gates, &group_tasks, &group_limits, &group_watch, &group_pae,
+    &group_cpu, &group_string, &group_fault, &group_segment, &group_interrupt, &group_paging, &group_ring, &group_smc,
+    &group_fpu, &group_x87_pointers, &group_device, &group_nic, &group_ne, &group_debug, &group_checks,
+    &group_sensitive, &group_flags, &group_v86, &group_random16, &group_sse, &group_returns, &group_stale,
+    &group_alias, &group_moves, &group_gates, &group_tasks, &group_limits, &group_watch, &group_pae,
 };
 
 /* --- output ----------------------------------------------------------- */
@@ -215,6 +217,16 @@ bool catch_fault(void (*body)(void *), void *argument, struct frame *out)
 void run_user(void (*code)(void))
 {
     user_enter(code, user_stack + sizeof user_stack);
+}
+
+/* --- the FPU ---------------------------------------------------------- */
+
+void fpu_on(void)
+{
+    pages_on();
+    WRITE_CR(0, (READ_CR(0) & ~(uint32_t)(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE);
+    WRITE_CR(4, READ_CR(4) | CR4_OSFXSR | CR4_OSXMMEXCPT);
+    __asm__ volatile("fninit");
 }
 
 /* --- the run ---------------------------------------------------------- */
