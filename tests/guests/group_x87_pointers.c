@@ -87,8 +87,10 @@ static bool environment_is(const struct environment32 *e, uint32_t ip, uint32_t 
 }
 
 /* Runs `code`, whose last x87 instruction is at label 1, with FS:8 a float and %2 another. */
-#define SEQUENCE(code) \
-    (spare_segment(), ({ __asm__ volatile("movl $1f, %1; " code "; fnstenv %0" : "=m"(e), "=&d"(at) : "m"(sequence_value[0]), "m"(made), "c"(0) \
+#define SEQUENCE(code)                                                                              \
+    (spare_segment(), ({ __asm__ volatile("movl $1f, %1; " code "; fnstenv %0"                      \
+                                          : "=m"(e), "=&d"(at)                                      \
+                                          : "m"(sequence_value[0]), "m"(made), "c"(0)               \
                                           : "memory", "cc", "eax"); }))
 #define IS(dp, ds) environment_is(&e, at, dp, ds)
 
@@ -140,7 +142,8 @@ static uint32_t sequence_at;
 static void fault_in_sequence(void *unused)
 {
     (void)unused;
-    __asm__ volatile("movl $1f, sequence_at; fninit; flds %0; flds %%fs:8; 1: fld1; fadds 0x3f000000; fmuls %0; fld1" ::"m"(sequence_value[0]) : "memory");
+    __asm__ volatile("movl $1f, sequence_at; fninit; flds %0; flds %%fs:8; 1: fld1; fadds 0x3f000000; fmuls %0; fld1"
+                     ::"m"(sequence_value[0]) : "memory");
 }
 
 static void fault_at_second(void *unused)
@@ -152,12 +155,15 @@ static void fault_at_second(void *unused)
 static void fault_at_store(void *unused)
 {
     (void)unused;
-    __asm__ volatile("movl $1f, sequence_at; fninit; flds %%fs:8; 1: fadds %0; fstps 0x3f000000; flds %%fs:8" ::"m"(sequence_value[0]) : "memory");
+    __asm__ volatile("movl $1f, sequence_at; fninit; flds %%fs:8; 1: fadds %0; fstps 0x3f000000; flds %%fs:8"
+                     ::"m"(sequence_value[0]) : "memory");
 }
 
 static bool at_fault_in_sequence(void)
 {
-    static const struct { void (*run)(void *); bool flat; } rows[] = { { fault_in_sequence, false }, { fault_at_second, false }, { fault_at_store, true } };
+    static const struct { void (*run)(void *); bool flat; } rows[] = {
+        { fault_in_sequence, false }, { fault_at_second, false }, { fault_at_store, true },
+    };
     struct environment32 e;
     struct frame f;
 

@@ -61,7 +61,7 @@ if [ -x "$build/vswitch-guest" ]; then
     on_engine engine_window $nics
     unset X86VM_EAGER_WINDOW
     export X86VM_CHECK_MOVES=1 # blocks that could be copied are made, too, and compared
-    on_engine engine_moves --append "only=moves returns smc ring fpu x87_pointers"
+    on_engine engine_moves --append "only=moves only=returns only=smc only=ring only=fpu only=x87_pointers"
     unset X86VM_CHECK_MOVES
     on_engine engine_exact_flags --exact-flags --append "only=flags exact"
 else
