@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/command.h"
@@ -25,7 +26,7 @@ static void end(int number)
 static struct jv *make_params(const struct cli *cli)
 {
     struct jv *params = jv_new_object();
-    char filter[2048] = "";
+    char filter[8192] = "";     /* The daemon takes half of that. */
 
     jv_set_string(params, "port", cli->words[0]);
     for (int i = 1; i < cli->word_count; i++) {
@@ -82,6 +83,7 @@ static int copy(int from, int to)
     return RPC_DONE;
 }
 
+/* Not emptied before the capture has begun: the port may be misspelt. */
 static int open_output(const struct cli *cli)
 {
     const char *file = args_value(&cli->args, "write");
@@ -89,7 +91,16 @@ static int open_output(const struct cli *cli)
     if (!file || strcmp(file, "-") == 0) {
         return STDOUT_FILENO;
     }
-    return open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    return open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+}
+
+static void empty(int fd)
+{
+    struct stat st;
+
+    if (fd != STDOUT_FILENO && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        (void)!ftruncate(fd, 0);
+    }
 }
 
 static void report(struct cli *cli, const struct jv *started)
@@ -121,15 +132,20 @@ static int capture(struct cli *cli)
         return CLI_USAGE;
     }
     to = open_output(cli);
-    if (to < 0 || (to == STDOUT_FILENO && isatty(to))) {
+    if (to < 0) {
+        fprintf(stderr, "vswitchctl: %s: %s\n", args_value(&cli->args, "write"), strerror(errno));
         jv_unref(params);
-        return to < 0 ? cli_usage("%s: %s", args_value(&cli->args, "write"), strerror(errno))
-                      : cli_usage("packets are no text for a terminal: use -w FILE, or a pipe to tcpdump -r -");
+        return RPC_REFUSED;
+    }
+    if (to == STDOUT_FILENO && isatty(to)) {
+        jv_unref(params);
+        return cli_usage("packets are no text for a terminal: use -w FILE, or a pipe to tcpdump -r -");
     }
     status = cli_call(cli, "capture.start", params, &started);
     if (status != RPC_DONE) {
         return status;
     }
+    empty(to);
     from = rpc_connect_path(jv_member_string(started, "socket", ""));
     if (from < 0) {
         fprintf(stderr, "vswitchctl: cannot reach %s: %s\n", jv_member_string(started, "socket", ""), strerror(errno));

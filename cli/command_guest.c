@@ -12,7 +12,7 @@
 #include "cli/command.h"
 #include "cli/guest_stats.h"
 
-enum { SETTLE_MS = 2500, SETTLE_NO_NIC_MS = 400, STOP_MARGIN_MS = 3000 };
+enum { SETTLE_MS = 2500, SETTLE_NO_NIC_MS = 400, STOP_MARGIN_MS = 3000, STOP_MS = 10000 /* The guest ends itself after 8 s. */ };
 
 static int64_t now_ms(void)
 {
@@ -265,9 +265,10 @@ static int end_guest(struct cli *cli, const char *method, struct jv *params, int
 static int guest_stop(struct cli *cli)
 {
     struct jv *params = cli_name_params(cli);
+    int patience = args_has(&cli->args, "timeout") ? cli->timeout_ms : STOP_MS;
 
-    jv_set_int(params, "timeout_s", cli->timeout_ms / 1000);
-    return end_guest(cli, "guest.stop", params, cli->timeout_ms + STOP_MARGIN_MS);
+    jv_set_int(params, "timeout_s", patience / 1000);
+    return end_guest(cli, "guest.stop", params, patience + STOP_MARGIN_MS);
 }
 
 static int guest_kill(struct cli *cli)
@@ -453,7 +454,7 @@ const struct command command_guest_table[] = {
     {"guest show", "NAME", 1, 1, "", "one guest", guest_show},
     {"guest run", "NAME", 1, 1, "kernel initrd append memory idle-slack nic console", "define a guest and start it", guest_run},
     {"guest start", "NAME", 1, 1, "", "start a defined guest", guest_start},
-    {"guest stop", "NAME", 1, 1, "", "ask a guest to end; it is killed after --timeout", guest_stop},
+    {"guest stop", "NAME", 1, 1, "", "ask a guest to end; it is killed after --timeout, 10 s unless given", guest_stop},
     {"guest kill", "NAME", 1, 1, "", "end a guest at once", guest_kill},
     {"guest console", "NAME", 1, 1, "", "attach to the serial console; Ctrl-] leaves", guest_console},
     {"guest stats", "NAME", 1, 1, "", "where the guest's time goes", guest_stats},

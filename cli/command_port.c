@@ -7,7 +7,24 @@
 
 #include "cli/command.h"
 
-#define POLICY_OPTIONS "vlan trunk native native-tagged mtu up down learning flood max-macs"
+#define POLICY_OPTIONS "vlan trunk native native-tagged mtu up down learning flood max-macs forward-reserved"
+
+/* "stp,lldp" as an array. */
+static void add_reserved(const struct cli *cli, struct jv *params)
+{
+    const char *list = args_value(&cli->args, "forward-reserved");
+    struct jv *names;
+
+    if (!list) {
+        return;
+    }
+    names = jv_new_array();
+    for (size_t length; *list; list += length + (list[length] == ',')) {
+        length = strcspn(list, ",");
+        jv_append(names, jv_new_string_size(list, length));
+    }
+    jv_set(params, "forward_reserved", names);
+}
 
 static bool add_policy(const struct cli *cli, struct jv *params)
 {
@@ -18,6 +35,7 @@ static bool add_policy(const struct cli *cli, struct jv *params)
     if (args_has(&cli->args, "up") || args_has(&cli->args, "down")) {
         jv_set_bool(params, "enabled", args_has(&cli->args, "up"));
     }
+    add_reserved(cli, params);
     return cli_add_vlan(cli, params) && cli_add_number(cli, params, "mtu", "mtu")
            && cli_add_number(cli, params, "max-macs", "max_macs")
            && cli_add_switch(cli, params, "learning", "learning") && cli_add_switch(cli, params, "flood", "flood");
@@ -63,6 +81,13 @@ static int port_list(struct cli *cli)
     return status;
 }
 
+static void print_reserved(const struct jv *list)
+{
+    for (size_t i = 0; i < jv_length(list); i++) {
+        printf("%-14s %s\n", i ? "" : "forwards", jv_as_string(jv_at(list, i)));
+    }
+}
+
 static void print_port(const struct jv *port)
 {
     const struct jv *counters = jv_get(port, "counters"), *drops = jv_get(counters, "drops");
@@ -77,6 +102,7 @@ static void print_port(const struct jv *port)
         }
     }
     printf("%-14s %s\n", "vlan", cli_vlan_text(jv_get(port, "vlan"), vlan, sizeof vlan));
+    print_reserved(jv_get(port, "forward_reserved"));
     for (size_t i = 0; numbers[i]; i++) {
         printf("%-14s %lld\n", numbers[i], (long long)jv_member_int(port, numbers[i], 0));
     }
@@ -113,7 +139,7 @@ static int port_add(struct cli *cli)
 {
     struct jv *params = cli_name_params(cli), *addresses = jv_new_array();
     const struct args *args = &cli->args;
-    static const char *const texts[] = {"interface", "path", NULL};
+    static const char *const texts[] = {"interface", "mac", "path", NULL};
     const char *value;
 
     jv_set_string(params, "type", args_has(args, "type")   ? args_value(args, "type")
@@ -230,7 +256,7 @@ static int vlan_set(struct cli *cli)
 const struct command command_port_table[] = {
     {"port list", "", 0, 0, "", "all ports", port_list},
     {"port show", "NAME", 1, 1, "", "one port with its counters and why it dropped frames", port_show},
-    {"port add", "NAME", 1, 1, "type address interface path server unsealed no-offload " POLICY_OPTIONS,
+    {"port add", "NAME", 1, 1, "type address interface mac path server unsealed no-offload " POLICY_OPTIONS,
      "make a port: a tap, or with --path a vhost-user port", port_add},
     {"port set", "NAME", 1, 1, POLICY_OPTIONS, "change a port", port_set},
     {"port remove", "NAME", 1, 1, "", "take a port away", port_remove},

@@ -257,7 +257,7 @@ static int help_all(void)
 
 static int help_one(const struct command *c)
 {
-    printf("usage: vswitchctl %s %s\n\n%s\n", c->name, c->words, c->help);
+    printf("usage: vswitchctl %s%s%s%s\n\n%s\n", c->name, c->words[0] ? " " : "", c->words, c->options[0] ? " [OPTIONS]" : "", c->help);
     if (c->options[0]) {
         puts("\noptions:");
     }
@@ -343,8 +343,13 @@ static int check_use(const struct command *c, const struct cli *cli)
 {
     const struct args *args = &cli->args;
 
-    if (cli->word_count < c->min_words || cli->word_count > c->max_words) {
-        return cli_usage("usage: vswitchctl %s %s", c->name, c->words);
+    const char *gap = c->words[0] ? " " : "";
+
+    if (cli->word_count < c->min_words) {
+        return cli_usage("%s: too few arguments; usage: vswitchctl %s%s%s", c->name, c->name, gap, c->words);
+    }
+    if (cli->word_count > c->max_words) {
+        return cli_usage("%s does not take \"%s\"; usage: vswitchctl %s%s%s", c->name, cli->words[c->max_words], c->name, gap, c->words);
     }
     for (int i = 0; i < args->option_count; i++) {
         const char *name = args->options[i].option->name;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,7 +55,6 @@ enum rpc_status rpc_status_of_code(int64_t code)
     switch (code) {
     case CONTROL_EXISTS:
     case CONTROL_BUSY:    return RPC_CONFLICT;
-    case CONTROL_TIMEOUT: return RPC_TIMEOUT;
     default:              return RPC_REFUSED;
     }
 }
@@ -100,9 +100,16 @@ static int connect_read_only(struct rpc *rpc)
 
 static void explain_unreachable(const struct rpc *rpc, int number, struct rpc_error *error)
 {
+    struct stat st;
+
     error->status = RPC_UNREACHABLE;
     snprintf(error->text, sizeof error->text, "cannot reach vswitchd at %.300s: %s", rpc->path, strerror(number));
-    if (number == ENOENT || number == ECONNREFUSED) {
+    if (stat(rpc->path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
+        snprintf(error->hint, sizeof error->hint, "that is no socket; in a run directory it is %s", CONTROL_SOCKET_NAME);
+    } else if (number == ENAMETOOLONG) {
+        snprintf(error->hint, sizeof error->hint, "a socket's path has at most 107 characters; change to its directory and say "
+                                                  "--socket ./%s", CONTROL_SOCKET_NAME);
+    } else if (number == ENOENT || number == ECONNREFUSED) {
         snprintf(error->hint, sizeof error->hint,
                  "start it with \"sudo systemctl start vswitchd\" or \"sudo vswitchd\"; "
                  "for one in another run directory, say --socket DIR/%s", CONTROL_SOCKET_NAME);

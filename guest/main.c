@@ -12,6 +12,7 @@
 #include "guest/run_dir.h"
 #include "guest/run_loop.h"
 #include "guest/sandbox.h"
+#include "proto/control_proto.h"
 #include "proto/unix_socket.h"
 #include "x86vm/pc/boot_linux.h"
 #include "x86vm/pc/boot_multiboot.h"
@@ -383,6 +384,10 @@ int main(int argc, char **argv)
     }
     if (guest.options.help) {
         fputs(options_usage(), stdout);
+        return 0;
+    }
+    if (guest.options.version) {
+        puts("vswitch-guest " CONTROL_VERSION);
         return 0;
     }
     if (guest.options.replay)

@@ -39,7 +39,8 @@ const char *options_usage(void)
            "  --stop-timeout SECONDS  from the power button to the end of a guest that is stopped\n"
            "                        (default 8; 0: no button, the guest ends at once)\n"
            "  --idle-slack MS       how late the timer ticks of an idle guest may be (default 40; 0: not late)\n"
-           "  --no-sandbox          for debugging only\n";
+           "  --no-sandbox          for debugging only\n"
+           "  --version, --help\n";
 }
 
 __attribute__((format(printf, 3, 4))) static bool fail(char *error, size_t size, const char *format, ...)
@@ -75,7 +76,7 @@ static bool parse_mac(const char *text, uint8_t mac[6])
         return false;
     for (unsigned i = 0; i < 6; i++)
         mac[i] = (uint8_t)byte[i];
-    return !(mac[0] & 1);
+    return !(mac[0] & 1) && (mac[0] | mac[1] | mac[2] | mac[3] | mac[4] | mac[5]);
 }
 
 /* "0x300", "768"; 0 for what is no number. */
@@ -127,7 +128,7 @@ static bool parse_nic_member(struct options_nic *nic, const char *key, const cha
         strcpy(nic->model, value);
     } else if (!strcmp(key, "mac")) {
         if (!parse_mac(value, nic->mac))
-            return fail(error, error_size, "--nic: \"%s\" is not the MAC address of a station (six hex bytes)", value);
+            return fail(error, error_size, "--nic: \"%s\" is not the MAC address of a station, such as 52:54:00:00:00:01", value);
     } else if (!strcmp(key, "socket")) {
         if (!is_plain_name(value, sizeof nic->socket - 1))
             return fail(error, error_size, "--nic: socket \"%s\" must be a plain file name", value);
@@ -209,7 +210,7 @@ static bool parse_idle_slack(struct options *o, const char *text, char *error, s
 
 enum { OPT_NAME = 256, OPT_RUN_DIR, OPT_MEMORY, OPT_KERNEL, OPT_INITRD, OPT_APPEND, OPT_UNPACK, OPT_NIC, OPT_CONSOLE,
        OPT_LOG, OPT_STOP_TIMEOUT, OPT_IDLE_SLACK, OPT_NO_SANDBOX, OPT_DEBUG_EXIT, OPT_EXACT_FLAGS, OPT_RECORD, OPT_REPLAY, OPT_STATE_DIR,
-       OPT_HELP };
+       OPT_VERSION, OPT_HELP };
 
 static bool take(struct options *o, int option, char *error, size_t error_size)
 {
@@ -235,6 +236,7 @@ static bool take(struct options *o, int option, char *error, size_t error_size)
     case OPT_EXACT_FLAGS: o->exact_flags = true; return true;
     case OPT_RECORD: o->record = optarg; return true;
     case OPT_REPLAY: o->replay = optarg; return true;
+    case OPT_VERSION: o->version = true; return true;
     case OPT_HELP: o->help = true; return true;
     default: return fail(error, error_size, "unknown option");
     }
@@ -254,6 +256,7 @@ bool options_parse(struct options *o, int argc, char **argv, char *error, size_t
         { "exact-flags", no_argument, NULL, OPT_EXACT_FLAGS },
         { "record", required_argument, NULL, OPT_RECORD },     { "replay", required_argument, NULL, OPT_REPLAY },
         { "state-dir", required_argument, NULL, OPT_STATE_DIR },
+        { "version", no_argument, NULL, OPT_VERSION },
         { "help", no_argument, NULL, OPT_HELP },               { NULL, 0, NULL, 0 },
     };
     int option;
@@ -261,13 +264,13 @@ bool options_parse(struct options *o, int argc, char **argv, char *error, size_t
     *o = (struct options){ .memory_mib = 128, .stop_timeout_s = STOP_TIMEOUT, .idle_slack_ms = IDLE_SLACK, .append = "" };
     optind = 0;
     opterr = 0;
-    while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {
-        if (option == '?')
-            return fail(error, error_size, "unknown or incomplete option \"%s\"", argv[optind - 1]);
+    while ((option = getopt_long(argc, argv, ":", table, NULL)) != -1) {
+        if (option == '?' || option == ':')
+            return fail(error, error_size, option == ':' ? "%s needs a value" : "unknown option \"%s\"", argv[optind - 1]);
         if (!take(o, option, error, error_size))
             return false;
     }
-    if (o->help)
+    if (o->help || o->version)
         return true;
     if (optind < argc)
         return fail(error, error_size, "unexpected argument \"%s\"", argv[optind]);

@@ -81,6 +81,10 @@ static bool read_card(const struct jv *value, struct config_nic *nic, struct jso
                           "machine's own", nic->isa_irq);
         return false;
     }
+    if (nic->isa_irq == 7 && strcmp(nic->model, "rtl8019as") == 0) {
+        json_mismatch_set(mismatch, jv_get(value, "irq"), "/irq", "must be 3, 5, 9, 12 or 15 for an rtl8019as, which has no line 7");
+        return false;
+    }
     return true;
 }
 

@@ -40,6 +40,10 @@ int daemon_open_config(struct daemon *d)
 
 int daemon_load_config(struct daemon *d, struct config *config, struct config_error *error)
 {
+    if (d->config_dir_fd < 0 && daemon_open_config(d) != 0) {   /* There may be one by now. */
+        snprintf(error->text, sizeof error->text, "%s cannot be opened", CONTROL_CONFIG_FILE);
+        return ENOENT;
+    }
     if (d->config_dir_fd < 0) {
         config_init(config);
         return 0;

@@ -3,6 +3,7 @@
  * vswitchd(8): reads its options and configuration, and runs until a signal or
  * daemon.shutdown ends it. daemon.h is the rest.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -33,9 +34,10 @@ int main(int argc, char **argv)
     if (status != 0) {
         return status;
     }
-    if (daemon_load_config(&daemon, &config, &error) != 0) {
+    status = daemon_load_config(&daemon, &config, &error);
+    if (status != 0) {
         log_error("%s", error.text);
-        return EX_DATAERR;
+        return status == EINVAL ? EX_DATAERR : EX_NOINPUT;      /* It is wrong; it could not be read. */
     }
     if (daemon.options.check) {
         printf("%s: fine\n", daemon.config_file[0] ? daemon.config_file : "no configuration");

@@ -6,6 +6,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { CANDIDATES_MAX = 64, WORD_MAX = 40 };
@@ -108,8 +109,12 @@ static bool check_int(struct checker *c, const struct json_spec *spec, const str
 
     if (!jv_as_int(value, &number) || (bounded && (number < spec->min || (spec->max && number > spec->max)))) {
         if (spec->max) {
-            return refuse(c, jv_position(value), "must be %lld to %lld, not %lld", (long long)spec->min,
-                          (long long)spec->max, (long long)number);
+            char *text = jv_print(value, false);
+
+            refuse(c, jv_position(value), "must be %lld to %lld, not %.40s", (long long)spec->min, (long long)spec->max,
+                   text ? text : "so much");
+            free(text);
+            return false;
         }
         return refuse(c, jv_position(value), "must be %lld or more", (long long)spec->min);
     }

@@ -18,6 +18,8 @@ says() { # STATUS PATTERN WORD…: vswitchctl ends with that status and says som
 }
 
 says 3 'start it with "sudo systemctl start vswitchd"' ping
+says 3 'that is no socket' --socket "$W" ping
+says 3 'at most 107 characters' --socket "/$(printf '%0110d' 0)" ping
 daemon_start '[{"name":"tap0","type":"tap","addresses":["10.9.0.254/24"]}]'
 
 # --- commands
@@ -29,12 +31,15 @@ says 2 'there are: vlan list, vlan set' vlan
 says 2 'did you mean "guest list"' guset list
 says 2 'did you mean --address' port add t --adress 10.0.0.1/24
 says 2 'does not take --kernel' port add t --kernel x
-says 2 'usage: vswitchctl port show NAME' port show
+says 2 'too few arguments; usage: vswitchctl port show NAME' port show
+says 2 'does not take "here"; usage: vswitchctl ping$' ping here
 says 1 'did you mean "port.list"' call port.lsit
 says 1 'did you mean "name"' call port.get '{"nam":"tap0"}'
 says 2 'not JSON: column 2' call port.get '{name:1}'
 says 1 'did you mean "ageing_s"' switch set ageing=10
+says 1 'must be 68 to 65521, not 18446744073709551615' switch set mtu=18446744073709551615
 says 2 'a number of seconds, 1 to 86400' --timeout 0 ping
+says 1 'an event that vswitch-rpc' monitor port.addedd
 
 # --- ports
 says 5 'there is a port "tap0" already' port add tap0
@@ -51,12 +56,21 @@ says 2 'give one of them' port add tap1 --trunk 10 --vlan 3
 says 1 'an absolute path is needed' port add vm1 --path vm1.sock
 says 1 'cannot listen at /nowhere/vm1.sock: No such file' port add vm1 --path /nowhere/vm1.sock --server
 says 1 'no port "tpa0"' port remove tpa0
+says 1 'did you mean "tap0"' port show tpa0
+says 1 'port.list lists those there are' fdb show --port nowhere
+says 1 'must be one of all, stp, .* not "bpdu"' port set tap0 --forward-reserved lldp,bpdu
+says 1 'like 52:54:00:12:34:56' port add tap1 --mac 02:00
 says 2 'nothing to set' port set tap0
 check "nothing of that was made" [ "$(ctl -j port list | grep -o '"name"' | wc -l)" -eq 1 ]
 says 1 'like 52:54:00:12:34:56' fdb add 02:00:00:00:00 tap0
-says 1 'group address' fdb add 01:00:5e:00:00:01 tap0
+says 1 'no group address' fdb add 01:00:5e:00:00:01 tap0
+says 1 "only a station's address" fdb add 00:00:00:00:00:00 tap0
 says 1 '02:00:00:00:00:99 is not in the MAC table of VLAN 7' fdb delete 02:00:00:00:00:99 --vlan 7
 says 1 'written as for tcpdump' capture tap0 -w /dev/null 'host and'
+says 1 '/nowhere/x.pcap: No such file' capture tap0 -w /nowhere/x.pcap
+echo precious >"$W/x.pcap"
+says 1 'no port "tpa0"' capture tpa0 -w "$W/x.pcap"
+check "its file is as it was" grep -q precious "$W/x.pcap"
 
 # --- guests
 says 2 'needs --kernel FILE' guest run bob
@@ -71,10 +85,12 @@ says 1 'one of e1000, .* not "virtio"' guest run bob --kernel "$K" --nic virtio
 says 1 '/nics/0/mac: .* no group address' guest run bob --kernel "$K" --nic e1000,mac=03:00:00:00:00:01
 says 1 'unknown member "colour"; known: model, mac' guest run bob --kernel "$K" --nic e1000,colour=red
 says 1 'which are on ISA, only' guest run bob --kernel "$K" --nic e1000,irq=9
+says 1 'which has no line 7' guest run bob --kernel "$K" --nic rtl8019as,irq=7
 says 5 'there is a port "tap0" already' guest run bob --kernel "$K" --nic e1000,port=tap0
 says 1 'a guest.s name has 1 to 24' guest run 'bob smith' --kernel "$K"
 says 1 'guest bob is not running' guest console bob
 says 1 'no guest "nobody"' guest start nobody
+says 1 'no guest "nobody"' guest trace nobody
 says 0 'guest bob runs' guest run bob --kernel "$K" --idle-slack 7 --nic e1000
 check "--idle-slack reaches the guest" sh -c "tr '\\0' ' ' </proc/$(guest_pid bob)/cmdline | grep -q -- '--idle-slack 7 '"
 MAC=$(ctl guest show bob | sed -n 's/.*"mac": "\(.*\)".*/\1/p')
@@ -84,7 +100,49 @@ says 1 'stop it before defining it anew' guest run bob --kernel "$K"
 says 1 'stop it first' guest undefine bob
 says 1 'belongs to a running guest' port remove bob
 says 1 'has no card 3: it has one, number 0' guest link bob down --nic 3
+says 1 'did you mean "bob"' guest stop bbo
 check "guest kill bob" ctl guest kill bob
+
+# --- the daemon's own
+status() { # STATUS PATTERN COMMAND…
+    wanted=$1 pattern=$2; shift 2
+    "$@" >"$W/last" 2>&1 </dev/null; got=$?
+    what=$(echo "$*" | sed "s,$W/,,g; s,$BIN/,,g")
+    if [ $got -eq "$wanted" ] && grep -qE -- "$pattern" "$W/last"; then echo "ok   $what"; return; fi
+    echo "FAIL $what: status $got, not $wanted, or not \"$pattern\""; FAILED=1
+    sed 's/^/     /' "$W/last" | tail -n 20
+}
+echo '{"ports": [{"name": "t", "type": "tap", "interface": "lo"}]}' >"$W/lo.json"
+echo '{"port": []}' >"$W/wrong.json"
+status 64 'error, warning, info or debug, not "loud"' "$BIN/vswitchd" --log-level loud
+status 65 'did you mean "ports"' "$BIN/vswitchd" --check --config "$W/wrong.json"
+status 66 'No such file' "$BIN/vswitchd" --check --config "$W/nowhere.json"
+status 66 'not a regular file' "$BIN/vswitchd" --check --config "$W"
+status 69 'another vswitchd runs' "$BIN/vswitchd" --run-dir "$RUN" --config "$W/vswitchd.json"
+status 71 'is not a tap' "$BIN/vswitchd" --run-dir "$W/other" --config "$W/lo.json"
+status 73 'cannot make the run directory' "$BIN/vswitchd" --run-dir /nowhere/x --config "$W/vswitchd.json"
+
+# Without --config the usual file is read, also one that comes later.
+usual_file() {
+    mkdir "$W/etc" && cp -a /etc/. "$W/etc" && mount --bind "$W/etc" /etc && rm -rf /etc/vswitch && mkdir /etc/vswitch || return 1
+    "$BIN/vswitchd" --run-dir "$W/usual" >"$W/usual.log" 2>&1 &
+    usual=$!
+    wait_until 10 "$BIN/vswitchctl" --socket "$W/usual/control.sock" ping &&
+        echo '{"ports": [{"name": "later", "type": "tap"}]}' >/etc/vswitch/vswitchd.json &&
+        "$BIN/vswitchctl" --socket "$W/usual/control.sock" reload &&
+        "$BIN/vswitchctl" --socket "$W/usual/control.sock" port show later
+    result=$?
+    kill $usual; wait $usual
+    umount /etc
+    return $result
+}
+check "a configuration that has come since is read by reload" usual_file
+
+# --- a guest's own
+status 0 '^vswitch-guest [0-9]' "$BIN/vswitch-guest" --version
+status 2 'name needs a value' "$BIN/vswitch-guest" --name
+status 2 'unknown option "--colour"' "$BIN/vswitch-guest" --colour
+status 2 'such as 52:54' "$BIN/vswitch-guest" --name x --kernel "$K" --nic model=e1000,mac=00:00:00:00:00:00
 
 # --- rights
 check_says "a kernel that the guest's user may not read says who that is" 'runs as .*uid 65534, who must be able to read it' \

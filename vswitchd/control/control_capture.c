@@ -33,13 +33,16 @@ static struct jv *capture_start(void *context, struct control_session *session, 
                             "naming a file needs the role admin; the role of this connection is %s",
                             control_role_name(session->role));
     }
+    if (!datapath_find_port(c->dp, options.port)) {
+        return control_fail_no_port(c, options.port, error);
+    }
     result = captures_start(c->captures, &options, &id, text);
     if (result != 0) {
         if (result == EINVAL) {
             snprintf(error->path, sizeof error->path, "/filter");
             snprintf(error->hint, sizeof error->hint, "filters are written as for tcpdump: \"icmp\", \"tcp port 80\"");
         }
-        return control_fail_errno(error, result == ENOENT && !options.file ? "port" : "capture", result, text);
+        return control_fail_errno(error, "capture", result, text);
     }
     return captures_get(c->captures, id);
 }

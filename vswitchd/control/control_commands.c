@@ -10,6 +10,9 @@
 #include <string.h>
 
 #include "vswitchd/core/eth_frame.h"
+#include "vswitchd/guests.h"
+
+enum { NAMES_MAX = 256 };
 
 const struct control_method *const control_commands[] = {
     control_daemon_methods, control_port_methods, control_fdb_methods, control_guest_methods, control_capture_methods,
@@ -58,6 +61,50 @@ struct jv *control_fail_mismatch(struct control_error *error, const struct json_
     memcpy(error->path, mismatch->path, sizeof error->path);
     return control_fail(error, CONTROL_INVALID_PARAMS, "params.invalid", "%s%s%s", mismatch->path,
                         mismatch->path[0] ? ": " : "", mismatch->text);
+}
+
+/* `names`: room for one more than `count`. */
+static struct jv *fail_no_name(const char *noun, const char *name, const char **names, size_t count, struct control_error *error)
+{
+    const char *meant;
+    char text[80];
+
+    names[count] = NULL;
+    meant = json_did_you_mean(name, names);
+    if (meant) {
+        snprintf(error->hint, sizeof error->hint, "did you mean \"%s\"?", meant);
+    } else {
+        snprintf(error->hint, sizeof error->hint, count ? "%s.list lists those there are" : "there is none yet", noun);
+    }
+    snprintf(text, sizeof text, "there is no %s \"%.40s\"", noun, name);
+    return control_fail_errno(error, noun, ENOENT, text);
+}
+
+struct jv *control_fail_no_port(const struct control_context *c, const char *name, struct control_error *error)
+{
+    const char *names[NAMES_MAX + 1];
+    size_t count = 0;
+
+    while (count < NAMES_MAX && count < config_apply_count(c->apply)) {
+        names[count] = config_apply_at(c->apply, count)->config.name;
+        count++;
+    }
+    return fail_no_name("port", name, names, count, error);
+}
+
+struct jv *control_fail_no_guest(const struct control_context *c, const char *name, struct control_error *error)
+{
+    const char *names[NAMES_MAX + 1];
+    struct jv *list = guests_list(c->guests);
+    size_t count = 0;
+
+    while (count < NAMES_MAX && count < jv_length(list)) {
+        names[count] = jv_member_string(jv_at(list, count), "name", "");
+        count++;
+    }
+    fail_no_name("guest", name, names, count, error);
+    jv_unref(list);
+    return NULL;
 }
 
 struct jv *control_done(void)

@@ -45,6 +45,9 @@ extern const struct control_method control_capture_methods[];
 /* For the files above: from errno to the protocol's error; answers NULL. `noun` becomes the reason's first part. */
 struct jv *control_fail_errno(struct control_error *error, const char *noun, int number, const char *text);
 struct jv *control_fail_mismatch(struct control_error *error, const struct json_mismatch *mismatch);
+/* There is no port, or guest, of that name: with the one that may be meant. Both answer NULL. */
+struct jv *control_fail_no_port(const struct control_context *c, const char *name, struct control_error *error);
+struct jv *control_fail_no_guest(const struct control_context *c, const char *name, struct control_error *error);
 /* An empty object: done, nothing to say. */
 struct jv *control_done(void);
 /* A port as port.list shows it. */

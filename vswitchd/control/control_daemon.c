@@ -190,19 +190,23 @@ static struct jv *stats_get(void *context, struct control_session *session, cons
     return o;
 }
 
+/* All of them, those that other files send as well. */
+static const char *const events[] = {
+    "port.added", "port.removed", "port.changed", "port.up", "port.down", "fdb.learned", "fdb.moved", "fdb.aged", "fdb.limit",
+    "fdb.suppressed", "guest.started", "guest.exited", "config.applied", "daemon.ending", NULL,
+};
+
 static const char *check_topic(const char *text)
 {
-    static const char *const known[] = {"port", "fdb", "guest", "config", "daemon", NULL};
+    size_t length = strlen(text);
 
-    for (const char *const *k = known; *k; k++) {
-        size_t length = strlen(*k);
-
-        if (strncmp(text, *k, length) == 0 && (text[length] == '\0' || text[length] == '.')) {
+    for (const char *const *e = events; *e; e++) {
+        if (strncmp(text, *e, length) == 0 && ((*e)[length] == '\0' || (*e)[length] == '.')) {
             return NULL;
         }
     }
-    return strcmp(text, "*") == 0 ? NULL : "types are port, fdb, guest, config, daemon, one of theirs like "
-                                           "\"port.added\", or \"*\"";
+    return strcmp(text, "*") == 0 ? NULL : "types are port, fdb, guest, config, daemon, an event that vswitch-rpc(7) names, "
+                                           "like \"port.added\", or \"*\"";
 }
 
 static const struct json_spec topic_element[] = {

@@ -46,7 +46,10 @@ static struct jv *fdb_list(void *context, struct control_session *session, const
     };
 
     (void)session;
-    (void)error;
+    if (s.port && !datapath_find_port(c->dp, s.port)) {
+        jv_unref(s.list);
+        return control_fail_no_port(c, s.port, error);
+    }
     datapath_fdb_each(c->dp, add_entry, &s);
     return s.list;
 }
@@ -79,11 +82,11 @@ static struct jv *fdb_add_entry(void *context, struct control_session *session, 
     }
     result = datapath_fdb_add(c->dp, mac, (unsigned)jv_member_int(params, "vlan", VLAN_DEFAULT), port);
     if (result == ENOENT) {
-        snprintf(text, sizeof text, "there is no port \"%.40s\"", port);
-        return control_fail_errno(error, "port", ENOENT, text);
+        return control_fail_no_port(c, port, error);
     }
     if (result != 0) {
-        snprintf(text, sizeof text, "%s", result == EINVAL ? "a group address cannot be in the MAC table"
+        snprintf(text, sizeof text, "%s", result == EINVAL ? "only a station's address can be in the MAC table, no group address and "
+                                                             "not 00:00:00:00:00:00"
                                           : result == EEXIST ? "the address is static at another port"
                                           : result == ENOSPC ? "the MAC table is full" : strerror(result));
         return control_fail_errno(error, "fdb", result, text);
@@ -123,10 +126,7 @@ static struct jv *fdb_flush_entries(void *context, struct control_session *sessi
     (void)session;
     if (datapath_fdb_flush(c->dp, port, (int)jv_member_int(params, "vlan", -1),
                            jv_member_bool(params, "static", false), &count) != 0) {
-        char text[120];
-
-        snprintf(text, sizeof text, "there is no port \"%.40s\"", port);
-        return control_fail_errno(error, "port", ENOENT, text);
+        return control_fail_no_port(c, port, error);
     }
     o = jv_new_object();
     jv_set_int(o, "count", count);

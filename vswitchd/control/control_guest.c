@@ -11,10 +11,20 @@
 
 enum { STOP_TIMEOUT_S = 10 };
 
+static struct jv *fail(struct control_context *c, const char *name, int result, const struct config_apply_error *wrong,
+                       struct control_error *error)
+{
+    struct jv *guest = guests_get(c->guests, name);
+    bool unknown = !guest && result == ENOENT;
+
+    jv_unref(guest);
+    return unknown ? control_fail_no_guest(c, name, error) : control_fail_errno(error, "guest", result, wrong->text);
+}
+
 static struct jv *result_of(struct control_context *c, const char *name, int result,
                             const struct config_apply_error *wrong, struct control_error *error)
 {
-    return result == 0 ? guests_get(c->guests, name) : control_fail_errno(error, "guest", result, wrong->text);
+    return result == 0 ? guests_get(c->guests, name) : fail(c, name, result, wrong, error);
 }
 
 static struct jv *guest_list(void *context, struct control_session *session, const struct jv *params,
@@ -34,14 +44,9 @@ static struct jv *guest_get(void *context, struct control_session *session, cons
     struct control_context *c = context;
     const char *name = jv_member_string(params, "name", "");
     struct jv *guest = guests_get(c->guests, name);
-    struct config_apply_error wrong;
 
     (void)session;
-    if (!guest) {
-        snprintf(wrong.text, sizeof wrong.text, "there is no guest \"%.60s\"", name);
-        return control_fail_errno(error, "guest", ENOENT, wrong.text);
-    }
-    return guest;
+    return guest ? guest : control_fail_no_guest(c, name, error);
 }
 
 static struct jv *guest_define(void *context, struct control_session *session, const struct jv *params,
@@ -64,10 +69,11 @@ static struct jv *guest_undefine(void *context, struct control_session *session,
 {
     struct control_context *c = context;
     struct config_apply_error wrong;
-    int result = guests_undefine(c->guests, jv_member_string(params, "name", ""), &wrong);
+    const char *name = jv_member_string(params, "name", "");
+    int result = guests_undefine(c->guests, name, &wrong);
 
     (void)session;
-    return result == 0 ? control_done() : control_fail_errno(error, "guest", result, wrong.text);
+    return result == 0 ? control_done() : fail(c, name, result, &wrong, error);
 }
 
 static struct jv *guest_start(void *context, struct control_session *session, const struct jv *params,
@@ -143,11 +149,12 @@ static struct jv *guest_trace(void *context, struct control_session *session, co
     struct config_apply_error wrong;
     char path[CONFIG_FILE_MAX];
     struct jv *o;
-    int result = guests_trace(c->guests, jv_member_string(params, "name", ""), &options, path, sizeof path, &wrong);
+    const char *name = jv_member_string(params, "name", "");
+    int result = guests_trace(c->guests, name, &options, path, sizeof path, &wrong);
 
     (void)session;
     if (result != 0) {
-        return control_fail_errno(error, "guest", result, wrong.text);
+        return fail(c, name, result, &wrong, error);
     }
     o = jv_new_object();
     jv_set_string(o, "socket", path);

@@ -59,11 +59,9 @@ struct jv *control_port_to_json(const struct control_context *c, const struct da
 static struct jv *port_result(struct control_context *c, const char *name, struct control_error *error)
 {
     struct datapath_port_info info;
-    char text[80];
 
     if (!datapath_get_port(c->dp, name, &info)) {
-        snprintf(text, sizeof text, "there is no port \"%s\"", name);
-        return control_fail_errno(error, "port", ENOENT, text);
+        return control_fail_no_port(c, name, error);
     }
     return control_port_to_json(c, &info);
 }
