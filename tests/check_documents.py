@@ -152,6 +152,70 @@ for path in glob.glob("vswitchd/**/*.c", recursive=True):
 same("vswitch-rpc(7): events", events,
      re.findall(r"(?<![\w.])((?:port|fdb|guest|config|capture|daemon)\.[a-z]+)", section(page, "Events")))
 
+# Members of answers and events: what the daemon's code puts into them, but for settings and the envelope.
+envelope = {"jsonrpc", "method", "params", "id", "result", "error", "code", "message", "reason", "path", "hint", "errno",
+            "seq", "time", "type", "data"}
+answers = set()
+for path in glob.glob("vswitchd/control/*.c") + glob.glob("vswitchd/guests*.c") + ["vswitchd/captures.c", "vswitchd/daemon_events.c"]:
+    answers |= set(re.findall(r'jv_set(?:_[a-z]+)?\(\w+, "([a-z_]+)"', text(path)))
+    answers |= set(re.findall(r'set_path\(\w+, "([a-z_]+)"', text(path)))
+    answers |= set(re.findall(r'\{"([a-z_]+)", counters->', text(path)))
+answers |= set(re.findall(r'jv_set(?:_[a-z]+)?\(\w+, "([a-z_]+)"', text("proto/json/json_check.c")))
+
+
+def marked(part):
+    """The words that a part marks as commands, not those that it quotes or names in passing."""
+    return {word for line in re.findall(r"^\.(?:It )?Cm (.*)$", part, re.M) for word in re.findall(r"[a-z_.]*[a-z]", line.partition(" No ")[0])}
+
+
+documented = marked(section(page, "Answers")) | marked(section(page, "Events"))
+values = {"file", "request", "guest", "stopped", "running", "stopping", "static", "learned", "draining", "over", "event"}
+same("vswitch-rpc(7): members of answers", answers - envelope - {"forward_reserved", "fdb_size", "mtu", "group"},
+     {word for word in documented if "." not in word} - envelope - (values - answers))
+
+drops = set(re.findall(r'\[DROP_\w+\] = "(\w+)"', text("vswitchd/core/counters.c"))) - {"none"}
+same("vswitch-rpc(7): reasons of drops", drops, [head[3:] for head, _ in items(section(page, "Drops"))])
+
+errors = section(page, "Errors")
+codes = dict(re.findall(r"(CONTROL_\w+) = (-\d+)", text("proto/control_proto.h")))
+same("vswitch-rpc(7): error codes", codes.values(), re.findall(r"^\.It (-\d+)", errors, re.M))
+reasons = set()
+for path in glob.glob("vswitchd/control/*.c"):
+    reasons |= set(re.findall(r'"(?:reason\\":\\")?([a-z]+\.[a-z_]+)\\?"', text(path)))
+same("vswitch-rpc(7): reasons of errors", reasons - set(methods) - (events - {"fdb.limit"}) - {"events.dropped"},
+     re.findall(r"(?<![\w.])[a-z]+\.[a-z_]+", re.sub(r"^\.It.*$", "", errors, flags=re.M)))
+
+# --- counters of a guest's process, its commands and exit statuses --------------------------
+
+guest_page = text("man/vswitch-guest.8")
+counters = set(re.findall(r'\{ "([a-z_]+)", (?:c|io)\.', text("guest/stats.c"))) \
+    | set(re.findall(r'add_number\(t, "([a-z_]+)"', text("guest/stats.c"))) \
+    | set(re.findall(r'\\"([a-z_]+)\\":', text("guest/stats.c") + text("guest/guest_nic.c"))) \
+    | set(re.findall(r'\[(?:EXIT|X86VM_SLOW)_\w+\] = "([a-z_]+)"', text("x86vm/counters.c")))
+groups = {"time", "engine", "devices", "nics", "engine.slow", "engine.exit", "engine.call", "engine.exception", "engine.interrupt"}
+same("vswitch-guest(8): counters", counters - groups, marked(section(guest_page, "COUNTERS", "Sh")) - groups - {"port", "memory"})
+commands_there = set(re.findall(r'\{ "([a-z]+)", on_\w+ \}', text("guest/control.c")))
+console = dict(items(section(guest_page, "FILES", "Sh")))["Pa control.sock"]
+same("vswitch-guest(8): commands of the control socket", commands_there,
+     {part.split()[0] for line in re.findall(r"^\.Cm (.*?)[ ,]*$", console, re.M) for part in line.split(" , ")} - {"end", "error"})
+members = re.search(r"\((.*)\)", run(os.path.join(BUILD, "vswitch-guest"), "--name", "x", "--kernel", "x", "--nic", "?=1")).group(1)
+nic = re.search(r"^\.It Fl -nic Ar nic\n(.*?)^\.It Fl -unpack", guest_page, re.M | re.S).group(1)
+same("vswitch-guest(8): members of --nic", members.split(", "), re.findall(r"[a-z]+", " ".join(head[3:] for head, _ in items(nic))))
+
+
+def statuses(page):
+    return re.findall(r"^\.It (\d+)$", section(page, "EXIT STATUS", "Sh"), re.M)
+
+
+sysexits = dict(OK=0, USAGE=64, DATAERR=65, NOINPUT=66, UNAVAILABLE=69, SOFTWARE=70, OSERR=71, CANTCREAT=73, IOERR=74, NOPERM=77, CONFIG=78)
+daemon_sources = "".join(text(path) for path in glob.glob("vswitchd/*.c"))
+same("vswitchd(8): exit statuses", [str(sysexits[name]) for name in ["OK", "USAGE"] + re.findall(r"\bEX_([A-Z]+)\b", daemon_sources)],
+     statuses(text("man/vswitchd.8")))
+same("vswitch-guest(8): exit statuses", re.findall(r"EXIT_\w+ = (\d+)", text("guest/run_loop.h") + text("guest/replay_guest.h")), statuses(guest_page))
+ctl_page = text("man/vswitchctl.1")
+same("vswitchctl(1): exit statuses", re.findall(r"(?:RPC|CLI)_\w+ = (\d+)", text("cli/rpc_client.h") + text("cli/command.h")), statuses(ctl_page))
+same("vswitchctl --help: exit statuses", statuses(ctl_page), re.findall(r"(\d) ", help_text.partition("exit status: ")[2]))
+
 # --- configuration -----------------------------------------------------------------------
 
 page = text("man/vswitchd.json.5")
@@ -188,6 +252,25 @@ nics = dict(items(guests))["Cm nics"]
 models = set(re.findall(r"e1000[-\w]*|rtl80\d\d(?:as)?|ne[12]000", nics))
 same("vswitchd.json(5): nics", members_at({"guests": [dict(guest, nics=[{"model": "e1000", "?": 1}])]}),
      {name for line in re.findall(r"^\.Cm (.*)$", nics, re.M) for name in re.findall(r"[a-z_0-9][-a-z_0-9]*", line)} - models)
+
+# Each number that a member may have at least and at most is where the member is described.
+
+
+def ranges(specs, prefix=""):
+    for spec in specs:
+        if "maximum" in spec:
+            yield prefix + spec["name"], {str(spec["minimum"]), str(spec["maximum"])}
+        yield from ranges(spec.get("members", []) or (spec.get("items") or {}).get("members", []), prefix + spec["name"] + ".")
+
+
+parts = {"switch.set": inner, "port.add": section(page, "Ports"), "guest.define": guests}
+for method, part in parts.items():
+    described = dict((name, body) for head, body in items(part) for name in re.findall(r"[a-z_0-9]+", head.replace("Cm ", "")))
+    limits = {f"{name} {number}": number for name, numbers in ranges(methods[method]) for number in numbers}
+    # A card's port has the limits of ports, which stand there.
+    limits = {what: number for what, number in limits.items() if not re.match(r"nics\.(vlan|mtu|max_macs)", what)}
+    same(f"vswitchd.json(5): limits of {method}", limits,
+         [what for what, number in limits.items() if re.search(rf"(?<![\d.]){number}(?![\d])", described[what.partition(".")[0].split()[0]])])
 
 # --- what the README tells to do -----------------------------------------------------------
 
