@@ -13,6 +13,7 @@ differences='smc.next_by_each_store runs on in what it decoded before the store
 smc.across_pages looks at the first page of an instruction alone
 smc.user_across_pages looks at the first page of an instruction alone
 returns.remapped looks at the first page of an instruction alone
+x87_pointers.at_fault_of_store takes an FSTP that faults for executed
 debug.watch_stack_segment_interrupt drops the trap that MOV SS has put off
 limits.up leaves the first eight bytes of an FSTP m80 that faults
 limits.down leaves the first eight bytes of an FSTP m80 that faults'
