@@ -92,11 +92,17 @@ static struct slot *slot_for(struct translator *t, const struct block *block)
     return &slots[t->counters.blocks_translated % WAYS];
 }
 
+/* Of a page's addend a guard compares the low half (build.c): one of 0 is that of a page that is not there. */
+static bool has_guard(const struct translator *t, const struct block *block)
+{
+    return (uint32_t)(uintptr_t)t->ram + block->physical != block->eip;
+}
+
 static bool may_move(const struct translator *t, const struct block *block)
 {
     return (block->mode & (MODE_USER | MODE_CODE32 | MODE_PARTIAL)) == (MODE_USER | MODE_CODE32) && !t->counting
            && block->cs_base == 0 && block->cs_limit == UINT32_MAX && block->eip - MARGIN < UINT32_MAX - 2 * MARGIN
-           && !patience_groups_useless(t, block->physical);
+           && !patience_groups_useless(t, block->physical) && has_guard(t, block);
 }
 
 /* --- noting what a block is made of --- */
