@@ -97,7 +97,7 @@ static struct capture *make(struct captures *captures, const struct capture_opti
     }
     *c = (struct capture) {
         .captures = captures, .id = ++captures->last_id, .state = CAPTURE_DRAINING, .in = options->in,
-        .out = options->out, .limit = options->count, .listener = -1, .fd = -1,
+        .out = options->out, .limit = options->count, .fd = -1,
     };
     snprintf(c->port, sizeof c->port, "%s", options->port);
     snprintf(c->filter, sizeof c->filter, "%s", options->filter ? options->filter : "");

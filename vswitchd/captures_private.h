@@ -24,10 +24,10 @@ struct capture {
     bool in, out;
     uint64_t limit, captured, lost;
     struct capture_writer *writer;
-    int listener;               /* -1 once there is a reader, or with a file. */
+    struct listener *listener;  /* NULL once there is a reader, or with a file. */
     int fd;                     /* Of the reader or the file; -1. */
     bool to_file;
-    struct event_watch *watch;  /* Of the listener, then of the reader. */
+    struct event_watch *watch;  /* Of the reader. */
     struct event_timer *timer;  /* Ends the wait for a reader, then the keeping. */
     struct event_call *soon;    /* What must not be done from inside a frame's call. */
     char *queue;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "vswitchd/captures_private.h"
+#include "vswitchd/os/listener.h"
 
 enum { QUEUE_MAX = 4 << 20, KEPT_S = 60 };
 
@@ -31,9 +32,8 @@ void capture_close(struct capture *c)
 
     event_watch_destroy(c->watch);
     c->watch = NULL;
-    if (c->listener >= 0) {
-        close(c->listener);
-    }
+    listener_destroy(c->listener);
+    c->listener = NULL;
     if (!c->to_file) {
         socket_name(c, name);
         (void)unlinkat(c->captures->directory_fd, name, 0);
@@ -41,7 +41,7 @@ void capture_close(struct capture *c)
     if (c->fd >= 0) {
         close(c->fd);
     }
-    c->listener = c->fd = -1;
+    c->fd = -1;
     free(c->queue);
     c->queue = NULL;
     c->start = c->size = 0;
@@ -175,19 +175,13 @@ static void reader_ready(void *context, unsigned events)
     watch_reader(c);
 }
 
-static void listener_ready(void *context, unsigned events)
+static void reader_came(void *context, int fd)
 {
     struct capture *c = context;
-    int fd = accept4(c->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     char name[24];
 
-    (void)events;
-    if (fd < 0) {
-        return;
-    }
-    event_watch_destroy(c->watch);
-    close(c->listener);
-    c->listener = -1;
+    listener_destroy(c->listener);
+    c->listener = NULL;
     socket_name(c, name);
     (void)unlinkat(c->captures->directory_fd, name, 0);
     c->fd = fd;
@@ -214,25 +208,29 @@ void capture_soon(void *context)
 static int listen_for_reader(struct capture *c)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct listener_events events = {.context = c, .name = "capture", .accepted = reader_came};
     char name[24];
     mode_t mask;
     int result = 0;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    socket_name(c, name);
-    (void)unlinkat(c->captures->directory_fd, name, 0);
-    c->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (c->listener < 0) {
+    if (fd < 0) {
         return errno;
     }
+    socket_name(c, name);
+    (void)unlinkat(c->captures->directory_fd, name, 0);
     snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", c->captures->directory_fd, name);
     mask = umask(0117);
-    if (bind(c->listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(c->listener, 1) != 0) {
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 1) != 0) {
         result = errno;
     }
     umask(mask);
     if (result == 0) {
-        c->watch = event_watch_create(c->captures->loop, c->listener, EVENT_READ, listener_ready, c);
-        result = c->watch ? 0 : ENOMEM;
+        c->listener = listener_create(c->captures->loop, fd, &events);
+        result = c->listener ? 0 : ENOMEM;
+    }
+    if (result != 0) {
+        close(fd);
     }
     return result;
 }

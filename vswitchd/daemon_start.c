@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -52,6 +53,17 @@ static void start_launcher(struct daemon *d)
     result = guests_launcher_create(program, &d->launcher);
     if (result != 0) {
         log_warning("guests cannot be started: %s", strerror(result));
+    }
+}
+
+/* A port takes up to six descriptors: 256 of them need more than the 1024 that processes usually may have without asking. */
+static void allow_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
     }
 }
 
@@ -199,6 +211,7 @@ int daemon_start(struct daemon *d, const struct config *config)
     int status;
 
     start_launcher(d);          /* Before the lock: it must not hold on to it. */
+    allow_descriptors();        /* After the launcher: guests keep the usual limit. */
     status = run_dir_open(&d->dir, d->options.run_dir, d->options.state_dir);
     status = status ? status : make_datapath(d, config);
     status = status ? status : make_guests(d);

@@ -16,6 +16,7 @@
 
 #include "vswitchd/guests_directory.h"
 #include "vswitchd/guests_private.h"
+#include "vswitchd/os/listener.h"
 
 enum { TRACES_MAX = 16, TRACE_BUFFER = 64 << 10, CONNECT_TIMEOUT_S = 10 };
 
@@ -24,7 +25,7 @@ struct guest_trace {
     struct guest_trace *next;
     char name[CONFIG_GUEST_NAME_SIZE];
     unsigned id;
-    int listener;               /* -1 once there is a reader. */
+    struct listener *listener;  /* NULL once there is a reader. */
     int from, to;               /* The guest's control socket; the reader, -1 until it comes. */
     struct event_watch *from_watch, *to_watch;
     struct event_timer *timer;  /* Ends the wait for a reader. */
@@ -50,13 +51,12 @@ static void stop_listening(struct guest_trace *t)
 {
     char name[CONFIG_GUEST_NAME_SIZE + 32];
 
-    event_watch_destroy(t->to_watch);
-    t->to_watch = NULL;
-    if (t->listener >= 0) {
+    if (t->listener) {
         socket_name(t, name, sizeof name);
         (void)unlinkat(t->guests->directory_fd, name, 0);
     }
-    close_fd(&t->listener);
+    listener_destroy(t->listener);
+    t->listener = NULL;
 }
 
 static void end(struct guest_trace *t)
@@ -68,6 +68,7 @@ static void end(struct guest_trace *t)
     }
     *link = t->next;
     stop_listening(t);
+    event_watch_destroy(t->to_watch);
     event_watch_destroy(t->from_watch);
     event_timer_destroy(t->timer);
     close_fd(&t->from);
@@ -143,15 +144,11 @@ static void reader_ready(void *context, unsigned events)
     }
 }
 
-static void listener_ready(void *context, unsigned events)
+static void reader_came(void *context, int fd)
 {
     struct guest_trace *t = context;
 
-    (void)events;
-    t->to = accept4(t->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (t->to < 0) {
-        return;
-    }
+    t->to = fd;
     stop_listening(t);
     event_timer_cancel(t->timer);
     t->to_watch = event_watch_create(t->guests->config.loop, t->to, EVENT_READ, reader_ready, t);
@@ -169,30 +166,35 @@ static void no_reader(void *context)
 static int listen_for_reader(struct guest_trace *t)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct listener_events events = {.context = t, .name = "trace", .accepted = reader_came};
+    struct event_loop *loop = t->guests->config.loop;
     char name[CONFIG_GUEST_NAME_SIZE + 32];
     mode_t mask;
     int result = 0;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    socket_name(t, name, sizeof name);
-    t->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (t->listener < 0) {
+    if (fd < 0) {
         return errno;
     }
+    socket_name(t, name, sizeof name);
     snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", t->guests->directory_fd, name);
     mask = umask(0117);
-    if (bind(t->listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(t->listener, 1) != 0) {
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 1) != 0) {
         result = errno;
     }
     umask(mask);
     if (result == 0) {
-        t->to_watch = event_watch_create(t->guests->config.loop, t->listener, EVENT_READ, listener_ready, t);
-        t->timer = event_timer_create(t->guests->config.loop, no_reader, t);
-        result = t->to_watch && t->timer ? 0 : ENOMEM;
+        t->timer = event_timer_create(loop, no_reader, t);
+        t->listener = t->timer ? listener_create(loop, fd, &events) : NULL;
+        result = t->listener ? 0 : ENOMEM;
     }
-    if (result == 0) {
-        event_timer_set(t->timer, event_loop_now(t->guests->config.loop) + CONNECT_TIMEOUT_S * EVENT_LOOP_SECOND);
+    if (result != 0) {
+        close(fd);
+        (void)unlinkat(t->guests->directory_fd, name, 0);
+        return result;
     }
-    return result;
+    event_timer_set(t->timer, event_loop_now(loop) + CONNECT_TIMEOUT_S * EVENT_LOOP_SECOND);
+    return 0;
 }
 
 static unsigned count(const struct guests *guests)
@@ -229,7 +231,7 @@ int guests_trace(struct guests *guests, const char *name, const struct guests_tr
     memset(t, 0, offsetof(struct guest_trace, buffer));
     t->guests = guests;
     t->id = ++guests->last_trace;
-    t->from = t->to = t->listener = -1;
+    t->from = t->to = -1;
     snprintf(t->name, sizeof t->name, "%s", g->config.name);
     t->next = guests->traces;
     guests->traces = t;

@@ -7,6 +7,7 @@ $(eval $(call unit_test,test_forward,vswitchd/core/forward.c vswitchd/core/switc
 $(eval $(call unit_test,test_offload,vswitchd/core/offload.c,))
 $(eval $(call unit_test,test_port_queue,vswitchd/ports/port.c vswitchd/ports/port_queue.c tests/fake/fake_port.c,))
 $(eval $(call unit_test,test_event_loop,vswitchd/os/event_loop.c,$(LIBS_EVENT)))
+$(eval $(call unit_test,test_listener,vswitchd/os/listener.c vswitchd/os/event_loop.c vswitchd/os/log.c,$(LIBS_EVENT)))
 $(eval $(call unit_test,test_datapath,$(wildcard vswitchd/datapath*.c) $(call srcs,vswitchd/core) vswitchd/ports/port.c vswitchd/ports/port_queue.c vswitchd/os/event_loop.c tests/fake/fake_port.c,$(LIBS_EVENT)))
 $(eval $(call unit_test,test_host_names,vswitchd/os/netlink.c vswitchd/os/event_loop.c vswitchd/os/log.c vswitchd/ports/port_tap.c vswitchd/ports/tap_batch.c vswitchd/os/write_batch.c vswitchd/ports/port.c vswitchd/ports/port_queue.c,$(LIBS_EVENT) $(LIBS_NL) $(LIBS_URING)))
 $(eval $(call unit_test,test_datapath_random,$(wildcard vswitchd/datapath*.c) $(call srcs,vswitchd/core) vswitchd/ports/port.c vswitchd/ports/port_queue.c vswitchd/os/event_loop.c tests/fake/fake_port.c,$(LIBS_EVENT)))

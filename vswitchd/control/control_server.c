@@ -22,6 +22,7 @@
 
 #include "vswitchd/control/control_frame.h"
 #include "vswitchd/control/control_peer.h"
+#include "vswitchd/os/listener.h"
 #include "vswitchd/os/log.h"
 
 enum {
@@ -35,7 +36,7 @@ enum {
 
 struct client {
     struct control_server *server;
-    struct listener *listener;
+    struct door *door;
     struct client *next, **link;
     int fd;
     struct event_watch *watch;
@@ -49,12 +50,11 @@ struct client {
     bool ended;                 /* It sends no more. */
 };
 
-struct listener {
+struct door {
     struct control_server *server;
     const char *name;
     bool read_only;
-    int fd;
-    struct event_watch *watch;
+    struct listener *listener;
     unsigned clients;
     struct log_limit refusals;
 };
@@ -64,7 +64,7 @@ struct control_server {
     const struct control_dispatch *dispatch;
     int run_dir_fd;
     gid_t group;                /* (gid_t)-1: none */
-    struct listener listeners[2];
+    struct door doors[2];
     struct client *clients;
     uint64_t sequence;
 };
@@ -75,8 +75,8 @@ static void client_close(struct client *c)
         c->next->link = c->link;
     }
     *c->link = c->next;
-    c->listener->clients--;
-    event_watch_set(c->listener->watch, EVENT_READ);
+    c->door->clients--;
+    listener_resume(c->door->listener);
     event_watch_destroy(c->watch);
     event_timer_destroy(c->resume);
     close(c->fd);
@@ -270,16 +270,16 @@ static void client_ready(void *context, unsigned events)
 
 /* ---- Coming ---- */
 
-static struct client *client_create(struct listener *l, int fd, const struct control_session *session)
+static struct client *client_create(struct door *door, int fd, const struct control_session *session)
 {
-    struct control_server *s = l->server;
+    struct control_server *s = door->server;
     struct client *c = calloc(1, sizeof *c);
 
     if (!c) {
         return NULL;
     }
     c->server = s;
-    c->listener = l;
+    c->door = door;
     c->fd = fd;
     c->session = *session;
     c->heard = event_loop_now(s->loop);
@@ -299,11 +299,11 @@ static struct client *client_create(struct listener *l, int fd, const struct con
         c->next->link = &c->next;
     }
     s->clients = c;
-    l->clients++;
+    door->clients++;
     return c;
 }
 
-static void refuse(struct listener *l, int fd, const struct control_session *session)
+static void refuse(struct door *door, int fd, const struct control_session *session)
 {
     static const char text[] =
         "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32001,\"message\":\"this user may not use this socket\","
@@ -312,19 +312,20 @@ static void refuse(struct listener *l, int fd, const struct control_session *ses
 
     (void)send(fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     close(fd);
-    if (log_limit_pass(&l->refusals, event_loop_now(l->server->loop), &more)) {
-        log_warning("control: uid %u, pid %u refused on %s (%u more before)", session->uid, session->pid, l->name,
+    if (log_limit_pass(&door->refusals, event_loop_now(door->server->loop), &more)) {
+        log_warning("control: uid %u, pid %u refused on %s (%u more before)", session->uid, session->pid, door->name,
                     more);
     }
 }
 
 /* Makes room for another client: the one that has been silent longest and waits for nothing goes. */
-static bool make_room(struct listener *l)
+static bool make_room(void *context)
 {
+    struct door *door = context;
     struct client *silent = NULL;
 
-    for (struct client *c = l->server->clients; c; c = c->next) {
-        if (c->listener == l && (c->session.topic_count == 0 || c->ended) && (!silent || c->heard < silent->heard)) {
+    for (struct client *c = door->server->clients; c; c = c->next) {
+        if (c->door == door && (c->session.topic_count == 0 || c->ended) && (!silent || c->heard < silent->heard)) {
             silent = c;
         }
     }
@@ -334,24 +335,20 @@ static bool make_room(struct listener *l)
     return silent != NULL;
 }
 
-static void listener_ready(void *context, unsigned events)
+/* False: the rest waits in the backlog until one leaves. */
+static bool admit(void *context)
 {
-    struct listener *l = context;
-    struct control_session session = {0};
-    int fd;
+    return ((struct door *)context)->clients < CONTROL_CLIENTS_MAX || make_room(context);
+}
 
-    (void)events;
-    if (l->clients >= CONTROL_CLIENTS_MAX && !make_room(l)) {
-        event_watch_set(l->watch, 0);       /* The rest waits in the backlog until one leaves. */
-        return;
-    }
-    fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0) {
-        return;
-    }
-    if (!control_peer_identify(fd, l->read_only, l->server->group, &session)) {
-        refuse(l, fd, &session);
-    } else if (!client_create(l, fd, &session)) {
+static void client_came(void *context, int fd)
+{
+    struct door *door = context;
+    struct control_session session = {0};
+
+    if (!control_peer_identify(fd, door->read_only, door->server->group, &session)) {
+        refuse(door, fd, &session);
+    } else if (!client_create(door, fd, &session)) {
         close(fd);
     }
 }
@@ -389,22 +386,30 @@ static int listen_at(int directory_fd, const char *name, mode_t mode, gid_t grou
     return 0;
 }
 
-static int listener_open(struct control_server *s, struct listener *l, const char *name, bool read_only)
+static int door_open(struct control_server *s, struct door *door, const char *name, bool read_only)
 {
     gid_t group = read_only ? (gid_t)-1 : s->group;
     mode_t mode = read_only ? 0666 : group != (gid_t)-1 ? 0660 : 0600;
-    int error;
+    struct listener_events events = {
+        .context = door, .name = name, .accepted = client_came, .admit = admit, .make_room = make_room,
+    };
+    int error, fd = -1;
 
-    l->server = s;
-    l->name = name;
-    l->read_only = read_only;
-    l->refusals = (struct log_limit) {.period = 60 * EVENT_LOOP_SECOND, .burst = 5};
-    error = listen_at(s->run_dir_fd, name, mode, group, &l->fd);
+    door->server = s;
+    door->name = name;
+    door->read_only = read_only;
+    door->refusals = (struct log_limit) {.period = 60 * EVENT_LOOP_SECOND, .burst = 5};
+    error = listen_at(s->run_dir_fd, name, mode, group, &fd);
     if (error) {
         return error;
     }
-    l->watch = event_watch_create(s->loop, l->fd, EVENT_READ, listener_ready, l);
-    return l->watch ? 0 : ENOMEM;
+    door->listener = listener_create(s->loop, fd, &events);
+    if (!door->listener) {
+        close(fd);
+        (void)unlinkat(s->run_dir_fd, name, 0);
+        return ENOMEM;
+    }
+    return 0;
 }
 
 int control_server_create(struct event_loop *loop, const struct control_server_config *config,
@@ -422,9 +427,8 @@ int control_server_create(struct event_loop *loop, const struct control_server_c
     s->dispatch = dispatch;
     s->run_dir_fd = config->run_dir_fd;
     s->group = control_peer_group(config->group);
-    s->listeners[0].fd = s->listeners[1].fd = -1;
     for (int i = 0; i < 2; i++) {
-        int result = listener_open(s, &s->listeners[i], names[i], i == 1);
+        int result = door_open(s, &s->doors[i], names[i], i == 1);
 
         if (result) {
             snprintf(error, error_size, "cannot listen on %s/%s: %s", config->run_dir, names[i], strerror(result));
@@ -445,12 +449,11 @@ void control_server_destroy(struct control_server *server)
         client_close(server->clients);
     }
     for (int i = 0; i < 2; i++) {
-        struct listener *l = &server->listeners[i];
+        struct door *door = &server->doors[i];
 
-        event_watch_destroy(l->watch);
-        if (l->fd >= 0) {
-            close(l->fd);
-            (void)unlinkat(server->run_dir_fd, l->name, 0);
+        if (door->listener) {
+            listener_destroy(door->listener);
+            (void)unlinkat(server->run_dir_fd, door->name, 0);
         }
     }
     free(server);
@@ -514,7 +517,7 @@ void control_server_event(struct control_server *server, const char *type, struc
 
 unsigned control_server_client_count(const struct control_server *server)
 {
-    return server->listeners[0].clients + server->listeners[1].clients;
+    return server->doors[0].clients + server->doors[1].clients;
 }
 
 void control_server_flush(struct control_server *server)

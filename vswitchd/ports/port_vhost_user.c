@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "proto/unix_socket.h"
+#include "vswitchd/os/listener.h"
 #include "vswitchd/os/log.h"
 #include "vswitchd/ports/vhost_backend.h"
 
@@ -30,11 +31,10 @@ struct port_vhost_user {
     struct vhost_backend *backend;
     struct event_watch *session_watch;
     struct event_watch *kick_watches[VIRTIO_NET_QUEUES];
-    struct event_watch *listen_watch;
     struct event_timer *retry;
     struct event_timer *poll;
     struct event_call *end; /* ends a failed session */
-    int listener;           /* -1: a client, or no socket */
+    struct listener *listener; /* NULL: a client, or no socket */
     bool server;
     bool failed;            /* the session is to be ended */
     bool polling;
@@ -182,14 +182,10 @@ static void try_to_connect(void *context)
     open_session(vhost, fd);
 }
 
-static void accept_peer(void *context, unsigned events)
+static void peer_came(void *context, int fd)
 {
     struct port_vhost_user *vhost = context;
-    int fd = accept4(vhost->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-    (void)events;
-    if (fd < 0)
-        return;
     if (vhost_backend_is_open(vhost->backend)) {
         say(vhost, "turned away a second peer", "");
         close(fd);
@@ -350,9 +346,8 @@ static void vhost_destroy(struct port *port)
     event_call_destroy(vhost->end);
     event_timer_destroy(vhost->poll);
     event_timer_destroy(vhost->retry);
-    event_watch_destroy(vhost->listen_watch);
-    if (vhost->listener >= 0) {
-        close(vhost->listener);
+    if (vhost->listener) {
+        listener_destroy(vhost->listener);
         unlink(vhost->path);
     }
     port_fini(port);
@@ -391,11 +386,16 @@ static int make_parts(struct port_vhost_user *vhost, const struct port_vhost_use
 
 static int listen_for_peer(struct port_vhost_user *vhost, unsigned mode, char error[PORT_ERROR_SIZE])
 {
-    int result = unix_socket_listen(vhost->path, mode ? mode : 0600, &vhost->listener);
+    struct listener_events events = { .context = vhost, .name = vhost->path, .accepted = peer_came };
+    int fd, result = unix_socket_listen(vhost->path, mode ? mode : 0600, &fd);
 
     if (result == 0) {
-        vhost->listen_watch = event_watch_create(vhost->loop, vhost->listener, EVENT_READ, accept_peer, vhost);
-        result = vhost->listen_watch ? 0 : ENOMEM;
+        vhost->listener = listener_create(vhost->loop, fd, &events);
+        if (!vhost->listener) {
+            close(fd);
+            unlink(vhost->path);
+            result = ENOMEM;
+        }
     }
     if (result)
         snprintf(error, PORT_ERROR_SIZE, "cannot listen at %s: %s", vhost->path,
@@ -420,7 +420,6 @@ int port_vhost_user_create(struct event_loop *loop, const struct port_vhost_user
         return result;
     }
     vhost->loop = loop;
-    vhost->listener = -1;
     vhost->server = config->server;
     vhost->retry_delay = RETRY_FIRST;
     vhost->log_limit = (struct log_limit){ .period = 10000 * MILLISECOND, .burst = 10 };
