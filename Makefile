@@ -67,7 +67,7 @@ endif
 export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: all
-all: $(PROGRAMS)
+all: $(PROGRAMS) ## builds vswitchd, vswitchctl and vswitch-guest
 
 $(BUILD)/vswitchd: $(call objs,$(DAEMON_SRCS) $(PROTO_SRCS) $(JSON_SRCS))
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_EVENT) $(LIBS_NL) $(LIBS_JSON) $(LIBS_PCAP) $(LIBS_SECCOMP) $(LIBS_URING)
@@ -99,11 +99,11 @@ include $(sort $(wildcard tests/unit/*.mk))
 
 .PHONY: unit unit-build
 unit-build: $(UNIT_TESTS)
-unit: $(UNIT_TESTS)
+unit: $(UNIT_TESTS) ## unit tests; SANITIZE=address,undefined BUILD=build/asan for the same with sanitizers
 	@sh tests/run_unit.sh $(UNIT_TESTS)
 
 .PHONY: clean
-clean:
+clean: ## removes what was built
 	rm -rf $(BUILD)
 
 # Further targets (demo, check, bench, install, fuzz) live with what they run.

@@ -103,6 +103,7 @@ int console_run(const struct cli *cli, const char *path, const char *guest)
     bool raw;
 
     (void)cli;
+    fflush(stdout);             /* What was said before comes before. */
     if (fd < 0) {
         fprintf(stderr, "vswitchctl: cannot reach the console of %s: %s\n", guest, strerror(errno));
         return RPC_UNREACHABLE;

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Everything that proves the project right; what CI runs.
 
-.PHONY: check layers documents engine-check integration
+.PHONY: check check-long layers documents engine-check integration
 check: ## all checks: layers, unit tests (also sanitized), engine against the CPU, integration (root)
 	@sh tools/deps.sh
 	@sh tools/guest_image.sh --nictools --pae --dpdk
 	@MAKE="$(MAKE)" BUILD="$(BUILD)" sh tests/check.sh $(STAGES); \
 	    status=$$?; sh tools/give_back.sh "$(BUILD)" "$(CACHE_DIR)"; exit $$status
+check-long: ## what takes longer: a million random sequences and 1000 random programs, the suites under QEMU TCG, Bochs, NICs and clocks at length (root)
 layers: ## no include crosses the layers
 	@sh tests/check_layers.sh
 documents: all ## manual pages and README have what the programs have

@@ -272,6 +272,38 @@ for method, part in parts.items():
     same(f"vswitchd.json(5): limits of {method}", limits,
          [what for what, number in limits.items() if re.search(rf"(?<![\d.]){number}(?![\d])", described[what.partition(".")[0].split()[0]])])
 
+# --- the rules of strict mode ----------------------------------------------------------------
+
+
+def sections(table):
+    """What the last column of a table names: "13.4.25–27, 14.5" and so on, each range written out."""
+    for cell in re.findall(r"^\|.*\| ([^|]*) \|$", table, re.M):
+        for first, last in re.findall(r"(\d[\d.]*)(?:–(\d+))?", cell):
+            head, _, number = first.rpartition(".")
+            for n in range(int(number), int(last or number) + 1):
+                yield f"{head}.{n}" if head else str(n)
+    yield from re.findall(r"\((\d+(?:\.\d+)+)\)", table)
+
+
+for document, source in (("docs/e1000.md", "nicemu/trace_e1000_rules.c"), ("docs/ne2000.md", "nicemu/trace_dp8390.c")):
+    table = text(document).partition("## Mistakes that strict mode finds")[2].partition("\n## ")[0]
+    known = set(sections(table))
+    cited = set(re.findall(r'(?:nic_trace_rule\(&e->nic|nic_trace_rule\(nic|RULE\(d), "([\d.]+)"', text(source))) \
+        | set(re.findall(r'ring_(?:base|length)\(e, v, "\w+", "([\d.]+)"', text(source)))
+    same(f"{document}: sections of rules", {c for c in cited}, {c for c in cited if any(c == k or c.startswith(k + ".") for k in known)} |
+         {k for k in known if not any(c == k or c.startswith(k + ".") for c in cited) and "." in k})
+
+# --- the architecture: files and targets that it names ------------------------------------------
+
+architecture = text("ARCHITECTURE.md")
+quoted = re.findall(r"`([^`\n]+)`", architecture)
+files = [path for path in glob.glob("**/*", recursive=True) if not path.startswith((BUILD + "/", "build", "cache"))]
+named = {word for one in quoted for word in re.findall(r"[\w/.*-]+\.(?:c|h|S|sh|py|mk|txt)\b(?!\w)", one)}
+same("ARCHITECTURE.md: files", {word for word in named if any(re.search("(^|/)" + re.escape(word).replace(r"\*", "[^/]*") + "$", path) for path in files)}, named)
+rules = set(re.findall(r"^([a-z][a-z-]*):", "".join(text(p) for p in ["Makefile"] + glob.glob("*/*.mk")), re.M))
+used = {word for one in quoted for word in re.findall(r"\bmake (?:[A-Z]+=\S+ )*([a-z][a-z-]*)", one)}
+same("ARCHITECTURE.md: targets of make", used & rules, used)
+
 # --- what the README tells to do -----------------------------------------------------------
 
 readme = text("README.md")

@@ -56,7 +56,7 @@ insn-unicorn: $(INSN_UNICORN) $(INSN_NATIVE)
 .PHONY: insn insn-long check-long insn-mutants
 insn-mutants: $(INSN_MUTANT) $(INSN_NATIVE)
 	@sh tests/insn/mutants.sh $(INSN_MUTANT) $(INSN_NATIVE)
-insn: $(INSN_TEST) $(INSN_NATIVE) $(INSN_OPCODES) $(INSN_DECODER) insn-mutants
+insn: $(INSN_TEST) $(INSN_NATIVE) $(INSN_OPCODES) $(INSN_DECODER) insn-mutants ## random instruction sequences and programs on the engine and on this CPU; SEED=1
 	@$(INSN_OPCODES)
 	@$(INSN_DECODER) $(or $(SEED),1)
 	@sh tests/insn/run.sh $(INSN_TEST) $(INSN_NATIVE) 100000 $(or $(SEED),1)

@@ -19,7 +19,7 @@ $(PROGRAMS_MUTANT): $(call objs,$(PROGRAMS_SRCS) tests/programs/monitor.S tests/
 	$(CC) $(LDFLAGS) $(PROGRAMS_WRAPPED:%=-Wl,--wrap=%) -o $@ $^ $(LIBS_ZYDIS)
 
 .PHONY: programs programs-long
-programs: $(PROGRAMS_TEST) $(PROGRAMS_MUTANT) $(INSN_NATIVE)
+programs: $(PROGRAMS_TEST) $(PROGRAMS_MUTANT) $(INSN_NATIVE) ## random programs, interrupted and moved about, on the engine and on this CPU; SEED=1
 	@sh tests/programs/mutants.sh $(PROGRAMS_MUTANT) $(INSN_NATIVE) 60 7
 	@sh tests/programs/run.sh $(PROGRAMS_TEST) $(INSN_NATIVE) 120 $(or $(SEED),1)
 insn: programs

@@ -11,7 +11,7 @@ suites-sources:
 	@sh tools/suite_sources.sh
 suites: all suites-sources ## Linux's selftests/x86 and QEMU's tests/tcg, in the guest and on this machine
 	@$(SUITES) quick
-suites-long: all suites-sources ## the same, and under QEMU TCG
+suites-long: all suites-sources ## the suites, and under QEMU TCG as well
 	@$(SUITES)
 check-long: suites-long
 
