@@ -10,6 +10,8 @@ DOCDIR      ?= $(PREFIX)/share/doc/vswitch
 UNITDIR     ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
+BASHDIR     ?= $(PREFIX)/share/bash-completion/completions
+GUIDES      := conf/example-lab.json docs/e1000.md docs/ne2000.md
 
 MAN_PAGES := $(sort $(wildcard man/*.[0-9]))
 UNITS     := vswitchd.service vswitch-guest@.service
@@ -28,7 +30,8 @@ install: all ## installs; DESTDIR= PREFIX=/usr/local SYSCONFDIR=/etc
 	done
 	install -D -m 0644 systemd/vswitch.sysusers $(DESTDIR)$(SYSUSERSDIR)/vswitch.conf
 	install -D -m 0644 systemd/vswitch.tmpfiles $(DESTDIR)$(TMPFILESDIR)/vswitch.conf
-	install -D -m 0644 conf/example-lab.json $(DESTDIR)$(DOCDIR)/example-lab.json
+	install -D -m 0644 -t $(DESTDIR)$(DOCDIR) $(GUIDES)
+	install -D -m 0644 cli/vswitchctl.bash $(DESTDIR)$(BASHDIR)/vswitchctl
 	test -e $(DESTDIR)$(SYSCONFDIR)/vswitch/vswitchd.json || \
 	    install -D -m 0644 conf/vswitchd.json $(DESTDIR)$(SYSCONFDIR)/vswitch/vswitchd.json
 
@@ -37,7 +40,7 @@ uninstall: ## takes away what install put there; a changed configuration stays
 	rm -f $(foreach page,$(MAN_PAGES),$(call man_dir,$(page))/$(notdir $(page)))
 	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS))
 	rm -f $(DESTDIR)$(SYSUSERSDIR)/vswitch.conf $(DESTDIR)$(TMPFILESDIR)/vswitch.conf
-	rm -f $(DESTDIR)$(DOCDIR)/example-lab.json
+	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(notdir $(GUIDES))) $(DESTDIR)$(BASHDIR)/vswitchctl
 	if cmp -s conf/vswitchd.json $(DESTDIR)$(SYSCONFDIR)/vswitch/vswitchd.json; then \
 	    rm -f $(DESTDIR)$(SYSCONFDIR)/vswitch/vswitchd.json; fi
 	-rmdir $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DOCDIR) $(DESTDIR)$(SYSCONFDIR)/vswitch/guests \

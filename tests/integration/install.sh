@@ -14,7 +14,7 @@ for file in usr/sbin/vswitchd usr/bin/vswitchctl usr/libexec/vswitch/vswitch-gue
     usr/lib/systemd/system/vswitchd.service usr/lib/systemd/system/vswitch-guest@.service \
     usr/lib/sysusers.d/vswitch.conf usr/lib/tmpfiles.d/vswitch.conf usr/share/man/man8/vswitchd.8 \
     usr/share/man/man1/vswitchctl.1 usr/share/man/man5/vswitchd.json.5 usr/share/man/man7/vswitch-rpc.7 \
-    usr/share/man/man8/vswitch-guest.8; do
+    usr/share/man/man8/vswitch-guest.8 usr/share/doc/vswitch/e1000.md usr/share/bash-completion/completions/vswitchctl; do
     check "/$file is there" test -s "$D/$file"
 done
 refuse "no placeholder is left in the units" grep -rq '@[A-Z]*DIR@' "$D/usr/lib/systemd"

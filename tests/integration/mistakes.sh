@@ -103,6 +103,24 @@ says 1 'has no card 3: it has one, number 0' guest link bob down --nic 3
 says 1 'did you mean "bob"' guest stop bbo
 check "guest kill bob" ctl guest kill bob
 
+# --- what bash completes
+completes() { # WANTED WORD…: the last word, as far as it is typed
+    wanted=$1; shift
+    got=$(VSWITCH_SOCKET=$SOCKET PATH=$BIN:$PATH bash -c '. cli/vswitchctl.bash; COMP_WORDS=(vswitchctl "$@") COMP_CWORD=$#
+          _vswitchctl_complete; echo "${COMPREPLY[*]}"' bash "$@" 2>&1)
+    if [ "$got" = "$wanted" ]; then echo "ok   completion of \"$*\""; return; fi
+    echo "FAIL completion of \"$*\": $got, not $wanted"; FAILED=1
+}
+completes guest gu
+completes "start stats stop" guest st
+completes bob guest console b
+completes tap0 port show ""
+completes "up down" guest link bob ""
+completes "on off" port set tap0 --flood ""
+completes --forward-reserved port add tap1 --mtu 1400 --for
+completes "e1000 e1000-82545em" guest run x --nic e
+completes "port.add" call port.a
+
 # --- the daemon's own
 status() { # STATUS PATTERN COMMAND…
     wanted=$1 pattern=$2; shift 2
