@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What pc.c, pc_acpi.c, pc_isa.c and pc_nic.c share; nobody else includes it.
+ * What pc.c, pc_acpi.c, pc_isa.c, pc_nic.c and pc_nic_add.c share; nobody else includes it.
  */
 #ifndef X86VM_PC_PC_INTERNAL_H
 #define X86VM_PC_PC_INTERNAL_H
