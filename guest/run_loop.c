@@ -2,12 +2,7 @@
  *
  * Run loop: see run_loop.h.
  */
-#include "guest/run_loop.h"
-
-#include "guest/alarm.h"
-#include "guest/control.h"
-#include "guest/idle.h"
-#include "guest/stats.h"
+#include "guest/run_loop_private.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,49 +13,17 @@
 
 #define NS_PER_S 1000000000u
 #define MS 1000000u
-#define TRAFFIC_WINDOW (1 * MS)      /* frames within it: we look at the rings ourselves */
-#define TRAFFIC_LOOK 150000u         /* ns between looks, */
-#define TRAFFIC_EARLY 60000u         /* or so many, where the guest's driver comes by: less than half, so that alarm_set()
-                                        moves the alarm before it goes off */
-#define WAKER_AFTER (1 * MS)         /* run without a pause before the waker is worth its cost */
-#define CONSOLE_DELAY (2 * MS)       /* output is gathered that long */
-#define INPUT_RETRY (5 * MS)         /* the guest's UART was full */
-#define REST_LOOK (10ull * NS_PER_S)/* how long a guest has to be idle before memory is given back */
-#define HOUSEKEEPING (100u * MS)     /* connections being made, signals; descriptors while nobody watches them, */
+
+#define TRAFFIC_WINDOW (1 * MS)          /* frames within it: we look at the rings ourselves, */
+#define TRAFFIC_LOOK 150000u             /* ns between looks, */
+#define TRAFFIC_EARLY 60000u             /* or so many, where the guest's driver comes by: less than half, so that
+                                            alarm_set() moves the alarm before it goes off */
+#define WAKER_AFTER (1 * MS)             /* run without a pause before the waker is worth its cost */
+#define CONSOLE_DELAY (2 * MS)           /* output is gathered that long */
+#define INPUT_RETRY (5 * MS)             /* the guest's UART was full */
+#define REST_LOOK (10ull * NS_PER_S)     /* how long a guest has to be idle before memory is given back */
+#define HOUSEKEEPING (100u * MS)         /* connections being made, signals; descriptors while nobody watches them, */
 #define HALTED_HOUSEKEEPING (1000u * MS) /* which HLT does */
-
-enum { FDS_MAX = CONSOLE_FDS + CONTROL_FDS + 1 + OPTIONS_NICS_MAX * PORT_LINK_FDS };
-
-_Static_assert((int)FDS_MAX <= (int)WAKER_FDS_MAX, "the waker must hold the whole set");
-
-struct run_loop {
-    struct run_loop_parts parts;
-    struct control *control;
-    struct record *record;    /* NULL: none */
-    struct waker *waker;
-    struct alarm alarm;
-    bool looking;             /* while frames flow: the switch was told not to call */
-    uint64_t started;
-    uint64_t running_since;   /* end of the last HLT */
-    uint64_t rest_look_at;    /* when to see how idle the guest has been, */
-    uint64_t rest_idle_ns;    /* since it had been idle for so long */
-    struct stats_time time;   /* uptime and samples only when asked for */
-    struct idle idle;
-    uint64_t last_traffic;
-    uint64_t console_at;      /* when gathered output is to be written; PC_NEVER: none */
-    uint64_t housekeeping_at;
-    uint64_t housekept;       /* when it was last done */
-    bool input_waits;         /* a client may have more than the UART took */
-    bool check_nics;          /* a NIC's descriptor may be ready, */
-    bool check_others;        /* one of the others */
-    bool watched;             /* the waker was armed, with the set below */
-    struct pollfd watched_fds[FDS_MAX];
-    unsigned watched_count;
-    uint64_t stop_at;         /* the guest was told to power off, and is ended by then; PC_NEVER: not told */
-    const char *stop_reason;
-    bool ended;
-    int exit_code;
-};
 
 void run_loop_attention(void *opaque)
 {
@@ -93,65 +56,6 @@ static void stop(struct run_loop *l, const char *why)
     l->stop_at = pc_now(l->parts.pc) + patience;
     l->stop_reason = why;
     l->parts.log("pressed the guest's power button");
-}
-
-static size_t stats(void *opaque, char *out, size_t size)
-{
-    const struct run_loop *l = opaque;
-    struct stats_time time = l->time;
-
-    time.uptime_ns = pc_now(l->parts.pc) - l->started;
-    alarm_samples(time.samples);
-    return stats_describe(&l->parts, &time, out, size);
-}
-
-static const char *set_link(void *opaque, unsigned nic, bool up)
-{
-    const struct run_loop *l = opaque;
-
-    if (nic >= l->parts.nic_count)
-        return "there is no such card";
-    guest_nic_set_link(l->parts.nic[nic], up);
-    return NULL;
-}
-
-static const char *trace(void *opaque, unsigned nic, bool strict, void (*line)(void *client, const char *text), void *client)
-{
-    const struct run_loop *l = opaque;
-
-    if (nic >= l->parts.nic_count)
-        return "there is no such card";
-    return guest_nic_set_trace(l->parts.nic[nic], line, client, strict) ? "no memory" : NULL;
-}
-
-static const char *save_nic(void *opaque, unsigned nic, uint8_t *image, size_t *size)
-{
-    const struct run_loop *l = opaque;
-    size_t needed;
-
-    if (nic >= l->parts.nic_count)
-        return "there is no such card";
-    needed = guest_nic_save(l->parts.nic[nic], image, *size);
-    if (needed > *size)
-        return "the state is too large";
-    *size = needed;
-    return NULL;
-}
-
-static const char *restore_nic(void *opaque, unsigned nic, const uint8_t *image, size_t size)
-{
-    const struct run_loop *l = opaque;
-
-    if (nic >= l->parts.nic_count)
-        return "there is no such card";
-    switch (guest_nic_restore(l->parts.nic[nic], image, size)) {
-    case 0:
-        return NULL;
-    case ENOMEM:
-        return "no memory";
-    default:
-        return "this is not a state that a card of this model has saved; nothing has changed";
-    }
 }
 
 /* --- descriptors --- */
@@ -487,7 +391,7 @@ struct run_loop *run_loop_new(const struct run_loop_parts *parts, char *error, s
     l->console_at = l->stop_at = PC_NEVER;
     l->idle = (struct idle){ .slack = (uint64_t)parts->idle_slack_ms * MS, .stirred = true };
     l->started = pc_now(parts->pc);
-    l->control = control_new(parts->control_listener, &(struct control_calls){ l, stats, set_link, trace, save_nic, restore_nic });
+    l->control = run_loop_control_new(l);
     if (!l->control || !alarm_start(&l->alarm, parts->vm) || waker_start(run_loop_attention, l, &l->waker)) {
         snprintf(error, error_size, "cannot create the timer or the waker's thread: %s", strerror(errno));
         run_loop_free(l);
