@@ -95,7 +95,8 @@ static void has_ended(struct guest *g)
     g->deadline = g->links = NULL;
     close(g->pidfd);
     g->pidfd = -1;
-    if (!guests->config.launcher || !guests_launcher_status(guests->config.launcher, g->pid, &g->last_status)) {
+    /* Of one that an earlier daemon started nothing will be told, and the switch stands still while that is waited for. */
+    if (!g->launched || !guests_launcher_status(guests->config.launcher, g->pid, &g->last_status)) {
         g->last_status = -1;
     }
     remove_ports(g, g->running.nic_count);
@@ -184,8 +185,11 @@ static int launch(struct guest *g, struct config_apply_error *error)
     snprintf(log, sizeof log, "%s/log", line.directory);
     result = guests_launcher_run(guests->config.launcher, line.arguments, log, &pid, &pidfd);
     if (result != 0) {
-        return guest_fail(error, result, "guest %s: cannot start its process: %s", g->config.name, strerror(result));
+        return guest_fail(error, result, "guest %s: cannot start its process: %s", g->config.name,
+                          result == EPIPE || result == ECONNRESET ? "who starts guests has ended; restart vswitchd"
+                                                                  : strerror(result));
     }
+    g->launched = true;
     if (!follow(g, pid, pidfd)) {
         (void)send_signal(g, SIGKILL);
         close(pidfd);
@@ -359,6 +363,7 @@ int guests_adopt_one(struct guests *guests, const char *name, struct config_appl
         g->transient = true;
     }
     g->running = found;
+    g->launched = false;
     if (!follow(g, pid, pidfd)) {
         return guest_fail(error, ENOMEM, "out of memory");
     }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * guests_launcher.h: both sides. Two sequenced-packet socket pairs join them:
- * one for requests and answers, one for what became of the children.
+ * one for requests and answers, one for what became of the children. The daemon
+ * stands still while it waits for an answer, so it does not wait for long; requests
+ * have numbers, and a time after which nothing is started any more, so that an
+ * answer that comes late is not taken for that to another request.
  */
 #include "vswitchd/guests_launcher.h"
 
@@ -9,6 +12,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +23,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vswitchd/os/sandbox.h"
@@ -25,12 +31,20 @@
 enum {
     REQUEST_MAX = 65536,
     ARGUMENTS_MAX = 64,
-    ANSWER_TIMEOUT_MS = 5000,
+    START_TIMEOUT_MS = 2000,    /* For the launcher to begin with it, */
+    ANSWER_TIMEOUT_MS = 3000,   /* for its answer. */
     STATUS_TIMEOUT_MS = 200,
     EXITS_KEPT = 256,
 };
 
+struct request {
+    uint64_t number;
+    uint64_t until;             /* CLOCK_MONOTONIC, ms. */
+    char text[REQUEST_MAX];     /* The log's path and the arguments, each ended by a NUL. */
+};
+
 struct answer {
+    uint64_t number;
     int error;
     pid_t pid;
 };
@@ -44,9 +58,18 @@ struct guests_launcher {
     pid_t pid;
     int requests;
     int exits;
+    uint64_t number;                    /* Of the last request. */
     size_t kept_count;
     struct exited kept[EXITS_KEPT];     /* Exits that were read while looking for another. */
 };
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
 
 /* ---- The launcher's side ---- */
 
@@ -94,21 +117,21 @@ static void send_answer(int fd, const struct answer *answer, int pidfd)
     (void)sendmsg(fd, &message, MSG_NOSIGNAL);
 }
 
-/* A request: the log's path and the arguments, each ended by a NUL. */
-static void serve_request(int fd, const char *program, char *request, size_t size)
+/* `size`: of the text. */
+static void serve_request(int fd, const char *program, struct request *request, size_t size)
 {
     char *arguments[ARGUMENTS_MAX + 1];
     size_t count = 0;
-    char *log = request, *p = request;
-    struct answer answer = {0};
+    char *log = request->text, *p = request->text;
+    struct answer answer = {.number = request->number};
     int pidfd = -1;
 
-    if (size == 0 || request[size - 1] != '\0') {
-        answer.error = EINVAL;
+    if (now_ms() > request->until) {
+        answer.error = ETIMEDOUT;
         send_answer(fd, &answer, -1);
         return;
     }
-    for (p += strlen(p) + 1; p < request + size && count < ARGUMENTS_MAX; p += strlen(p) + 1) {
+    for (p += strlen(p) + 1; p < request->text + size && count < ARGUMENTS_MAX; p += strlen(p) + 1) {
         arguments[count++] = p;
     }
     arguments[count] = NULL;
@@ -147,7 +170,7 @@ static void lower_rights(void)
 
 static void __attribute__((noreturn)) launcher_main(int requests, int exits, const char *program)
 {
-    static char request[REQUEST_MAX];
+    static struct request request;
     struct signalfd_siginfo info;
     struct pollfd fds[2];
     sigset_t children;
@@ -173,11 +196,11 @@ static void __attribute__((noreturn)) launcher_main(int requests, int exits, con
             report_exits(exits);
         }
         if (fds[0].revents) {
-            n = recv(requests, request, sizeof request, 0);
-            if (n <= 0) {
+            n = recv(requests, &request, sizeof request, 0);
+            if (n <= (ssize_t)offsetof(struct request, text) || ((char *)&request)[n - 1] != '\0') {
                 _exit(0);
             }
-            serve_request(requests, program, request, (size_t)n);
+            serve_request(requests, program, &request, (size_t)n - offsetof(struct request, text));
         }
     }
 }
@@ -234,9 +257,9 @@ void guests_launcher_destroy(struct guests_launcher *launcher)
     }
 }
 
+/* One that is there; *pidfd may be -1. 0 or errno. */
 static int receive_answer(int fd, struct answer *answer, int *pidfd)
 {
-    struct pollfd ready = {.fd = fd, .events = POLLIN};
     struct iovec part = {answer, sizeof *answer};
     union { struct cmsghdr header; char bytes[CMSG_SPACE(sizeof(int))]; } control;
     struct msghdr message = {
@@ -244,9 +267,6 @@ static int receive_answer(int fd, struct answer *answer, int *pidfd)
     };
     struct cmsghdr *c;
 
-    if (poll(&ready, 1, ANSWER_TIMEOUT_MS) != 1) {
-        return ETIMEDOUT;
-    }
     if (recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) != (ssize_t)sizeof *answer) {
         return EPIPE;
     }
@@ -255,7 +275,39 @@ static int receive_answer(int fd, struct answer *answer, int *pidfd)
     if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
         memcpy(pidfd, CMSG_DATA(c), sizeof *pidfd);
     }
-    return answer->error ? answer->error : *pidfd < 0 ? EPIPE : 0;
+    return 0;
+}
+
+/* What was started after nobody waited for it any more. */
+static void end_latecomer(struct guests_launcher *launcher, const struct answer *answer, int pidfd)
+{
+    int status;
+
+    if (pidfd >= 0) {
+        (void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+        close(pidfd);
+        (void)guests_launcher_status(launcher, answer->pid, &status);
+    }
+}
+
+/* The answer to the last request. */
+static int wait_for_answer(struct guests_launcher *launcher, struct answer *answer, int *pidfd)
+{
+    struct pollfd ready = {.fd = launcher->requests, .events = POLLIN};
+    uint64_t until = now_ms() + ANSWER_TIMEOUT_MS, now;
+    int result;
+
+    while ((now = now_ms()) < until) {
+        if (poll(&ready, 1, (int)(until - now)) != 1) {
+            continue;
+        }
+        result = receive_answer(launcher->requests, answer, pidfd);
+        if (result != 0 || answer->number == launcher->number) {
+            return result ? result : answer->error ? answer->error : *pidfd < 0 ? EPIPE : 0;
+        }
+        end_latecomer(launcher, answer, *pidfd);
+    }
+    return ETIMEDOUT;
 }
 
 int guests_launcher_run(struct guests_launcher *launcher, const char *const *arguments, const char *log, pid_t *pid,
@@ -263,27 +315,35 @@ int guests_launcher_run(struct guests_launcher *launcher, const char *const *arg
 {
     struct answer answer = {0};
     size_t used = strlen(log) + 1;
-    char *request = malloc(REQUEST_MAX);
-    int result;
+    struct request *request = malloc(sizeof *request);
+    int result, spare;
 
     if (!request) {
         return ENOMEM;
     }
-    memcpy(request, log, used);
+    request->number = ++launcher->number;
+    request->until = now_ms() + START_TIMEOUT_MS;
+    memcpy(request->text, log, used);
     for (; *arguments; arguments++) {
         size_t size = strlen(*arguments) + 1;
 
-        if (used + size > REQUEST_MAX) {
+        if (used + size > sizeof request->text) {
             free(request);
             return E2BIG;
         }
-        memcpy(request + used, *arguments, size);
+        memcpy(request->text + used, *arguments, size);
         used += size;
     }
-    result = send(launcher->requests, request, used, MSG_NOSIGNAL) < 0 ? errno : 0;
+    used += offsetof(struct request, text);
+    /* Its place is the pidfd's: what was started without one would be beyond reach. */
+    spare = fcntl(launcher->requests, F_DUPFD_CLOEXEC, 0);
+    result = spare < 0 || send(launcher->requests, request, used, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? errno : 0;
     free(request);
+    if (spare >= 0) {
+        close(spare);
+    }
     if (result == 0) {
-        result = receive_answer(launcher->requests, &answer, pidfd);
+        result = wait_for_answer(launcher, &answer, pidfd);
     }
     *pid = answer.pid;
     return result;

@@ -25,6 +25,7 @@ struct guest {
     struct event_timer *links;          /* Then its process is told of its links again: it could not be reached. */
     uint64_t started;
     bool ended_before;                  /* The members below are filled in. */
+    bool launched;                      /* By this daemon. */
     int last_status;                    /* As wait() has it; -1: not known. */
     char last_words[GUEST_WORDS_SIZE];        /* The log's last line. */
 };

@@ -11,3 +11,4 @@ $(eval $(call unit_test,test_control_dispatch,vswitchd/control/control_dispatch.
 $(eval $(call unit_test,test_capture,vswitchd/os/capture.c,$(LIBS_PCAP)))
 $(eval $(call unit_test,test_cli,cli/args.c cli/table.c $(JSON_SRCS),$(LIBS_JSON)))
 $(eval $(call unit_test,test_sandbox,vswitchd/os/sandbox.c,$(LIBS_SECCOMP)))
+$(eval $(call unit_test,test_guests_launcher,vswitchd/guests_launcher.c vswitchd/os/sandbox.c,$(LIBS_SECCOMP)))
