@@ -171,7 +171,10 @@ static int create_tap(struct config_apply *apply, const struct config_port *conf
     }
     do {
         result = port_tap_create(apply->loop, apply->host.netlink, &tap, port, error);
-    } while (result == EBUSY && event_loop_now(apply->loop) < apply->patient_until && nanosleep(&pause, NULL) == 0);
+        if (result == EBUSY) {
+            (void)nanosleep(&pause, NULL);
+        }
+    } while (result == EBUSY && event_loop_now(apply->loop) < apply->patient_until);
     return result;
 }
 

@@ -16,6 +16,7 @@
 #include "vswitchd/daemon.h"
 #include "vswitchd/os/sandbox.h"
 #include "vswitchd/os/sd_notify.h"
+#include "vswitchd/os/stall_guard.h"
 
 static bool find_guest_program(const struct options *options, char *path, size_t size)
 {
@@ -101,7 +102,11 @@ static int make_datapath(struct daemon *d, const struct config *config)
 {
     struct config_apply_host host = {.identity = identity(d)};
     struct switch_config sw;
+    int result = stall_guard_start();
 
+    if (result != 0) {
+        log_warning("a vhost-user peer may hold up the switch: no timer: %s", strerror(result));
+    }
     switch_config_init(&sw);
     sw.fdb_capacity = config->eth_switch.fdb_capacity;
     sw.fdb_ageing = config->eth_switch.fdb_ageing;
@@ -249,6 +254,7 @@ void daemon_finish(struct daemon *d, bool orderly)
         netlink_close(d->netlink);
     }
     guests_launcher_destroy(d->launcher);
+    stall_guard_stop();
     event_loop_destroy(d->loop);
     run_dir_leave(&d->dir);
     sd_notify_close();

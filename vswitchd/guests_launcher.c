@@ -352,6 +352,7 @@ int guests_launcher_run(struct guests_launcher *launcher, const char *const *arg
 bool guests_launcher_status(struct guests_launcher *launcher, pid_t pid, int *status)
 {
     struct pollfd ready = {.fd = launcher->exits, .events = POLLIN};
+    uint64_t until = now_ms() + STATUS_TIMEOUT_MS, now;
     struct exited exited;
 
     for (size_t i = 0; i < launcher->kept_count; i++) {
@@ -361,8 +362,13 @@ bool guests_launcher_status(struct guests_launcher *launcher, pid_t pid, int *st
             return true;
         }
     }
-    while (poll(&ready, 1, STATUS_TIMEOUT_MS) == 1
-           && recv(launcher->exits, &exited, sizeof exited, MSG_DONTWAIT) == (ssize_t)sizeof exited) {
+    while ((now = now_ms()) < until) {
+        if (poll(&ready, 1, (int)(until - now)) != 1) {
+            continue;           /* Time is over, or a signal came. */
+        }
+        if (recv(launcher->exits, &exited, sizeof exited, MSG_DONTWAIT) != (ssize_t)sizeof exited) {
+            return false;
+        }
         if (exited.pid == pid) {
             *status = exited.status;
             return true;

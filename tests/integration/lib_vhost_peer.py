@@ -157,6 +157,21 @@ def taken_away(peer):
     os.eventfd_write(peer.kick, 1)
 
 
+def blocking_call(peer):
+    flags = fcntl.fcntl(peer.call, fcntl.F_GETFL)
+    fcntl.fcntl(peer.call, fcntl.F_SETFL, flags & ~os.O_NONBLOCK)
+    os.eventfd_write(peer.call, (1 << 64) - 2)
+    peer.desc(TX, 0, GUEST + DATA, 72)
+    peer.offer(TX, 0)
+
+
+def semaphore(peer):
+    kick = os.eventfd(0, os.EFD_SEMAPHORE)
+    peer.say(12, struct.pack("<Q", TX), [kick])
+    time.sleep(0.1)
+    os.eventfd_write(kick, (1 << 64) - 2)
+
+
 CASES = {
     "random-bytes": random_bytes,
     "unknown-request": lambda p: said(p, 77, bytes(8)),
@@ -174,6 +189,8 @@ CASES = {
     "loop": lambda p: after_start(p, loop),
     "writable-in-transmit": lambda p: after_start(p, lambda peer: bad_descriptor(peer, GUEST, 8, WRITE)),
     "unsealed": lambda p: after_start(p, lambda peer: None, sealed=False),
+    "call-that-blocks": lambda p: after_start(p, blocking_call),
+    "kick-is-a-semaphore": lambda p: after_start(p, semaphore),
     "frames": frames,
     "memory-taken-away": lambda p: after_start(p, taken_away, sealed=False),
 }

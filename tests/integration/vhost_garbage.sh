@@ -26,6 +26,8 @@ reason_of() { # what the port says of the connection that it broke off last
     loop) echo 'descriptor chain that loops' ;;
     writable-in-transmit) echo 'writable descriptor' ;;
     unsealed) echo 'memory is not sealed' ;;
+    call-that-blocks) echo 'made its descriptor block' ;;
+    kick-is-a-semaphore) echo 'a semaphore' ;;
     memory-taken-away) echo 'took it away' ;;
     *) echo '' ;;
     esac

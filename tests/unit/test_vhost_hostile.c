@@ -19,6 +19,7 @@
 #include "proto/vhost_user.h"
 #include "proto/virtio_net.h"
 #include "proto/virtqueue.h"
+#include "vswitchd/os/stall_guard.h"
 #include "vswitchd/ports/vhost_backend.h"
 
 #define MEMORY_SIZE 0x100000u
@@ -201,7 +202,7 @@ static void test_memory(void)
         static const uint64_t sizes[] = { MEMORY_SIZE, 4097, 1, UINT64_MAX, 0, UINT64_MAX - GUEST + 1, 1, 1, 1 };
         static const uint64_t offsets[] = { 0, 0, 4096, 2, 0, 0, 0, 0, 0 };
 
-        open_session(false);
+        open_session(i >= 6); /* where unsealed memory may be used, only the kind is left to be refused */
         if (i == 7)
             fds[i] = events[0];
         if (i < 8 || file >= 0)
@@ -308,6 +309,63 @@ static void test_blocking_eventfd(void)
     CU_ASSERT_EQUAL(vhost_backend_read_kick(back, VIRTIO_NET_TX), 0);
     alarm(0);
     close_session();
+}
+
+static void send_frame(uint32_t size, const struct virtio_net_header *header);
+
+/* A peer takes O_NONBLOCK away again and fills its own call descriptor: the call it asked for would wait for ever. */
+static void test_blocking_call(void)
+{
+    const uint64_t full = UINT64_MAX - 1;
+    struct frame frame;
+    enum drop_reason reason;
+
+    CU_ASSERT_EQUAL_FATAL(stall_guard_start(), 0);
+    for (unsigned round = 0; round < 3; round++) {
+        open_session(false);
+        start_queues(FEATURES);
+        send_frame(72, NULL);
+        CU_ASSERT_EQUAL(take(&frame, &reason), 0);
+        CU_ASSERT_EQUAL(fcntl(events[1], F_SETFL, 0), 0);
+        CU_ASSERT_EQUAL(write(events[1], &full, sizeof(full)), sizeof(full));
+        alarm(5); /* should it wait after all */
+        CU_ASSERT_EQUAL(vhost_backend_flush(back), ETIMEDOUT);
+        alarm(0);
+        CU_ASSERT_PTR_NOT_NULL(strstr(vhost_backend_error(back), "block"));
+        close_session();
+        /* One that only does not read is nobody's concern. */
+        open_session(false);
+        start_queues(FEATURES);
+        send_frame(72, NULL);
+        CU_ASSERT_EQUAL(take(&frame, &reason), 0);
+        CU_ASSERT_EQUAL(write(events[1], &full, sizeof(full)), sizeof(full));
+        CU_ASSERT_EQUAL(vhost_backend_flush(back), 0);
+        close_session();
+    }
+    stall_guard_stop();
+}
+
+/* An eventfd of which each read takes one: what was written once would keep the switch busy for ever. */
+static void test_semaphore(void)
+{
+    const uint64_t much = UINT64_MAX - 1, one = 1;
+    int semaphore = eventfd(0, EFD_SEMAPHORE), error = 0;
+
+    open_session(false);
+    start_queues(FEATURES);
+    for (unsigned i = 0; i < 5000 && !error; i++) { /* kicks as they should be, one by one */
+        CU_ASSERT_EQUAL(write(events[0], &one, sizeof(one)), sizeof(one));
+        error = vhost_backend_read_kick(back, VIRTIO_NET_TX);
+    }
+    CU_ASSERT_EQUAL(error, 0);
+    CU_ASSERT_EQUAL(say_number(VHOST_USER_SET_VRING_KICK, VIRTIO_NET_TX, semaphore), 0);
+    CU_ASSERT_EQUAL(write(semaphore, &much, sizeof(much)), sizeof(much));
+    for (unsigned i = 0; i < 5000 && !error; i++)
+        error = vhost_backend_read_kick(back, VIRTIO_NET_TX);
+    CU_ASSERT_EQUAL(error, EPROTO);
+    CU_ASSERT_PTR_NOT_NULL(strstr(vhost_backend_error(back), "semaphore"));
+    close_session();
+    close(semaphore);
 }
 
 static void send_frame(uint32_t size, const struct virtio_net_header *header)
@@ -572,6 +630,8 @@ int main(void)
     CU_add_test(suite, "cve class K: memory taken away", test_memory_taken_away);
     CU_add_test(suite, "cve class K: set-up of queues", test_queue_set_up);
     CU_add_test(suite, "cve class K: blocking eventfd", test_blocking_eventfd);
+    CU_add_test(suite, "cve class K: blocking call", test_blocking_call);
+    CU_add_test(suite, "cve class K: a semaphore for a kick", test_semaphore);
     CU_add_test(suite, "cve class M: frames", test_frames);
     CU_add_test(suite, "cve class J: receive buffers", test_receive_buffers);
     CU_add_test(suite, "cve class K: random bytes", test_random_bytes);

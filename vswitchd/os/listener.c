@@ -24,12 +24,12 @@ struct listener {
     char name[64];
     int fd;
     bool paused;
-    bool short_of; /* descriptors or memory, until the timer is over */
+    bool waiting; /* until the timer is over */
 };
 
 static void follow(struct listener *listener)
 {
-    event_watch_set(listener->watch, listener->paused || listener->short_of ? 0 : EVENT_READ);
+    event_watch_set(listener->watch, listener->paused || listener->waiting ? 0 : EVENT_READ);
 }
 
 static bool is_shortage(int error)
@@ -42,9 +42,7 @@ static void wait_a_while(struct listener *listener, int error)
     uint64_t now = event_loop_now(listener->loop);
     uint32_t suppressed = 0;
 
-    listener->short_of = true;
-    follow(listener);
-    event_timer_set(listener->again, now + TRY_AGAIN);
+    listener_hold_off(listener, TRY_AGAIN);
     if (log_limit_pass(&listener->log_limit, now, &suppressed))
         log_warning("%s: who wants to connect has to wait: %s", listener->name, strerror(error));
 }
@@ -78,7 +76,7 @@ static void try_again(void *context)
 {
     struct listener *listener = context;
 
-    listener->short_of = false;
+    listener->waiting = false;
     follow(listener);
 }
 
@@ -107,6 +105,13 @@ void listener_resume(struct listener *listener)
 {
     listener->paused = false;
     follow(listener);
+}
+
+void listener_hold_off(struct listener *listener, uint64_t time)
+{
+    listener->waiting = true;
+    follow(listener);
+    event_timer_set(listener->again, event_loop_now(listener->loop) + time);
 }
 
 void listener_destroy(struct listener *listener)

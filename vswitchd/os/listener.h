@@ -8,6 +8,7 @@
 #define VSWITCHD_OS_LISTENER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "vswitchd/os/event_loop.h"
 
@@ -29,6 +30,8 @@ struct listener_events {
 struct listener *listener_create(struct event_loop *loop, int fd, const struct listener_events *events);
 /* Whom admit() refused waits in the backlog, and is admitted again. */
 void listener_resume(struct listener *listener);
+/* Accepts nobody for so long (ns). */
+void listener_hold_off(struct listener *listener, uint64_t time);
 void listener_destroy(struct listener *listener); /* Closes the descriptor; NULL is fine. */
 
 #endif

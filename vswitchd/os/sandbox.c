@@ -94,7 +94,7 @@ static const char *const allowed[] = {
     /* the loop */
     "io_uring_enter", /* of the one ring there is, which can only write, and learn which files: write_batch.c */
     "poll", "ppoll", "select", "pselect6", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2",
-    "eventfd2", "timerfd_create", "timerfd_settime", "timerfd_gettime", "signalfd4", "pidfd_open", "pidfd_send_signal",
+    "eventfd2", "timer_settime", "timer_delete", "timerfd_create", "timerfd_settime", "timerfd_gettime", "signalfd4", "pidfd_open", "pidfd_send_signal",
     "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time", "getrandom",
     /* memory */
     "mmap", "munmap", "mremap", "mprotect", "madvise", "brk", "memfd_create",

@@ -37,6 +37,7 @@ struct port_vhost_user {
     struct listener *listener; /* NULL: a client, or no socket */
     bool server;
     bool failed;            /* the session is to be ended */
+    bool stalled;           /* … since its peer held up the switch */
     bool polling;
     uint64_t retry_delay;   /* ns, of the next try */
     uint64_t opened;        /* when the session began */
@@ -94,8 +95,13 @@ static void end_session(void *context)
     say(vhost, was_up ? "disconnected" : "connection ended", vhost->last_error);
     if (event_loop_now(vhost->loop) - vhost->opened >= HEALTHY_AFTER)
         vhost->retry_delay = RETRY_FIRST;
+    if (vhost->stalled)
+        vhost->retry_delay = RETRY_LAST; /* it may do that again, but not all the time */
     if (!vhost->server)
         schedule_retry(vhost);
+    else if (vhost->stalled)
+        listener_hold_off(vhost->listener, RETRY_LAST);
+    vhost->stalled = false;
 }
 
 static void session_failed(struct port_vhost_user *vhost, int error)
@@ -104,6 +110,7 @@ static void session_failed(struct port_vhost_user *vhost, int error)
         return;
     vhost->failed = true;
     vhost->breaches += error != ECONNRESET;
+    vhost->stalled = error == ETIMEDOUT;
     event_call_schedule(vhost->end);
 }
 

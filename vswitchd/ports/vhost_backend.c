@@ -13,9 +13,12 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "vswitchd/os/stall_guard.h"
 #include "vswitchd/ports/vhost_backend_private.h"
 
-#define MESSAGES_A_CALL 32 /* of vhost_backend_service(): others get their turn */
+#define MESSAGES_A_CALL 32     /* of vhost_backend_service(): others get their turn */
+#define SINGLE_KICKS_MAX 1024u /* kicks in a row, none with another before it was read: then it is looked at, */
+#define SINGLE_KICKS_READ 16u  /* by so many reads */
 
 static int fail(struct vhost_backend *backend, int error, const char *where, const char *what)
 {
@@ -147,15 +150,41 @@ bool vhost_backend_needs_polling(const struct vhost_backend *backend)
            (backend->rings[VIRTIO_NET_RX].kick < 0 || backend->rings[VIRTIO_NET_TX].kick < 0);
 }
 
-/* RWF_NOWAIT: the peer shares the file description and may have cleared O_NONBLOCK. */
+/* Reads an eventfd. RWF_NOWAIT: the peer shares the file description and may have cleared O_NONBLOCK. */
+static ssize_t read_eventfd(int fd, uint64_t *count)
+{
+    struct iovec iov = { .iov_base = count, .iov_len = sizeof(*count) };
+
+    return preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
+}
+
+/* An eventfd of the kind that each read makes less by one would keep us busy for ever with what was written once: whether
+ * it is one shows in that reads in a row all bring 1. */
+static bool counts_down(struct ring *ring)
+{
+    uint64_t count = 1;
+
+    if (++ring->single_kicks < SINGLE_KICKS_MAX)
+        return false;
+    ring->single_kicks = 0;
+    for (unsigned i = 0; i < SINGLE_KICKS_READ; i++)
+        if (read_eventfd(ring->kick, &count) < 0 || count != 1)
+            return false;
+    return true;
+}
+
 int vhost_backend_read_kick(struct vhost_backend *backend, unsigned queue)
 {
-    uint64_t count;
-    struct iovec iov = { .iov_base = &count, .iov_len = sizeof(count) };
+    struct ring *ring = &backend->rings[queue];
+    uint64_t count = 0;
 
-    if (preadv2(backend->rings[queue].kick, &iov, 1, -1, RWF_NOWAIT) >= 0 || errno == EAGAIN || errno == EINTR)
-        return 0;
-    return fail(backend, errno, "kick", strerror(errno));
+    if (read_eventfd(ring->kick, &count) < 0 && errno != EAGAIN && errno != EINTR)
+        return fail(backend, errno, "kick", strerror(errno));
+    if (count != 1)
+        ring->single_kicks = 0;
+    else if (counts_down(ring))
+        return fail(backend, EPROTO, "kick", "its eventfd is a semaphore");
+    return 0;
 }
 
 static int breach(struct vhost_backend *backend, int error)
@@ -191,11 +220,17 @@ int vhost_backend_flush(struct vhost_backend *backend)
     static const uint64_t one = 1;
 
     for (unsigned i = 0; i < VIRTIO_NET_QUEUES; i++) {
+        ssize_t written;
+
         if (!vhost_net_show(&backend->net, i) || backend->rings[i].call < 0)
             continue;
-        /* Non-blocking since it was received. A guest of ours cannot change that, by its sandbox; another peer
-         * could, and make us wait. */
-        if (write(backend->rings[i].call, &one, sizeof(one)) < 0 && errno != EAGAIN && errno != EINTR)
+        /* Non-blocking since it was received. A guest of ours cannot change that, by its sandbox; another peer can. */
+        stall_guard_enter();
+        written = write(backend->rings[i].call, &one, sizeof(one));
+        stall_guard_leave();
+        if (written < 0 && errno == EINTR)
+            return fail(backend, ETIMEDOUT, "call", "the peer made its descriptor block");
+        if (written < 0 && errno != EAGAIN)
             return fail(backend, errno, "call", strerror(errno));
     }
     if (vhost_memory_broken(&backend->memory))

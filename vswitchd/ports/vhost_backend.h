@@ -48,7 +48,7 @@ int vhost_backend_receive(struct vhost_backend *backend, struct frame *frame, en
 /* How many frames wait to be received, as far as is known without looking at the peer's index again. */
 unsigned vhost_backend_waiting(const struct vhost_backend *backend);
 int vhost_backend_send(struct vhost_backend *backend, const struct frame *frame);
-/* A burst is over: shows the peer what was done, and calls it if it asked. 0 or errno. */
+/* A burst is over: shows the peer what was done, and calls it if it asked. 0 or errno; ETIMEDOUT: it made us wait. */
 int vhost_backend_flush(struct vhost_backend *backend);
 
 /* Why the session ended: a text for people, until the next one is opened. */

@@ -18,6 +18,7 @@ struct ring {
     bool enabled;
     int kick;
     int call;
+    unsigned single_kicks; /* in a row that were read as 1 */
     struct vhost_user_ring_address address;
 };
 

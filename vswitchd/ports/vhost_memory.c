@@ -7,12 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #define SLOTS 4096
@@ -63,21 +61,19 @@ void vhost_memory_init(struct vhost_memory *memory)
 /* Whether the file can be mapped without a surprise, and how large it is. */
 static const char *check_file(int fd, bool allow_unsealed, struct stat *st)
 {
-    struct statfs fs;
     int seals = fcntl(fd, F_GET_SEALS);
 
-    if (fstat(fd, st))
-        return "memory cannot be examined";
     if (!allow_unsealed) {
         if (seals < 0)
             return "memory is not a memfd (use one, or allow unsealed memory at this port)";
         if (!(seals & F_SEAL_SHRINK))
             return "memory is not sealed against shrinking (seal it, or allow unsealed memory at this port)";
     }
-    /* A file of any other kind may make us wait for a disk, or for another process. */
-    if (!S_ISREG(st->st_mode) || fstatfs(fd, &fs) || (fs.f_type != TMPFS_MAGIC && fs.f_type != HUGETLBFS_MAGIC))
+    /* A file of any other kind has no seals to tell of, and may make us wait for a disk, or for another process; even for
+     * its size, so nothing else is asked before. */
+    if (seals < 0)
         return "memory is neither tmpfs nor huge pages";
-    return NULL;
+    return fstat(fd, st) ? "memory cannot be examined" : NULL;
 }
 
 static int find_slot(void)

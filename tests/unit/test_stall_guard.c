@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Tests of os/stall_guard: a call that waits ends, one that does not is left alone,
+ * also where ticks come all the time, and so is whatever else the process does.
+ */
+#include <CUnit/Basic.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vswitchd/os/stall_guard.h"
+
+static const uint64_t one = 1, full = UINT64_MAX - 1;
+
+static ssize_t guarded_write(int fd)
+{
+    stall_guard_enter();
+    ssize_t written = write(fd, &one, sizeof(one));
+    stall_guard_leave();
+    return written;
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static int setup(void)
+{
+    return stall_guard_start();
+}
+
+static int teardown(void)
+{
+    stall_guard_stop();
+    return 0;
+}
+
+static void test_waits(void)
+{
+    for (unsigned i = 0; i < 5; i++) {
+        int fd = eventfd(0, 0);
+        CU_ASSERT_EQUAL(guarded_write(fd), sizeof(one)); /* there is room */
+        CU_ASSERT_EQUAL(write(fd, &(uint64_t){full - 1}, sizeof(full)), sizeof(full));
+        alarm(5);
+        CU_ASSERT_EQUAL(guarded_write(fd), -1);
+        CU_ASSERT_EQUAL(errno, EINTR);
+        alarm(0);
+        CU_ASSERT_EQUAL(stall_guard_hard, 0);
+        close(fd);
+    }
+}
+
+static void test_does_not_wait(void)
+{
+    int fd = eventfd(0, EFD_NONBLOCK);
+    uint64_t count, calls = 0, until = now_ms() + 100;
+    bool right = true;
+    while (now_ms() < until && right) {
+        right = guarded_write(fd) == sizeof(one) && read(fd, &count, sizeof(count)) == sizeof(count);
+        calls++;
+    }
+    CU_ASSERT(right);
+    CU_ASSERT(calls > 100);
+    CU_ASSERT_EQUAL(write(fd, &full, sizeof(full)), sizeof(full));
+    CU_ASSERT_EQUAL(guarded_write(fd), -1);
+    CU_ASSERT_EQUAL(errno, EAGAIN);
+    close(fd);
+}
+
+/* A tick that was set by a guarded call meets a read that waits for somebody else. */
+static void test_others(void)
+{
+    int fd = eventfd(0, EFD_NONBLOCK), ends[2];
+    char byte = 0;
+    CU_ASSERT_EQUAL_FATAL(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        poll(NULL, 0, 60);
+        _exit(write(ends[1], "x", 1) == 1 ? 0 : 1);
+    }
+    CU_ASSERT_EQUAL(guarded_write(fd), sizeof(one));
+    CU_ASSERT_EQUAL(read(ends[0], &byte, 1), 1);
+    CU_ASSERT_EQUAL(byte, 'x');
+    CU_ASSERT_EQUAL(stall_guard_ticking, 0); /* and no other one was set */
+    waitpid(child, NULL, 0);
+    close(fd);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+int main(void)
+{
+    CU_initialize_registry();
+    CU_pSuite suite = CU_add_suite("stall_guard", setup, teardown);
+    CU_add_test(suite, "a call that waits ends", test_waits);
+    CU_add_test(suite, "calls that do not wait", test_does_not_wait);
+    CU_add_test(suite, "calls of others", test_others);
+    CU_basic_run_tests();
+    unsigned failures = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    return failures ? 1 : 0;
+}
