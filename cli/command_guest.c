@@ -332,37 +332,46 @@ static int guest_console(struct cli *cli)
 
 /* ---- guest run ---- */
 
+static bool is_one_of(const char *text, const char *const *words)
+{
+    while (*words && strcmp(text, *words) != 0) {
+        words++;
+    }
+    return *words != NULL;
+}
+
 static bool add_nic_member(struct jv *nic, char *text)
 {
+    static const char *const numbers[] = {"vlan", "mtu", "irq", "slot", "speed", NULL};
     char *equals = strchr(text, '=');
     struct jv *vlan;
-    int64_t number;
+    int64_t number = 0;
 
     if (!equals) {
         cli_usage("--nic is written like model=e1000,mac=52:54:00:00:00:01,port=bob,vlan=20; what is \"%s\"?", text);
         return false;
     }
     *equals++ = '\0';
+    if (is_one_of(text, numbers) && !args_number(equals, INT64_MIN, INT64_MAX, &number)) {
+        cli_usage("--nic: %s is a number, not \"%s\"", text, equals);
+        return false;
+    }
     if (strcmp(text, "vlan") == 0) {
-        if (!args_number(equals, INT64_MIN, INT64_MAX, &number)) {
-            cli_usage("--nic: vlan is a number, not \"%s\"", equals);
-            return false;
-        }
         vlan = jv_new_object();
         jv_set_string(vlan, "mode", "access");
         jv_set_int(vlan, "access", number);
         jv_set(nic, "vlan", vlan);
         return true;
     }
-    if (strcmp(text, "mtu") == 0 && args_number(equals, INT64_MIN, INT64_MAX, &number)) {
-        jv_set_int(nic, "mtu", number);
-        return true;
-    }
-    if ((strcmp(text, "irq") == 0 || strcmp(text, "slot") == 0 || strcmp(text, "speed") == 0) && args_number(equals, INT64_MIN, INT64_MAX, &number)) {
+    if (is_one_of(text, numbers)) {
         jv_set_int(nic, text, number);
         return true;
     }
-    if (strcmp(text, "link") == 0 && (strcmp(equals, "up") == 0 || strcmp(equals, "down") == 0)) {
+    if (strcmp(text, "link") == 0) {
+        if (strcmp(equals, "up") != 0 && strcmp(equals, "down") != 0) {
+            cli_usage("--nic: link is up or down, not \"%s\"", equals);
+            return false;
+        }
         jv_set_bool(nic, "link", strcmp(equals, "up") == 0);
         return true;
     }

@@ -95,9 +95,13 @@ static int guest_trace(struct cli *cli)
     int64_t count = -1;
     int status;
 
-    if (!cli_add_number(cli, params, "nic", "nic") || (text && !args_number(text, 1, INT64_MAX, &count))) {
+    if (text && !args_number(text, 1, INT64_MAX, &count)) {
         jv_unref(params);
-        return text && count < 0 ? cli_usage("--count needs a number of lines, not \"%s\"", text) : CLI_USAGE;
+        return cli_usage("--count needs a number of lines, 1 or more, not \"%s\"", text);
+    }
+    if (!cli_add_number(cli, params, "nic", "nic")) {
+        jv_unref(params);
+        return CLI_USAGE;
     }
     jv_set_bool(params, "strict", args_has(&cli->args, "strict"));
     jv_set_bool(params, "rules", args_has(&cli->args, "rules"));

@@ -157,6 +157,10 @@ static int port_add(struct cli *cli)
         jv_set(params, "addresses", jv_ref(addresses));
     }
     jv_unref(addresses);
+    if ((args_has(args, "server") || args_has(args, "unsealed")) && !args_has(args, "path")) {
+        jv_unref(params);
+        return cli_usage("--server and --unsealed are for a vhost-user port: give it --path SOCKET, too");
+    }
     if (args_has(args, "server")) {
         jv_set_string(params, "role", "server");
     }

@@ -67,6 +67,9 @@ says 1 'no group address' fdb add 01:00:5e:00:00:01 tap0
 says 1 "only a station's address" fdb add 00:00:00:00:00:00 tap0
 says 1 '02:00:00:00:00:99 is not in the MAC table of VLAN 7' fdb delete 02:00:00:00:00:99 --vlan 7
 says 1 'written as for tcpdump' capture tap0 -w /dev/null 'host and'
+says 2 'give it --path SOCKET' port add vm1 --server
+says 5 'there is a port "tap0" already' port add tap0 --path "$W/vm1.sock" --server
+says 1 'another program does, or it is no socket' port add vm1 --path "$W/vswitchd.json" --server
 says 1 '/nowhere/x.pcap: No such file' capture tap0 -w /nowhere/x.pcap
 echo precious >"$W/x.pcap"
 says 1 'no port "tpa0"' capture tpa0 -w "$W/x.pcap"
@@ -76,7 +79,7 @@ check "its file is as it was" grep -q precious "$W/x.pcap"
 says 2 'needs --kernel FILE' guest run bob
 says 2 '--kernel no-such-file: No such file' guest run bob --kernel no-such-file
 says 1 '/nowhere/vmlinuz: No such file' guest run bob --kernel /nowhere/vmlinuz
-says 1 'not a Linux bzImage' guest run bob --kernel /etc/passwd
+says 1 'not a Linux bzImage .*, and no multiboot image' guest run bob --kernel /etc/passwd
 says 1 '/nowhere/initrd: No such file' guest run bob --kernel "$K" --initrd /nowhere/initrd
 says 1 '/memory_mib: must be 4 to 3072, not 2' guest run bob --kernel "$K" --memory 2
 says 2 'needs a number, not "128M"' guest run bob --kernel "$K" --memory 128M
@@ -85,6 +88,11 @@ says 1 'one of e1000, .* not "virtio"' guest run bob --kernel "$K" --nic virtio
 says 1 '/nics/0/mac: .* no group address' guest run bob --kernel "$K" --nic e1000,mac=03:00:00:00:00:01
 says 1 'unknown member "colour"; known: model, mac' guest run bob --kernel "$K" --nic e1000,colour=red
 says 1 'which are on ISA, only' guest run bob --kernel "$K" --nic e1000,irq=9
+says 2 'link is up or down, not "out"' guest run bob --kernel "$K" --nic e1000,link=out
+says 2 'speed is a number, not "fast"' guest run bob --kernel "$K" --nic rtl8029,speed=fast
+says 1 'must have 0 to 8 elements, not 9' guest run bob --kernel "$K" $(printf ' --nic e1000%.0s' 1 2 3 4 5 6 7 8 9)
+says 1 'ended at once: .*two ISA cards at io=0x300' guest run bob --kernel "$K" --nic ne2000,io=0x300 --nic ne1000,io=0x300
+says 2 'a number of lines, 1 or more, not "0"' guest trace bob -c 0
 says 1 'which has no line 7' guest run bob --kernel "$K" --nic rtl8019as,irq=7
 says 5 'there is a port "tap0" already' guest run bob --kernel "$K" --nic e1000,port=tap0
 says 1 'a guest.s name has 1 to 24' guest run 'bob smith' --kernel "$K"

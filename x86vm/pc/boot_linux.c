@@ -69,7 +69,7 @@ static bool parse(struct kernel *k, const struct boot_linux_files *files, char *
     if (k->size < HEADER_END_MAX)
         return boot_error(error, error_size, "kernel: %zu bytes are too few for a Linux kernel", k->size);
     if (get16(k->file, BOOT_FLAG) != 0xaa55 || get32(k->file, MAGIC) != HEADER_MAGIC)
-        return boot_error(error, error_size, "kernel: not a Linux bzImage (no setup header)");
+        return boot_error(error, error_size, "kernel: not a Linux bzImage (no setup header), and no multiboot image");
     k->version = get16(k->file, VERSION);
     if (k->version < VERSION_LEAST)
         return boot_error(error, error_size, "kernel: boot protocol %u.%02u is too old, 2.06 is needed",
