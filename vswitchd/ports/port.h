@@ -84,6 +84,7 @@ struct port {
     const struct port_ops *ops;
     struct port_capabilities capabilities; /* may change while running (feature negotiation) */
     bool link;                             /* read it; changed by port_link_changed() */
+    bool gone;                             /* what it leads to was deleted: there will be no link again */
     unsigned number;                       /* in its switch; set by the data path */
     char name[PORT_NAME_SIZE];
     struct port_counters counters;

@@ -37,7 +37,6 @@ struct port_tap {
     bool blocked; /* a write found no room */
     bool hold;    /* frames may wait for others in the batch */
     bool moved;   /* … out of this network namespace */
-    bool gone;    /* the interface was deleted */
     char interface[IFNAMSIZ];
 };
 
@@ -68,15 +67,15 @@ static void set_link(struct port_tap *tap, bool up)
 {
     tap->blocked = false;
     /* Of a deleted interface the descriptor reports nothing but an error, for ever. */
-    event_watch_set(tap->watch, tap->gone ? 0 : EVENT_READ);
-    port_link_changed(&tap->port, up && !tap->gone);
+    event_watch_set(tap->watch, tap->port.gone ? 0 : EVENT_READ);
+    port_link_changed(&tap->port, up && !tap->port.gone);
 }
 
 /* Whether the interface behind the descriptor still exists, wherever it is now. */
 static void find_out(struct port_tap *tap)
 {
     struct ifreq request = {0};
-    tap->gone = ioctl(tap->fd, TUNGETIFF, &request) < 0;
+    tap->port.gone = ioctl(tap->fd, TUNGETIFF, &request) < 0;
     set_link(tap, true);
 }
 
@@ -212,7 +211,7 @@ static void tap_describe(const struct port *port, char *text, size_t size)
     const struct port_tap *tap = (const struct port_tap *)port;
     snprintf(text, size, "interface %s%s%s", tap->interface,
              tap->hold && tap_batch_works(tap->batch) ? ", frames in batches" : "",
-             tap->gone ? ", deleted by somebody" : tap->moved ? ", moved to another namespace" : "");
+             tap->port.gone ? ", deleted by somebody" : tap->moved ? ", moved to another namespace" : "");
 }
 
 static void tap_destroy(struct port *port)
