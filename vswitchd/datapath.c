@@ -15,8 +15,9 @@
 void datapath_tell(struct datapath *dp, enum datapath_event_type type, const struct port *port, uint64_t mac,
                    uint16_t vlan)
 {
-    if (!dp->listener)
+    if (!dp->listener) {
         return;
+    }
     struct datapath_event event = {.type = type, .time = dp->now, .port = port->name, .mac = mac, .vlan = vlan};
     dp->listener(dp->listener_context, &event);
 }
@@ -25,9 +26,11 @@ void datapath_tell(struct datapath *dp, enum datapath_event_type type, const str
 
 static void flush_dirty(struct datapath *dp)
 {
-    PORT_SET_EACH(number, &dp->dirty)
-        if (dp->slots[number].port)
+    PORT_SET_EACH(number, &dp->dirty) {
+        if (dp->slots[number].port) {
             port_flush(dp->slots[number].port);
+        }
+    }
     port_set_clear(&dp->dirty);
 }
 
@@ -46,8 +49,9 @@ static void readable(void *context, struct port *port)
 {
     struct datapath *dp = context;
     /* A port that is waiting for its turn does not get a second one by its descriptor. */
-    if (!port_set_has(&dp->pending, port->number))
+    if (!port_set_has(&dp->pending, port->number)) {
         receive_burst(dp, port);
+    }
 }
 
 static void receive_again(void *context)
@@ -55,9 +59,11 @@ static void receive_again(void *context)
     struct datapath *dp = context;
     struct port_set turn = dp->pending;
     port_set_clear(&dp->pending);
-    PORT_SET_EACH(number, &turn)
-        if (dp->slots[number].port)
+    PORT_SET_EACH(number, &turn) {
+        if (dp->slots[number].port) {
             receive_burst(dp, dp->slots[number].port);
+        }
+    }
 }
 
 static void link_changed(void *context, struct port *port)
@@ -88,8 +94,9 @@ static void age(void *context)
 struct datapath *datapath_create(struct event_loop *loop, const struct switch_config *config)
 {
     struct datapath *dp = calloc(1, sizeof(*dp));
-    if (!dp)
+    if (!dp) {
         return NULL;
+    }
     dp->loop = loop;
     dp->now = event_loop_now(loop);
     dp->sw = switch_create(config);
@@ -108,8 +115,9 @@ static void release_slot(struct datapath *dp, unsigned number)
 {
     struct slot *slot = &dp->slots[number];
     struct port *port = slot->port;
-    if (slot->capture)
+    if (slot->capture) {
         slot->capture(slot->capture_context, NULL, false, dp->now);
+    }
     switch_remove_port(dp->sw, number);
     *slot = (struct slot){0};
     port_set_remove(&dp->pending, number);
@@ -122,12 +130,15 @@ static void release_slot(struct datapath *dp, unsigned number)
 
 void datapath_destroy(struct datapath *dp)
 {
-    if (!dp)
+    if (!dp) {
         return;
+    }
     dp->listener = NULL;
-    for (unsigned i = 0; i < PORT_SET_MAX; i++)
-        if (dp->slots[i].port)
+    for (unsigned i = 0; i < PORT_SET_MAX; i++) {
+        if (dp->slots[i].port) {
             release_slot(dp, i);
+        }
+    }
     event_call_destroy(dp->again);
     event_timer_destroy(dp->ageing);
     switch_destroy(dp->sw);
@@ -153,24 +164,30 @@ const struct switch_config *datapath_get_config(const struct datapath *dp)
 
 int datapath_find_number(const struct datapath *dp, const char *name)
 {
-    for (unsigned i = 0; i < PORT_SET_MAX; i++)
-        if (dp->slots[i].port && strcmp(dp->slots[i].port->name, name) == 0)
+    for (unsigned i = 0; i < PORT_SET_MAX; i++) {
+        if (dp->slots[i].port && strcmp(dp->slots[i].port->name, name) == 0) {
             return (int)i;
+        }
+    }
     return -1;
 }
 
 int datapath_add_port(struct datapath *dp, struct port *port, const struct switch_port_config *config)
 {
     unsigned number = 0;
-    if (datapath_find_number(dp, port->name) >= 0)
+    if (datapath_find_number(dp, port->name) >= 0) {
         return EEXIST;
-    while (number < PORT_SET_MAX && dp->slots[number].port)
+    }
+    while (number < PORT_SET_MAX && dp->slots[number].port) {
         number++;
-    if (number == PORT_SET_MAX)
+    }
+    if (number == PORT_SET_MAX) {
         return ENOSPC;
+    }
     int result = switch_add_port(dp->sw, number, config);
-    if (result)
+    if (result) {
         return result;
+    }
     dp->now = event_loop_now(dp->loop);
     dp->slots[number] = (struct slot){.port = port};
     dp->count++;
@@ -180,16 +197,18 @@ int datapath_add_port(struct datapath *dp, struct port *port, const struct switc
                                                     .deliver = datapath_deliver,
                                                     .link_changed = link_changed});
     datapath_tell(dp, DATAPATH_PORT_ADDED, port, 0, 0);
-    if (port->link)
+    if (port->link) {
         link_changed(dp, port);
+    }
     return 0;
 }
 
 int datapath_remove_port(struct datapath *dp, const char *name)
 {
     int number = datapath_find_number(dp, name);
-    if (number < 0)
+    if (number < 0) {
         return ENOENT;
+    }
     dp->now = event_loop_now(dp->loop);
     release_slot(dp, (unsigned)number);
     return 0;
@@ -198,31 +217,37 @@ int datapath_remove_port(struct datapath *dp, const char *name)
 int datapath_set_port(struct datapath *dp, const char *name, const struct switch_port_config *config)
 {
     int number = datapath_find_number(dp, name);
-    if (number < 0)
+    if (number < 0) {
         return ENOENT;
-    if (switch_port_config_check(config))
+    }
+    if (switch_port_config_check(config)) {
         return EINVAL;
+    }
     struct port *port = dp->slots[number].port;
     if (config->mtu != switch_get_port(dp->sw, (unsigned)number)->mtu && port->ops->set_mtu) {
         int result = port->ops->set_mtu(port, config->mtu);
-        if (result)
+        if (result) {
             return result;
+        }
     }
     int result = switch_set_port(dp->sw, (unsigned)number, config);
     dp->now = event_loop_now(dp->loop);
-    if (result == 0)
+    if (result == 0) {
         datapath_tell(dp, DATAPATH_PORT_CHANGED, port, 0, 0);
+    }
     return result;
 }
 
 int datapath_set_capture(struct datapath *dp, const char *name, datapath_capture_function *function, void *context)
 {
     int number = datapath_find_number(dp, name);
-    if (number < 0)
+    if (number < 0) {
         return ENOENT;
+    }
     struct slot *slot = &dp->slots[number];
-    if (function && slot->capture)
+    if (function && slot->capture) {
         return EBUSY;
+    }
     slot->capture = function;
     slot->capture_context = context;
     return 0;

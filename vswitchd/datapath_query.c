@@ -21,15 +21,17 @@ static void fill_info(const struct datapath *dp, unsigned number, struct datapat
         .config = switch_get_port(dp->sw, number),
         .counters = &port->counters,
     };
-    if (port->ops->describe)
+    if (port->ops->describe) {
         port->ops->describe(port, info->description, sizeof(info->description));
+    }
 }
 
 bool datapath_get_port(const struct datapath *dp, const char *name, struct datapath_port_info *info)
 {
     int number = datapath_find_number(dp, name);
-    if (number < 0)
+    if (number < 0) {
         return false;
+    }
     fill_info(dp, (unsigned)number, info);
     return true;
 }
@@ -39,11 +41,13 @@ void datapath_each_port(const struct datapath *dp, bool (*visit)(void *context, 
 {
     for (unsigned i = 0; i < PORT_SET_MAX; i++) {
         struct datapath_port_info info;
-        if (!dp->slots[i].port)
+        if (!dp->slots[i].port) {
             continue;
+        }
         fill_info(dp, i, &info);
-        if (!visit(context, &info))
+        if (!visit(context, &info)) {
             return;
+        }
     }
 }
 
@@ -60,9 +64,11 @@ struct port *datapath_find_port(const struct datapath *dp, const char *name)
 
 void datapath_clear_counters(struct datapath *dp, const char *name)
 {
-    for (unsigned i = 0; i < PORT_SET_MAX; i++)
-        if (dp->slots[i].port && (!name || strcmp(dp->slots[i].port->name, name) == 0))
+    for (unsigned i = 0; i < PORT_SET_MAX; i++) {
+        if (dp->slots[i].port && (!name || strcmp(dp->slots[i].port->name, name) == 0)) {
             memset(&dp->slots[i].port->counters, 0, sizeof(dp->slots[i].port->counters));
+        }
+    }
 }
 
 struct fdb_visit {
@@ -94,10 +100,12 @@ void datapath_fdb_each(const struct datapath *dp, bool (*visit)(void *context, c
 int datapath_fdb_add(struct datapath *dp, uint64_t mac, unsigned vlan, const char *port)
 {
     int number = datapath_find_number(dp, port);
-    if (number < 0)
+    if (number < 0) {
         return ENOENT;
-    if (vlan < VLAN_ID_MIN || vlan > VLAN_ID_MAX)
+    }
+    if (vlan < VLAN_ID_MIN || vlan > VLAN_ID_MAX) {
         return EINVAL;
+    }
     return fdb_add_static(switch_fdb(dp->sw), vlan, mac, (unsigned)number);
 }
 
@@ -111,12 +119,14 @@ int datapath_fdb_flush(struct datapath *dp, const char *port, int vlan, bool inc
     struct fdb_filter filter = {.port = -1, .vlan = vlan, .include_static = include_static};
     if (port) {
         filter.port = datapath_find_number(dp, port);
-        if (filter.port < 0)
+        if (filter.port < 0) {
             return ENOENT;
+        }
     }
     uint32_t removed = fdb_flush(switch_fdb(dp->sw), &filter);
-    if (count)
+    if (count) {
         *count = removed;
+    }
     return 0;
 }
 
