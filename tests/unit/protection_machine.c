@@ -217,17 +217,3 @@ bool machine_unchanged(void)
            !memcmp(before.dr, cpu->dr, sizeof cpu->dr) && before.interrupt_shadow == cpu->interrupt_shadow &&
            !memcmp(before.seg_base, cpu->seg_base, sizeof cpu->seg_base) && before.tables == cpu->tables;
 }
-
-int machine_run(const char *suite, const struct machine_test *tests, unsigned count)
-{
-    if (CU_initialize_registry() != CUE_SUCCESS)
-        return 2;
-    CU_pSuite s = CU_add_suite_with_setup_and_teardown(suite, NULL, NULL, machine_setup, machine_teardown);
-    for (unsigned i = 0; i < count; i++)
-        CU_add_test(s, tests[i].name, tests[i].run);
-    CU_basic_set_mode(CU_BRM_NORMAL);
-    CU_basic_run_tests();
-    const unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
-}

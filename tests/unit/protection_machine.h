@@ -7,11 +7,11 @@
 #ifndef TESTS_UNIT_PROTECTION_MACHINE_H
 #define TESTS_UNIT_PROTECTION_MACHINE_H
 
+#include "tests/unit/unit.h"
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/memory/view.h"
 #include "x86vm/protection/protection.h"
 
-#include <CUnit/Basic.h>
 #include <setjmp.h>
 
 enum {
@@ -85,9 +85,5 @@ bool machine_unchanged(void); /* registers as machine_begin saw them */
         for (unsigned i_ = 0; i_ < sizeof expected_ / 2; i_++)                                 \
             CU_ASSERT_EQUAL(peek16((address) + 2 * i_), expected_[i_]);                        \
     } while (0)
-
-/* Runs the tests of one suite; what main returns. */
-struct machine_test { const char *name; void (*run)(void); };
-int machine_run(const char *suite, const struct machine_test *tests, unsigned count);
 
 #endif

@@ -2,10 +2,10 @@
  * ACPI's fixed hardware, and the tables: their sums and links, and what ACPICA's
  * disassembler (where it is installed) makes of the DSDT.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/pc/acpi_pm.h"
 #include "x86vm/pc/acpi_tables.h"
 
-#include <CUnit/Basic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -295,23 +295,19 @@ static void test_routing(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "timer", test_timer },
+        { "timer event", test_timer_event },
+        { "button", test_button },
+        { "power off", test_power_off },
+        { "pme", test_pme },
+        { "standby", test_standby },
+        { "odd accesses", test_odd_accesses },
+        { "tables", test_tables },
+        { "disassembly", test_disassembly },
+        { "routing", test_routing },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("acpi", NULL, NULL);
-    CU_ADD_TEST(suite, test_timer);
-    CU_ADD_TEST(suite, test_timer_event);
-    CU_ADD_TEST(suite, test_button);
-    CU_ADD_TEST(suite, test_power_off);
-    CU_ADD_TEST(suite, test_pme);
-    CU_ADD_TEST(suite, test_standby);
-    CU_ADD_TEST(suite, test_odd_accesses);
-    CU_ADD_TEST(suite, test_tables);
-    CU_ADD_TEST(suite, test_disassembly);
-    CU_ADD_TEST(suite, test_routing);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    return unit_run("acpi", tests);
 }

@@ -4,8 +4,8 @@
  * entry away. test_bare_spaces.c has what a load of CR3 does to them.
  */
 #include "tests/unit/bare_fixture.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <stdio.h>
 
 static void test_rights(void)
@@ -261,21 +261,20 @@ static void test_anything(void)
 
 int main(void)
 {
+    static const CU_TestInfo tests[] = {
+        { "rights", test_rights },
+        { "what drops a page", test_drops },
+        { "where a refused access began", test_began_at },
+        { "the first page of RAM", test_first_page },
+        { "the supervisor's", test_supervisor },
+        { "a page that makes room for its neighbours", test_crowded },
+        { "pages come and go", test_pages_come_and_go },
+        { "many mappings", test_many_mappings },
+        { "anything in any order", test_anything },
+        CU_TEST_INFO_NULL,
+    };
+
     if (!bare_fixture_possible())
         return 0;
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite_with_setup_and_teardown("bare windows", NULL, NULL, bare_setup, bare_teardown);
-    CU_add_test(suite, "rights", test_rights);
-    CU_add_test(suite, "what drops a page", test_drops);
-    CU_add_test(suite, "where a refused access began", test_began_at);
-    CU_add_test(suite, "the first page of RAM", test_first_page);
-    CU_add_test(suite, "the supervisor's", test_supervisor);
-    CU_add_test(suite, "a page that makes room for its neighbours", test_crowded);
-    CU_add_test(suite, "pages come and go", test_pages_come_and_go);
-    CU_add_test(suite, "many mappings", test_many_mappings);
-    CU_add_test(suite, "anything in any order", test_anything);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    return unit_run_each("bare windows", tests, bare_setup, bare_teardown);
 }

@@ -4,9 +4,9 @@
  * sequence of changes, how many mappings that takes, and that nobody else's
  * memory comes where nothing is shown.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/memory/bare.h"
 
-#include <CUnit/Basic.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -189,6 +189,13 @@ static void test_any_changes(void)
 
 int main(int argc, char **argv)
 {
+    static const CU_TestInfo tests[] = {
+        { "others stay out", test_others_stay_out },
+        { "any changes", test_any_changes },
+        CU_TEST_INFO_NULL,
+    };
+    int status;
+
     (void)argv;
     if (argc > 1)
         return reserve(false) && others_stay_out() ? 0 : 1;
@@ -198,13 +205,7 @@ int main(int argc, char **argv)
         puts("skip: no memfd or temporary file");
         return 0;
     }
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("the host's side of a bare window", NULL, NULL);
-    CU_add_test(suite, "others stay out", test_others_stay_out);
-    CU_add_test(suite, "any changes", test_any_changes);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
+    status = unit_run("the host's side of a bare window", tests);
     phys_free(phys);
-    return failures ? 1 : 0;
+    return status;
 }

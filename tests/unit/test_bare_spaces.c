@@ -5,8 +5,8 @@
  * an address space may use its window at all.
  */
 #include "tests/unit/bare_fixture.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <x86intrin.h>
 
 /* A window is laid aside, and looked through when its address space is back. */
@@ -226,19 +226,18 @@ static void test_credit(void)
 
 int main(void)
 {
+    static const CU_TestInfo tests[] = {
+        { "address spaces", test_address_spaces },
+        { "hidden together", test_hidden_together },
+        { "pages that are kept", test_kept },
+        { "more of them than can be", test_kept_many },
+        { "who runs for long", test_slices },
+        { "more of them than are known", test_many_slices },
+        { "credit", test_credit },
+        CU_TEST_INFO_NULL,
+    };
+
     if (!bare_fixture_possible())
         return 0;
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite_with_setup_and_teardown("bare windows of address spaces", NULL, NULL, bare_setup, bare_teardown);
-    CU_add_test(suite, "address spaces", test_address_spaces);
-    CU_add_test(suite, "hidden together", test_hidden_together);
-    CU_add_test(suite, "pages that are kept", test_kept);
-    CU_add_test(suite, "more of them than can be", test_kept_many);
-    CU_add_test(suite, "who runs for long", test_slices);
-    CU_add_test(suite, "more of them than are known", test_many_slices);
-    CU_add_test(suite, "credit", test_credit);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    return unit_run_each("bare windows of address spaces", tests, bare_setup, bare_teardown);
 }

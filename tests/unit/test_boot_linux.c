@@ -2,12 +2,12 @@
  * The bzImage loader: a kernel made here, loaded plainly and unpacked, and
  * every way in which a file can be wrong.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/memory/phys.h"
 #include "x86vm/pc/boot_cpu.h"
 #include "x86vm/pc/boot_linux.h"
 
-#include <CUnit/Basic.h>
 #include <elf.h>
 #include <lzma.h>
 #include <stdlib.h>
@@ -367,23 +367,19 @@ static void test_bad_payload(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "plain", test_plain },
+        { "seed", test_seed },
+        { "not relocatable", test_not_relocatable },
+        { "wrong files", test_wrong_files },
+        { "truncated", test_truncated },
+        { "initrd too large", test_initrd_too_large },
+        { "command line too long", test_command_line_too_long },
+        { "unpack", test_unpack },
+        { "bad vmlinux", test_bad_vmlinux },
+        { "bad payload", test_bad_payload },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("boot_linux", NULL, NULL);
-    CU_ADD_TEST(suite, test_plain);
-    CU_ADD_TEST(suite, test_seed);
-    CU_ADD_TEST(suite, test_not_relocatable);
-    CU_ADD_TEST(suite, test_wrong_files);
-    CU_ADD_TEST(suite, test_truncated);
-    CU_ADD_TEST(suite, test_initrd_too_large);
-    CU_ADD_TEST(suite, test_command_line_too_long);
-    CU_ADD_TEST(suite, test_unpack);
-    CU_ADD_TEST(suite, test_bad_vmlinux);
-    CU_ADD_TEST(suite, test_bad_payload);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    return unit_run("boot_linux", tests);
 }

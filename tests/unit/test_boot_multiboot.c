@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  * The multiboot loader: an image made here, and wrong ones.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/memory/phys.h"
 #include "x86vm/pc/boot_multiboot.h"
 
-#include <CUnit/Basic.h>
 #include <elf.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,15 +111,11 @@ static void test_bad(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "good", test_good },
+        { "bad", test_bad },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("boot_multiboot", setup, teardown);
-    CU_ADD_TEST(suite, test_good);
-    CU_ADD_TEST(suite, test_bad);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    return unit_run_between("boot_multiboot", tests, setup, teardown);
 }

@@ -2,9 +2,9 @@
  *
  * Tests of vswitchd/os/capture: the bytes of a pcap file, filters, snap length.
  */
-#include <CUnit/Basic.h>
 #include <string.h>
 
+#include "tests/unit/unit.h"
 #include "vswitchd/os/capture.h"
 
 static char error[CAPTURE_ERROR_SIZE];
@@ -84,17 +84,13 @@ static void test_snaplen(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "the bytes of a file", test_file },
+        { "filters", test_filter },
+        { "filters that are none", test_bad_filter },
+        { "snap length", test_snaplen },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("capture", NULL, NULL);
-    CU_add_test(suite, "the bytes of a file", test_file);
-    CU_add_test(suite, "filters", test_filter);
-    CU_add_test(suite, "filters that are none", test_bad_filter);
-    CU_add_test(suite, "snap length", test_snaplen);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    return unit_run("capture", tests);
 }

@@ -3,12 +3,12 @@
  * Tests of cli/args and cli/table: options anywhere, values, mistakes; columns,
  * alignment, what must not reach a terminal.
  */
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/args.h"
 #include "cli/table.h"
+#include "tests/unit/unit.h"
 
 static struct args args;
 
@@ -156,22 +156,18 @@ static void test_units(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "words and options", test_words_and_options },
+        { "an option given again", test_repeated },
+        { "letters together", test_letters_together },
+        { "--", test_end_of_options },
+        { "mistakes", test_mistakes },
+        { "numbers", test_numbers },
+        { "tables", test_table },
+        { "control characters", test_terminal_is_safe },
+        { "units", test_units },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("cli", NULL, NULL);
-    CU_add_test(suite, "words and options", test_words_and_options);
-    CU_add_test(suite, "an option given again", test_repeated);
-    CU_add_test(suite, "letters together", test_letters_together);
-    CU_add_test(suite, "--", test_end_of_options);
-    CU_add_test(suite, "mistakes", test_mistakes);
-    CU_add_test(suite, "numbers", test_numbers);
-    CU_add_test(suite, "tables", test_table);
-    CU_add_test(suite, "control characters", test_terminal_is_safe);
-    CU_add_test(suite, "units", test_units);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    return unit_run("cli", tests);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  * The map from host code to guest instructions against a plain array.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/translate/code_map.h"
 
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 
 enum { ROWS = 5000, REWOUND = 1000, RUN = 40, RUNS = ROWS / RUN };
@@ -119,17 +119,12 @@ static void test_same(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "finds what an array would", test_find },
+        { "rows taken back", test_rewind },
+        { "a run at another place", test_same },
+        CU_TEST_INFO_NULL,
+    };
 
-    if (CU_initialize_registry() != CUE_SUCCESS || !(suite = CU_add_suite("code_map", NULL, NULL)))
-        return 1;
-    CU_add_test(suite, "finds what an array would", test_find);
-    CU_add_test(suite, "rows taken back", test_rewind);
-    CU_add_test(suite, "a run at another place", test_same);
-    CU_basic_set_mode(CU_BRM_NORMAL);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    return unit_run("code_map", tests);
 }

@@ -3,7 +3,6 @@
  * Tests of vswitchd/config: what a file may say, what is refused with which
  * line and column, and that what is written is read again the same.
  */
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "proto/json/json_read.h"
+#include "tests/unit/unit.h"
 #include "vswitchd/config.h"
 
 static struct config config;
@@ -265,25 +265,21 @@ static void test_files(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "nothing said", test_empty },
+        { "everything said", test_whole },
+        { "there and back", test_there_and_back },
+        { "syntax", test_syntax_errors },
+        { "ports", test_port_errors },
+        { "names used twice", test_duplicate_names },
+        { "addresses of taps", test_address_errors },
+        { "guests", test_guest_errors },
+        { "MAC addresses", test_mac },
+        { "reserved protocols", test_reserved },
+        { "a policy changes in part", test_policy },
+        { "files", test_files },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("config", NULL, NULL);
-    CU_add_test(suite, "nothing said", test_empty);
-    CU_add_test(suite, "everything said", test_whole);
-    CU_add_test(suite, "there and back", test_there_and_back);
-    CU_add_test(suite, "syntax", test_syntax_errors);
-    CU_add_test(suite, "ports", test_port_errors);
-    CU_add_test(suite, "names used twice", test_duplicate_names);
-    CU_add_test(suite, "addresses of taps", test_address_errors);
-    CU_add_test(suite, "guests", test_guest_errors);
-    CU_add_test(suite, "MAC addresses", test_mac);
-    CU_add_test(suite, "reserved protocols", test_reserved);
-    CU_add_test(suite, "a policy changes in part", test_policy);
-    CU_add_test(suite, "files", test_files);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    return unit_run("config", tests);
 }

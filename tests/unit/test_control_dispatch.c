@@ -3,12 +3,12 @@
  * Tests of vswitchd/control/control_dispatch with a table of its own: what is
  * answered to good and bad requests, batches, roles, the audit.
  */
-#include <CUnit/Basic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proto/json/json_read.h"
+#include "tests/unit/unit.h"
 #include "vswitchd/control/control_dispatch.h"
 
 static unsigned calls, audits;
@@ -274,23 +274,19 @@ static void test_too_long(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "calls", test_calls },
+        { "notifications", test_notifications },
+        { "bad requests", test_bad_requests },
+        { "what an error says", test_error_data },
+        { "roles", test_roles },
+        { "batches", test_batches },
+        { "a batch with large answers", test_batch_answer_is_bounded },
+        { "topics", test_topics },
+        { "rpc.methods", test_describe },
+        { "a line that is too long", test_too_long },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("control_dispatch", NULL, NULL);
-    CU_add_test(suite, "calls", test_calls);
-    CU_add_test(suite, "notifications", test_notifications);
-    CU_add_test(suite, "bad requests", test_bad_requests);
-    CU_add_test(suite, "what an error says", test_error_data);
-    CU_add_test(suite, "roles", test_roles);
-    CU_add_test(suite, "batches", test_batches);
-    CU_add_test(suite, "a batch with large answers", test_batch_answer_is_bounded);
-    CU_add_test(suite, "topics", test_topics);
-    CU_add_test(suite, "rpc.methods", test_describe);
-    CU_add_test(suite, "a line that is too long", test_too_long);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    return unit_run("control_dispatch", tests);
 }

@@ -3,10 +3,10 @@
  * Tests of vswitchd/control/control_frame: lines out of pieces, the limit,
  * the last line without a newline, the output queue.
  */
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/unit.h"
 #include "vswitchd/control/control_frame.h"
 
 static bool next_is(struct control_input *in, bool end, const char *wanted)
@@ -175,20 +175,16 @@ static void test_output(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "lines", test_lines },
+        { "byte by byte", test_byte_by_byte },
+        { "the limit", test_limit },
+        { "a line without end", test_endless_line },
+        { "the end inside a long line", test_end_inside_long_line },
+        { "random pieces", test_random },
+        { "output", test_output },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("control_frame", NULL, NULL);
-    CU_add_test(suite, "lines", test_lines);
-    CU_add_test(suite, "byte by byte", test_byte_by_byte);
-    CU_add_test(suite, "the limit", test_limit);
-    CU_add_test(suite, "a line without end", test_endless_line);
-    CU_add_test(suite, "the end inside a long line", test_end_inside_long_line);
-    CU_add_test(suite, "random pieces", test_random);
-    CU_add_test(suite, "output", test_output);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    return unit_run("control_frame", tests);
 }

@@ -3,12 +3,12 @@
  * Positions: the engine counts exactly what was executed, and stops at every
  * position in the same state, whatever the places it stopped at before.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/memory/phys.h"
 #include "x86vm/memory/view.h"
 #include "x86vm/x86vm.h"
 
-#include <CUnit/Basic.h>
 #include <string.h>
 
 enum { RAM = 2 << 20, IDT = 0x1000, GDT = 0x2000, HANDLERS = 0x3000, TABLES = 0x8000, CODE = 0x10000, DATA = 0x20000, STACK = 0x30000,
@@ -174,11 +174,12 @@ static void test_single_steps(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("count", NULL, NULL);
-    CU_add_test(suite, "what is counted", test_counts);
-    CU_add_test(suite, "stops at every position", test_stops);
-    CU_add_test(suite, "single steps", test_single_steps);
-    CU_basic_run_tests();
-    return CU_get_number_of_failures() ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        { "what is counted", test_counts },
+        { "stops at every position", test_stops },
+        { "single steps", test_single_steps },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run("count", tests);
 }

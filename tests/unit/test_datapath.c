@@ -3,12 +3,12 @@
  * Tests of vswitchd/datapath with fake ports: what leaves where and in which
  * form, sizes, a stalled port, fair turns, captures and events.
  */
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/fake/fake_port.h"
+#include "tests/unit/unit.h"
 #include "vswitchd/core/eth_frame.h"
 #include "vswitchd/core/offload.h"
 #include "vswitchd/datapath.h"
@@ -479,20 +479,19 @@ static void test_many_ports(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite_with_setup_and_teardown("datapath", NULL, NULL, setup, teardown);
-    CU_add_test(suite, "unicast", test_unicast);
-    CU_add_test(suite, "tags in one flood", test_tags_in_one_flood);
-    CU_add_test(suite, "sizes", test_sizes);
-    CU_add_test(suite, "offloads", test_offloads);
-    CU_add_test(suite, "a stalled port", test_stalled_port);
-    CU_add_test(suite, "fair turns", test_fair_turns);
-    CU_add_test(suite, "capture", test_capture);
-    CU_add_test(suite, "events", test_events);
-    CU_add_test(suite, "management", test_management);
-    CU_add_test(suite, "256 ports", test_many_ports);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        { "unicast", test_unicast },
+        { "tags in one flood", test_tags_in_one_flood },
+        { "sizes", test_sizes },
+        { "offloads", test_offloads },
+        { "a stalled port", test_stalled_port },
+        { "fair turns", test_fair_turns },
+        { "capture", test_capture },
+        { "events", test_events },
+        { "management", test_management },
+        { "256 ports", test_many_ports },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run_each("datapath", tests, setup, teardown);
 }

@@ -6,11 +6,11 @@
  *
  *   test_datapath_random [SEED [STEPS]]
  */
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/fake/fake_port.h"
+#include "tests/unit/unit.h"
 #include "vswitchd/core/eth_frame.h"
 #include "vswitchd/datapath.h"
 
@@ -298,15 +298,14 @@ static void test_random(void)
 
 int main(int argc, char **argv)
 {
+    static const CU_TestInfo tests[] = {
+        { "against a model", test_random },
+        CU_TEST_INFO_NULL,
+    };
+
     if (argc > 1)
         seed = strtoul(argv[1], NULL, 0);
     if (argc > 2)
         steps = strtoul(argv[2], NULL, 0);
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("datapath_random", NULL, NULL);
-    CU_add_test(suite, "against a model", test_random);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    return unit_run("datapath_random", tests);
 }

@@ -5,8 +5,8 @@
  * what a board adds in test_dp8390_boards.c.
  */
 #include "tests/unit/dp8390_fixture.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -271,12 +271,6 @@ int main(void)
         { "cve class F: every port at every width", every_port },
         CU_TEST_INFO_NULL,
     };
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("dp8390", dp8390_fixture_start, dp8390_fixture_stop);
-    for (const CU_TestInfo *t = tests; t->pName; t++)
-        CU_add_test(suite, t->pName, t->pTestFunc);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+
+    return unit_run_between("dp8390", tests, dp8390_fixture_start, dp8390_fixture_stop);
 }

@@ -4,8 +4,8 @@
  * registers and power-down, and boards and slots of 8 bits.
  */
 #include "tests/unit/dp8390_fixture.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -266,12 +266,6 @@ int main(void)
         { "NE2000 in an 8-bit slot", ne2000_in_a_byte_slot },
         CU_TEST_INFO_NULL,
     };
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("dp8390_boards", dp8390_fixture_start, dp8390_fixture_stop);
-    for (const CU_TestInfo *t = tests; t->pName; t++)
-        CU_add_test(suite, t->pName, t->pTestFunc);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+
+    return unit_run_between("dp8390_boards", tests, dp8390_fixture_start, dp8390_fixture_stop);
 }

@@ -7,8 +7,8 @@
  */
 #include "nicemu/nic_state.h"
 #include "tests/unit/dp8390_fixture.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -203,12 +203,6 @@ int main(void)
         { "none under a trace or with a line rate", not_always },
         CU_TEST_INFO_NULL,
     };
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("dp8390_quick", NULL, NULL);
-    for (const CU_TestInfo *t = tests; t->pName; t++)
-        CU_add_test(suite, t->pName, t->pTestFunc);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+
+    return unit_run("dp8390_quick", tests);
 }

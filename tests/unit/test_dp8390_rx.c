@@ -6,8 +6,8 @@
 #include "nicemu/ethernet_crc.h"
 #include "nicemu/mac_filter.h"
 #include "tests/unit/dp8390_fixture.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <string.h>
 
 static void receive_one(void)
@@ -330,12 +330,6 @@ int main(void)
         { "cve class E: a frame larger than the ring", frame_larger_than_ring },
         CU_TEST_INFO_NULL,
     };
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("dp8390_rx", dp8390_fixture_start, dp8390_fixture_stop);
-    for (const CU_TestInfo *t = tests; t->pName; t++)
-        CU_add_test(suite, t->pName, t->pTestFunc);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+
+    return unit_run_between("dp8390_rx", tests, dp8390_fixture_start, dp8390_fixture_stop);
 }

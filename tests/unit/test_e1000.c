@@ -4,8 +4,8 @@
  * `ethtool -t` use them.
  */
 #include "tests/unit/e1000_fixture.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <string.h>
 
 static uint32_t rd(uint32_t offset) { return fake_read(&host, offset); }
@@ -348,23 +348,22 @@ static void statistics(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("e1000", e1000_fixture_start, e1000_fixture_stop);
-    CU_add_test(suite, "identity", identity);
-    CU_add_test(suite, "state after reset", after_reset);
-    CU_add_test(suite, "register patterns of ethtool -t", ethtool_registers);
-    CU_add_test(suite, "narrow, unknown and outside accesses", odd_accesses);
-    CU_add_test(suite, "second addresses", second_addresses);
-    CU_add_test(suite, "I/O window", io_window);
-    CU_add_test(suite, "CTRL.RST through both BARs", reset_both_ways);
-    CU_add_test(suite, "EEPROM by EECD and EERD", eeprom);
-    CU_add_test(suite, "82545EM", variant);
-    CU_add_test(suite, "the EEPROM outlives the machine", eeprom_outlives);
-    CU_add_test(suite, "PHY by MDIC", phy_registers);
-    CU_add_test(suite, "link changes", link_changes);
-    CU_add_test(suite, "statistics", statistics);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    static const CU_TestInfo tests[] = {
+        { "identity", identity },
+        { "state after reset", after_reset },
+        { "register patterns of ethtool -t", ethtool_registers },
+        { "narrow, unknown and outside accesses", odd_accesses },
+        { "second addresses", second_addresses },
+        { "I/O window", io_window },
+        { "CTRL.RST through both BARs", reset_both_ways },
+        { "EEPROM by EECD and EERD", eeprom },
+        { "82545EM", variant },
+        { "the EEPROM outlives the machine", eeprom_outlives },
+        { "PHY by MDIC", phy_registers },
+        { "link changes", link_changes },
+        { "statistics", statistics },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run_between("e1000", tests, e1000_fixture_start, e1000_fixture_stop);
 }

@@ -4,8 +4,8 @@
  * the test moves.
  */
 #include "tests/unit/e1000_fixture.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <string.h>
 
 static uint32_t rd(uint32_t offset) { return fake_read(&host, offset); }
@@ -228,12 +228,6 @@ int main(void)
         { "a system reset, too", power_reset_forgets_the_timer },
         CU_TEST_INFO_NULL,
     };
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("e1000_irq", e1000_fixture_start, e1000_fixture_stop);
-    for (const CU_TestInfo *t = tests; t->pName; t++)
-        CU_add_test(suite, t->pName, t->pTestFunc);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+
+    return unit_run_between("e1000_irq", tests, e1000_fixture_start, e1000_fixture_stop);
 }

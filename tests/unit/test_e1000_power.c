@@ -4,8 +4,8 @@
  * what the EEPROM has to say, and the state as it is saved in each.
  */
 #include "tests/unit/e1000_fixture.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -272,12 +272,6 @@ int main(void)
         { "power states in a trace", traced },
         CU_TEST_INFO_NULL,
     };
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("e1000_power", e1000_fixture_start, e1000_fixture_stop);
-    for (const CU_TestInfo *t = tests; t->pName; t++)
-        CU_add_test(suite, t->pName, t->pTestFunc);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+
+    return unit_run_between("e1000_power", tests, e1000_fixture_start, e1000_fixture_stop);
 }

@@ -5,8 +5,8 @@
  * chip has and this list has not is a failure, too.
  */
 #include "tests/unit/e1000_fixture.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -318,12 +318,6 @@ int main(void)
         { "reset by RST#", by_pci },
         CU_TEST_INFO_NULL,
     };
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("e1000_reset", e1000_fixture_start, e1000_fixture_stop);
-    for (const CU_TestInfo *t = tests; t->pName; t++)
-        CU_add_test(suite, t->pName, t->pTestFunc);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+
+    return unit_run_between("e1000_reset", tests, e1000_fixture_start, e1000_fixture_stop);
 }

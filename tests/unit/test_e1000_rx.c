@@ -6,8 +6,8 @@
 #include "nicemu/ethernet_crc.h"
 #include "nicemu/inet_checksum.h"
 #include "tests/unit/e1000_fixture.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <string.h>
 
 #define DD_EOP 3
@@ -451,12 +451,6 @@ int main(void)
         { "PAUSE", pause_frames },
         CU_TEST_INFO_NULL,
     };
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("e1000_rx", e1000_fixture_start, e1000_fixture_stop);
-    for (const CU_TestInfo *t = tests; t->pName; t++)
-        CU_add_test(suite, t->pName, t->pTestFunc);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+
+    return unit_run_between("e1000_rx", tests, e1000_fixture_start, e1000_fixture_stop);
 }

@@ -3,8 +3,8 @@
  * e1000's wake-up filters: what sets WUS and PME_STATUS, and what is kept of the frame.
  */
 #include "tests/unit/e1000_fixture.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <string.h>
 
 static uint32_t rd(uint32_t offset) { return fake_read(&host, offset); }
@@ -208,12 +208,6 @@ int main(void)
         { "wake-up once", wake_once },
         CU_TEST_INFO_NULL,
     };
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("e1000_wake", e1000_fixture_start, e1000_fixture_stop);
-    for (const CU_TestInfo *t = tests; t->pName; t++)
-        CU_add_test(suite, t->pName, t->pTestFunc);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+
+    return unit_run_between("e1000_wake", tests, e1000_fixture_start, e1000_fixture_stop);
 }

@@ -3,8 +3,8 @@
  * The 93C46, bit by bit as a driver clocks it.
  */
 #include "nicemu/eeprom93c46.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <string.h>
 
 static struct eeprom93c46 eeprom;
@@ -151,17 +151,16 @@ static void deselect_abandons(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("eeprom93c46", NULL, NULL);
-    CU_add_test(suite, "read every word", read_all);
-    CU_add_test(suite, "sequential read wraps", read_goes_on);
-    CU_add_test(suite, "dummy bit", dummy_bit);
-    CU_add_test(suite, "zeros before the start bit", leading_zeros_are_skipped);
-    CU_add_test(suite, "write enable and disable", write_needs_enable);
-    CU_add_test(suite, "erase, write all, erase all", erase_and_all);
-    CU_add_test(suite, "deselecting abandons a command", deselect_abandons);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    static const CU_TestInfo tests[] = {
+        { "read every word", read_all },
+        { "sequential read wraps", read_goes_on },
+        { "dummy bit", dummy_bit },
+        { "zeros before the start bit", leading_zeros_are_skipped },
+        { "write enable and disable", write_needs_enable },
+        { "erase, write all, erase all", erase_and_all },
+        { "deselecting abandons a command", deselect_abandons },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run("eeprom93c46", tests);
 }

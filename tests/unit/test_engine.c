@@ -3,8 +3,8 @@
  * run loop comes back on request from every kind of endless loop.
  */
 #include "tests/unit/engine_fixture.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -433,28 +433,23 @@ static void test_targets_far_apart(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "the same offset in two code segments", test_same_offset_in_two_segments },
+        { "FRSTOR and FLDENV with an exception pending", test_frstor_with_exception_pending },
+        { "66 66 0F", test_operand_prefix_twice },
+        { "short exits reach their islands", test_short_exits_reach },
+        { "comes back from endless loops", test_comes_back },
+        { "indirect jumps to targets far apart", test_targets_far_apart },
+        { "nested exceptions end in a shutdown", test_nested_to_the_end },
+        { "data beside code costs no translations", test_data_beside_code },
+        { "tables indexed by small registers", test_tables_of_small_registers },
+        { "short REP MOVS and REP STOS without C", test_short_repeats },
+        { "a device writes the next instruction", test_dma_beside_pc },
+        { "NMI until IRET", test_nmi_until_iret },
+        { "an idle guest's code is dropped and made again", test_rest },
+        { "not while instructions are counted", test_rest_when_counting },
+        CU_TEST_INFO_NULL,
+    };
 
-    if (CU_initialize_registry() != CUE_SUCCESS || !(suite = CU_add_suite("engine", NULL, NULL)))
-        return 1;
-    CU_add_test(suite, "the same offset in two code segments", test_same_offset_in_two_segments);
-    CU_add_test(suite, "FRSTOR and FLDENV with an exception pending", test_frstor_with_exception_pending);
-    CU_add_test(suite, "66 66 0F", test_operand_prefix_twice);
-    CU_add_test(suite, "short exits reach their islands", test_short_exits_reach);
-    CU_add_test(suite, "comes back from endless loops", test_comes_back);
-    CU_add_test(suite, "indirect jumps to targets far apart", test_targets_far_apart);
-    CU_add_test(suite, "nested exceptions end in a shutdown", test_nested_to_the_end);
-    CU_add_test(suite, "data beside code costs no translations", test_data_beside_code);
-    CU_add_test(suite, "tables indexed by small registers", test_tables_of_small_registers);
-    CU_add_test(suite, "short REP MOVS and REP STOS without C", test_short_repeats);
-    CU_add_test(suite, "a device writes the next instruction", test_dma_beside_pc);
-    CU_add_test(suite, "NMI until IRET", test_nmi_until_iret);
-    CU_add_test(suite, "an idle guest's code is dropped and made again", test_rest);
-    CU_add_test(suite, "not while instructions are counted", test_rest_when_counting);
-    CU_basic_set_mode(CU_BRM_NORMAL);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    return unit_run("engine", tests);
 }

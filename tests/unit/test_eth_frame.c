@@ -2,9 +2,9 @@
  *
  * Tests of core/eth_frame: headers of every length, reserved addresses, MAC text.
  */
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 
+#include "tests/unit/unit.h"
 #include "vswitchd/core/eth_frame.h"
 
 static const uint8_t tagged_frame[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0,    0,    0,
@@ -86,14 +86,13 @@ static void test_bytes(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("eth_frame", NULL, NULL);
-    CU_add_test(suite, "lengths", test_lengths);
-    CU_add_test(suite, "reserved addresses", test_reserved);
-    CU_add_test(suite, "MAC text", test_text);
-    CU_add_test(suite, "bytes", test_bytes);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        { "lengths", test_lengths },
+        { "reserved addresses", test_reserved },
+        { "MAC text", test_text },
+        { "bytes", test_bytes },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run("eth_frame", tests);
 }

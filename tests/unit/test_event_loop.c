@@ -3,11 +3,11 @@
  * Tests of os/event_loop: descriptors, timers, deferred calls, signals, and
  * objects destroyed from inside their own functions.
  */
-#include <CUnit/Basic.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include "tests/unit/unit.h"
 #include "vswitchd/os/event_loop.h"
 
 static struct event_loop *loop;
@@ -152,15 +152,14 @@ static void test_signal(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("event_loop", setup, teardown);
-    CU_add_test(suite, "descriptors", test_watch);
-    CU_add_test(suite, "a watch destroys itself", test_watch_destroys_itself);
-    CU_add_test(suite, "timers", test_timer);
-    CU_add_test(suite, "deferred calls", test_call);
-    CU_add_test(suite, "signals", test_signal);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        { "descriptors", test_watch },
+        { "a watch destroys itself", test_watch_destroys_itself },
+        { "timers", test_timer },
+        { "deferred calls", test_call },
+        { "signals", test_signal },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run_between("event_loop", tests, setup, teardown);
 }

@@ -4,12 +4,11 @@
  * reaches what the target's page shows now, whatever it showed before, and goes without
  * a guard again where that is what the jump was made for.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/memory/phys.h"
 #include "x86vm/memory/view.h"
 #include "x86vm/x86vm.h"
-
-#include <CUnit/Basic.h>
 
 enum { RAM = 2 << 20, CACHE = 2 << 20, DIRECTORY = 0x3000, TABLE = 0x4000, STACK = 0x1f0000, P = 1, W = 2, G = 0x100 };
 enum { CODE = 0x10000, TARGET = 0x20000, FRAMES = 0x30000, ANSWER = 100 };
@@ -96,12 +95,10 @@ static void test_come_back(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite s = CU_add_suite("far_links", NULL, NULL);
-    CU_add_test(s, "jumps without guards come back, where they were made for what is there", test_come_back);
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    static const CU_TestInfo tests[] = {
+        { "jumps without guards come back, where they were made for what is there", test_come_back },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run("far_links", tests);
 }

@@ -3,11 +3,11 @@
  * Tests of core/fdb with a clock of their own: ageing, moves, static entries,
  * limits, floods, and a long random run against a plain model.
  */
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/unit.h"
 #include "vswitchd/core/fdb.h"
 
 #define SECOND UINT64_C(1000000000)
@@ -234,18 +234,17 @@ static void test_against_model(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("fdb", NULL, NULL);
-    CU_add_test(suite, "learning and age", test_learn_and_age);
-    CU_add_test(suite, "expiry", test_expire);
-    CU_add_test(suite, "moves", test_move);
-    CU_add_test(suite, "static entries", test_static);
-    CU_add_test(suite, "flush", test_flush);
-    CU_add_test(suite, "a flood of addresses", test_flood);
-    CU_add_test(suite, "a lower cap", test_cap_lowered);
-    CU_add_test(suite, "against a model", test_against_model);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        { "learning and age", test_learn_and_age },
+        { "expiry", test_expire },
+        { "moves", test_move },
+        { "static entries", test_static },
+        { "flush", test_flush },
+        { "a flood of addresses", test_flood },
+        { "a lower cap", test_cap_lowered },
+        { "against a model", test_against_model },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run("fdb", tests);
 }

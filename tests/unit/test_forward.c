@@ -3,10 +3,10 @@
  * Tests of core/forward and core/switch: the matrix of VLAN policies, tags and
  * what must come out of them; learning, flooding, reserved addresses, link state.
  */
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <string.h>
 
+#include "tests/unit/unit.h"
 #include "vswitchd/core/eth_frame.h"
 #include "vswitchd/core/forward.h"
 
@@ -359,20 +359,19 @@ static void test_deterministic(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite_with_setup_and_teardown("forward", NULL, NULL, setup, teardown);
-    CU_add_test(suite, "VLAN matrix", test_matrix);
-    CU_add_test(suite, "inner tags", test_inner_tags);
-    CU_add_test(suite, "learning", test_learning);
-    CU_add_test(suite, "alone", test_alone);
-    CU_add_test(suite, "bad sources and runts", test_bad_sources);
-    CU_add_test(suite, "reserved addresses", test_reserved);
-    CU_add_test(suite, "port options", test_port_options);
-    CU_add_test(suite, "link and removal", test_link_and_removal);
-    CU_add_test(suite, "errors", test_errors);
-    CU_add_test(suite, "deterministic", test_deterministic);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        { "VLAN matrix", test_matrix },
+        { "inner tags", test_inner_tags },
+        { "learning", test_learning },
+        { "alone", test_alone },
+        { "bad sources and runts", test_bad_sources },
+        { "reserved addresses", test_reserved },
+        { "port options", test_port_options },
+        { "link and removal", test_link_and_removal },
+        { "errors", test_errors },
+        { "deterministic", test_deterministic },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run_each("forward", tests, setup, teardown);
 }

@@ -2,8 +2,8 @@
  * The console: replay, several clients, slow ones, bounded input.
  */
 #include "guest/console.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -171,19 +171,15 @@ static void test_too_many_clients(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "replay and clients", test_replay_and_clients },
+        { "history is bounded", test_history_is_bounded },
+        { "slow client", test_slow_client },
+        { "input", test_input },
+        { "too many clients", test_too_many_clients },
+        CU_TEST_INFO_NULL,
+    };
 
     signal(SIGPIPE, SIG_IGN);
-    CU_initialize_registry();
-    suite = CU_add_suite("guest console", NULL, NULL);
-    CU_ADD_TEST(suite, test_replay_and_clients);
-    CU_ADD_TEST(suite, test_history_is_bounded);
-    CU_ADD_TEST(suite, test_slow_client);
-    CU_ADD_TEST(suite, test_input);
-    CU_ADD_TEST(suite, test_too_many_clients);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    return unit_run("guest console", tests);
 }

@@ -2,8 +2,8 @@
  * The guest's control socket: commands, malformed ones, floods.
  */
 #include "guest/control.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -332,22 +332,18 @@ static void test_slow_reader(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "commands", test_commands },
+        { "bad clients", test_bad_clients },
+        { "link", test_link },
+        { "client that leaves", test_client_that_leaves },
+        { "trace", test_trace },
+        { "state", test_state },
+        { "bad state", test_bad_state },
+        { "slow reader", test_slow_reader },
+        CU_TEST_INFO_NULL,
+    };
 
     signal(SIGPIPE, SIG_IGN);
-    CU_initialize_registry();
-    suite = CU_add_suite("guest control", NULL, NULL);
-    CU_ADD_TEST(suite, test_commands);
-    CU_ADD_TEST(suite, test_bad_clients);
-    CU_ADD_TEST(suite, test_link);
-    CU_ADD_TEST(suite, test_client_that_leaves);
-    CU_ADD_TEST(suite, test_trace);
-    CU_ADD_TEST(suite, test_state);
-    CU_ADD_TEST(suite, test_bad_state);
-    CU_ADD_TEST(suite, test_slow_reader);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    return unit_run("guest control", tests);
 }

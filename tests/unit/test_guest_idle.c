@@ -2,8 +2,7 @@
  * When a guest counts as idle.
  */
 #include "guest/idle.h"
-
-#include <CUnit/Basic.h>
+#include "tests/unit/unit.h"
 
 #define MS 1000000ull
 #define SLACK (40 * MS)
@@ -46,15 +45,11 @@ static void test_works(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "becomes idle", test_becomes_idle },
+        { "works", test_works },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("guest idle", NULL, NULL);
-    CU_ADD_TEST(suite, test_becomes_idle);
-    CU_ADD_TEST(suite, test_works);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    return unit_run("guest idle", tests);
 }

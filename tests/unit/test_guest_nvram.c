@@ -2,8 +2,8 @@
  * The file of an EEPROM: made, kept, refused.
  */
 #include "guest/nvram.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,21 +113,19 @@ static void test_refused(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "kept", test_kept },
+        { "made meanwhile", test_made_meanwhile },
+        { "refused", test_refused },
+        CU_TEST_INFO_NULL,
+    };
+    int status;
 
     if (!mkdtemp(directory))
         return 1;
     snprintf(path, sizeof path, "%s/nic0.eeprom", directory);
-    CU_initialize_registry();
-    suite = CU_add_suite("nvram", NULL, NULL);
-    CU_add_test(suite, "kept", test_kept);
-    CU_add_test(suite, "made meanwhile", test_made_meanwhile);
-    CU_add_test(suite, "refused", test_refused);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
+    status = unit_run("nvram", tests);
     unlink(path);
     rmdir(directory);
-    return failures != 0;
+    return status;
 }

@@ -2,8 +2,8 @@
  * The command line of vswitch-guest: what is taken, what is refused and why.
  */
 #include "guest/options.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <string.h>
 
 static struct options options;
@@ -119,16 +119,12 @@ static void test_bad_nics(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "good", test_good },
+        { "bad", test_bad },
+        { "bad nics", test_bad_nics },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("guest options", NULL, NULL);
-    CU_ADD_TEST(suite, test_good);
-    CU_ADD_TEST(suite, test_bad);
-    CU_ADD_TEST(suite, test_bad_nics);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    return unit_run("guest options", tests);
 }

@@ -2,8 +2,8 @@
  * The run directory: pid file and its lock, what is removed and what is not.
  */
 #include "guest/run_dir.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,16 +99,12 @@ static void test_refused(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "life", test_life },
+        { "only one", test_only_one },
+        { "refused", test_refused },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("guest run_dir", setup, teardown);
-    CU_ADD_TEST(suite, test_life);
-    CU_ADD_TEST(suite, test_only_one);
-    CU_ADD_TEST(suite, test_refused);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    return unit_run_between("guest run_dir", tests, setup, teardown);
 }

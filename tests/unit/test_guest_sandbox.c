@@ -5,8 +5,8 @@
  */
 #include "guest/sandbox.h"
 #include "guest/waker.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -332,20 +332,16 @@ static void test_privileges(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "forbidden", test_forbidden },
+        { "every number", test_every_number },
+        { "every foreign number", test_every_foreign_number },
+        { "restricted", test_restricted },
+        { "allowed", test_allowed },
+        { "all threads", test_all_threads },
+        { "privileges", test_privileges },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("guest sandbox", NULL, NULL);
-    CU_ADD_TEST(suite, test_forbidden);
-    CU_ADD_TEST(suite, test_every_number);
-    CU_ADD_TEST(suite, test_every_foreign_number);
-    CU_ADD_TEST(suite, test_restricted);
-    CU_ADD_TEST(suite, test_allowed);
-    CU_ADD_TEST(suite, test_all_threads);
-    CU_ADD_TEST(suite, test_privileges);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    return unit_run("guest sandbox", tests);
 }

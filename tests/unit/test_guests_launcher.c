@@ -4,7 +4,6 @@
  * held up neither starts what nobody waits for any more, nor has its late answer
  * taken for that to another request.
  */
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -16,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/unit/unit.h"
 #include "vswitchd/guests_launcher.h"
 
 static struct guests_launcher *launcher;
@@ -116,14 +116,13 @@ static void test_gone(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("guests_launcher", setup, teardown);
-    CU_add_test(suite, "a process, and how it ended", test_run);
-    CU_add_test(suite, "a launcher that was held up", test_held_up);
-    CU_add_test(suite, "no descriptor is free", test_no_descriptor);
-    CU_add_test(suite, "a launcher that has gone", test_gone);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        { "a process, and how it ended", test_run },
+        { "a launcher that was held up", test_held_up },
+        { "no descriptor is free", test_no_descriptor },
+        { "a launcher that has gone", test_gone },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run_between("guests_launcher", tests, setup, teardown);
 }

@@ -3,12 +3,12 @@
  * Tests of what is checked before the kernel is asked: interface names,
  * addresses; and of the log's limit and levels.
  */
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/unit/unit.h"
 #include "vswitchd/os/log.h"
 #include "vswitchd/ports/port_tap.h"
 
@@ -97,15 +97,14 @@ static void test_log_lines(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("host_names", NULL, NULL);
-    CU_add_test(suite, "interfaces", test_interfaces);
-    CU_add_test(suite, "addresses", test_addresses);
-    CU_add_test(suite, "refusals", test_refusals);
-    CU_add_test(suite, "log limit", test_log_limit);
-    CU_add_test(suite, "log lines", test_log_lines);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        { "interfaces", test_interfaces },
+        { "addresses", test_addresses },
+        { "refusals", test_refusals },
+        { "log limit", test_log_limit },
+        { "log lines", test_log_lines },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run("host_names", tests);
 }

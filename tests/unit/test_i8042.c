@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  * The keyboard controller as Linux probes it; A20 and reset.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/pc/i8042.h"
-
-#include <CUnit/Basic.h>
 
 static bool line, a20;
 static unsigned resets, edges;
@@ -149,18 +148,14 @@ static void test_a20_and_reset(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "self test", test_self_test },
+        { "no auxiliary", test_no_auxiliary },
+        { "keyboard", test_keyboard },
+        { "keys are bounded", test_keys_are_bounded },
+        { "a20 and reset", test_a20_and_reset },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("i8042", NULL, NULL);
-    CU_ADD_TEST(suite, test_self_test);
-    CU_ADD_TEST(suite, test_no_auxiliary);
-    CU_ADD_TEST(suite, test_keyboard);
-    CU_ADD_TEST(suite, test_keys_are_bounded);
-    CU_ADD_TEST(suite, test_a20_and_reset);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    return unit_run("i8042", tests);
 }

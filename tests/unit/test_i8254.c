@@ -2,9 +2,8 @@
  * The interval timer: counts from time, channel 0's ticks, late service, the
  * way Linux calibrates with channel 2.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/pc/i8254.h"
-
-#include <CUnit/Basic.h>
 
 #define MS 1000000ull
 
@@ -347,27 +346,23 @@ static void test_no_beat(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "periodic", test_periodic },
+        { "late service", test_late_service },
+        { "busy keeps ticks", test_busy_keeps_ticks },
+        { "one shot", test_one_shot },
+        { "counts", test_counts },
+        { "new count waits for the period", test_new_count_waits_for_the_period },
+        { "calibration", test_calibration },
+        { "read back", test_read_back },
+        { "hostile rate", test_hostile_rate },
+        { "idle periodic", test_idle_periodic },
+        { "idle woken early", test_idle_woken_early },
+        { "idle limits", test_idle_limits },
+        { "idle beat", test_idle_beat },
+        { "no beat", test_no_beat },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("i8254", NULL, NULL);
-    CU_ADD_TEST(suite, test_periodic);
-    CU_ADD_TEST(suite, test_late_service);
-    CU_ADD_TEST(suite, test_busy_keeps_ticks);
-    CU_ADD_TEST(suite, test_one_shot);
-    CU_ADD_TEST(suite, test_counts);
-    CU_ADD_TEST(suite, test_new_count_waits_for_the_period);
-    CU_ADD_TEST(suite, test_calibration);
-    CU_ADD_TEST(suite, test_read_back);
-    CU_ADD_TEST(suite, test_hostile_rate);
-    CU_ADD_TEST(suite, test_idle_periodic);
-    CU_ADD_TEST(suite, test_idle_woken_early);
-    CU_ADD_TEST(suite, test_idle_limits);
-    CU_ADD_TEST(suite, test_idle_beat);
-    CU_ADD_TEST(suite, test_no_beat);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    return unit_run("i8254", tests);
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  * The 8259 pair as an operating system programs it, and its corner cases.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/pc/i8259.h"
-
-#include <CUnit/Basic.h>
 
 static bool intr;
 
@@ -187,21 +186,17 @@ static void test_busy(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "edge", test_edge },
+        { "level", test_level },
+        { "priority and mask", test_priority_and_mask },
+        { "cascade", test_cascade },
+        { "spurious", test_spurious },
+        { "auto eoi and rotation", test_auto_eoi_and_rotation },
+        { "special mask and poll", test_special_mask_and_poll },
+        { "busy", test_busy },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("i8259", NULL, NULL);
-    CU_ADD_TEST(suite, test_edge);
-    CU_ADD_TEST(suite, test_level);
-    CU_ADD_TEST(suite, test_priority_and_mask);
-    CU_ADD_TEST(suite, test_cascade);
-    CU_ADD_TEST(suite, test_spurious);
-    CU_ADD_TEST(suite, test_auto_eoi_and_rotation);
-    CU_ADD_TEST(suite, test_special_mask_and_poll);
-    CU_ADD_TEST(suite, test_busy);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    return unit_run("i8259", tests);
 }

@@ -4,8 +4,8 @@
  * the frame.
  */
 #include "nicemu/inet_checksum.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,16 +130,15 @@ static void verify_leaves_alone(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("inet_checksum", NULL, NULL);
-    CU_add_test(suite, "sum equals its definition", sum_equals_definition);
-    CU_add_test(suite, "insert", insert_then_sum_is_all_ones);
-    CU_add_test(suite, "UDP's zero", udp_zero_becomes_ones);
-    CU_add_test(suite, "offsets outside of the frame", outside_is_refused);
-    CU_add_test(suite, "verify UDP", verify_udp);
-    CU_add_test(suite, "what is not verified", verify_leaves_alone);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    static const CU_TestInfo tests[] = {
+        { "sum equals its definition", sum_equals_definition },
+        { "insert", insert_then_sum_is_all_ones },
+        { "UDP's zero", udp_zero_becomes_ones },
+        { "offsets outside of the frame", outside_is_refused },
+        { "verify UDP", verify_udp },
+        { "what is not verified", verify_leaves_alone },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run("inet_checksum", tests);
 }

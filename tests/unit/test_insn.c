@@ -5,9 +5,9 @@
  * vol. 2) and not by the library that decodes; and that none of it exists on a
  * CPU that lacks its feature.
  */
-#include <CUnit/Basic.h>
 #include <string.h>
 
+#include "tests/unit/unit.h"
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/decode/insn.h"
 
@@ -187,14 +187,15 @@ static void test_neighbours(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("insn", NULL, NULL);
-    CU_add_test(suite, "all features", test_all);
-    CU_add_test(suite, "none", test_none);
-    CU_add_test(suite, "each alone", test_each);
-    CU_add_test(suite, "FISTTP", test_fisttp);
-    CU_add_test(suite, "operand sizes", test_operand_sizes);
-    CU_add_test(suite, "neighbours", test_neighbours);
-    CU_basic_run_tests();
-    return CU_get_number_of_failures() ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        { "all features", test_all },
+        { "none", test_none },
+        { "each alone", test_each },
+        { "FISTTP", test_fisttp },
+        { "operand sizes", test_operand_sizes },
+        { "neighbours", test_neighbours },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run("insn", tests);
 }

@@ -4,11 +4,11 @@
  * with all arithmetic flags clear and with all set, and what it kills must be
  * the same behind both. That includes flags that the manual leaves undefined.
  */
-#include <CUnit/Basic.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "tests/unit/unit.h"
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/decode/insn.h"
 
@@ -83,9 +83,10 @@ static void killed_flags_are_overwritten(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("insn flags", NULL, NULL);
-    CU_add_test(suite, "killed flags are overwritten", killed_flags_are_overwritten);
-    CU_basic_run_tests();
-    return CU_get_number_of_failures() ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        { "killed flags are overwritten", killed_flags_are_overwritten },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run("insn flags", tests);
 }

@@ -3,9 +3,9 @@
  * Port and MMIO routing: offsets, splitting at the ends of ranges, replacement,
  * reuse of slots, and nobody there.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/memory/io_bus.h"
 
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <string.h>
 
@@ -219,17 +219,16 @@ static void test_counters(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite_with_setup_and_teardown("io_bus", NULL, NULL, setup, teardown);
-    CU_add_test(suite, "nobody there", test_nobody);
-    CU_add_test(suite, "blocks", test_blocks);
-    CU_add_test(suite, "ports", test_ports);
-    CU_add_test(suite, "ports replaced", test_ports_replaced);
-    CU_add_test(suite, "slots are reused", test_slots_are_reused);
-    CU_add_test(suite, "MMIO", test_mmio);
-    CU_add_test(suite, "counters", test_counters);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        { "nobody there", test_nobody },
+        { "blocks", test_blocks },
+        { "ports", test_ports },
+        { "ports replaced", test_ports_replaced },
+        { "slots are reused", test_slots_are_reused },
+        { "MMIO", test_mmio },
+        { "counters", test_counters },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run_each("io_bus", tests, setup, teardown);
 }

@@ -6,8 +6,8 @@
 #include "nicemu/dp8390.h"
 #include "nicemu/isa_pnp.h"
 #include "tests/fake/fake_nic_host.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <string.h>
 
 #define CARDS 3u
@@ -343,13 +343,8 @@ int main(void)
         { "saved in the middle", saved },
         CU_TEST_INFO_NULL,
     };
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("isa_pnp", NULL, NULL);
-    for (const CU_TestInfo *t = tests; t->pName; t++)
-        CU_add_test(suite, t->pName, t->pTestFunc);
-    CU_basic_run_tests();
+    int status = unit_run("isa_pnp", tests);
+
     unplug();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    return status;
 }

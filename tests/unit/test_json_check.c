@@ -3,13 +3,13 @@
  * Tests of proto/json/json_check: tables against values, the words and places
  * of what is refused, suggestions.
  */
-#include <CUnit/Basic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proto/json/json_check.h"
 #include "proto/json/json_read.h"
+#include "tests/unit/unit.h"
 
 static const char *check_word(const char *text)
 {
@@ -134,19 +134,15 @@ static void test_describe(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "what fits", test_accepts },
+        { "what does not, and where", test_refuses },
+        { "unknown members", test_unknown },
+        { "long names", test_long_names_fit },
+        { "did you mean", test_did_you_mean },
+        { "description", test_describe },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("json_check", NULL, NULL);
-    CU_add_test(suite, "what fits", test_accepts);
-    CU_add_test(suite, "what does not, and where", test_refuses);
-    CU_add_test(suite, "unknown members", test_unknown);
-    CU_add_test(suite, "long names", test_long_names_fit);
-    CU_add_test(suite, "did you mean", test_did_you_mean);
-    CU_add_test(suite, "description", test_describe);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    return unit_run("json_check", tests);
 }

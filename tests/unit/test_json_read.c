@@ -3,13 +3,13 @@
  * Tests of proto/json/json_read: what is JSON, what is not and where, values
  * there and back, and random mutations that must neither crash nor hang.
  */
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proto/json/json_read.h"
+#include "tests/unit/unit.h"
 
 static struct json_error error;
 
@@ -233,24 +233,20 @@ static void test_mutations(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "what is JSON", test_accepts },
+        { "bad syntax, and where", test_refuses_syntax },
+        { "bad numbers", test_refuses_numbers },
+        { "bad strings", test_refuses_strings },
+        { "members given twice", test_duplicates },
+        { "depth", test_depth },
+        { "a megabyte of brackets", test_deep_text_is_bounded },
+        { "positions", test_positions },
+        { "values", test_values },
+        { "there and back", test_there_and_back },
+        { "random mutations", test_mutations },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("json_read", NULL, NULL);
-    CU_add_test(suite, "what is JSON", test_accepts);
-    CU_add_test(suite, "bad syntax, and where", test_refuses_syntax);
-    CU_add_test(suite, "bad numbers", test_refuses_numbers);
-    CU_add_test(suite, "bad strings", test_refuses_strings);
-    CU_add_test(suite, "members given twice", test_duplicates);
-    CU_add_test(suite, "depth", test_depth);
-    CU_add_test(suite, "a megabyte of brackets", test_deep_text_is_bounded);
-    CU_add_test(suite, "positions", test_positions);
-    CU_add_test(suite, "values", test_values);
-    CU_add_test(suite, "there and back", test_there_and_back);
-    CU_add_test(suite, "random mutations", test_mutations);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    return unit_run("json_read", tests);
 }

@@ -3,13 +3,13 @@
  * Jump maps (translate/jump_map.h) that are emptied: what they led to before is not
  * jumped to. A guest program calls one place after the other through a pointer.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/memory/phys.h"
 #include "x86vm/memory/view.h"
 #include "x86vm/translate/jump_map.h"
 #include "x86vm/x86vm.h"
 
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,12 +108,10 @@ static void test_dropped_when_emptied(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite s = CU_add_suite("jump_map", NULL, NULL);
-    CU_add_test(s, "translations dropped when a map was just emptied", test_dropped_when_emptied);
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    static const CU_TestInfo tests[] = {
+        { "translations dropped when a map was just emptied", test_dropped_when_emptied },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run("jump_map", tests);
 }

@@ -3,7 +3,6 @@
  * Tests of os/listener: who connects while there is no descriptor for him does not
  * keep the loop busy, and is let in when there is one again; who is not admitted.
  */
-#include <CUnit/Basic.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -11,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "tests/unit/unit.h"
 #include "vswitchd/os/listener.h"
 
 #define MILLISECOND UINT64_C(1000000)
@@ -186,14 +186,13 @@ static void test_destroyed_in_its_call(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("listener", setup, teardown);
-    CU_add_test(suite, "no descriptor is free: no busy loop, let in later", test_no_descriptor);
-    CU_add_test(suite, "room is made for who connects", test_room_is_made);
-    CU_add_test(suite, "who is not admitted waits", test_not_admitted);
-    CU_add_test(suite, "destroyed inside its own call", test_destroyed_in_its_call);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        { "no descriptor is free: no busy loop, let in later", test_no_descriptor },
+        { "room is made for who connects", test_room_is_made },
+        { "who is not admitted waits", test_not_admitted },
+        { "destroyed inside its own call", test_destroyed_in_its_call },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run_between("listener", tests, setup, teardown);
 }

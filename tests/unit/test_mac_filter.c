@@ -5,8 +5,8 @@
  */
 #include "nicemu/ethernet_crc.h"
 #include "nicemu/mac_filter.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 
 static void crc_of_known_strings(void)
@@ -67,15 +67,14 @@ static void pair(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("mac_filter", NULL, NULL);
-    CU_add_test(suite, "CRC of known strings", crc_of_known_strings);
-    CU_add_test(suite, "CRC: folded equals byte by byte", crc_long_equals_short);
-    CU_add_test(suite, "DP8390 hash", dp8390_hash);
-    CU_add_test(suite, "e1000 hash and its offsets", e1000_hash);
-    CU_add_test(suite, "register pair", pair);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    static const CU_TestInfo tests[] = {
+        { "CRC of known strings", crc_of_known_strings },
+        { "CRC: folded equals byte by byte", crc_long_equals_short },
+        { "DP8390 hash", dp8390_hash },
+        { "e1000 hash and its offsets", e1000_hash },
+        { "register pair", pair },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run("mac_filter", tests);
 }

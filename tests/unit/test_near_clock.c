@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  * The near clock beside the one that it follows, also where the TSC or that clock jumps.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/pc/near_clock.h"
 
-#include <CUnit/Basic.h>
 #include <stdbool.h>
 #include <time.h>
 
@@ -61,12 +61,11 @@ static void test_jumps(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("near_clock", NULL, NULL);
-    CU_add_test(suite, "beside the clock", test_near);
-    CU_add_test(suite, "jumps", test_jumps);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        { "beside the clock", test_near },
+        { "jumps", test_jumps },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run("near_clock", tests);
 }

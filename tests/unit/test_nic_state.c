@@ -5,8 +5,8 @@
  */
 #include "nicemu/dp8390.h"
 #include "tests/unit/e1000_fixture.h"
+#include "tests/unit/unit.h"
 
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -315,12 +315,6 @@ int main(void)
         { "cve class L: DP8390 states refused", refused_dp8390 },
         CU_TEST_INFO_NULL,
     };
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("nic_state", e1000_fixture_start, e1000_fixture_stop);
-    for (const CU_TestInfo *t = tests; t->pName; t++)
-        CU_add_test(suite, t->pName, t->pTestFunc);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+
+    return unit_run_between("nic_state", tests, e1000_fixture_start, e1000_fixture_stop);
 }

@@ -3,10 +3,10 @@
  * Tests of core/offload: sums against a slow reference, segments against
  * checksums computed here in another way, and metadata that lies.
  */
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/unit.h"
 #include "vswitchd/core/eth_frame.h"
 #include "vswitchd/core/offload.h"
 
@@ -365,16 +365,15 @@ static void test_random_metadata(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("offload", NULL, NULL);
-    CU_add_test(suite, "sums", test_sum);
-    CU_add_test(suite, "segments", test_segments);
-    CU_add_test(suite, "completed checksums", test_complete_csum);
-    CU_add_test(suite, "cve class D: checksum bounds", test_csum_bounds);
-    CU_add_test(suite, "cve class M: lies about segments", test_gso_lies);
-    CU_add_test(suite, "cve class M: random metadata", test_random_metadata);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        { "sums", test_sum },
+        { "segments", test_segments },
+        { "completed checksums", test_complete_csum },
+        { "cve class D: checksum bounds", test_csum_bounds },
+        { "cve class M: lies about segments", test_gso_lies },
+        { "cve class M: random metadata", test_random_metadata },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run("offload", tests);
 }

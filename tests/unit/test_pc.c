@@ -4,12 +4,12 @@
  * a NIC that is none of nicemu's.
  */
 #include "tests/fake/fake_nic.h"
+#include "tests/unit/unit.h"
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/memory/io_bus.h"
 #include "x86vm/memory/phys.h"
 #include "x86vm/pc/pc.h"
 
-#include <CUnit/Basic.h>
 #include <elf.h>
 #include <stdlib.h>
 #include <string.h>
@@ -394,24 +394,20 @@ static void test_a20(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "timer interrupt", test_timer_interrupt },
+        { "idle timer", test_idle_timer },
+        { "wide port access", test_wide_port_access },
+        { "serial", test_serial },
+        { "pci nic", test_pci_nic },
+        { "nic timer", test_nic_timer },
+        { "isa nics", test_isa_nics },
+        { "reset requests", test_reset_requests },
+        { "debug exit", test_debug_exit },
+        { "acpi", test_acpi },
+        { "a20", test_a20 },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("pc", NULL, NULL);
-    CU_ADD_TEST(suite, test_timer_interrupt);
-    CU_ADD_TEST(suite, test_idle_timer);
-    CU_ADD_TEST(suite, test_wide_port_access);
-    CU_ADD_TEST(suite, test_serial);
-    CU_ADD_TEST(suite, test_pci_nic);
-    CU_ADD_TEST(suite, test_nic_timer);
-    CU_ADD_TEST(suite, test_isa_nics);
-    CU_ADD_TEST(suite, test_reset_requests);
-    CU_ADD_TEST(suite, test_debug_exit);
-    CU_ADD_TEST(suite, test_acpi);
-    CU_ADD_TEST(suite, test_a20);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    return unit_run("pc", tests);
 }

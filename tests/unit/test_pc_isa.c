@@ -2,12 +2,12 @@
  * ISA boards of nicemu in the machine, through its ports: where they are put, what
  * is refused, and Plug and Play as an operating system goes about it.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/memory/io_bus.h"
 #include "x86vm/memory/phys.h"
 #include "x86vm/pc/pc.h"
 
-#include <CUnit/Basic.h>
 #include <string.h>
 
 enum { READ_PORT = 0x213 };
@@ -237,17 +237,13 @@ static void eeprom(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "places", places },
+        { "places that are refused", refused },
+        { "Plug and Play", plug_and_play },
+        { "the EEPROM's place and address", eeprom },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("ISA", NULL, NULL);
-    CU_add_test(suite, "places", places);
-    CU_add_test(suite, "places that are refused", refused);
-    CU_add_test(suite, "Plug and Play", plug_and_play);
-    CU_add_test(suite, "the EEPROM's place and address", eeprom);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    return unit_run("ISA", tests);
 }

@@ -2,13 +2,13 @@
  * An e1000's PCI capabilities in the machine: messages that are memory writes, D3
  * that takes the card off the bus, and PME#, which is ACPI's event and ends S1.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/memory/io_bus.h"
 #include "x86vm/memory/phys.h"
 #include "x86vm/pc/chipset.h"
 #include "x86vm/pc/pc.h"
 
-#include <CUnit/Basic.h>
 #include <string.h>
 
 enum { BASE = 0xe0000000, ICR = 0xc0, ICS = 0xc8, IMS = 0xd0, WUC = 0x5800, WUFC = 0x5808, WUS = 0x5810 };
@@ -256,19 +256,15 @@ static void test_standby(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "list", test_list },
+        { "names", test_names },
+        { "messages", test_messages },
+        { "d3", test_d3 },
+        { "pme", test_pme },
+        { "standby", test_standby },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("pc_power", NULL, NULL);
-    CU_ADD_TEST(suite, test_list);
-    CU_ADD_TEST(suite, test_names);
-    CU_ADD_TEST(suite, test_messages);
-    CU_ADD_TEST(suite, test_d3);
-    CU_ADD_TEST(suite, test_pme);
-    CU_ADD_TEST(suite, test_standby);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    return unit_run("pc_power", tests);
 }

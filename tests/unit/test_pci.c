@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  * PCI: probing by mechanism #1, BAR sizing and moving, interrupt routing.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/pc/chipset.h"
 
-#include <CUnit/Basic.h>
 #include <string.h>
 
 static bool irq_level[16];
@@ -276,21 +276,17 @@ static void test_refusals(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "probe", test_probe },
+        { "assignment", test_assignment },
+        { "sizing and moving", test_sizing_and_moving },
+        { "interrupts", test_interrupts },
+        { "capabilities", test_capabilities },
+        { "sleep", test_sleep },
+        { "messages", test_messages },
+        { "refusals", test_refusals },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("pci", NULL, NULL);
-    CU_ADD_TEST(suite, test_probe);
-    CU_ADD_TEST(suite, test_assignment);
-    CU_ADD_TEST(suite, test_sizing_and_moving);
-    CU_ADD_TEST(suite, test_interrupts);
-    CU_ADD_TEST(suite, test_capabilities);
-    CU_ADD_TEST(suite, test_sleep);
-    CU_ADD_TEST(suite, test_messages);
-    CU_ADD_TEST(suite, test_refusals);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    return unit_run("pci", tests);
 }

@@ -3,9 +3,9 @@
  * Guest RAM: bounds, ROM, holes, A20, and that the translator hears of every
  * change to a code page, in pieces that stay inside a page.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/memory/phys.h"
 
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <string.h>
 
@@ -143,16 +143,15 @@ static void test_a20(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite_with_setup_and_teardown("phys", NULL, NULL, setup, teardown);
-    CU_add_test(suite, "sizes", test_sizes);
-    CU_add_test(suite, "cve class H: DMA bounds", test_dma_bounds);
-    CU_add_test(suite, "cve class H: ROM and holes", test_rom_and_hole);
-    CU_add_test(suite, "marks", test_marks);
-    CU_add_test(suite, "code pages tell the translator", test_code_written);
-    CU_add_test(suite, "A20", test_a20);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        { "sizes", test_sizes },
+        { "cve class H: DMA bounds", test_dma_bounds },
+        { "cve class H: ROM and holes", test_rom_and_hole },
+        { "marks", test_marks },
+        { "code pages tell the translator", test_code_written },
+        { "A20", test_a20 },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run_each("phys", tests, setup, teardown);
 }

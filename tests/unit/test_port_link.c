@@ -3,7 +3,6 @@
  * guest/port_link against a switch that lies: the test answers the handshake
  * itself, maps the shared memory and writes what it likes into the queues.
  */
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include "proto/vhost_user.h"
 #include "proto/virtio_net.h"
 #include "proto/virtqueue.h"
+#include "tests/unit/unit.h"
 
 #define RX 0
 #define TX 1
@@ -385,27 +385,25 @@ static void test_random_queues(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "good frames", test_good_frames },
+        { "bad headers are dropped", test_bad_headers_are_dropped },
+        { "breaches end the connection", test_breaches },
+        { "bad handshakes", test_bad_handshakes },
+        { "waiting frames", test_waiting },
+        { "oldest frame kept", test_oldest_is_kept },
+        { "room for a burst", test_room },
+        { "few frames are shown later", test_few_are_shown_later },
+        { "random queues", test_random_queues },
+        CU_TEST_INFO_NULL,
+    };
+    int status;
 
     if (!mkdtemp(directory))
         return 1;
     snprintf(path, sizeof(path), "%s/port", directory);
-    CU_initialize_registry();
-    suite = CU_add_suite("port_link", NULL, NULL);
-    CU_add_test(suite, "good frames", test_good_frames);
-    CU_add_test(suite, "bad headers are dropped", test_bad_headers_are_dropped);
-    CU_add_test(suite, "breaches end the connection", test_breaches);
-    CU_add_test(suite, "bad handshakes", test_bad_handshakes);
-    CU_add_test(suite, "waiting frames", test_waiting);
-    CU_add_test(suite, "oldest frame kept", test_oldest_is_kept);
-    CU_add_test(suite, "room for a burst", test_room);
-    CU_add_test(suite, "few frames are shown later", test_few_are_shown_later);
-    CU_add_test(suite, "random queues", test_random_queues);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
+    status = unit_run("port_link", tests);
     unlink(path);
     rmdir(directory);
-    return failures ? 1 : 0;
+    return status;
 }

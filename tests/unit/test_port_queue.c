@@ -3,12 +3,12 @@
  * Tests of ports/port and its queue with the fake port: order, bounds, the
  * ring's wrap, what is counted, link down.
  */
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/fake/fake_port.h"
+#include "tests/unit/unit.h"
 #include "vswitchd/ports/port_queue.h"
 
 static uint8_t memory[FRAME_BUFFER_SIZE];
@@ -179,16 +179,15 @@ static void test_results(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("port_queue", NULL, NULL);
-    CU_add_test(suite, "names", test_names);
-    CU_add_test(suite, "the ring wraps", test_ring_wraps);
-    CU_add_test(suite, "the ring's limits", test_ring_limits);
-    CU_add_test(suite, "blocked and writable", test_blocked);
-    CU_add_test(suite, "full, then down", test_full);
-    CU_add_test(suite, "what send answers", test_results);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        { "names", test_names },
+        { "the ring wraps", test_ring_wraps },
+        { "the ring's limits", test_ring_limits },
+        { "blocked and writable", test_blocked },
+        { "full, then down", test_full },
+        { "what send answers", test_results },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run("port_queue", tests);
 }

@@ -3,13 +3,13 @@
  * does not: registers, memory, faults and what the device saw must be the same,
  * wherever pages end, wrap, are absent or read-only, and whenever the run is interrupted.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/memory/io_bus.h"
 #include "x86vm/memory/phys.h"
 #include "x86vm/memory/view.h"
 #include "x86vm/x86vm.h"
 
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -233,12 +233,11 @@ static void test_fault_is_precise(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("port_string", start, end);
-    CU_add_test(suite, "blocks and single elements", test_random);
-    CU_add_test(suite, "a fault between two pages", test_fault_is_precise);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    static const CU_TestInfo tests[] = {
+        { "blocks and single elements", test_random },
+        { "a fault between two pages", test_fault_is_precise },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run_between("port_string", tests, start, end);
 }

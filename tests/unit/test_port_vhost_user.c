@@ -3,7 +3,6 @@
  * vswitchd/ports/port_vhost_user on a real event loop: connects, tries again,
  * listens; frames both ways; peers that go away or misbehave.
  */
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 
 #include "guest/port_link.h"
 #include "proto/unix_socket.h"
+#include "tests/unit/unit.h"
 #include "vswitchd/os/log.h"
 #include "vswitchd/ports/port_vhost_user.h"
 
@@ -295,27 +295,25 @@ static void test_bad_settings(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "comes and goes", test_comes_and_goes },
+        { "slow guest", test_slow_guest },
+        { "bursts", test_bursts },
+        { "garbage", test_garbage },
+        { "server", test_server },
+        { "bad settings", test_bad_settings },
+        CU_TEST_INFO_NULL,
+    };
+    int status;
 
     if (!mkdtemp(directory))
         return 1;
     snprintf(path, sizeof(path), "%s/port", directory);
     log_open(LOG_LEVEL_WARNING);
     loop = event_loop_create();
-    CU_initialize_registry();
-    suite = CU_add_suite("port_vhost_user", NULL, NULL);
-    CU_add_test(suite, "comes and goes", test_comes_and_goes);
-    CU_add_test(suite, "slow guest", test_slow_guest);
-    CU_add_test(suite, "bursts", test_bursts);
-    CU_add_test(suite, "garbage", test_garbage);
-    CU_add_test(suite, "server", test_server);
-    CU_add_test(suite, "bad settings", test_bad_settings);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
+    status = unit_run("port_vhost_user", tests);
     event_loop_destroy(loop);
     unlink(path);
     rmdir(directory);
-    return failures ? 1 : 0;
+    return status;
 }

@@ -5,9 +5,9 @@
  * go away or are watched by a breakpoint.
  */
 #include "tests/unit/engine_fixture.h"
+#include "tests/unit/unit.h"
 #include "x86vm/memory/watch.h"
 
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -364,12 +364,6 @@ int main(void)
         { "deep in calls", test_inside_calls },
         CU_TEST_INFO_NULL,
     };
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("ports", NULL, NULL);
-    for (const CU_TestInfo *t = tests; t->pName; t++)
-        CU_add_test(suite, t->pName, t->pTestFunc);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+
+    return unit_run("ports", tests);
 }

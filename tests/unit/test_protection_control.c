@@ -344,7 +344,7 @@ static void ports(void)
 
 int main(void)
 {
-    static const struct machine_test tests[] = {
+    static const CU_TestInfo tests[] = {
         { "privileged", everything_privileged },
         { "CR0", cr0 },
         { "paging takes effect", paging_takes_effect_at_once },
@@ -357,6 +357,8 @@ int main(void)
         { "CPUID", cpuid },
         { "CPUID tells the TSC rate", cpuid_tells_the_tsc_rate },
         { "ports", ports },
+        CU_TEST_INFO_NULL,
     };
-    return machine_run("control", tests, sizeof tests / sizeof tests[0]);
+
+    return unit_run_each("control", tests, machine_setup, machine_teardown);
 }

@@ -276,7 +276,7 @@ static void debug_exception_and_dr6(void)
 
 int main(void)
 {
-    static const struct machine_test tests[] = {
+    static const CU_TestInfo tests[] = {
         { "hardware, same level", hardware_at_the_same_level },
         { "trap gate", trap_gate_keeps_if },
         { "ring 3 to 0", user_to_kernel },
@@ -293,6 +293,8 @@ int main(void)
         { "nested faults", nested_faults },
         { "#GP, then #PF, then #DF", contributory_then_page_fault },
         { "#DB and DR6", debug_exception_and_dr6 },
+        CU_TEST_INFO_NULL,
     };
-    return machine_run("interrupt", tests, sizeof tests / sizeof tests[0]);
+
+    return unit_run_each("interrupt", tests, machine_setup, machine_teardown);
 }

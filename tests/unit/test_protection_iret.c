@@ -247,7 +247,7 @@ static void cli_and_sti(void)
 
 int main(void)
 {
-    static const struct machine_test tests[] = {
+    static const CU_TestInfo tests[] = {
         { "same level", same_level },
         { "flags by privilege", flags_by_privilege },
         { "outer level", outer_level },
@@ -259,6 +259,8 @@ int main(void)
         { "POPF by IOPL", popf_by_iopl },
         { "POPF in v8086 mode", popf_in_v8086 },
         { "CLI, STI", cli_and_sti },
+        CU_TEST_INFO_NULL,
     };
-    return machine_run("iret", tests, sizeof tests / sizeof tests[0]);
+
+    return unit_run_each("iret", tests, machine_setup, machine_teardown);
 }

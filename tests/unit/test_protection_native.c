@@ -418,7 +418,7 @@ static void compare_with_the_host(void)
 
 int main(int argc, char **argv)
 {
-    static const struct machine_test tests[] = { { "same as the host's CPU", compare_with_the_host } };
+    static const CU_TestInfo tests[] = { { "same as the host's CPU", compare_with_the_host }, CU_TEST_INFO_NULL };
     char path[4096];
 
     if (argc > 1)
@@ -434,5 +434,5 @@ int main(int argc, char **argv)
         return 0;
     }
     machine_ram_size = RAM;
-    return machine_run("native", tests, 1);
+    return unit_run_each("native", tests, machine_setup, machine_teardown);
 }

@@ -207,11 +207,11 @@ static void anything_goes(void)
 
 int main(int argc, char **argv)
 {
-    static const struct machine_test tests[] = { { "anything goes", anything_goes } };
+    static const CU_TestInfo tests[] = { { "anything goes", anything_goes }, CU_TEST_INFO_NULL };
 
     if (argc > 1)
         rounds = strtoul(argv[1], NULL, 0);
     if (argc > 2)
         seed = strtoull(argv[2], NULL, 0);
-    return machine_run("random", tests, 1);
+    return unit_run_each("random", tests, machine_setup, machine_teardown);
 }

@@ -257,7 +257,7 @@ static void pushes_and_pops(void)
 
 int main(void)
 {
-    static const struct machine_test tests[] = {
+    static const CU_TestInfo tests[] = {
         { "data segments, accessed bit", loads_data_and_sets_accessed },
         { "null selectors", loads_null_into_data_only },
         { "data segments refused", refuses_wrong_data_segments },
@@ -269,6 +269,8 @@ int main(void)
         { "VERR, VERW, ARPL", verify_and_adjust },
         { "limits", limits },
         { "push, pop", pushes_and_pops },
+        CU_TEST_INFO_NULL,
     };
-    return machine_run("segment", tests, sizeof tests / sizeof tests[0]);
+
+    return unit_run_each("segment", tests, machine_setup, machine_teardown);
 }

@@ -229,7 +229,7 @@ static void debug_trap_bit(void)
 
 int main(void)
 {
-    static const struct machine_test tests[] = {
+    static const CU_TestInfo tests[] = {
         { "CALL and IRET", call_and_return },
         { "JMP by a gate, paging on", jump_by_gate_with_paging },
         { "#DF through a task gate", exception_through_a_task_gate },
@@ -239,6 +239,8 @@ int main(void)
         { "refused before the switch", refused_before_the_switch },
         { "faults after the switch", faults_after_the_switch },
         { "T bit", debug_trap_bit },
+        CU_TEST_INFO_NULL,
     };
-    return machine_run("task", tests, sizeof tests / sizeof tests[0]);
+
+    return unit_run_each("task", tests, machine_setup, machine_teardown);
 }

@@ -296,7 +296,7 @@ static void fast_system_calls(void)
 
 int main(void)
 {
-    static const struct machine_test tests[] = {
+    static const CU_TestInfo tests[] = {
         { "JMP to code", jumps_to_code },
         { "JMP refused", refuses_jumps },
         { "CALL and RET at one level", calls_and_returns_at_one_level },
@@ -311,6 +311,8 @@ int main(void)
         { "RET to a 16-bit stack", returns_to_a_16_bit_stack },
         { "real and v8086 mode", paragraph_modes },
         { "SYSENTER, SYSEXIT", fast_system_calls },
+        CU_TEST_INFO_NULL,
     };
-    return machine_run("transfer", tests, sizeof tests / sizeof tests[0]);
+
+    return unit_run_each("transfer", tests, machine_setup, machine_teardown);
 }

@@ -6,13 +6,13 @@
  * each number in turn, and x86vm_run() must come back though no program ever waits for
  * it. A program that finds one of its own values wrong halts.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/memory/io_bus.h"
 #include "x86vm/memory/phys.h"
 #include "x86vm/memory/view.h"
 #include "x86vm/x86vm.h"
 
-#include <CUnit/Basic.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -371,22 +371,20 @@ static void test_put_back(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite s = CU_add_suite("recall", NULL, NULL);
+    static const CU_TestInfo tests[] = {
+        { "direct jumps", test_direct },
+        { "calls and returns", test_returns },
+        { "indirect jumps", test_indirect },
+        { "slow accesses and calls into C", test_slow },
+        { "back from C", test_back_from_c },
+        { "longer sequences", test_sequences },
+        { "a device asks", test_device_asks },
+        { "a thread asks", test_thread_asks },
+        { "all is put back", test_put_back },
+        CU_TEST_INFO_NULL,
+    };
+
     catch(SIGTRAP, on_trap);
     catch(SIGALRM, on_alarm);
-    CU_add_test(s, "direct jumps", test_direct);
-    CU_add_test(s, "calls and returns", test_returns);
-    CU_add_test(s, "indirect jumps", test_indirect);
-    CU_add_test(s, "slow accesses and calls into C", test_slow);
-    CU_add_test(s, "back from C", test_back_from_c);
-    CU_add_test(s, "longer sequences", test_sequences);
-    CU_add_test(s, "a device asks", test_device_asks);
-    CU_add_test(s, "a thread asks", test_thread_asks);
-    CU_add_test(s, "all is put back", test_put_back);
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    return unit_run("recall", tests);
 }

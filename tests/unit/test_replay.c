@@ -3,11 +3,11 @@
  * The reader of recordings: what is right is read back, what is cut off ends
  * there, and nothing that a file may say hurts. Runs sanitized, too.
  */
-#include <CUnit/Basic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/unit.h"
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/memory/io_bus.h"
 #include "x86vm/memory/phys.h"
@@ -219,13 +219,14 @@ static void test_garbled(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("replay", NULL, NULL);
-    CU_add_test(suite, "a right recording", test_right);
-    CU_add_test(suite, "from a CPU with more instructions", test_other_cpu);
-    CU_add_test(suite, "a guest that goes another way", test_another_way);
-    CU_add_test(suite, "cut anywhere", test_cut);
-    CU_add_test(suite, "garbled", test_garbled);
-    CU_basic_run_tests();
-    return CU_get_number_of_failures() ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        { "a right recording", test_right },
+        { "from a CPU with more instructions", test_other_cpu },
+        { "a guest that goes another way", test_another_way },
+        { "cut anywhere", test_cut },
+        { "garbled", test_garbled },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run("replay", tests);
 }

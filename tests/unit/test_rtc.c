@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  * The real-time clock: dates, formats, setting it, interrupts, CMOS contents.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/pc/rtc.h"
-
-#include <CUnit/Basic.h>
 
 #define S 1000000000ull
 #define LEAP_DAY 1709251199ll /* 2024-02-29 23:59:59 UTC, a Thursday */
@@ -171,20 +170,16 @@ static void test_cmos(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "dates", test_dates },
+        { "formats", test_formats },
+        { "setting", test_setting },
+        { "update in progress", test_update_in_progress },
+        { "periodic interrupt", test_periodic_interrupt },
+        { "alarm and update", test_alarm_and_update },
+        { "cmos", test_cmos },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("rtc", NULL, NULL);
-    CU_ADD_TEST(suite, test_dates);
-    CU_ADD_TEST(suite, test_formats);
-    CU_ADD_TEST(suite, test_setting);
-    CU_ADD_TEST(suite, test_update_in_progress);
-    CU_ADD_TEST(suite, test_periodic_interrupt);
-    CU_ADD_TEST(suite, test_alarm_and_update);
-    CU_ADD_TEST(suite, test_cmos);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    return unit_run("rtc", tests);
 }

@@ -4,7 +4,6 @@
  * would start programs or reach into others ends the child, what is merely of
  * no use fails, what the loop needs works.
  */
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -20,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/unit/unit.h"
 #include "vswitchd/os/sandbox.h"
 
 enum { NO_FILTER = 99 };
@@ -153,17 +153,13 @@ static void test_capabilities(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "calls that end the process", test_fatal },
+        { "calls that fail", test_refused },
+        { "calls that the daemon makes", test_allowed },
+        { "capabilities", test_capabilities },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("sandbox", NULL, NULL);
-    CU_add_test(suite, "calls that end the process", test_fatal);
-    CU_add_test(suite, "calls that fail", test_refused);
-    CU_add_test(suite, "calls that the daemon makes", test_allowed);
-    CU_add_test(suite, "capabilities", test_capabilities);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    return unit_run("sandbox", tests);
 }

@@ -4,13 +4,13 @@
  * are only a guess (translate/shadow.h), and wrong ones must cost time alone.
  * Each program runs with and without the shadow stack, BMI2 and bare windows.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/memory/io_bus.h"
 #include "x86vm/memory/phys.h"
 #include "x86vm/memory/view.h"
 #include "x86vm/x86vm.h"
 
-#include <CUnit/Basic.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -424,24 +424,23 @@ static void test_last_page(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("shadow stack", NULL, NULL);
-    CU_add_test(suite, "deep recursion", test_deep);
-    CU_add_test(suite, "CALL without RET, RET without CALL", test_unpaired);
-    CU_add_test(suite, "return addresses changed", test_modified);
-    CU_add_test(suite, "two stacks", test_coroutines);
-    CU_add_test(suite, "RET n, and 16 bits", test_widths);
-    CU_add_test(suite, "returns to code that was rewritten", test_rewritten);
-    CU_add_test(suite, "returns to a page that was remapped", test_remapped);
-    CU_add_test(suite, "returns with other segments", test_segments);
-    CU_add_test(suite, "a new code cache in between", test_flushed);
-    CU_add_test(suite, "system calls in between", test_system_calls);
-    CU_add_test(suite, "a kernel's frame is none of its user's", test_stays_user);
-    CU_add_test(suite, "comes back from a tree of calls", test_tree_of_calls);
-    CU_add_test(suite, "comes back from many returns", test_long_returns);
-    CU_add_test(suite, "the last page", test_last_page);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        { "deep recursion", test_deep },
+        { "CALL without RET, RET without CALL", test_unpaired },
+        { "return addresses changed", test_modified },
+        { "two stacks", test_coroutines },
+        { "RET n, and 16 bits", test_widths },
+        { "returns to code that was rewritten", test_rewritten },
+        { "returns to a page that was remapped", test_remapped },
+        { "returns with other segments", test_segments },
+        { "a new code cache in between", test_flushed },
+        { "system calls in between", test_system_calls },
+        { "a kernel's frame is none of its user's", test_stays_user },
+        { "comes back from a tree of calls", test_tree_of_calls },
+        { "comes back from many returns", test_long_returns },
+        { "the last page", test_last_page },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run("shadow stack", tests);
 }

@@ -3,7 +3,6 @@
  * Tests of os/stall_guard: a call that waits ends, one that does not is left alone,
  * also where ticks come all the time, and so is whatever else the process does.
  */
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -14,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/unit/unit.h"
 #include "vswitchd/os/stall_guard.h"
 
 static const uint64_t one = 1, full = UINT64_MAX - 1;
@@ -99,13 +99,12 @@ static void test_others(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("stall_guard", setup, teardown);
-    CU_add_test(suite, "a call that waits ends", test_waits);
-    CU_add_test(suite, "calls that do not wait", test_does_not_wait);
-    CU_add_test(suite, "calls of others", test_others);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        { "a call that waits ends", test_waits },
+        { "calls that do not wait", test_does_not_wait },
+        { "calls of others", test_others },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run_between("stall_guard", tests, setup, teardown);
 }

@@ -3,13 +3,13 @@
  * Tests of ports/tap_batch with a fake kernel, and of a port that answers LATER:
  * what is written, in which order it is told of, how it is counted.
  */
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/fake/fake_port.h"
 #include "tests/fake/fake_write_batch.h"
+#include "tests/unit/unit.h"
 #include "vswitchd/ports/tap_batch.h"
 
 static uint8_t memory[FRAME_BUFFER_SIZE];
@@ -237,15 +237,14 @@ static void test_later_blocked(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("tap_batch", NULL, NULL);
-    CU_add_test(suite, "memory shared by taps", test_shared_memory);
-    CU_add_test(suite, "what is written and told", test_batch);
-    CU_add_test(suite, "its limits", test_limits);
-    CU_add_test(suite, "a port that answers later", test_later);
-    CU_add_test(suite, "… that there was no room", test_later_blocked);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        { "memory shared by taps", test_shared_memory },
+        { "what is written and told", test_batch },
+        { "its limits", test_limits },
+        { "a port that answers later", test_later },
+        { "… that there was no room", test_later_blocked },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run("tap_batch", tests);
 }

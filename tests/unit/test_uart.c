@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  * The UART as Linux detects and drives it.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/pc/uart16550.h"
 
-#include <CUnit/Basic.h>
 #include <string.h>
 
 enum { DATA, IER, IIR, LCR, MCR, LSR, MSR, SCR };
@@ -149,19 +149,15 @@ static void test_modem_status(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "detection", test_detection },
+        { "transmit", test_transmit },
+        { "receive", test_receive },
+        { "flow control", test_flow_control },
+        { "loopback", test_loopback },
+        { "modem status", test_modem_status },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("uart16550", NULL, NULL);
-    CU_ADD_TEST(suite, test_detection);
-    CU_ADD_TEST(suite, test_transmit);
-    CU_ADD_TEST(suite, test_receive);
-    CU_ADD_TEST(suite, test_flow_control);
-    CU_ADD_TEST(suite, test_loopback);
-    CU_ADD_TEST(suite, test_modem_status);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures != 0;
+    return unit_run("uart16550", tests);
 }

@@ -3,7 +3,6 @@
  * Both ends of a port in one process: guest/port_link as the front-end,
  * vswitchd/ports/vhost_backend as the back-end, over a real socket.
  */
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include "guest/port_link.h"
 #include "proto/unix_socket.h"
+#include "tests/unit/unit.h"
 #include "vswitchd/ports/vhost_backend.h"
 
 static char directory[] = "/tmp/vhost-XXXXXX";
@@ -373,26 +373,24 @@ static void test_paths(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "sizes both ways", test_sizes_both_ways },
+        { "thousands of frames", test_thousands },
+        { "offload", test_offload },
+        { "full queues", test_full },
+        { "wake-ups", test_wake_ups },
+        { "restart of the switch", test_restart_of_the_switch },
+        { "silent switch", test_silent_switch },
+        { "paths", test_paths },
+        CU_TEST_INFO_NULL,
+    };
+    int status;
 
     if (!mkdtemp(directory))
         return 1;
     snprintf(path, sizeof(path), "%s/port", directory);
-    CU_initialize_registry();
-    suite = CU_add_suite("vhost_backend", NULL, NULL);
-    CU_add_test(suite, "sizes both ways", test_sizes_both_ways);
-    CU_add_test(suite, "thousands of frames", test_thousands);
-    CU_add_test(suite, "offload", test_offload);
-    CU_add_test(suite, "full queues", test_full);
-    CU_add_test(suite, "wake-ups", test_wake_ups);
-    CU_add_test(suite, "restart of the switch", test_restart_of_the_switch);
-    CU_add_test(suite, "silent switch", test_silent_switch);
-    CU_add_test(suite, "paths", test_paths);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
+    status = unit_run("vhost_backend", tests);
     unlink(path);
     rmdir(directory);
-    return failures ? 1 : 0;
+    return status;
 }

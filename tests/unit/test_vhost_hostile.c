@@ -4,7 +4,6 @@
  * messages, memory that is too small, unsealed or taken away, queues with every
  * kind of bad content, and a peer that scribbles while we read.
  */
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -19,6 +18,7 @@
 #include "proto/vhost_user.h"
 #include "proto/virtio_net.h"
 #include "proto/virtqueue.h"
+#include "tests/unit/unit.h"
 #include "vswitchd/os/stall_guard.h"
 #include "vswitchd/ports/vhost_backend.h"
 
@@ -620,26 +620,22 @@ static void test_scribbling_peer(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "cve class K: memory", test_memory },
+        { "cve class K: memory taken away", test_memory_taken_away },
+        { "cve class K: set-up of queues", test_queue_set_up },
+        { "cve class K: blocking eventfd", test_blocking_eventfd },
+        { "cve class K: blocking call", test_blocking_call },
+        { "cve class K: a semaphore for a kick", test_semaphore },
+        { "cve class M: frames", test_frames },
+        { "cve class J: receive buffers", test_receive_buffers },
+        { "cve class K: random bytes", test_random_bytes },
+        { "cve class K: random messages", test_random_messages },
+        { "cve class J: random queues", test_random_queues },
+        { "cve class K: scribbling peer", test_scribbling_peer },
+        CU_TEST_INFO_NULL,
+    };
 
     signal(SIGPIPE, SIG_IGN);
-    CU_initialize_registry();
-    suite = CU_add_suite("vhost_hostile", NULL, NULL);
-    CU_add_test(suite, "cve class K: memory", test_memory);
-    CU_add_test(suite, "cve class K: memory taken away", test_memory_taken_away);
-    CU_add_test(suite, "cve class K: set-up of queues", test_queue_set_up);
-    CU_add_test(suite, "cve class K: blocking eventfd", test_blocking_eventfd);
-    CU_add_test(suite, "cve class K: blocking call", test_blocking_call);
-    CU_add_test(suite, "cve class K: a semaphore for a kick", test_semaphore);
-    CU_add_test(suite, "cve class M: frames", test_frames);
-    CU_add_test(suite, "cve class J: receive buffers", test_receive_buffers);
-    CU_add_test(suite, "cve class K: random bytes", test_random_bytes);
-    CU_add_test(suite, "cve class K: random messages", test_random_messages);
-    CU_add_test(suite, "cve class J: random queues", test_random_queues);
-    CU_add_test(suite, "cve class K: scribbling peer", test_scribbling_peer);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    return unit_run("vhost_hostile", tests);
 }

@@ -3,7 +3,6 @@
  * proto/vhost_user: forms of the messages, and their transport with
  * descriptors, in pieces, and malformed.
  */
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "proto/vhost_user.h"
+#include "tests/unit/unit.h"
 
 static int pair[2];
 static struct vhost_user_receiver receiver;
@@ -207,18 +207,14 @@ static void test_reply_forms(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "transport with descriptors", test_transport },
+        { "in pieces", test_in_pieces },
+        { "malformed transport", test_malformed_transport },
+        { "forms of requests", test_request_forms },
+        { "forms of replies", test_reply_forms },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("vhost_user_message", NULL, NULL);
-    CU_add_test(suite, "transport with descriptors", test_transport);
-    CU_add_test(suite, "in pieces", test_in_pieces);
-    CU_add_test(suite, "malformed transport", test_malformed_transport);
-    CU_add_test(suite, "forms of requests", test_request_forms);
-    CU_add_test(suite, "forms of replies", test_reply_forms);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    return unit_run("vhost_user_message", tests);
 }

@@ -4,13 +4,13 @@
  * privilege and WP, accessed and dirty bits, error codes and CR2, large pages,
  * PAE, what a flush drops and keeps, code pages, ROM, MMIO, page crossings.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/memory/io_bus.h"
 #include "x86vm/memory/paging.h"
 #include "x86vm/memory/phys.h"
 #include "x86vm/memory/view.h"
 
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -484,24 +484,23 @@ static void test_many_pages(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite_with_setup_and_teardown("view", NULL, NULL, setup, teardown);
-    CU_add_test(suite, "rights and error codes", test_rights);
-    CU_add_test(suite, "accessed and dirty", test_accessed_dirty);
-    CU_add_test(suite, "4 MiB pages", test_large_page);
-    CU_add_test(suite, "PAE", test_pae);
-    CU_add_test(suite, "flushes", test_flush);
-    CU_add_test(suite, "the log is bounded", test_log_is_bounded);
-    CU_add_test(suite, "every page", test_many_pages);
-    CU_add_test(suite, "code pages", test_code_page);
-    CU_add_test(suite, "writers after remapping", test_writers_after_remapping);
-    CU_add_test(suite, "page table in a code page", test_table_in_code_page);
-    CU_add_test(suite, "ROM and MMIO", test_rom_and_mmio);
-    CU_add_test(suite, "page crossings", test_crossing);
-    CU_add_test(suite, "no paging, A20", test_no_paging);
-    CU_add_test(suite, "hostile tables", test_hostile_tables);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        { "rights and error codes", test_rights },
+        { "accessed and dirty", test_accessed_dirty },
+        { "4 MiB pages", test_large_page },
+        { "PAE", test_pae },
+        { "flushes", test_flush },
+        { "the log is bounded", test_log_is_bounded },
+        { "every page", test_many_pages },
+        { "code pages", test_code_page },
+        { "writers after remapping", test_writers_after_remapping },
+        { "page table in a code page", test_table_in_code_page },
+        { "ROM and MMIO", test_rom_and_mmio },
+        { "page crossings", test_crossing },
+        { "no paging, A20", test_no_paging },
+        { "hostile tables", test_hostile_tables },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run_each("view", tests, setup, teardown);
 }

@@ -3,12 +3,12 @@
  * proto/virtqueue: both roles against each other, notification suppression,
  * and each breach that a hostile driver or device can commit.
  */
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <string.h>
 
 #include "proto/virtio_net.h"
 #include "proto/virtqueue.h"
+#include "tests/unit/unit.h"
 
 #define SIZE 16
 #define GUEST 0x100000u /* guest address of the memory below */
@@ -430,24 +430,20 @@ static void test_net_header(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    static const CU_TestInfo tests[] = {
+        { "round trips past the wrap", test_round_trips },
+        { "chain", test_chain },
+        { "indirect", test_indirect },
+        { "descriptor across regions", test_two_regions },
+        { "capacity", test_capacity },
+        { "cve class J: hostile driver", test_hostile_driver },
+        { "cve class J: hostile device", test_hostile_device },
+        { "suppression", test_suppression },
+        { "memory", test_memory },
+        { "sizes", test_sizes },
+        { "net header", test_net_header },
+        CU_TEST_INFO_NULL,
+    };
 
-    CU_initialize_registry();
-    suite = CU_add_suite("virtqueue", NULL, NULL);
-    CU_add_test(suite, "round trips past the wrap", test_round_trips);
-    CU_add_test(suite, "chain", test_chain);
-    CU_add_test(suite, "indirect", test_indirect);
-    CU_add_test(suite, "descriptor across regions", test_two_regions);
-    CU_add_test(suite, "capacity", test_capacity);
-    CU_add_test(suite, "cve class J: hostile driver", test_hostile_driver);
-    CU_add_test(suite, "cve class J: hostile device", test_hostile_device);
-    CU_add_test(suite, "suppression", test_suppression);
-    CU_add_test(suite, "memory", test_memory);
-    CU_add_test(suite, "sizes", test_sizes);
-    CU_add_test(suite, "net header", test_net_header);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    return unit_run("virtqueue", tests);
 }

@@ -2,10 +2,10 @@
  *
  * Tests of core/vlan: sets and their text, policies, tags at every size.
  */
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/unit.h"
 #include "vswitchd/core/eth_frame.h"
 #include "vswitchd/core/vlan.h"
 
@@ -158,15 +158,14 @@ static void test_tags(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("vlan", NULL, NULL);
-    CU_add_test(suite, "set text", test_set_text);
-    CU_add_test(suite, "truncated text", test_set_truncated);
-    CU_add_test(suite, "configurations", test_config);
-    CU_add_test(suite, "egress", test_egress);
-    CU_add_test(suite, "tags", test_tags);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        { "set text", test_set_text },
+        { "truncated text", test_set_truncated },
+        { "configurations", test_config },
+        { "egress", test_egress },
+        { "tags", test_tags },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run("vlan", tests);
 }

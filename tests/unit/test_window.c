@@ -4,12 +4,12 @@
  * more than what is mapped and allowed, and that everything which takes an
  * entry away takes the window's byte with it.
  */
+#include "tests/unit/unit.h"
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/memory/io_bus.h"
 #include "x86vm/memory/phys.h"
 #include "x86vm/memory/view.h"
 
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -278,19 +278,18 @@ static void test_part(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite_with_setup_and_teardown("window", NULL, NULL, setup, teardown);
-    CU_add_test(suite, "shows memory", test_shows_memory);
-    CU_add_test(suite, "rights", test_rights);
-    CU_add_test(suite, "flushes", test_flushes);
-    CU_add_test(suite, "stale entries", test_stale_entry);
-    CU_add_test(suite, "code pages", test_code_page);
-    CU_add_test(suite, "runs", test_run);
-    CU_add_test(suite, "margins", test_margins);
-    CU_add_test(suite, "budget", test_budget);
-    CU_add_test(suite, "a part is given up", test_part);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        { "shows memory", test_shows_memory },
+        { "rights", test_rights },
+        { "flushes", test_flushes },
+        { "stale entries", test_stale_entry },
+        { "code pages", test_code_page },
+        { "runs", test_run },
+        { "margins", test_margins },
+        { "budget", test_budget },
+        { "a part is given up", test_part },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run_each("window", tests, setup, teardown);
 }

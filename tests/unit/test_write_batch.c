@@ -4,13 +4,13 @@
  * one and without: order, results, a ring that fails, and what a ring refuses to
  * do. The file itself is included, for the ring inside.
  */
-#include <CUnit/Basic.h>
 #include <fcntl.h>
 #include <pty.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "tests/unit/unit.h"
 #include "vswitchd/os/write_batch.c"
 
 static struct write_batch *ring; /* NULL: not to be had here */
@@ -325,25 +325,26 @@ static void test_none_to_be_had(void)
 
 int main(void)
 {
+    static const CU_TestInfo tests[] = {
+        { "without a ring", test_without },
+        { "with a ring", test_ring },
+        { "files that it knows", test_known_files },
+        { "memory that it knows", test_memory },
+        { "memory that it does not know", test_memory_unknown },
+        { "a ring can only write", test_restrictions },
+        { "a ring that fails", test_failing_ring },
+        { "a file that cannot be asked not to wait", test_refusing_file },
+        { "none to be had", test_none_to_be_had },
+        CU_TEST_INFO_NULL,
+    };
     char error[100] = "";
+    int status;
+
     signal(SIGPIPE, SIG_IGN);
     ring = write_batch_create(error, sizeof(error));
     if (!ring)
         printf("no io_uring here: %s\n", error);
-    CU_initialize_registry();
-    CU_pSuite suite = CU_add_suite("write_batch", NULL, NULL);
-    CU_add_test(suite, "without a ring", test_without);
-    CU_add_test(suite, "with a ring", test_ring);
-    CU_add_test(suite, "files that it knows", test_known_files);
-    CU_add_test(suite, "memory that it knows", test_memory);
-    CU_add_test(suite, "memory that it does not know", test_memory_unknown);
-    CU_add_test(suite, "a ring can only write", test_restrictions);
-    CU_add_test(suite, "a ring that fails", test_failing_ring);
-    CU_add_test(suite, "a file that cannot be asked not to wait", test_refusing_file);
-    CU_add_test(suite, "none to be had", test_none_to_be_had);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
+    status = unit_run("write_batch", tests);
     write_batch_destroy(ring);
-    return failures ? 1 : 0;
+    return status;
 }
