@@ -1,20 +1,23 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-#
-# Mistakes that people make with vswitchctl: each answer says what is wrong, where,
+# Mistakes that people make with vswitchctl, and some with the other programs: each answer says
+# what is wrong, where, and what would be right, with the exit status that the manual page has.
 # and what would be right, with the exit status that vswitchctl(1) has for it.
 cd "$(dirname "$0")/../.." || exit 1
 . tests/integration/lib.sh
 need "$IMAGES/vmlinuz"
 K=$IMAGES/vmlinuz
 
-says() { # STATUS PATTERN WORD…: vswitchctl ends with that status and says something that matches
-    wanted=$1 pattern=$2; shift 2
-    ctl "$@" >"$W/last" 2>&1 </dev/null; got=$?
-    what=$(echo "$*" | sed "s,$W/,,g; s,$IMAGES/,,g")
+ends() { # STATUS PATTERN WHAT COMMAND…: it ends with that status and says something that matches
+    wanted=$1 pattern=$2 what=$(echo "$3" | sed "s,$W/,,g; s,$IMAGES/,,g; s,$BIN/,,g"); shift 3
+    "$@" >"$W/last" 2>&1 </dev/null; got=$?
     if [ $got -eq "$wanted" ] && grep -qE -- "$pattern" "$W/last"; then echo "ok   $what"; return; fi
     echo "FAIL $what: status $got, not $wanted, or not \"$pattern\""; FAILED=1
     sed 's/^/     /' "$W/last" | tail -n 20
+}
+says() { # STATUS PATTERN WORD…: vswitchctl does
+    status=$1 pattern=$2; shift 2
+    ends "$status" "$pattern" "$*" ctl "$@"
 }
 
 says 3 'start it with "sudo systemctl start vswitchd"' ping
@@ -130,23 +133,19 @@ completes "e1000 e1000-82545em" guest run x --nic e
 completes "port.add" call port.a
 
 # --- the daemon's own
-status() { # STATUS PATTERN COMMAND…
-    wanted=$1 pattern=$2; shift 2
-    "$@" >"$W/last" 2>&1 </dev/null; got=$?
-    what=$(echo "$*" | sed "s,$W/,,g; s,$BIN/,,g")
-    if [ $got -eq "$wanted" ] && grep -qE -- "$pattern" "$W/last"; then echo "ok   $what"; return; fi
-    echo "FAIL $what: status $got, not $wanted, or not \"$pattern\""; FAILED=1
-    sed 's/^/     /' "$W/last" | tail -n 20
+does() { # STATUS PATTERN COMMAND…
+    status=$1 pattern=$2; shift 2
+    ends "$status" "$pattern" "$*" "$@"
 }
 echo '{"ports": [{"name": "t", "type": "tap", "interface": "lo"}]}' >"$W/lo.json"
 echo '{"port": []}' >"$W/wrong.json"
-status 64 'error, warning, info or debug, not "loud"' "$BIN/vswitchd" --log-level loud
-status 65 'did you mean "ports"' "$BIN/vswitchd" --check --config "$W/wrong.json"
-status 66 'No such file' "$BIN/vswitchd" --check --config "$W/nowhere.json"
-status 66 'not a regular file' "$BIN/vswitchd" --check --config "$W"
-status 69 'another vswitchd runs' "$BIN/vswitchd" --run-dir "$RUN" --config "$W/vswitchd.json"
-status 71 'is not a tap' "$BIN/vswitchd" --run-dir "$W/other" --config "$W/lo.json"
-status 73 'cannot make the run directory' "$BIN/vswitchd" --run-dir /nowhere/x --config "$W/vswitchd.json"
+does 64 'error, warning, info or debug, not "loud"' "$BIN/vswitchd" --log-level loud
+does 65 'did you mean "ports"' "$BIN/vswitchd" --check --config "$W/wrong.json"
+does 66 'No such file' "$BIN/vswitchd" --check --config "$W/nowhere.json"
+does 66 'not a regular file' "$BIN/vswitchd" --check --config "$W"
+does 69 'another vswitchd runs' "$BIN/vswitchd" --run-dir "$RUN" --config "$W/vswitchd.json"
+does 71 'is not a tap' "$BIN/vswitchd" --run-dir "$W/other" --config "$W/lo.json"
+does 73 'cannot make the run directory' "$BIN/vswitchd" --run-dir /nowhere/x --config "$W/vswitchd.json"
 
 # Without --config the usual file is read, also one that comes later.
 usual_file() {
@@ -165,10 +164,10 @@ usual_file() {
 check "a configuration that has come since is read by reload" usual_file
 
 # --- a guest's own
-status 0 '^vswitch-guest [0-9]' "$BIN/vswitch-guest" --version
-status 2 'name needs a value' "$BIN/vswitch-guest" --name
-status 2 'unknown option "--colour"' "$BIN/vswitch-guest" --colour
-status 2 'such as 52:54' "$BIN/vswitch-guest" --name x --kernel "$K" --nic model=e1000,mac=00:00:00:00:00:00
+does 0 '^vswitch-guest [0-9]' "$BIN/vswitch-guest" --version
+does 2 'name needs a value' "$BIN/vswitch-guest" --name
+does 2 'unknown option "--colour"' "$BIN/vswitch-guest" --colour
+does 2 'such as 52:54' "$BIN/vswitch-guest" --name x --kernel "$K" --nic model=e1000,mac=00:00:00:00:00:00
 
 # --- rights
 check_says "a kernel that the guest's user may not read says who that is" 'runs as .*uid 65534, who must be able to read it' \
