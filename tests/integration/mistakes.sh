@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Mistakes that people make with vswitchctl, and some with the other programs: each answer says
-# what is wrong, where, and what would be right, with the exit status that the manual page has.
-# and what would be right, with the exit status that vswitchctl(1) has for it.
+#
+# Mistakes that people make with vswitchctl, and some with the other programs: each answer
+# says what is wrong, where, and what would be right, with the exit status of the manual page.
 cd "$(dirname "$0")/../.." || exit 1
 . tests/integration/lib.sh
 need "$IMAGES/vmlinuz"
