@@ -248,10 +248,14 @@ vlan = dict(items(section(page, "Ports")))["Cm vlan"]
 same("vswitchd.json(5): vlan", members_at({"ports": [dict(port, vlan={"?": 1})]}), re.findall(r"^\.Cm ([a-z_]+)", vlan, re.M))
 guest = {"name": "g", "kernel": "/k"}
 same("vswitchd.json(5): guests", members_at({"guests": [dict(guest, **{"?": 1})]}), item_names(guests))
-nics = dict(items(guests))["Cm nics"]
-models = set(re.findall(r"e1000[-\w]*|rtl80\d\d(?:as)?|ne[12]000", nics))
-same("vswitchd.json(5): nics", members_at({"guests": [dict(guest, nics=[{"model": "e1000", "?": 1}])]}),
-     {name for line in re.findall(r"^\.Cm (.*)$", nics, re.M) for name in re.findall(r"[a-z_0-9][-a-z_0-9]*", line)} - models)
+cards = section(page, "Network cards")
+same("vswitchd.json(5): nics", members_at({"guests": [dict(guest, nics=[{"model": "e1000", "?": 1}])]}), item_names(cards))
+
+members = {member["name"]: member for member in methods["guest.define"]}["nics"]["items"]["members"]
+models = {member["name"]: member for member in members}["model"]["enum"]
+for manual, part in (("vswitchd.json(5)", dict(items(cards))["Cm model"]), ("vswitch-guest(8)", dict(items(nic))["Cm model"]),
+                     ("vswitchctl(1)", section(ctl_page, "Guests")), ("vswitchctl --help", run(ctl, "guest", "run", "--help"))):
+    same(f"{manual}: models of cards", models, re.findall(r"\b(?:e1000(?:-\w+)?|rtl80\d\d(?:as)?|ne[12]000)\b", part))
 
 # Each number that a member may have at least and at most is where the member is described.
 
@@ -263,12 +267,12 @@ def ranges(specs, prefix=""):
         yield from ranges(spec.get("members", []) or (spec.get("items") or {}).get("members", []), prefix + spec["name"] + ".")
 
 
-parts = {"switch.set": inner, "port.add": section(page, "Ports"), "guest.define": guests}
+parts = {"switch.set": inner, "port.add": section(page, "Ports"), "guest.define": guests + cards}
 for method, part in parts.items():
     described = dict((name, body) for head, body in items(part) for name in re.findall(r"[a-z_0-9]+", head.replace("Cm ", "")))
     limits = {f"{name} {number}": number for name, numbers in ranges(methods[method]) for number in numbers}
     # A card's port has the limits of ports, which stand there.
-    limits = {what: number for what, number in limits.items() if not re.match(r"nics\.(vlan|mtu|max_macs)", what)}
+    limits = {what.replace("nics.", ""): number for what, number in limits.items() if not re.match(r"nics\.(vlan|mtu|max_macs)", what)}
     same(f"vswitchd.json(5): limits of {method}", limits,
          [what for what, number in limits.items() if re.search(rf"(?<![\d.]){number}(?![\d])", described[what.partition(".")[0].split()[0]])])
 
