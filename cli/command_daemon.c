@@ -268,7 +268,7 @@ static int monitor(struct cli *cli)
 {
     struct jv *params = jv_new_object(), *types = jv_new_array(), *message;
     struct rpc_error error;
-    int status, wait_ms = args_has(&cli->args, "timeout") ? cli->timeout_ms : -1;
+    int status = RPC_DONE, wait_ms = args_has(&cli->args, "timeout") ? cli->timeout_ms : -1;
 
     for (int i = 0; i < cli->word_count; i++) {
         jv_append(types, jv_new_string(cli->words[i]));
@@ -283,7 +283,8 @@ static int monitor(struct cli *cli)
         return status;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
-    while ((status = rpc_event(cli->rpc, wait_ms, -1, &message, &error)) == RPC_DONE) {
+    /* main() says it when the output cannot be written. */
+    while (!ferror(stdout) && (status = rpc_event(cli->rpc, wait_ms, -1, &message, &error)) == RPC_DONE) {
         if (cli->json) {
             cli_print_json(jv_get(message, "params"));
         } else {
@@ -291,7 +292,7 @@ static int monitor(struct cli *cli)
         }
         jv_unref(message);
     }
-    return status == RPC_TIMEOUT ? RPC_DONE : cli_fail(cli, &error);
+    return status == RPC_DONE || status == RPC_TIMEOUT ? RPC_DONE : cli_fail(cli, &error);
 }
 
 const struct command command_daemon_table[] = {

@@ -3,6 +3,7 @@
  * vswitchctl(1): finds the command among the tables of command.h and runs it.
  * Answers go to standard output, talk goes to standard error.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,7 @@ int cli_call(struct cli *cli, const char *method, struct jv *params, struct jv *
     struct rpc_error error;
     int status = cli_connect(cli);
 
+    *result = NULL;
     if (status != RPC_DONE) {
         jv_unref(params);
         return status;
@@ -420,7 +422,8 @@ int main(int argc, char **argv)
         status = command->run(&cli);
     }
     rpc_close(cli.rpc);
-    if (fflush(stdout) != 0 && status == 0) {
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == 0) {
+        fprintf(stderr, "vswitchctl: cannot write the output: %s\n", strerror(errno));
         status = RPC_REFUSED;
     }
     return status;

@@ -23,7 +23,25 @@ says() { # STATUS PATTERN WORD…: vswitchctl does
 says 3 'start it with "sudo systemctl start vswitchd"' ping
 says 3 'that is no socket' --socket "$W" ping
 says 3 'at most 107 characters' --socket "/$(printf '%0110d' 0)" ping
+# Every command there is, as its help has it.
+ctl help | sed -n '/^commands:/,/^$/s/^  \([a-z].*[^ ]\)   *[a-zF].*/\1/p' |
+    sed 's/ \[[^]]*\]//g; s/KEY=VALUE\.\.\./mtu=1500/; s/MAC/02:00:00:00:00:01/; s/up|down/up/; s/METHOD/daemon.ping/; s,FILE,/dev/null,
+         s/NAME/x/; s/PORT/x/; s/^port set.*/& --down/; s/^vlan set.*/& 5/; s,^guest run.*,& --kernel /x --nic model=e1000,; s/^capture x/& -w -/' >"$W/commands"
+check "there are commands" test "$(wc -l <"$W/commands")" -gt 35
+while read -r command; do
+    # shellcheck disable=SC2086
+    says 3 'start it with' $command
+done <"$W/commands"
 daemon_start '[{"name":"tap0","type":"tap","addresses":["10.9.0.254/24"]}]'
+
+# --- where the output goes
+for command in show "port list" "--json stats" methods "--timeout 20 monitor port"; do
+    # Something happens for who waits for events; whoever does not end by himself is ended.
+    { sleep 0.3; rpc port.set '{"name":"tap0","learning":true}'; } >/dev/null &
+    # shellcheck disable=SC2086
+    check_says "$command into a full disk" "cannot write the output: No space left" sh -c "timeout 5 '$BIN/vswitchctl' -s '$SOCKET' $command >/dev/full"
+    wait $!
+done
 
 # --- commands
 says 0 'guest run NAME' help guest
