@@ -307,6 +307,9 @@ rules = set(re.findall(r"^([a-z][a-z-]*):", "".join(text(p) for p in ["Makefile"
 used = {word for one in quoted for word in re.findall(r"\bmake (?:[A-Z]+=\S+ )*([a-z][a-z-]*)", one)}
 same("ARCHITECTURE.md: targets of make", used & rules, used)
 
+variables = {name for path in glob.glob("x86vm/**/*.c", recursive=True) for name in re.findall(r'getenv\("(\w+)"\)', text(path))}
+same("ARCHITECTURE.md: variables of the engine", variables, re.findall(r"`(X86VM_\w+)`", architecture))
+
 # --- what the README tells to do -----------------------------------------------------------
 
 readme = text("README.md")

@@ -162,7 +162,7 @@ mkdir -p "$LOG"
 rm -f "$LOG/vswitchd.log"
 began_all=$(now_ms)
 if [ "$(id -u)" -ne 0 ]; then
-    echo "demo: this makes a network namespace and a tap: run it as root (sudo make demo)" >&2
+    echo "demo: this makes a network namespace and a tap: run it as root (sudo make demo); README.md has what goes without" >&2
     exit 77
 fi
 if [ -e "$RUN" ] || ip netns list 2>/dev/null | grep -q "^$NS\b"; then
