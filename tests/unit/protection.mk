@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-PROTECTION_UNDER_TEST := tests/unit/protection_machine.c $(call srcs,x86vm/protection) x86vm/memory/view.c x86vm/memory/view_window.c x86vm/memory/view_bare.c x86vm/memory/view_kept.c x86vm/memory/view_slices.c x86vm/memory/window.c x86vm/memory/bare.c x86vm/memory/watch.c \
-	x86vm/memory/paging.c x86vm/memory/phys.c x86vm/memory/io_bus.c x86vm/cpu/cpu.c
+PROTECTION_UNDER_TEST := tests/unit/protection_machine.c $(call srcs,x86vm/protection) $(VIEW_SRCS)
 $(eval $(call unit_test,test_protection_segment,$(PROTECTION_UNDER_TEST),))
 $(eval $(call unit_test,test_protection_transfer,$(PROTECTION_UNDER_TEST),))
 $(eval $(call unit_test,test_protection_interrupt,$(PROTECTION_UNDER_TEST),))

@@ -5,47 +5,18 @@
  * entry away takes the window's byte with it.
  */
 #include "tests/unit/unit.h"
-#include "x86vm/cpu/cpu.h"
-#include "x86vm/memory/io_bus.h"
-#include "x86vm/memory/phys.h"
-#include "x86vm/memory/view.h"
+#include "tests/unit/view_fixture.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define RAM (32u << 20)
-#define DIRECTORY 0x1000u
-#define TABLE 0x2000u
-enum { P = 1, W = 2, U = 4, PS = 0x80, G = 0x100 };
-
-static struct cpu *cpu;
-
-static void poke32(uint32_t address, uint32_t value) { memcpy(phys_ram(cpu->phys) + address, &value, 4); }
-static void set_pte(uint32_t linear, uint32_t pte) { poke32(TABLE + (linear >> 12 & 1023) * 4, pte); }
-
-/* Linear 0x400000..0x7fffff goes through TABLE. */
+/* In ring 3. */
 static void setup(void)
 {
-    cpu = aligned_alloc(64, (sizeof *cpu + 63) / 64 * 64);
-    memset(cpu, 0, sizeof *cpu);
-    cpu->phys = phys_new(RAM);
-    cpu->io = io_bus_new();
-    cpu->views = view_set_new();
-    cpu_reset(cpu);
-    poke32(DIRECTORY + 4, TABLE | P | W | U);
-    cpu->cr3 = DIRECTORY;
-    cpu->cr0 = CR0_PE | CR0_PG | CR0_WP;
+    view_fixture_start();
     cpu->cr4 = CR4_PSE | CR4_PGE;
     cpu->cpl = 3;
     view_select(cpu);
-}
-
-static void teardown(void)
-{
-    view_set_free(cpu->views);
-    io_bus_free(cpu->io);
-    phys_free(cpu->phys);
-    free(cpu);
 }
 
 static void become(bool user)
@@ -55,12 +26,6 @@ static void become(bool user)
 }
 
 static uint8_t byte_of(uint32_t table, uint32_t linear) { return ((const uint8_t *)cpu->tables)[table + (linear >> 12)]; }
-
-static bool fill(uint32_t linear, enum view_access access)
-{
-    uint32_t physical;
-    return view_fill(cpu, linear, access, &physical) != 0;
-}
 
 /* Fills both entries and has the page mapped. */
 static void bring(uint32_t linear)
@@ -291,5 +256,5 @@ int main(void)
         CU_TEST_INFO_NULL,
     };
 
-    return unit_run_each("window", tests, setup, teardown);
+    return unit_run_each("window", tests, setup, view_fixture_stop);
 }
