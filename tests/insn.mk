@@ -8,7 +8,7 @@ INSN_NATIVE := $(BUILD)/tests/insn_native
 
 $(BUILD)/obj/tests/insn/backends.o: CPPFLAGS += -DINSN_ENGINE
 
-$(INSN_TEST): $(call objs,$(INSN_SRCS) $(filter-out x86vm/pc/%,$(X86VM_SRCS)))
+$(INSN_TEST): $(call objs,$(INSN_SRCS) $(ENGINE_SRCS))
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_ZYDIS)
 
@@ -34,7 +34,7 @@ $(INSN_DECODER): $(call objs,tests/insn/decoder.c $(call srcs,x86vm/decode))
 INSN_MUTANT := $(BUILD)/tests/insn_mutant
 wrapped_in = $(shell sed -n 's/^WRAP.[^,]*, *\([a-z0-9_]*\),.*/\1/p' $(1))
 INSN_WRAPPED := $(call wrapped_in,tests/insn/mutate.c)
-$(INSN_MUTANT): $(call objs,$(INSN_SRCS) tests/insn/mutate.c $(filter-out x86vm/pc/%,$(X86VM_SRCS)))
+$(INSN_MUTANT): $(call objs,$(INSN_SRCS) tests/insn/mutate.c $(ENGINE_SRCS))
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) $(INSN_WRAPPED:%=-Wl,--wrap=%) -o $@ $^ $(LIBS_ZYDIS)
 

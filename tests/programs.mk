@@ -7,14 +7,14 @@ PROGRAMS_SRCS := $(filter-out %/mutate.c,$(wildcard tests/programs/*.c)) tests/i
 $(BUILD)/obj/tests/programs/monitor.o: tests/programs/monitor.S tests/programs/monitor.h
 	@mkdir -p $(@D)
 	$(CC) -I. -c -o $@ $<
-$(PROGRAMS_TEST): $(call objs,$(PROGRAMS_SRCS) tests/programs/monitor.S $(filter-out x86vm/pc/%,$(X86VM_SRCS)))
+$(PROGRAMS_TEST): $(call objs,$(PROGRAMS_SRCS) tests/programs/monitor.S $(ENGINE_SRCS))
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_ZYDIS)
 
 # The same with calls between the engine's files led through mutate.c.
 PROGRAMS_MUTANT := $(BUILD)/tests/programs_mutant
 PROGRAMS_WRAPPED := $(call wrapped_in,tests/programs/mutate.c)
-$(PROGRAMS_MUTANT): $(call objs,$(PROGRAMS_SRCS) tests/programs/monitor.S tests/programs/mutate.c $(filter-out x86vm/pc/%,$(X86VM_SRCS)))
+$(PROGRAMS_MUTANT): $(call objs,$(PROGRAMS_SRCS) tests/programs/monitor.S tests/programs/mutate.c $(ENGINE_SRCS))
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) $(PROGRAMS_WRAPPED:%=-Wl,--wrap=%) -o $@ $^ $(LIBS_ZYDIS)
 

@@ -3,7 +3,7 @@
 # at run time (second.c) and is in no program of the product.
 
 DIVERGE := $(BUILD)/tests/diverge
-DIVERGE_SRCS := $(filter-out %/guest.c,$(wildcard tests/replay/*.c)) tests/insn/flags.c $(filter-out x86vm/pc/%,$(X86VM_SRCS))
+DIVERGE_SRCS := $(filter-out %/guest.c,$(wildcard tests/replay/*.c)) tests/insn/flags.c $(ENGINE_SRCS)
 DIVERGE_WRAPPED := protection_exception protection_hardware_interrupt protection_int protection_interrupt calls_pushf calls_fxsave calls_fnsave \
                    calls_fnstenv rewrite_system_inline signal sigaction
 $(DIVERGE): $(call objs,$(DIVERGE_SRCS))

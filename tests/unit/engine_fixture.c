@@ -49,6 +49,25 @@ void engine_start(uint32_t cache_size)
     view_select(cpu);
 }
 
+void engine_start_paged(uint32_t cache_size)
+{
+    engine_start(cache_size);
+    poke32(DIRECTORY, TABLE | PTE_P | PTE_W);
+    for (uint32_t page = 0; page < RAM >> PAGE_SHIFT; page++)
+        poke32(TABLE + page * 4, page << PAGE_SHIFT | PTE_P | PTE_W | PTE_G);
+    cpu->cr0 |= CR0_PG | CR0_WP;
+    cpu->cr3 = DIRECTORY;
+    cpu->cr4 |= CR4_PGE;
+    view_flush_all(cpu);
+    view_select(cpu);
+}
+
+void engine_map(uint32_t linear, uint32_t entry)
+{
+    poke32(TABLE + (linear >> PAGE_SHIFT) * 4, entry);
+    view_flush_page(cpu, linear);
+}
+
 void engine_end(void)
 {
     x86vm_free(vm);

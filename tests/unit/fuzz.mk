@@ -4,7 +4,7 @@
 FUZZ_PC_SRCS   := $(call srcs,x86vm/pc) x86vm/cpu/cpu.c x86vm/memory/phys.c x86vm/memory/io_bus.c $(NICEMU_SRCS)
 FUZZ_BOOT_SRCS := $(wildcard x86vm/pc/boot*.c x86vm/pc/elf*.c x86vm/pc/unpack*.c) x86vm/cpu/cpu.c x86vm/memory/phys.c
 FUZZ_CODE_SRCS := tests/fuzz/fuzz_bare.c tests/fuzz/fuzz_guest.c tests/fuzz/fuzz_code.c tests/insn/forms.c guest/sandbox.c \
-                  $(filter-out x86vm/pc/%,$(X86VM_SRCS))
+                  $(ENGINE_SRCS)
 
 define fuzz_test
 UNIT_TESTS += $(BUILD)/tests/$(1)

@@ -3,17 +3,12 @@
  * Positions: the engine counts exactly what was executed, and stops at every
  * position in the same state, whatever the places it stopped at before.
  */
+#include "tests/unit/engine_fixture.h"
 #include "tests/unit/unit.h"
-#include "x86vm/cpu/cpu.h"
-#include "x86vm/memory/phys.h"
-#include "x86vm/memory/view.h"
-#include "x86vm/x86vm.h"
 
 #include <string.h>
 
-enum { RAM = 2 << 20, IDT = 0x1000, GDT = 0x2000, HANDLERS = 0x3000, TABLES = 0x8000, CODE = 0x10000, DATA = 0x20000, STACK = 0x30000,
-       MISSING = 0x80000, STEPS = 54 };
-#define FLAT_LIMIT 0xffffffffu
+enum { MISSING = 0x80000, STEPS = 54 };
 
 /* A loop with a jump out of the middle, a load, a repeated store that counts
  * three times (x86vm/translate/count.h), and a call to a page that is not there. */
@@ -30,54 +25,14 @@ static const uint8_t program[] = {
     0xe8, 0, 0, 0, 0,                   /*       call MISSING */
 };
 
-static struct x86vm *vm;
-static struct cpu *cpu;
-
-static void poke(uint32_t at, const void *bytes, uint32_t size) { CU_ASSERT_TRUE(phys_dma_write(x86vm_phys(vm), at, bytes, size)); }
-static void poke32(uint32_t at, uint32_t value) { poke(at, &value, 4); }
-
-/* Flat, ring 0, paging on; each exception ends in a HLT of its own. */
 static void start(void)
 {
-    const struct x86vm_config config = { .ram_size = RAM };
-    const struct cpu_segment code = { .limit = FLAT_LIMIT, .selector = 8, .access = 0x9b | SEG_G | SEG_DB },
-                             data = { .limit = FLAT_LIMIT, .selector = 16, .access = 0x93 | SEG_G | SEG_DB };
-    char error[200] = "";
-
-    vm = x86vm_new(&config, error, sizeof error);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(vm);
-    cpu = x86vm_cpu(vm);
-    for (unsigned i = 0; i < CPU_SEG_COUNT; i++)
-        cpu_set_segment(cpu, i, i == CPU_CS ? &code : &data);
-    cpu->gdtr = (struct cpu_table){ GDT, 0x17 };
-    cpu->idtr = (struct cpu_table){ IDT, 0x7ff };
-    poke32(GDT + 8, 0xffff), poke32(GDT + 12, 0xcf9b00);
-    poke32(GDT + 16, 0xffff), poke32(GDT + 20, 0xcf9300);
-    for (uint32_t i = 0; i < 32; i++) {
-        poke32(IDT + i * 8, 8 << 16 | (HANDLERS + i * 4));
-        poke32(IDT + i * 8 + 4, 0x8e00);
-        poke(HANDLERS + i * 4, "\xf4", 1);
-    }
-    for (uint32_t page = 0; page < RAM >> 12; page++)
-        poke32(TABLES + 4096 + page * 4, page << 12 | (page == MISSING >> 12 ? 2 : 3));
-    poke32(TABLES, (TABLES + 4096) | 3);
+    engine_start_paged(0);
+    engine_map(MISSING, 0);
     poke32(DATA, 7);
     poke(CODE, program, sizeof program);
     poke32(CODE + sizeof program - 4, MISSING - (CODE + sizeof program));
-    cpu->cr3 = TABLES;
-    cpu->cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_MP | CR0_PG;
-    cpu->eip = CODE;
-    cpu->regs[CPU_ESP] = STACK;
-    cpu->mode_dirty = true;
-    view_flush_all(cpu);
-    view_select(cpu);
     x86vm_count(vm);
-}
-
-static void end(void)
-{
-    x86vm_free(vm);
-    vm = NULL;
 }
 
 static void test_counts(void)
@@ -88,7 +43,7 @@ static void test_counts(void)
     CU_ASSERT_EQUAL(cpu->eip, HANDLERS + VEC_PF * 4 + 1);
     CU_ASSERT_EQUAL(cpu->regs[CPU_EAX], 10);
     CU_ASSERT_EQUAL(cpu->regs[CPU_EBX], 35);
-    end();
+    engine_end();
 }
 
 struct state { uint32_t regs[8], eip; };
@@ -112,7 +67,7 @@ static void walk(unsigned stride, struct state *states, bool compare)
     x86vm_stop_at(vm, UINT64_MAX);
     CU_ASSERT_EQUAL(x86vm_run(vm), X86VM_EXIT_DEAD);
     CU_ASSERT_EQUAL(x86vm_position(vm), STEPS);
-    end();
+    engine_end();
 }
 
 static void test_stops(void)
@@ -156,7 +111,7 @@ static uint32_t traps(unsigned stride, uint64_t *position)
     CU_ASSERT_TRUE(cpu->halted);
     CU_ASSERT_TRUE(phys_dma_read(x86vm_phys(vm), DATA + 64, &count, sizeof count));
     *position = x86vm_position(vm);
-    end();
+    engine_end();
     return count;
 }
 
