@@ -30,6 +30,6 @@ $(eval $(call unit_test,test_dp8390_quick,$(NICEMU_SRCS) $(NICEMU_FAKE)))
 # The random driver runs shortly with the unit tests; `make build/tests/fuzz_nic`
 # with SANITIZE=address,undefined, and more operations, is the real thing.
 UNIT_TESTS += $(BUILD)/tests/fuzz_nic
-$(BUILD)/tests/fuzz_nic: $(call objs,tests/fuzz/fuzz_nic.c $(NICEMU_SRCS) $(NICEMU_FAKE))
+$(BUILD)/tests/fuzz_nic: $(call objs,$(wildcard tests/fuzz/fuzz_nic*.c) $(NICEMU_SRCS) $(NICEMU_FAKE))
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^
