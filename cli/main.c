@@ -257,15 +257,20 @@ static int help_all(void)
     return 0;
 }
 
+/* Of a guest that runs, --nic names a card that it has. */
+static const struct args_option nic_number = {"nic", 'n', "N", "the card's number, the first being 0 (0)"};
+
 static int help_one(const struct command *c)
 {
+    bool makes_guest = in_list(c->options, "kernel");
+
     printf("usage: vswitchctl %s%s%s%s\n\n%s\n", c->name, c->words[0] ? " " : "", c->words, c->options[0] ? " [OPTIONS]" : "", c->help);
     if (c->options[0]) {
         puts("\noptions:");
     }
     for (const struct args_option *o = args_options; o->name; o++) {
         if (in_list(c->options, o->name)) {
-            print_option(o);
+            print_option(strcmp(o->name, "nic") == 0 && !makes_guest ? &nic_number : o);
         }
     }
     return 0;

@@ -29,7 +29,7 @@ const char *options_usage(void)
            "  --nic model=MODEL[,mac=02:00:00:00:00:01][,socket=nic0.sock][,link=down][,nvram=FILE]\n"
            "                        MODEL: e1000 (82540EM), e1000-82545em, rtl8029 on PCI; ne2000, ne1000,\n"
            "                        rtl8019as on ISA, which take also io=0x300,irq=9, ne2000 also slot=8;\n"
-           "                        all but e1000 also speed=10 (Mbit/s that frames leave with)\n"
+           "                        all but the e1000s also speed=10 (Mbit/s that frames leave with)\n"
            "  --console stdio       the serial console also on standard input and output\n"
            "  --log FILE            messages of this program (default: standard error)\n"
            "  --exact-flags         arithmetic flags exact in every exception frame, at some cost in speed\n"
