@@ -32,6 +32,8 @@ struct capture {
     struct event_call *soon;    /* What must not be done from inside a frame's call. */
     char *queue;
     size_t start, size;
+    uint64_t written, whole;    /* Bytes that the file has, and those to the end of its last whole record. */
+    size_t left;                /* Bytes of the record that is being written. */
 };
 
 struct captures {

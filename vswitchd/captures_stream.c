@@ -16,6 +16,7 @@
 
 #include "vswitchd/captures_private.h"
 #include "vswitchd/os/listener.h"
+#include "vswitchd/os/log.h"
 
 enum { QUEUE_MAX = 4 << 20, KEPT_S = 60 };
 
@@ -85,6 +86,57 @@ bool capture_enqueue(struct capture *c, const void *bytes, size_t size)
     return true;
 }
 
+/* ---- Records of a file ---- */
+
+enum { FILE_HEADER = 24, RECORD_HEADER = 16, RECORD_CAPLEN = 8 };
+
+/* The size of the record, or the file's header, that begins there in the queue. */
+static size_t record_size(const struct capture *c, size_t at)
+{
+    uint32_t caplen;
+
+    if (c->whole == 0) {
+        return FILE_HEADER;
+    }
+    memcpy(&caplen, c->queue + at + RECORD_CAPLEN, sizeof caplen);
+    return RECORD_HEADER + caplen;
+}
+
+/* The queue's first bytes have been written. */
+static void follow_records(struct capture *c, size_t count)
+{
+    size_t at = c->start;
+
+    while (count > 0) {
+        size_t part;
+
+        c->left = c->left ? c->left : record_size(c, at);
+        part = count < c->left ? count : c->left;
+        c->left -= part;
+        c->written += part;
+        at += part;
+        count -= part;
+        if (c->left == 0) {
+            c->whole = c->written;
+        }
+    }
+}
+
+/* What is queued will not be written: the file ends with its last whole record. */
+static void give_up_file(struct capture *c, int error)
+{
+    size_t at = c->start + c->left, end = c->start + c->size;
+    uint64_t lost = c->left && c->whole ? 1 : 0;
+
+    for (; c->whole && at < end; at += record_size(c, at)) {
+        lost++;
+    }
+    c->captured -= lost;
+    c->lost += lost;
+    (void)!ftruncate(c->fd, (off_t)c->whole);   /* A pipe or a device has no end. */
+    log_warning("capture %u of port %s: its file cannot be written: %s", c->id, c->port, strerror(error));
+}
+
 void capture_drain(struct capture *c)
 {
     while (c->fd >= 0 && c->size > 0) {
@@ -98,9 +150,14 @@ void capture_drain(struct capture *c)
             return;
         }
         if (n <= 0) {
-            c->lost += c->to_file;
+            if (c->to_file) {
+                give_up_file(c, n < 0 ? errno : EIO);
+            }
             capture_be_over(c); /* The reader has gone, or the disk is full. */
             return;
+        }
+        if (c->to_file) {
+            follow_records(c, (size_t)n);
         }
         c->start += (size_t)n;
         c->size -= (size_t)n;

@@ -33,7 +33,8 @@ struct daemon {
     struct guests *guests;
     struct captures *captures;
     struct state *state;
-    struct event_call *save;        /* The state, after a request. */
+    struct event_call *save;        /* The state, after a request, */
+    struct event_timer *save_again; /* and after a failure. */
     struct control_server *server;
     struct control_context context;
     char group[32];                 /* As in the configuration. */

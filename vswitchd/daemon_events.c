@@ -8,7 +8,7 @@
 #include "vswitchd/daemon.h"
 #include "vswitchd/os/sd_notify.h"
 
-enum { GUESTS_END_TIMEOUT_S = 10, WATCHDOG_PARTS = 3 };
+enum { GUESTS_END_TIMEOUT_S = 10, WATCHDOG_PARTS = 3, SAVE_AGAIN_S = 2 };
 
 void daemon_say_status(struct daemon *d, bool ready)
 {
@@ -102,8 +102,8 @@ void daemon_save_state(void *context)
 {
     struct daemon *d = context;
 
-    if (!d->ending) {
-        state_save(d->state, d->apply, d->guests);
+    if (!d->ending && !state_save(d->state, d->apply, d->guests)) {
+        event_timer_set(d->save_again, event_loop_now(d->loop) + SAVE_AGAIN_S * EVENT_LOOP_SECOND);
     }
 }
 

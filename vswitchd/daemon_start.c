@@ -148,7 +148,8 @@ static int make_guests(struct daemon *d)
     }
     d->state = state_create(d->dir.fd);
     d->save = event_call_create(d->loop, daemon_save_state, d);
-    if (!d->state || !d->save) {
+    d->save_again = event_timer_create(d->loop, daemon_save_state, d);
+    if (!d->state || !d->save || !d->save_again) {
         log_error("out of memory");
         return EX_OSERR;
     }
@@ -239,6 +240,7 @@ void daemon_finish(struct daemon *d, bool orderly)
     }
     state_destroy(d->state);
     event_call_destroy(d->save);
+    event_timer_destroy(d->save_again);
     event_timer_destroy(d->watchdog);
     for (size_t i = 0; i < sizeof d->signals / sizeof *d->signals; i++) {
         event_signal_destroy(d->signals[i]);

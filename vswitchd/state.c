@@ -18,7 +18,8 @@ static const char file_name[] = "state.json", new_name[] = "state.json.new";
 
 struct state {
     int run_dir_fd;
-    char *text;                 /* What the file holds; NULL: there is none. */
+    char *text;                 /* What the file holds; NULL: there is none, or another. */
+    bool failing;               /* The last one was not written. */
 };
 
 struct state *state_create(int run_dir_fd)
@@ -125,28 +126,38 @@ static int write_new(const struct state *state, const char *text)
     return result;
 }
 
-void state_save(struct state *state, const struct config_apply *apply, const struct guests *guests)
+bool state_save(struct state *state, const struct config_apply *apply, const struct guests *guests)
 {
     char *text = make_text(apply, guests);
     int result;
 
     if (!text) {
         state_remove(state);
-        return;
+        return true;
     }
     if (state->text && strcmp(state->text, text) == 0) {
         free(text);
-        return;
+        return true;
     }
     result = write_new(state, text);
     if (result == 0 && renameat(state->run_dir_fd, new_name, state->run_dir_fd, file_name) != 0) {
         result = errno;
     }
-    if (result != 0) {
-        log_warning("cannot write %s: %s", file_name, strerror(result));
-    }
     free(state->text);
     state->text = text;
+    if (result != 0) {
+        (void)unlinkat(state->run_dir_fd, new_name, 0);
+        free(state->text);
+        state->text = NULL;
+    }
+    if (result != 0 && !state->failing) {
+        log_warning("cannot write %s, so what was asked for would be lost with this process; it is tried again: %s", file_name,
+                    strerror(result));
+    } else if (result == 0 && state->failing) {
+        log_info("%s is written", file_name);
+    }
+    state->failing = result != 0;
+    return result == 0;
 }
 
 void state_remove(struct state *state)
@@ -154,4 +165,5 @@ void state_remove(struct state *state)
     (void)unlinkat(state->run_dir_fd, file_name, 0);
     free(state->text);
     state->text = NULL;
+    state->failing = false;
 }

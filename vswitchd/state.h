@@ -19,8 +19,8 @@ void state_destroy(struct state *state);
 /* Makes what the file holds and nobody else has made; what cannot be made is logged and left out. */
 void state_restore_ports(struct state *state, struct config_apply *apply);
 void state_restore_guests(struct state *state, struct guests *guests);
-/* Writes the file if its content would change. */
-void state_save(struct state *state, const struct config_apply *apply, const struct guests *guests);
+/* Writes the file if its content would change. False: it could not be written; try again later. */
+bool state_save(struct state *state, const struct config_apply *apply, const struct guests *guests);
 void state_remove(struct state *state);
 
 #endif
