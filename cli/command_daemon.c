@@ -2,7 +2,6 @@
  *
  * vswitchctl show, info, ping, reload, shutdown, switch …, monitor, call.
  */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

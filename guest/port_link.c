@@ -7,7 +7,6 @@
 #include "guest/port_link.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 

@@ -10,7 +10,6 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>

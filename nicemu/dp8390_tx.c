@@ -11,8 +11,6 @@
 #include "nicemu/ethernet_crc.h"
 #include "nicemu/mac_filter.h"
 
-#include <string.h>
-
 #define FCS 4u
 #define PREAMBLE 8u
 #define GAP 12u /* to the next frame: 9.6 us at 10 Mbit/s */

@@ -8,8 +8,6 @@
 #include "nicemu/e1000.h"
 #include "nicemu/mac_filter.h"
 
-#include <string.h>
-
 #define PAUSE_OPCODE 1u
 #define PAUSE_QUANTUM 512u /* bit times */
 #define PAUSE_SIZE NIC_MIN_FRAME

@@ -6,8 +6,6 @@
  */
 #include "nicemu/e1000.h"
 
-#include <string.h>
-
 #define PHY_ADDRESS 1u
 
 enum {

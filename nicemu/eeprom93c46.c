@@ -7,8 +7,6 @@
  */
 #include "nicemu/eeprom93c46.h"
 
-#include <string.h>
-
 enum { IDLE, COMMAND, READ, DATA_IN };
 enum { OP_CONTROL = 0, OP_WRITE = 1, OP_READ = 2, OP_ERASE = 3 };
 enum { CONTROL_DISABLE = 0, CONTROL_WRITE_ALL = 1, CONTROL_ERASE_ALL = 2, CONTROL_ENABLE = 3 };

@@ -5,8 +5,6 @@
  */
 #include "nicemu/isa_pnp.h"
 
-#include <string.h>
-
 enum { WAIT_FOR_KEY, SLEEP, ISOLATION, CONFIG };
 enum {
     SET_READ_PORT = 0x00, SERIAL_ISOLATION = 0x01, CONFIG_CONTROL = 0x02, WAKE = 0x03, RESOURCE_DATA = 0x04,

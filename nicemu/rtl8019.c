@@ -10,8 +10,6 @@
 #include "nicemu/realtek.h"
 #include "nicemu/trace.h"
 
-#include <string.h>
-
 #define CONFIG1_IRQEN 0x80u
 #define CONFIG2_STORED 0xe0u
 #define CONFIG3_PNP 0x80u

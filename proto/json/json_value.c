@@ -6,7 +6,6 @@
 #include "proto/json/json_value.h"
 
 #include <json-c/json.h>
-#include <stdlib.h>
 #include <string.h>
 
 static struct json_object *in(const struct jv *v)

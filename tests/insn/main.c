@@ -8,7 +8,6 @@
 #include "tests/insn/compare.h"
 
 #include <cpuid.h>
-#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>

@@ -5,7 +5,6 @@
 #include "tests/replay/images.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "tests/mutate.h"
 #include "x86vm/protection/protection.h"

@@ -4,8 +4,6 @@
 #include "tests/unit/unit.h"
 #include "x86vm/translate/code_map.h"
 
-#include <stdlib.h>
-
 enum { ROWS = 5000, REWOUND = 1000, RUN = 40, RUNS = ROWS / RUN };
 
 static struct code_row rows[ROWS];

@@ -4,7 +4,6 @@
  * form, sizes, a stalled port, fair turns, captures and events.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/fake/fake_port.h"

@@ -9,7 +9,6 @@
 #include "tests/unit/dp8390_fixture.h"
 #include "tests/unit/unit.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { STEPS = 200000, IMAGE = 64 << 10, COMPARE_EVERY = 16 };

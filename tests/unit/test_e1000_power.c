@@ -6,7 +6,6 @@
 #include "tests/unit/e1000_fixture.h"
 #include "tests/unit/unit.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static uint32_t rd(uint32_t offset) { return fake_read(&host, offset); }

@@ -8,7 +8,6 @@
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static uint32_t rd(uint32_t offset) { return fake_read(&host, offset); }
 static void wr(uint32_t offset, uint32_t value) { fake_write(&host, offset, value); }

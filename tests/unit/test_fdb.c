@@ -4,7 +4,6 @@
  * limits, floods, and a long random run against a plain model.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/unit/unit.h"

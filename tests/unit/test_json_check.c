@@ -4,7 +4,6 @@
  * of what is refused, suggestions.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "proto/json/json_check.h"

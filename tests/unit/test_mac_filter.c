@@ -7,8 +7,6 @@
 #include "nicemu/mac_filter.h"
 #include "tests/unit/unit.h"
 
-#include <stdlib.h>
-
 static void crc_of_known_strings(void)
 {
     CU_ASSERT_EQUAL(ethernet_fcs("123456789", 9), 0xcbf43926);

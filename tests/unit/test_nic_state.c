@@ -8,7 +8,6 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 static uint8_t image[200000], again[200000];

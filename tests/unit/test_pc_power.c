@@ -9,8 +9,6 @@
 #include "x86vm/pc/chipset.h"
 #include "x86vm/pc/pc.h"
 
-#include <string.h>
-
 enum { BASE = 0xe0000000, ICR = 0xc0, ICS = 0xc8, IMS = 0xd0, WUC = 0x5800, WUFC = 0x5808, WUS = 0x5810 };
 enum { PM = 0x600, S1 = 0x2400, PME = 0x800, WAKE = 0x8000, MESSAGE = 0x100000 };
 

@@ -3,7 +3,6 @@
  * guest/port_link against a switch that lies: the test answers the handshake
  * itself, maps the shared memory and writes what it likes into the queues.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>

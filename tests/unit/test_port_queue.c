@@ -3,8 +3,6 @@
  * Tests of ports/port and its queue with the fake port: order, bounds, the
  * ring's wrap, what is counted, link down.
  */
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/fake/fake_port.h"

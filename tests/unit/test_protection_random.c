@@ -11,7 +11,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { CALLS_A_ROUND = 30, CALL_LMSW = 25 };
 static unsigned rounds = 4000;

@@ -3,7 +3,6 @@
  * The reader of recordings: what is right is read back, what is cut off ends
  * there, and nothing that a file may say hurts. Runs sanitized, too.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -4,7 +4,6 @@
  * what is written, in which order it is told of, how it is counted.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/fake/fake_port.h"

@@ -4,8 +4,6 @@
 #include "tests/unit/unit.h"
 #include "x86vm/pc/uart16550.h"
 
-#include <string.h>
-
 enum { DATA, IER, IIR, LCR, MCR, LSR, MSR, SCR };
 
 static bool line;

@@ -7,9 +7,6 @@
 #include "tests/unit/unit.h"
 #include "tests/unit/view_fixture.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 /* In ring 3. */
 static void setup(void)
 {

@@ -2,7 +2,6 @@
  *
  * The methods port.* and vlan.*.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -5,7 +5,6 @@
 #include "vswitchd/ports/port.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "vswitchd/ports/port_queue.h"

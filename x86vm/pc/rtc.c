@@ -7,7 +7,6 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define NS_PER_S 1000000000u
 #define UIP_NS 2228000u /* update-in-progress shows 244 us before the update of 1984 us ends */

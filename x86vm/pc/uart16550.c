@@ -8,7 +8,6 @@
 #include "x86vm/pc/uart16550.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { RBR, IER, IIR, LCR, MCR, LSR, MSR, SCR };
 enum { IER_RX = 0x01, IER_TX = 0x02, IER_LINE = 0x04, IER_MODEM = 0x08 };
