@@ -5,7 +5,7 @@
  * none is left out. */
 #include "guest.h"
 
-enum { IRQ_BASE = 0x20, PIT_HZ = 1193182, RATE = 4000, FRAMES = 60, ROUNDS = 20000, CF = 1, ARITH = 0x8d5 };
+enum { PIT_HZ = 1193182, RATE = 4000, FRAMES = 60, ROUNDS = 20000, CF = 1, ARITH = 0x8d5 };
 
 static volatile unsigned ticks, frames, wrong;
 static uint32_t head;       /* frames that interrupt the instruction there are looked at, */
@@ -41,11 +41,7 @@ static void on_tick(struct frame *f)
 
 static void prepare(void)
 {
-    outb(0x20, 0x11), outb(0xa0, 0x11);
-    outb(0x21, IRQ_BASE), outb(0xa1, IRQ_BASE + 8);
-    outb(0x21, 4), outb(0xa1, 2);
-    outb(0x21, 1), outb(0xa1, 1);
-    outb(0x21, 0xff), outb(0xa1, 0xff);
+    irqs_on();
     trap_set_handler(IRQ_BASE, on_tick);
 }
 

@@ -3,7 +3,7 @@
  * STI and of a load of SS, and code that only an interrupt can end. */
 #include "guest.h"
 
-enum { IRQ_BASE = 0x20, PIT_HZ = 1193182 };
+enum { PIT_HZ = 1193182 };
 
 static volatile unsigned ticks;
 static volatile uint32_t tick_eip; /* of the first since `ticks` was 0: a late host may bring another at once */
@@ -22,11 +22,7 @@ static void on_tick(struct frame *f)
 
 static void prepare(void)
 {
-    outb(0x20, 0x11), outb(0xa0, 0x11);
-    outb(0x21, IRQ_BASE), outb(0xa1, IRQ_BASE + 8);
-    outb(0x21, 4), outb(0xa1, 2);
-    outb(0x21, 1), outb(0xa1, 1);
-    outb(0x21, 0xff), outb(0xa1, 0xff);
+    irqs_on();
     trap_set_handler(IRQ_BASE, on_tick);
 }
 

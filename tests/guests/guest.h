@@ -143,6 +143,10 @@ static inline uint32_t eflags_get(void)
 enum { CR0_MP = 2, CR0_EM = 4, CR0_TS = 8, CR0_NE = 32, CR4_OSFXSR = 0x200, CR4_OSXMMEXCPT = 0x400 };
 void fpu_on(void);
 
+/* The two 8259s are initialized: their vectors begin at IRQ_BASE, every line is masked. */
+enum { IRQ_BASE = 0x20 };
+void irqs_on(void);
+
 /* pci.c: bus 0. */
 uint32_t pci_read(unsigned device, unsigned reg);
 void pci_write(unsigned device, unsigned reg, uint32_t value);

@@ -219,7 +219,7 @@ void run_user(void (*code)(void))
     user_enter(code, user_stack + sizeof user_stack);
 }
 
-/* --- the FPU ---------------------------------------------------------- */
+/* --- what groups start from ------------------------------------------- */
 
 void fpu_on(void)
 {
@@ -227,6 +227,15 @@ void fpu_on(void)
     WRITE_CR(0, (READ_CR(0) & ~(uint32_t)(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE);
     WRITE_CR(4, READ_CR(4) | CR4_OSFXSR | CR4_OSXMMEXCPT);
     __asm__ volatile("fninit");
+}
+
+void irqs_on(void)
+{
+    outb(0x20, 0x11), outb(0xa0, 0x11);
+    outb(0x21, IRQ_BASE), outb(0xa1, IRQ_BASE + 8);
+    outb(0x21, 4), outb(0xa1, 2);
+    outb(0x21, 1), outb(0xa1, 1);
+    outb(0x21, 0xff), outb(0xa1, 0xff);
 }
 
 /* --- the run ---------------------------------------------------------- */
