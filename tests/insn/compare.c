@@ -193,25 +193,72 @@ static bool in_frame(const struct insn_output *other, uint32_t offset)
     return ((offset - other->frame_at) & 0xffff) < other->frame_size;
 }
 
-enum verdict compare(const struct gen_sequence *sequence, const struct insn_output *native,
-                     const struct insn_output *other, char *what, size_t size)
+/* Why a case that natively had a right end says nothing of this one. */
+static bool cannot_tell(const struct gen_sequence *sequence, const struct insn_output *native, const struct insn_output *other)
 {
-    if (native->status != INSN_DONE || strayed(native) || !compare_possible(sequence, native))
-        return NOT_COMPARABLE;
-    if (native->vector == VECTOR_PF && (native->error & (ERROR_FETCH | ERROR_PRESENT)) == (ERROR_FETCH | ERROR_PRESENT))
-        return NOT_COMPARABLE; /* jumped into data */
-    if (other->status == INSN_SKIPPED || (other->status == INSN_DONE && strayed(other)))
-        return NOT_COMPARABLE;
-    if (other->status == INSN_HUNG) {
-        snprintf(what, size, "hang: the case does not end");
-        return DIFFERENT;
-    }
-    if (cancelled_store(sequence, other) && (native->vector != other->vector || native->state.eip != other->state.eip))
-        return NOT_COMPARABLE;
-    if (bound_unread(sequence, native, other) || wrapped_operand(sequence, native, other))
-        return NOT_COMPARABLE;
-    if (limit_or_alignment(sequence, native, other) || pushed_half(sequence, native, other) || mask_move_unaligned(sequence, native, other) || two_bad_operands(sequence, native, other))
-        return NOT_COMPARABLE;
+    return (cancelled_store(sequence, other) && (native->vector != other->vector || native->state.eip != other->state.eip)) ||
+           bound_unread(sequence, native, other) || wrapped_operand(sequence, native, other) ||
+           limit_or_alignment(sequence, native, other) || pushed_half(sequence, native, other) ||
+           mask_move_unaligned(sequence, native, other) || two_bad_operands(sequence, native, other);
+}
+
+static bool same_registers(const struct insn_output *native, const struct insn_output *other, char *what, size_t size)
+{
+    for (unsigned i = 0; i < 8; i++)
+        if (native->state.regs[i] != other->state.regs[i]) {
+            snprintf(what, size, "%s: %08x, not %08x", reg_names[i], other->state.regs[i], native->state.regs[i]);
+            return false;
+        }
+    return true;
+}
+
+static bool same_flags(const struct gen_sequence *sequence, const struct insn_output *native, const struct insn_output *other,
+                       char *what, size_t size)
+{
+    const uint32_t ignored = gen_ignored_flags(sequence, part_of_end(sequence, native), native->vector);
+
+    if (!((native->state.eflags ^ other->state.eflags) & ~ignored))
+        return true;
+    snprintf(what, size, "eflags: %08x, not %08x (ignoring %03x)", other->state.eflags, native->state.eflags, ignored);
+    return false;
+}
+
+static bool same_fpu(const struct insn_form *form, const struct insn_output *native, const struct insn_output *other, char *what,
+                     size_t size)
+{
+    uint8_t fx[512];
+
+    memcpy(fx, native->state.fx, sizeof fx);
+    if (form->class == CLASS_MMX)
+        undo_mmx(fx, other->state.fx);
+    for (unsigned i = 0; i < sizeof fx; i++)
+        if (fx_compared(i) && fx[i] != other->state.fx[i]) {
+            snprintf(what, size, "%s: byte %u of the FXSAVE image is %02x, not %02x", i < 5 ? "x87 control" : i < 32 ? "mxcsr" :
+                     i < 160 ? "st" : "xmm", i, other->state.fx[i], fx[i]);
+            return false;
+        }
+    return true;
+}
+
+static bool same_memory(const struct insn_output *native, const struct insn_output *other, char *what, size_t size)
+{
+    for (unsigned page = 0; page < INSN_WRITABLE; page++)
+        for (unsigned i = 0; i < INSN_PAGE; i++)
+            if (native->memory[page][i] != other->memory[page][i] && !in_frame(other, page_numbers[page] * INSN_PAGE + i)) {
+                snprintf(what, size, "memory: byte at %08x is %02x, not %02x", INSN_DATA + page_numbers[page] * INSN_PAGE + i,
+                         other->memory[page][i], native->memory[page][i]);
+                return false;
+            }
+    return true;
+}
+
+/* What the exception was, and where it came. */
+static enum verdict compare_ends(const struct gen_sequence *sequence, const struct insn_form *form, const struct insn_output *native,
+                                 const struct insn_output *other, char *what, size_t size)
+{
+    /* MASKMOV may name any of its bytes; string instructions, either operand. */
+    const uint32_t unsure = form->setup == SETUP_EDI ? INSN_PAGE - 1 : form->setup == SETUP_STRING ? ~0u : 0;
+
     if (native->vector != other->vector) {
         snprintf(what, size, "vector: %u, not %u", other->vector, native->vector);
         return DIFFERENT;
@@ -220,9 +267,6 @@ enum verdict compare(const struct gen_sequence *sequence, const struct insn_outp
         snprintf(what, size, "eip: %08x, not %08x", other->state.eip, native->state.eip);
         return DIFFERENT;
     }
-    /* MASKMOV may name any of its bytes; string instructions, either operand. */
-    const struct insn_form *form = form_of_end(sequence, native);
-    uint32_t unsure = form->setup == SETUP_EDI ? INSN_PAGE - 1 : form->setup == SETUP_STRING ? ~0u : 0;
     if (form->setup == SETUP_EDI && (native->cr2 ^ other->cr2) >= INSN_PAGE && native->cr2 - other->cr2 + 16 <= 32)
         return NOT_COMPARABLE; /* across two bad pages */
     if ((native->error ^ other->error) & ~(native->vector == VECTOR_PF ? ERROR_FETCH : 0)) {
@@ -233,40 +277,42 @@ enum verdict compare(const struct gen_sequence *sequence, const struct insn_outp
         snprintf(what, size, "cr2: %08x, not %08x", other->cr2, native->cr2);
         return DIFFERENT;
     }
-    bool stopped_within = native->vector == VECTOR_PF || native->vector == VECTOR_SS;
-    bool half_popped = stopped_within && form->setup == SETUP_POPA;
-    for (unsigned i = 0; i < 8 && !half_popped; i++)
-        if (native->state.regs[i] != other->state.regs[i]) {
-            snprintf(what, size, "%s: %08x, not %08x", reg_names[i], other->state.regs[i], native->state.regs[i]);
-            return DIFFERENT;
-        }
-    uint32_t ignored = gen_ignored_flags(sequence, part_of_end(sequence, native), native->vector);
-    if ((native->state.eflags ^ other->state.eflags) & ~ignored) {
-        snprintf(what, size, "eflags: %08x, not %08x (ignoring %03x)", other->state.eflags, native->state.eflags, ignored);
+    return SAME;
+}
+
+enum verdict compare(const struct gen_sequence *sequence, const struct insn_output *native,
+                     const struct insn_output *other, char *what, size_t size)
+{
+    const struct insn_form *form;
+    enum verdict ends;
+    bool stopped_within;
+
+    if (native->status != INSN_DONE || strayed(native) || !compare_possible(sequence, native))
+        return NOT_COMPARABLE;
+    if (native->vector == VECTOR_PF && (native->error & (ERROR_FETCH | ERROR_PRESENT)) == (ERROR_FETCH | ERROR_PRESENT))
+        return NOT_COMPARABLE; /* jumped into data */
+    if (other->status == INSN_SKIPPED || (other->status == INSN_DONE && strayed(other)))
+        return NOT_COMPARABLE;
+    if (other->status == INSN_HUNG) {
+        snprintf(what, size, "hang: the case does not end");
         return DIFFERENT;
     }
-    uint8_t fx[512];
-    memcpy(fx, native->state.fx, sizeof fx);
-    if (form->class == CLASS_MMX)
-        undo_mmx(fx, other->state.fx);
-    for (unsigned i = 0; i < 512; i++)
-        if (fx_compared(i) && fx[i] != other->state.fx[i]) {
-            snprintf(what, size, "%s: byte %u of the FXSAVE image is %02x, not %02x", i < 5 ? "x87 control" : i < 32 ? "mxcsr" :
-                     i < 160 ? "st" : "xmm", i, other->state.fx[i], fx[i]);
-            return DIFFERENT;
-        }
-    if (!same_pointers(native, other, what, size))
+    if (cannot_tell(sequence, native, other))
+        return NOT_COMPARABLE;
+    form = form_of_end(sequence, native);
+    ends = compare_ends(sequence, form, native, other, what, size);
+    if (ends != SAME)
+        return ends;
+    stopped_within = native->vector == VECTOR_PF || native->vector == VECTOR_SS;
+    if (!(stopped_within && form->setup == SETUP_POPA) && !same_registers(native, other, what, size)) /* popped half */
         return DIFFERENT;
-    if ((stopped_within && form->attributes & PIECEWISE) || ((stopped_within || native->vector == VECTOR_GP) && far_call_half(sequence, native)))
+    if (!same_flags(sequence, native, other, what, size) || !same_fpu(form, native, other, what, size) ||
+        !same_pointers(native, other, what, size))
+        return DIFFERENT;
+    if ((stopped_within && form->attributes & PIECEWISE) ||
+        ((stopped_within || native->vector == VECTOR_GP) && far_call_half(sequence, native)))
         return SAME;
-    for (unsigned page = 0; page < INSN_WRITABLE; page++)
-        for (unsigned i = 0; i < INSN_PAGE; i++)
-            if (native->memory[page][i] != other->memory[page][i] && !in_frame(other, page_numbers[page] * INSN_PAGE + i)) {
-                snprintf(what, size, "memory: byte at %08x is %02x, not %02x", INSN_DATA + page_numbers[page] * INSN_PAGE + i,
-                         other->memory[page][i], native->memory[page][i]);
-                return DIFFERENT;
-            }
-    return SAME;
+    return same_memory(native, other, what, size) ? SAME : DIFFERENT;
 }
 
 void print_sequence(FILE *to, const struct gen_sequence *sequence, unsigned end_part)
