@@ -14,7 +14,6 @@
 
 #include "guest/console.h"
 #include "guest/guest_nic.h"
-#include "guest/waker.h"
 #include "x86vm/pc/pc.h"
 #include "x86vm/record.h"
 #include "x86vm/x86vm.h"

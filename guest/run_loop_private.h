@@ -10,6 +10,7 @@
 #include "guest/idle.h"
 #include "guest/run_loop.h"
 #include "guest/stats.h"
+#include "guest/waker.h"
 
 enum { FDS_MAX = CONSOLE_FDS + CONTROL_FDS + 1 + OPTIONS_NICS_MAX * PORT_LINK_FDS };
 

@@ -15,7 +15,6 @@
 
 #include "tests/replay/finder.h"
 #include "x86vm/memory/view.h"
-#include "x86vm/translate/count.h"
 
 enum { BACK_MOST = 64 }; /* instructions from one that leaves a wrong flag to the first that reads it */
 

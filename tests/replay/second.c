@@ -14,7 +14,6 @@
 #include "x86vm/memory/io_bus.h"
 #include "x86vm/protection/protection.h"
 #include "x86vm/replay.h"
-#include "x86vm/translate/calls.h"
 #include "x86vm/translate/count.h"
 #include "x86vm/translate/operand.h"
 

@@ -5,7 +5,6 @@
  * wherever it takes them. What both answer, do to their machine and are must be
  * the same, and no quick call may change an XMM register.
  */
-#include "nicemu/nic_state.h"
 #include "tests/unit/dp8390_fixture.h"
 #include "tests/unit/unit.h"
 
