@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What a NIC model calls: the five verbs that its machine gives it (read and
- * write guest memory, drive an interrupt line, send a frame, arm a timer), and
- * a place to report the guest driver's mistakes. The other direction, what the
+ * What a NIC model calls: the verbs that its machine gives it (read and write
+ * guest memory, drive an interrupt line, send a frame, arm a timer, and a few that
+ * are rarer), and a place to report the guest driver's mistakes. The other direction, what the
  * machine calls on the model, is nic.h. Neither side sees the other's types,
  * so a model runs equally under the engine and under a test's fake host.
  */
@@ -31,7 +31,8 @@ struct nic_offload {
     uint16_t csum_offset; /* byte offset of the field, from csum_start */
 };
 
-#define NIC_BURST 32u
+/* See has_room below. */
+#define NIC_BURST 32u         /* frames */
 #define NIC_NO_ROOM_NS 50000u
 
 struct nic_host {

@@ -87,7 +87,8 @@ static bool same(unsigned i, char *what, size_t size)
     const struct insn_output *a = &natives[i], *b = &results[i].output;
 
     if (a->vector != b->vector || a->state.eip != b->state.eip)
-        return snprintf(what, size, "ends with %u at %08x, natively with %u at %08x", b->vector, b->state.eip, a->vector, a->state.eip), false;
+        return snprintf(what, size, "ends with %u at %08x, natively with %u at %08x", b->vector, b->state.eip, a->vector,
+                        a->state.eip), false;
     for (unsigned r = 0; r < 8; r++)
         if (a->state.regs[r] != b->state.regs[r])
             return snprintf(what, size, "%s %08x, natively %08x", names[r], b->state.regs[r], a->state.regs[r]), false;
@@ -95,14 +96,17 @@ static bool same(unsigned i, char *what, size_t size)
         return snprintf(what, size, "eflags %08x, natively %08x", b->state.eflags, a->state.eflags), false;
     for (unsigned at = 0; at < 288; at++)
         if (fx_compared(at) && a->state.fx[at] != b->state.fx[at])
-            return snprintf(what, size, "byte %u of the FXSAVE image %02x, natively %02x", at, b->state.fx[at], a->state.fx[at]), false;
+            return snprintf(what, size, "byte %u of the FXSAVE image %02x, natively %02x", at, b->state.fx[at],
+                            a->state.fx[at]), false;
     for (unsigned page = 0; page < INSN_WRITABLE; page++)
         for (unsigned at = 0; at < INSN_PAGE; at++)
             if (a->memory[page][at] != b->memory[page][at] && !is_dead(page, at, a->state.regs[4]))
-                return snprintf(what, size, "byte %03x of writable page %u %02x, natively %02x", at, page, b->memory[page][at], a->memory[page][at]), false;
+                return snprintf(what, size, "byte %03x of writable page %u %02x, natively %02x", at, page,
+                                b->memory[page][at], a->memory[page][at]), false;
     for (unsigned at = 0; at < INSN_CODE_SIZE; at++)
         if (native_codes[i][at] != results[i].code[at])
-            return snprintf(what, size, "byte %05x of the code %02x, natively %02x", at, results[i].code[at], native_codes[i][at]), false;
+            return snprintf(what, size, "byte %05x of the code %02x, natively %02x", at, results[i].code[at],
+                            native_codes[i][at]), false;
     return true;
 }
 
@@ -194,7 +198,8 @@ static int run_children(void)
         if (WIFEXITED(status) && WEXITSTATUS(status))
             return WEXITSTATUS(status);
         if (WIFSIGNALED(status)) {
-            printf("DIED: signal %d\n  (--seed %" PRIu64 " --first %" PRIu64 " --count 1)\n", WTERMSIG(status), options.seed, board->next);
+            printf("DIED: signal %d\n  (--seed %" PRIu64 " --first %" PRIu64 " --count 1)\n", WTERMSIG(status), options.seed,
+                   board->next);
             board->different++;
             board->next++;
         }
@@ -226,9 +231,20 @@ static bool parse(int argc, char **argv)
     return true;
 }
 
+static void print_sums(void)
+{
+    const struct x86vm_counters *c = &board->sum;
+
+    printf("seed %" PRIu64 ": %" PRIu64 " programs, %" PRIu64 " cases different, %" PRIu64 " not comparable; ", options.seed,
+           board->programs, board->different, board->hung);
+    printf("%llu interrupts, %llu exceptions, %llu blocks, %llu invalidations, %llu flushes, %llu pages without checks, ",
+           (unsigned long long)c->interrupts, (unsigned long long)c->exceptions, (unsigned long long)c->blocks_translated,
+           (unsigned long long)c->invalidations, (unsigned long long)c->cache_flushes, (unsigned long long)c->bare_pages);
+    printf("back after %.1f ms at most\n", (double)board->latest_ns / 1e6);
+}
+
 int main(int argc, char **argv)
 {
-    const struct x86vm_counters *c;
     int result;
 
     if (!parse(argc, argv))
@@ -240,10 +256,7 @@ int main(int argc, char **argv)
     result = run_children();
     if (result)
         return result;
-    c = &board->sum;
-    printf("seed %" PRIu64 ": %" PRIu64 " programs, %" PRIu64 " cases different, %" PRIu64 " not comparable; %llu interrupts, %llu exceptions, "
-           "%llu blocks, %llu invalidations, %llu flushes, %llu pages without checks, back after %.1f ms at most\n", options.seed, board->programs, board->different, board->hung,
-           (unsigned long long)c->interrupts, (unsigned long long)c->exceptions, (unsigned long long)c->blocks_translated,
-           (unsigned long long)c->invalidations, (unsigned long long)c->cache_flushes, (unsigned long long)c->bare_pages, (double)board->latest_ns / 1e6);
-    return board->different || board->hung > (board->next - options.first) / 5 + 1 || (!options.calm && !c->interrupts) ? 1 : 0;
+    print_sums();
+    return board->different || board->hung > (board->next - options.first) / 5 + 1 ||
+           (!options.calm && !board->sum.interrupts);
 }

@@ -24,7 +24,7 @@ struct phys;
 struct io_bus;
 
 enum { PC_SERIAL_PORTS = 2, PC_NICS_MAX = 8 };
-#define PC_NEVER UINT64_MAX
+#define PC_NEVER UINT64_MAX /* of a time */
 
 struct pc_config {
     struct cpu *cpu;
@@ -49,6 +49,7 @@ void pc_free(struct pc *pc);
 /* INTA cycle, for x86vm_set_intr_ack(). */
 uint8_t pc_acknowledge(void *pc);
 
+/* What config.clock says. All times here are that clock's, in ns. */
 uint64_t pc_now(const struct pc *pc);
 
 /* The earliest time at which pc_service() has something to do, or PC_NEVER. A vCPU that runs
@@ -58,6 +59,7 @@ uint64_t pc_next_deadline(struct pc *pc, bool halted);
 uint64_t pc_idle_deadline(struct pc *pc, uint64_t slack);
 /* Whether the guest took an interrupt other than the timer's since the last call. */
 bool pc_take_stirred(struct pc *pc);
+/* Does what is due at `now`; timers' interrupts and NICs' timers, above all. */
 void pc_service(struct pc *pc, uint64_t now);
 /* The next pc_service() comes at that time at the latest, nearer than
  * pc_next_deadline() or not: a deadline that moves, but not before it, is no
@@ -103,7 +105,8 @@ struct pc_link {
     bool (*has_room)(void *opaque); /* as struct nic_host's */
 };
 
-/* NULL with a reason in `error`: unknown model, no slot or no such place left, no memory. */
+/* NULL with a reason in `error`: unknown model, no slot or no such place left, no memory. The rest is nicemu/nic.h's,
+ * by the same names. */
 struct pc_nic *pc_add_nic(struct pc *pc, const struct pc_nic_config *config, const struct pc_link *link, char *error,
                           size_t error_size);
 enum nic_rx_result pc_nic_receive(struct pc_nic *nic, const void *frame, size_t size, const struct nic_offload *offload);
@@ -112,10 +115,10 @@ void pc_nic_receive_backlog(struct pc_nic *nic, uint32_t waiting, uint32_t capac
 void pc_nic_set_link(struct pc_nic *nic, bool up);
 const struct nic *pc_nic_model(const struct pc_nic *nic);
 
-/* nic_set_trace() of nicemu/nic.h. 0 or ENOMEM. */
-/* The card's state: nic_save(), nic_restore(). */
+/* The card's state: nic_save() and nic_restore() of nicemu/nic.h. */
 size_t pc_nic_save(const struct pc_nic *nic, void *image, size_t size);
 int pc_nic_restore(struct pc_nic *nic, const void *image, size_t size);
+/* nic_set_trace(). 0 or ENOMEM. */
 int pc_nic_set_trace(struct pc_nic *nic, nic_trace_line *line, void *opaque, bool strict);
 
 /* --- boots: each resets the machine first; false with a reason in `error` --- */
