@@ -12,6 +12,7 @@
 #include <netlink/netlink.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
+#include <netlink/route/rtnl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,8 @@ struct netlink {
     struct nl_sock *changes; /* opened by the first watch */
     struct event_watch *readable;
     struct netlink_watch *watches;
+    bool listing;    /* all links are being told, since some change was lost */
+    bool list_again; /* … and another one meanwhile */
 };
 
 struct netlink_watch {
@@ -31,6 +34,7 @@ struct netlink_watch {
     netlink_watch_function *function;
     void *context;
     int index;
+    bool told; /* of, since the list began */
 };
 
 static int errno_of(int nl_error)
@@ -193,18 +197,50 @@ static int change_received(struct nl_msg *message, void *context)
     bool exists = header->nlmsg_type == RTM_NEWLINK;
     for (struct netlink_watch *watch = nl->watches, *next; watch; watch = next) {
         next = watch->next;
-        if (watch->index == info->ifi_index)
-            watch->function(watch->context, exists, exists && info->ifi_flags & IFF_UP);
+        if (watch->index != info->ifi_index)
+            continue;
+        watch->told = true;
+        watch->function(watch->context, exists, exists && info->ifi_flags & IFF_UP);
     }
     return NL_OK;
+}
+
+/* Asks for all links as they are: for each there is a message as for a change. */
+static void list_links(struct netlink *nl)
+{
+    nl->list_again = nl->listing;
+    if (nl->listing)
+        return; /* the kernel has one list at a time */
+    for (struct netlink_watch *watch = nl->watches; watch; watch = watch->next)
+        watch->told = false;
+    nl->listing = nl_rtgen_request(nl->changes, RTM_GETLINK, AF_UNSPEC, NLM_F_DUMP) >= 0;
+}
+
+/* The list is over: what is not in it is not here any more. */
+static int list_over(struct nl_msg *message, void *context)
+{
+    struct netlink *nl = context;
+    (void)message;
+    if (!nl->listing)
+        return NL_STOP;
+    nl->listing = false;
+    for (struct netlink_watch *watch = nl->watches, *next; watch && !nl->list_again; watch = next) {
+        next = watch->next;
+        if (!watch->told)
+            watch->function(watch->context, false, false);
+    }
+    if (nl->list_again)
+        list_links(nl);
+    return NL_STOP;
 }
 
 static void changes_readable(void *context, unsigned events)
 {
     struct netlink *nl = context;
     (void)events;
-    /* After an overrun (ENOBUFS) the next change tells the state again. */
-    nl_recvmsgs_default(nl->changes);
+    /* ENOBUFS: more than the socket holds has changed while we were busy, and some of it is lost. */
+    if (nl_recvmsgs_default(nl->changes) == -NLE_NOMEM)
+        list_links(nl);
 }
 
 static bool open_changes(struct netlink *nl, struct event_loop *loop)
@@ -216,6 +252,7 @@ static bool open_changes(struct netlink *nl, struct event_loop *loop)
         return false;
     nl_socket_disable_seq_check(nl->changes);
     nl_socket_modify_cb(nl->changes, NL_CB_VALID, NL_CB_CUSTOM, change_received, nl);
+    nl_socket_modify_cb(nl->changes, NL_CB_FINISH, NL_CB_CUSTOM, list_over, nl);
     if (nl_connect(nl->changes, NETLINK_ROUTE) == 0 && nl_socket_set_nonblocking(nl->changes) == 0 &&
         nl_socket_add_memberships(nl->changes, RTNLGRP_LINK, 0) == 0)
         nl->readable = event_watch_create(loop, nl_socket_get_fd(nl->changes), EVENT_READ, changes_readable, nl);
@@ -233,7 +270,7 @@ struct netlink_watch *netlink_watch_create(struct netlink *nl, struct event_loop
     if (!watch)
         return NULL;
     *watch = (struct netlink_watch){
-        .nl = nl, .next = nl->watches, .function = function, .context = context, .index = index};
+        .nl = nl, .next = nl->watches, .function = function, .context = context, .index = index, .told = true};
     nl->watches = watch;
     return watch;
 }
