@@ -258,14 +258,24 @@ static struct host_mem exec_entry(const struct build *b, uint32_t linear)
     return mem_at(R12, view_table(b, VIEW_EXEC) + (int32_t)((linear >> PAGE_SHIFT) * 8));
 }
 
-static void emit_prologues(struct build *b, uint32_t linear, bool straddles, uint32_t addend, uint32_t second_addend)
+/* The low half of the addend tells one page from another, and from none where it is not 0. */
+static void emit_second_guard(struct build *b, uint32_t linear, uint64_t addend)
+{
+    struct host_mem entry = exec_entry(b, linear), high = mem_at(R12, entry.disp + 4);
+
+    emit_guard(b, b->hot, entry, (uint32_t)addend, b->block->live_in, b->t->stubs.next);
+    if ((uint32_t)addend == 0)
+        emit_guard(b, b->hot, high, (uint32_t)(addend >> 32), b->block->live_in, b->t->stubs.next);
+}
+
+static void emit_prologues(struct build *b, uint32_t linear, bool straddles, uint32_t addend, uint64_t second_addend)
 {
     struct block *block = b->block;
 
     block->entry = emit_pc(b->hot);
     block->cold_at = (uint32_t)(b->cold->p - b->t->cache_rw);
     if (straddles)
-        emit_guard(b, b->hot, exec_entry(b, linear + PAGE_SIZE), second_addend, block->live_in, b->t->stubs.next);
+        emit_second_guard(b, linear + PAGE_SIZE, second_addend);
     if (b->t->counting)
         count_emit_charge(b);
     if (addend) {
@@ -377,7 +387,7 @@ static struct block *try_block(struct translator *t, uint32_t eip, uint32_t mode
     cold_rows = blocks_map_cold_begin(t, eip);
     b.block->first_link = t->links.count;
     moves_begin(&b);
-    emit_prologues(&b, linear, straddles, (uint32_t)addend, (uint32_t)second);
+    emit_prologues(&b, linear, straddles, (uint32_t)addend, second);
     emit_block(&b);
     if (t->hot.overflow || t->cold.overflow)
         return NULL;

@@ -119,7 +119,7 @@ void moves_begin(struct build *b)
     struct translator *t = b->t;
     struct moves *m = t->moves;
 
-    m->marking = may_move(t, b->block) && b->block->last_page == b->block->physical >> PAGE_SHIFT;
+    m->marking = may_move(t, b->block) && b->block->physical % PAGE_SIZE + b->block->length <= PAGE_SIZE; /* not across two pages */
     t->hot.marks = t->cold.marks = NULL;
     if (!m->marking)
         return;
