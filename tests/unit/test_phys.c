@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define RAM (16u << 20)
 
@@ -134,6 +135,37 @@ static void test_code_written(void)
     CU_ASSERT_EQUAL(calls, 0);
 }
 
+static bool is_resident(uint32_t address)
+{
+    unsigned char there = 0;
+    CU_ASSERT_EQUAL(mincore(phys_ram(phys) + address, PAGE_SIZE, &there), 0);
+    return there & 1;
+}
+
+static void test_clear(void)
+{
+    enum { FROM = 0x200ffe, TO = 0x204003 };
+    static const uint8_t zeros[TO - FROM];
+
+    memset(phys_ram(phys) + 0x200000, 0xaa, 6 * PAGE_SIZE);
+    phys_mark(phys, 0x202, PHYS_CODE);
+    CU_ASSERT_TRUE(phys_dma_clear(phys, FROM, TO - FROM));
+    CU_ASSERT_FALSE(is_resident(0x201000));
+    CU_ASSERT_FALSE(is_resident(0x203000));
+    CU_ASSERT_EQUAL(calls, 1); /* and heard of the page before it was zeroed */
+    CU_ASSERT_EQUAL(last_address, 0x202000);
+    CU_ASSERT_EQUAL(seen_before, 0xaa);
+    CU_ASSERT_EQUAL(memcmp(phys_ram(phys) + FROM, zeros, TO - FROM), 0);
+    CU_ASSERT_EQUAL(phys_ram(phys)[FROM - 1], 0xaa);
+    CU_ASSERT_EQUAL(phys_ram(phys)[TO], 0xaa);
+    CU_ASSERT_FALSE(phys_dma_clear(phys, RAM - 1, 2));
+    CU_ASSERT_FALSE(phys_dma_clear(phys, UINT64_MAX, 2));
+    phys_set_readonly(phys, 0x203000, PAGE_SIZE, true);
+    memset(phys_ram(phys) + 0x200000, 0xaa, PAGE_SIZE);
+    CU_ASSERT_FALSE(phys_dma_clear(phys, 0x200000, 4 * PAGE_SIZE)); /* nothing of it */
+    CU_ASSERT_EQUAL(phys_ram(phys)[0x200000], 0xaa);
+}
+
 static void test_a20(void)
 {
     CU_ASSERT_TRUE(phys_a20(phys));
@@ -149,6 +181,7 @@ int main(void)
         { "cve class H: ROM and holes", test_rom_and_hole },
         { "marks", test_marks },
         { "code pages tell the translator", test_code_written },
+        { "clearing gives pages back", test_clear },
         { "A20", test_a20 },
         CU_TEST_INFO_NULL,
     };

@@ -258,6 +258,36 @@ bool phys_dma_write(struct phys *phys, uint64_t address, const void *buffer, siz
     return true;
 }
 
+/* Whole pages from `address` on that nobody wants to hear of; how many bytes they were. */
+static uint64_t give_back(struct phys *phys, uint64_t address, uint64_t size)
+{
+    uint64_t end = address;
+
+    if (address % PAGE_SIZE != 0 || phys->tap.dma)
+        return 0;
+    while (address + size - end >= PAGE_SIZE && !(phys->pages[end >> PAGE_SHIFT] & PHYS_CODE))
+        end += PAGE_SIZE;
+    return end > address && madvise(phys->ram + address, end - address, MADV_REMOVE) == 0 ? end - address : 0;
+}
+
+bool phys_dma_clear(struct phys *phys, uint64_t address, uint64_t size)
+{
+    static const uint8_t zeros[PAGE_SIZE];
+
+    if (!range_is(phys, address, size, phys_is_writable))
+        return false;
+    while (size) {
+        uint64_t part = give_back(phys, address, size);
+        if (!part) {
+            part = bytes_left_in_page(address, size);
+            phys_dma_write(phys, address, zeros, part);
+        }
+        address += part;
+        size -= part;
+    }
+    return true;
+}
+
 void phys_write(struct phys *phys, uint32_t address, const void *buffer, uint32_t size)
 {
     if (size == 0 || !phys_is_writable(phys, address) || size > PAGE_SIZE - (address & (PAGE_SIZE - 1)))

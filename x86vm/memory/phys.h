@@ -65,6 +65,8 @@ void phys_on_remapped(struct phys *phys, void (*call)(void *opaque), void *opaqu
  * range is not RAM (write: not writable RAM). Tells the translator. */
 bool phys_dma_read(struct phys *phys, uint64_t address, void *buffer, size_t size);
 bool phys_dma_write(struct phys *phys, uint64_t address, const void *buffer, size_t size);
+/* Zeros instead. The host gets whole pages back, so that a large area costs next to nothing. */
+bool phys_dma_clear(struct phys *phys, uint64_t address, uint64_t size);
 
 /* Called at a device's write to RAM, and after the A20 gate moved: a recording. */
 struct phys_tap {

@@ -12,20 +12,6 @@
 
 enum { SEGMENTS_MAX = 64 };
 
-static bool zero(struct phys *phys, uint32_t address, uint32_t size)
-{
-    static const uint8_t zeros[PAGE_SIZE];
-
-    while (size > 0) {
-        uint32_t part = size < sizeof zeros ? size : (uint32_t)sizeof zeros;
-        if (!phys_dma_write(phys, address, zeros, part))
-            return false;
-        address += part;
-        size -= part;
-    }
-    return true;
-}
-
 static bool check_header(const Elf32_Ehdr *header, size_t size, char *error, size_t error_size)
 {
     if (memcmp(header->e_ident, ELFMAG, SELFMAG) || header->e_ident[EI_CLASS] != ELFCLASS32 ||
@@ -54,7 +40,7 @@ static bool load_segment(struct phys *phys, const uint8_t *file, size_t size, ui
         return boot_error(error, error_size, "ELF segment [%#x, +%#x) is not in the guest's RAM (%llu MiB)",
                           segment->p_paddr, segment->p_memsz, (unsigned long long)phys_ram_size(phys) >> 20);
     if (!phys_dma_write(phys, segment->p_paddr, file + segment->p_offset, segment->p_filesz) ||
-        !zero(phys, segment->p_paddr + segment->p_filesz, segment->p_memsz - segment->p_filesz))
+        !phys_dma_clear(phys, segment->p_paddr + segment->p_filesz, segment->p_memsz - segment->p_filesz))
         return boot_error(error, error_size, "ELF segment at %#x falls on the ROM area", segment->p_paddr);
     return true;
 }
