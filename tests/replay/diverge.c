@@ -14,7 +14,9 @@
 #include <string.h>
 
 #include "tests/replay/finder.h"
+#include "x86vm/decode/insn.h"
 #include "x86vm/memory/view.h"
+#include "x86vm/translate/translator.h"
 
 enum { BACK_MOST = 64 }; /* instructions from one that leaves a wrong flag to the first that reads it */
 
