@@ -25,9 +25,11 @@ check_says "ports that are the machine's own" "steps of 0x20, but 0x260 and 0x2e
 check_says "an interrupt that is the machine's own" "3, 5, 7, 9, 12 or 15, not 4" run_guest x --nic ne2000,irq=4
 check_says "a slot for another card" "ne2000 only" run_guest x --nic ne1000,slot=8
 check_says "two cards at one place" "two ISA cards at io=0x300" run_guest x --nic ne2000 --nic ne1000,io=0x300
-check_says "an interrupt that the board has not" "an RTL8019AS has 3, 5, 9, 12 or 15" run_guest x --nic rtl8019as,irq=7
+check_says "an interrupt that the board has not" "3, 5, 9, 12 or 15 for an rtl8019as" run_guest x --nic rtl8019as,irq=7
 check_says "a guest's process says so, too" 'there is no NIC model "rtl8139" \(e1000, e1000-82545em' \
     "$BIN/vswitch-guest" --name x --run-dir "$W/x" --kernel "$IMAGES/vmlinuz" --nic model=rtl8139
+check_says "and of an interrupt" "an RTL8019AS has 3, 5, 9, 12 or 15" \
+    "$BIN/vswitch-guest" --name x --run-dir "$W/x" --kernel "$IMAGES/vmlinuz" --nic model=rtl8019as,irq=7
 
 # --- three cards on PCI, four on ISA ----------------------------------------------
 check "a guest with three PCI cards" run_guest pci --nic e1000 --nic e1000-82545em --nic rtl8029
