@@ -99,6 +99,25 @@ static bool pushed_half(const struct gen_sequence *sequence, const struct insn_o
         && (native->state.eip != other->state.eip || (beyond && other->vector == VECTOR_AC));
 }
 
+/* CALL near to beyond the limit, with a stack that faults: AMD's CPUs push before they look at the target, Intel's
+ * (SDM vol. 2, CALL: near relative) and the engine after. */
+static bool near_call_order(const struct gen_sequence *sequence, const struct insn_output *native, const struct insn_output *other)
+{
+    unsigned part = part_of_end(sequence, native), at = 0;
+    const struct gen_part *end = &sequence->part[part];
+    int32_t distance;
+
+    if (part >= sequence->count || !sequence->small || end->form != GEN_GLUE || native->state.eip != other->state.eip
+        || native->vector < VECTOR_SS || native->vector == VECTOR_GP || other->vector != VECTOR_GP)
+        return false;
+    while (sequence->code[end->offset + at] == 0x66 || sequence->code[end->offset + at] == 0x67)
+        at++;
+    if (sequence->code[end->offset + at] != 0xe8 || end->length != at + 5)
+        return false;
+    memcpy(&distance, sequence->code + end->offset + at + 1, sizeof distance);
+    return native->state.eip + end->length + (uint32_t)distance > 0xffff;
+}
+
 /* CALL far has stored CS when the store of EIP faults, on some CPUs, and both when the target is beyond the limit. */
 static bool far_call_half(const struct gen_sequence *sequence, const struct insn_output *native)
 {
@@ -197,7 +216,7 @@ static bool in_frame(const struct insn_output *other, uint32_t offset)
 static bool cannot_tell(const struct gen_sequence *sequence, const struct insn_output *native, const struct insn_output *other)
 {
     return (cancelled_store(sequence, other) && (native->vector != other->vector || native->state.eip != other->state.eip)) ||
-           bound_unread(sequence, native, other) || wrapped_operand(sequence, native, other) ||
+           bound_unread(sequence, native, other) || near_call_order(sequence, native, other) || wrapped_operand(sequence, native, other) ||
            limit_or_alignment(sequence, native, other) || pushed_half(sequence, native, other) ||
            mask_move_unaligned(sequence, native, other) || two_bad_operands(sequence, native, other);
 }
