@@ -6,19 +6,14 @@
 # and it does not spin. And without such a limit: all 256 ports with their peers.
 . tests/integration/lib.sh
 
-fds() { find "/proc/$DAEMON/fd" -mindepth 1 | wc -l; }
 ticks() { sed 's/.*) //' "/proc/$DAEMON/stat" | awk '{print $12 + $13}'; } # of its CPU time
 limit() { grep 'Max open files' "/proc/$DAEMON/limits" | awk '{print $4}'; }
 usual() { prlimit --pid "$DAEMON" --nofile="$1:"; }
 
 daemon_start '[{"name":"host","type":"tap","addresses":["10.9.0.254/24"]},{"name":"far","type":"tap"},
     {"name":"peer","type":"vhost-user","path":"'"$W"'/peer.sock","role":"server"}]'
-unshare -n sleep 170 & FAR=$!
-not_here() { [ "$(readlink "/proc/$FAR/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
-wait_until 5 not_here
-ip link set far netns "$FAR"
-nsenter -t "$FAR" -n ip addr add 10.9.0.1/24 dev far
-nsenter -t "$FAR" -n ip link set far up
+far_start
+far_takes
 check "the taps reach each other" wait_until 5 ping -c 1 -W 1 10.9.0.1
 
 may=$(limit)

@@ -11,16 +11,11 @@ mount -t tmpfs -o size=512k none "$W/small" || exit 1
 RUN=$W/small/run
 SOCKET=$RUN/control.sock
 fill() { dd if=/dev/zero of="$W/small/fill" bs=4k >/dev/null 2>&1; }
-fds() { find "/proc/$DAEMON/fd" -mindepth 1 | wc -l; }
 knows() { grep -q "\"name\": *\"$1\"" "$RUN/state.json"; }
 
 daemon_start '[{"name":"host","type":"tap","addresses":["10.9.0.254/24"]},{"name":"far","type":"tap"}]'
-unshare -n sleep 170 & FAR=$!
-not_here() { [ "$(readlink "/proc/$FAR/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
-wait_until 5 not_here
-ip link set far netns "$FAR"
-nsenter -t "$FAR" -n ip addr add 10.9.0.1/24 dev far
-nsenter -t "$FAR" -n ip link set far up
+far_start
+far_takes
 check "the taps reach each other" wait_until 5 ping -c 1 -W 1 10.9.0.1
 
 fill
@@ -36,9 +31,7 @@ check "and it is not said again and again" test "$(grep -c 'state.json' "$W/vswi
 kill -9 "$DAEMON"; wait "$DAEMON" 2>/dev/null
 daemon_start
 check "the next daemon has it" wait_until 5 rpc port.get '{"name":"x1"}'
-nsenter -t "$FAR" -n true && ip link set far netns "$FAR"
-nsenter -t "$FAR" -n ip addr add 10.9.0.1/24 dev far
-nsenter -t "$FAR" -n ip link set far up
+far_takes
 check "the taps reach each other again" wait_until 5 ping -c 1 -W 1 10.9.0.1
 
 before=$(fds)

@@ -103,6 +103,19 @@ daemon_stop() {
     kill "$DAEMON"; wait "$DAEMON"; status=$?; DAEMON=
     return $status
 }
+fds() { find "/proc/$DAEMON/fd" -mindepth 1 | wc -l; } # that the daemon has
+
+# far_start: another network namespace, that of process $FAR. far_takes: the tap "far" goes there, with 10.9.0.1.
+far_is_apart() { [ "$(readlink "/proc/$FAR/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
+far_start() {
+    unshare -n sleep 170 & FAR=$!
+    wait_until 5 far_is_apart || { echo "FAIL no second network namespace"; FAILED=1; exit 1; }
+}
+far_takes() {
+    ip link set far netns "$FAR"
+    nsenter -t "$FAR" -n ip addr add 10.9.0.1/24 dev far
+    nsenter -t "$FAR" -n ip link set far up
+}
 
 INITRD=$IMAGES/initrd.gz
 guest_parts() { # PART…: guests from now on have these parts of CACHE/images, too

@@ -37,10 +37,10 @@ daemon_start '[{"name":"tap0","type":"tap","addresses":["10.9.0.254/24"]}]'
 # --- where the output goes
 for command in show "port list" "--json stats" methods "--timeout 20 monitor port"; do
     # Something happens for who waits for events; whoever does not end by himself is ended.
-    { sleep 0.3; rpc port.set '{"name":"tap0","learning":true}'; } >/dev/null &
+    for _ in 1 2 3 4 5 6 7 8 9 10; do sleep 0.3; rpc port.set '{"name":"tap0","learning":true}'; done >/dev/null & EVENTS=$!
     # shellcheck disable=SC2086
     check_says "$command into a full disk" "cannot write the output: No space left" sh -c "timeout 5 '$BIN/vswitchctl' -s '$SOCKET' $command >/dev/full"
-    wait $!
+    kill $EVENTS; wait $EVENTS 2>/dev/null
 done
 
 # --- commands

@@ -34,20 +34,14 @@ reason_of() { # what the port says of the connection that it broke off last
 }
 says() { rpc port.get "{\"name\":\"$1\"}" | grep -qE "last: .*$2"; }
 drops() { rpc port.get '{"name":"bad"}' | grep -q "\"$1\": $2[,}]"; }
-fds() { find "/proc/$DAEMON/fd" -mindepth 1 | wc -l; }
 no_link() { rpc port.get "{\"name\":\"$1\"}" | grep -q '"link": false'; }
 
 daemon_start '[{"name":"host","type":"tap","addresses":["10.9.0.254/24"]},
     {"name":"far","type":"tap"},
     {"name":"bad","type":"vhost-user","path":"'"$W"'/bad.sock","role":"server"},
     {"name":"loose","type":"vhost-user","path":"'"$W"'/loose.sock","role":"server","unsealed":true}]'
-unshare -n sleep 170 &
-FAR=$!
-not_here() { [ "$(readlink "/proc/$FAR/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
-wait_until 5 not_here
-ip link set far netns "$FAR"
-nsenter -t "$FAR" -n ip addr add 10.9.0.1/24 dev far
-nsenter -t "$FAR" -n ip link set far up
+far_start
+far_takes
 check "the taps reach each other" wait_until 5 ping -c 1 -W 1 10.9.0.1
 before=$(fds)
 
