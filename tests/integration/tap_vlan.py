@@ -117,6 +117,32 @@ def test_vlans(s):
     report(data[12:16] == inner, "the inner tag is left alone")
 
 
+def test_hopping(s):
+    """A second tag must not come out in front at a trunk, where it would be another VLAN's."""
+    inner = struct.pack(">HH", 0x8100, 20)
+    expect(s, "inner tag behind a priority tag: the native VLAN keeps its tag", "va", frame(0, inner=inner),
+           {"vb": 10, "vd": 10, "vj": 20})
+    expect(s, "inner tag from a trunk: so it does", "vb", frame(10, inner=inner), {"va": 20, "vd": 10, "vj": 20})
+    home = b"\x02\0\0\0\0\x1d"
+    exchange(s, "vd", frame(UNTAGGED, source=home))
+    got = expect(s, "to a known address: so it does", "va", frame(0xE000, inner=inner, destination=home), {"vd": 0xE00A})
+    data = got["vd"][0][1] if got["vd"] else b""
+    report(data[12:16] == inner, "with the inner tag behind it")
+    expect(s, "VID 4095 on a trunk", "vb", frame(4095), {})
+    expect(s, "VID 4095 on an access port", "va", frame(4095), {})
+    expect(s, "a tag that ends the frame", "vb", frame(10)[:16], {})
+
+
+def test_control_frames(s):
+    """PAUSE stops at its link, whomever it is for and whatever tag it wears."""
+    victim = b"\x02\0\0\0\0\x0d"
+    exchange(s, "vd", frame(UNTAGGED, source=victim))
+    pause = struct.pack(">HHH", 0x8808, 1, 0xFFFF)
+    for what, tag in (("", UNTAGGED), (" with a priority tag", 0)):
+        expect(s, f"PAUSE to a station{what}", "va", frame(tag, destination=victim, inner=pause), {})
+    expect(s, "PAUSE to a station from a trunk", "vb", frame(10, destination=victim, inner=pause), {})
+
+
 def test_sizes(s):
     expect(s, "1514 bytes", "vj", frame(UNTAGGED, 1514), {"va": UNTAGGED, "vb": 10, "vd": UNTAGGED})
     expect(s, "1515 bytes are too many for 1500", "vj", frame(UNTAGGED, 1515), {})
@@ -158,11 +184,11 @@ def main():
         if switch.stdout.readline().strip() != "ready":
             sys.exit("tap_vlan: the switch does not start")
         sockets = {name: open_socket(name) for name in PORTS}
-        for test in (test_vlans, test_sizes, test_learning, test_reserved):
+        for test in (test_vlans, test_hopping, test_sizes, test_learning, test_reserved, test_control_frames):
             test(sockets)
         switch.send_signal(signal.SIGTERM)
         counters = switch.communicate(timeout=5)[0]
-        report(" reserved=16" in counters, "the drops are counted by reason")
+        report(" reserved=18" in counters, "the drops are counted by reason")
     finally:
         switch.kill()
         switch.wait()

@@ -85,10 +85,10 @@ static bool carries(unsigned port, unsigned vlan)
     return config->pvid == vlan || (config->mode == VLAN_TRUNK && vlan_set_has(&config->allowed, vlan));
 }
 
-static bool sends_tag(unsigned port, unsigned vlan)
+static bool sends_tag(unsigned port, unsigned vlan, bool tag_in_tag)
 {
     const struct vlan_config *config = &model_ports[port].config.vlan;
-    return config->mode == VLAN_TRUNK && (vlan != config->pvid || config->native_tagged);
+    return config->mode == VLAN_TRUNK && (vlan != config->pvid || config->native_tagged || tag_in_tag);
 }
 
 static void model_leave(unsigned port, const uint8_t *frame, uint32_t size, bool tagged, unsigned vlan)
@@ -103,7 +103,7 @@ static void model_leave(unsigned port, const uint8_t *frame, uint32_t size, bool
     if (rest_size - 2 > model_ports[port].config.mtu)
         return;
     memcpy(out, frame, 12);
-    if (sends_tag(port, vlan)) {
+    if (sends_tag(port, vlan, tagged && eth_get16(rest) == 0x8100)) {
         eth_put16(out + 12, 0x8100);
         eth_put16(out + 14, (uint16_t)(priority | vlan));
         at = 16;
@@ -134,6 +134,8 @@ static void model_frame(unsigned port, const uint8_t *frame, uint32_t size)
     uint64_t destination = eth_mac_number(frame), source = eth_mac_number(frame + 6);
     bool group = frame[0] & 1;
     if (frame[6] & 1 || source == 0 || destination >> 4 == UINT64_C(0x0180c200000))
+        return;
+    if (eth_get16(frame + (tagged ? 16 : 12)) == 0x8808)
         return;
     unsigned vlan = model_vlan(port, frame, tagged);
     if (vlan == 0)
@@ -215,10 +217,10 @@ static uint32_t make_frame(uint8_t *frame)
     uint64_t destination = pick(6) ? MAC(pick(HOSTS)) : pick(4) ? UINT64_C(0xffffffffffff) : UINT64_C(0x0180c2000000) + pick(18);
     eth_mac_bytes(destination, frame);
     eth_mac_bytes(pick(40) ? MAC(pick(HOSTS)) : pick(2) ? 0 : UINT64_C(0x030000000000), frame + 6);
-    eth_put16(frame + 12, pick(3) ? 0x88b5 : 0x8100);
+    eth_put16(frame + 12, pick(3) ? 0x88b5 : pick(20) ? 0x8100 : 0x8808);
     eth_put16(frame + 14, (uint16_t)(pick(16) << 12 | (pick(20) ? pick(6) : 4095)));
     if (pick(4) == 0)
-        eth_put16(frame + 16, 0x8100); /* perhaps an inner tag */
+        eth_put16(frame + 16, pick(20) ? 0x8100 : 0x8808); /* perhaps behind a tag */
     return size;
 }
 

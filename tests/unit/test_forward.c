@@ -194,6 +194,40 @@ static void test_inner_tags(void)
     CU_ASSERT_FALSE(decision.tagged);
 }
 
+/* Behind a tag that goes the inner one would be in front: a trunk's other end would take it for the VLAN. */
+static void test_hopping(void)
+{
+    struct switch_port_config native = port_config(NATIVE(10, "20")), tagged = port_config(NATIVE_TAGGED(10, "20"));
+    struct forward_decision d;
+    struct frame frame = make_frame(MAC(2), MAC(1), 0xe000); /* a priority tag, which belongs to the port's VLAN */
+    add_access(0, 10);
+    add_port(1, &native);
+    add_access(2, 10);
+    add_port(3, &tagged);
+    eth_put16(frame.data + 16, ETH_TYPE_VLAN);
+    eth_put16(frame.data + 18, 20);
+    forward_frame(sw, 0, &frame, now, &d);
+    CU_ASSERT_EQUAL(d.drop, DROP_NONE);
+    CU_ASSERT_EQUAL(d.out_untagged.words[0], 1u << 2);
+    CU_ASSERT_EQUAL(d.out_with_tag.words[0], 1u << 1 | 1u << 3);
+    CU_ASSERT_EQUAL(d.tci, 0xe00a);
+    fdb_learn(switch_fdb(sw), 10, MAC(2), 1, now);
+    forward_frame(sw, 0, &frame, now, &d);
+    CU_ASSERT_EQUAL(d.out_port, 1);
+    CU_ASSERT_TRUE(d.out_tagged);
+    fdb_learn(switch_fdb(sw), 10, MAC(2), 2, now);
+    forward_frame(sw, 0, &frame, now, &d);
+    CU_ASSERT_EQUAL(d.out_port, 2);
+    CU_ASSERT_FALSE(d.out_tagged);
+    /* A port that is no trunk any more is none. */
+    struct switch_port_config access = port_config(ACCESS(10));
+    CU_ASSERT_EQUAL(switch_set_port(sw, 1, &access), 0);
+    fdb_learn(switch_fdb(sw), 10, MAC(2), 1, now);
+    forward_frame(sw, 0, &frame, now, &d);
+    CU_ASSERT_EQUAL(d.out_port, 1);
+    CU_ASSERT_FALSE(d.out_tagged);
+}
+
 /* ---- learning and flooding ---- */
 
 static void test_learning(void)
@@ -266,6 +300,34 @@ static void test_reserved(void)
     CU_ASSERT_TRUE(forward(0, UINT64_C(0x0180c2000002), MAC(1), NO_TAG).flooded);
     CU_ASSERT_EQUAL(forward(1, UINT64_C(0x0180c2000002), MAC(2), NO_TAG).drop, DROP_RESERVED);
     CU_ASSERT_EQUAL(forward(0, UINT64_C(0x0180c2000000), MAC(1), NO_TAG).drop, DROP_RESERVED);
+}
+
+/* MAC control frames are for the other end of the link, whatever address or tag they wear. */
+static void test_mac_control(void)
+{
+    struct switch_port_config port;
+    struct forward_decision d;
+    struct frame frame = make_frame(MAC(2), MAC(1), NO_TAG);
+    add_access(0, 1);
+    add_access(1, 1);
+    eth_put16(frame.data + 12, ETH_TYPE_MAC_CONTROL);
+    forward_frame(sw, 0, &frame, now, &d);
+    CU_ASSERT_EQUAL(d.drop, DROP_RESERVED);
+    eth_mac_bytes(UINT64_C(0x0180c200000e), frame.data); /* not LLDP for that */
+    port = *switch_get_port(sw, 0);
+    port.forward_reserved = 1u << 14;
+    CU_ASSERT_EQUAL(switch_set_port(sw, 0, &port), 0);
+    forward_frame(sw, 0, &frame, now, &d);
+    CU_ASSERT_EQUAL(d.drop, DROP_RESERVED);
+    frame = make_frame(MAC(2), MAC(1), 0xa000);
+    eth_put16(frame.data + 16, ETH_TYPE_MAC_CONTROL);
+    forward_frame(sw, 0, &frame, now, &d);
+    CU_ASSERT_EQUAL(d.drop, DROP_RESERVED);
+    CU_ASSERT_EQUAL(fdb_count(switch_fdb(sw)), 0);
+    port.forward_reserved = 1u << 1;
+    CU_ASSERT_EQUAL(switch_set_port(sw, 0, &port), 0);
+    forward_frame(sw, 0, &frame, now, &d);
+    CU_ASSERT_EQUAL(d.drop, DROP_NONE);
 }
 
 static void test_port_options(void)
@@ -362,10 +424,12 @@ int main(void)
     static const CU_TestInfo tests[] = {
         { "VLAN matrix", test_matrix },
         { "inner tags", test_inner_tags },
+        { "inner tags and native VLANs", test_hopping },
         { "learning", test_learning },
         { "alone", test_alone },
         { "bad sources and runts", test_bad_sources },
         { "reserved addresses", test_reserved },
+        { "MAC control frames", test_mac_control },
         { "port options", test_port_options },
         { "link and removal", test_link_and_removal },
         { "errors", test_errors },

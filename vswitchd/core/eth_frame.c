@@ -17,11 +17,13 @@ bool eth_header_read(const uint8_t *data, size_t size, struct eth_header *header
     header->type = eth_get16(data + 2 * ETH_MAC_SIZE);
     header->tagged = header->type == ETH_TYPE_VLAN;
     header->tci = 0;
+    header->next = header->type;
     if (!header->tagged)
         return true;
     if (size < ETH_HEADER_SIZE + ETH_TAG_SIZE)
         return false;
     header->tci = eth_get16(data + ETH_HEADER_SIZE);
+    header->next = eth_get16(data + ETH_HEADER_SIZE + 2);
     return true;
 }
 

@@ -18,6 +18,7 @@
 #define ETH_TYPE_IPV6 0x86ddu
 #define ETH_TYPE_VLAN 0x8100u
 #define ETH_TYPE_QINQ 0x88a8u
+#define ETH_TYPE_MAC_CONTROL 0x8808u /* PAUSE and the like: for the other end of the link */
 #define ETH_MAC_TEXT_SIZE 18u /* "00:11:22:33:44:55" and its NUL */
 
 static inline uint16_t eth_get16(const uint8_t *bytes)
@@ -60,6 +61,7 @@ struct eth_header {
     uint16_t type; /* outer type field: ETH_TYPE_VLAN when tagged */
     bool tagged;   /* has an outer 802.1Q tag */
     uint16_t tci;  /* the tag's priority, drop bit and VLAN ID, when tagged */
+    uint16_t next; /* the type field that is first once the tag is gone; ETH_TYPE_VLAN: another tag */
 };
 
 /* False for a frame too short for its header (and for its tag, if it announces one). */

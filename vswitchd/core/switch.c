@@ -84,6 +84,9 @@ static void update_members(struct eth_switch *sw, unsigned number)
         else if (egress == VLAN_TAGGED)
             port_set_add(&members->tagged, number);
     }
+    port_set_remove(&sw->trunks, number);
+    if (port->used && port->config.vlan.mode == VLAN_TRUNK)
+        port_set_add(&sw->trunks, number);
     port_set_remove(&sw->no_flood, number);
     if (port->used && !port->config.flood)
         port_set_add(&sw->no_flood, number);

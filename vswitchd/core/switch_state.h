@@ -24,6 +24,7 @@ struct eth_switch {
     struct switch_config config;
     struct fdb *fdb;
     struct port_set no_flood; /* ports that do not get unicast to unknown addresses */
+    struct port_set trunks;
     struct switch_port ports[PORT_SET_MAX];
     struct vlan_members vlans[VLAN_COUNT];
 };
