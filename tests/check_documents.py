@@ -169,7 +169,7 @@ def marked(part):
 
 
 documented = marked(section(page, "Answers")) | marked(section(page, "Events"))
-values = {"file", "request", "guest", "stopped", "running", "stopping", "static", "learned", "draining", "over", "event"}
+values = {"file", "request", "guest", "stopped", "starting", "running", "stopping", "static", "learned", "draining", "over", "event"}
 same("vswitch-rpc(7): members of answers", answers - envelope - {"forward_reserved", "fdb_size", "mtu", "group"},
      {word for word in documented if "." not in word} - envelope - (values - answers))
 

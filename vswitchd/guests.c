@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * guests.h: starting, following and ending the processes of guests. A process is
- * followed through its pidfd, whether this daemon started it or an earlier one
- * did. guests_list.c has the list, guests_directory.c a guest's directory,
- * guests_command_line.c what a process is started with.
+ * guests.h: starting and ending guests, their ports and links, and those of an
+ * earlier daemon. guests_process.c has their processes, guests_list.c the list,
+ * guests_directory.c a guest's directory, guests_command_line.c what a process is
+ * started with.
  */
 #include "vswitchd/guests_private.h"
 
@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "vswitchd/guests_directory.h"
@@ -23,11 +22,16 @@ enum { LINKS_RETRY = EVENT_LOOP_SECOND / 10 };
 
 /* ---- Its ports ---- */
 
-static void remove_ports(struct guest *g, unsigned count)
+static void remove_ports(const struct guest *g, unsigned count)
 {
     while (count-- > 0) {
         (void)config_apply_remove_port(g->guests->config.apply, g->running.nics[count].port);
     }
+}
+
+void guest_remove_ports(const struct guest *g)
+{
+    remove_ports(g, g->running.nic_count);
 }
 
 static int add_ports(struct guest *g, struct config_apply_error *error)
@@ -56,80 +60,7 @@ static int add_ports(struct guest *g, struct config_apply_error *error)
     return 0;
 }
 
-/* ---- Its end ---- */
-
-static void log_exit(const struct guest *g)
-{
-    const char *words = g->last_words[0] ? g->last_words : "it left no message";
-
-    if (g->last_status >= 0 && WIFEXITED(g->last_status) && WEXITSTATUS(g->last_status) == 0) {
-        log_info("guest %s has ended", g->config.name);
-    } else if (g->last_status >= 0 && WIFEXITED(g->last_status)) {
-        log_warning("guest %s has ended with status %d: %s", g->config.name, WEXITSTATUS(g->last_status), words);
-    } else if (g->last_status >= 0 && WIFSIGNALED(g->last_status)) {
-        log_warning("guest %s was ended by SIG%s: %s", g->config.name, sigabbrev_np(WTERMSIG(g->last_status)), words);
-    } else {
-        log_info("guest %s, which this daemon has not started, has ended: %s", g->config.name, words);
-    }
-}
-
-static void check_all_done(struct guests *guests)
-{
-    void (*done)(void *context) = guests->all_done;
-
-    if (done && guests_running(guests) == 0) {
-        guests->all_done = NULL;
-        done(guests->all_done_context);
-    }
-}
-
-static void has_ended(struct guest *g)
-{
-    struct guests *guests = g->guests;
-    struct jv *data = jv_new_object();
-
-    event_watch_destroy(g->watch);
-    event_timer_destroy(g->deadline);
-    event_timer_destroy(g->links);
-    g->watch = NULL;
-    g->deadline = g->links = NULL;
-    close(g->pidfd);
-    g->pidfd = -1;
-    /* Of one that an earlier daemon started nothing will be told, and the switch stands still while that is waited for. */
-    if (!g->launched || !guests_launcher_status(guests->config.launcher, g->pid, &g->last_status)) {
-        g->last_status = -1;
-    }
-    remove_ports(g, g->running.nic_count);
-    guest_directory_last_words(guests->directory_fd, g->config.name, g->last_words, sizeof g->last_words);
-    guest_directory_remove(guests->directory_fd, g->config.name);
-    g->state = GUEST_STOPPED;
-    g->ended_before = true;
-    log_exit(g);
-    jv_set_string(data, "guest", g->config.name);
-    jv_set_int(data, "pid", g->pid);
-    guest_describe_exit(g, data);
-    guests->config.event(guests->config.context, "guest.exited", data);
-    if (g->transient) {
-        guest_forget(g);
-    }
-    check_all_done(guests);
-}
-
-static void pidfd_ready(void *context, unsigned events)
-{
-    (void)events;
-    has_ended(context);
-}
-
-static bool follow(struct guest *g, pid_t pid, int pidfd)
-{
-    g->pid = pid;
-    g->pidfd = pidfd;
-    g->state = GUEST_RUNNING;
-    g->started = event_loop_now(g->guests->config.loop);
-    g->watch = event_watch_create(g->guests->config.loop, pidfd, EVENT_READ, pidfd_ready, g);
-    return g->watch != NULL;
-}
+/* ---- Signals ---- */
 
 static int send_signal(const struct guest *g, int number)
 {
@@ -173,37 +104,9 @@ void guest_tell_links(struct guest *g)
 
 /* ---- Starting ---- */
 
-static int launch(struct guest *g, struct config_apply_error *error)
-{
-    struct guests *guests = g->guests;
-    struct guest_command_line line;
-    char log[CONFIG_FILE_MAX + 8];
-    pid_t pid;
-    int pidfd, result;
-
-    guest_make_command_line(g, &line);
-    snprintf(log, sizeof log, "%s/log", line.directory);
-    result = guests_launcher_run(guests->config.launcher, line.arguments, log, &pid, &pidfd);
-    if (result != 0) {
-        return guest_fail(error, result, "guest %s: cannot start its process: %s", g->config.name,
-                          result == EPIPE || result == ECONNRESET ? "who starts guests has ended; restart vswitchd"
-                                                                  : strerror(result));
-    }
-    g->launched = true;
-    if (!follow(g, pid, pidfd)) {
-        (void)send_signal(g, SIGKILL);
-        close(pidfd);
-        g->pidfd = -1;
-        g->state = GUEST_STOPPED;
-        return guest_fail(error, ENOMEM, "out of memory");
-    }
-    return 0;
-}
-
 int guests_start(struct guests *guests, const char *name, struct config_apply_error *error)
 {
     struct guest *g = guest_find(guests, name);
-    struct jv *data;
     int result;
 
     if (!g) {
@@ -225,18 +128,7 @@ int guests_start(struct guests *guests, const char *name, struct config_apply_er
         guest_directory_remove(guests->directory_fd, name);
         return result;
     }
-    result = launch(g, error);
-    if (result != 0) {
-        remove_ports(g, g->running.nic_count);
-        guest_directory_remove(guests->directory_fd, name);
-        return result;
-    }
-    log_info("guest %s started, pid %d", name, (int)g->pid);
-    data = jv_new_object();
-    jv_set_string(data, "guest", name);
-    jv_set_int(data, "pid", g->pid);
-    guests->config.event(guests->config.context, "guest.started", data);
-    return 0;
+    return guest_launch(g, error);
 }
 
 /* ---- Stopping ---- */
@@ -249,10 +141,25 @@ static void deadline_over(void *context)
     (void)send_signal(g, SIGKILL);
 }
 
+/* Whether there is no process to be ended: no more, or not yet; then there will be none. */
+static bool has_no_process(struct guest *g)
+{
+    if (g->state == GUEST_STARTING) {
+        guest_give_up(g);       /* It may be forgotten with that. */
+        return true;
+    }
+    return g->exited;
+}
+
 static int ask_to_stop(struct guest *g, uint64_t timeout)
 {
     struct event_loop *loop = g->guests->config.loop;
-    int result = guest_directory_tell(g->guests->directory_fd, g->config.name, "stop\n");
+    int result;
+
+    if (has_no_process(g)) {
+        return 0;
+    }
+    result = guest_directory_tell(g->guests->directory_fd, g->config.name, "stop\n");
 
     if (result != 0) {
         result = send_signal(g, SIGTERM);
@@ -303,6 +210,9 @@ int guests_kill(struct guests *guests, const char *name, struct config_apply_err
     if (!g) {
         return error->number;
     }
+    if (has_no_process(g)) {
+        return 0;
+    }
     result = send_signal(g, SIGKILL);
     if (result == 0) {
         g->state = GUEST_STOPPING;
@@ -314,12 +224,13 @@ void guests_stop_all(struct guests *guests, uint64_t timeout, void (*done)(void 
 {
     guests->all_done = done;
     guests->all_done_context = context;
-    for (struct guest *g = guests->first; g; g = g->next) {
+    for (struct guest *g = guests->first, *next; g; g = next) {
+        next = g->next;         /* One that was not there yet may be forgotten at once. */
         if (g->state != GUEST_STOPPED) {
             (void)ask_to_stop(g, timeout);
         }
     }
-    check_all_done(guests);
+    guests_check_all_done(guests);
 }
 
 /* ---- Start-up ---- */
@@ -364,7 +275,7 @@ int guests_adopt_one(struct guests *guests, const char *name, struct config_appl
     }
     g->running = found;
     g->launched = false;
-    if (!follow(g, pid, pidfd)) {
+    if (!guest_follow(g, pid, pidfd)) {
         return guest_fail(error, ENOMEM, "out of memory");
     }
     log_info("guest %s adopted, pid %d", name, (int)pid);
@@ -402,8 +313,8 @@ struct guests *guests_create(const struct guests_config *config)
     }
     guests->config = *config;
     guests->directory_fd = guest_directories_open(config->run_dir_fd);
-    if (guests->directory_fd < 0) {
-        free(guests);
+    if (guests->directory_fd < 0 || !guests_watch_launcher(guests)) {
+        guests_destroy(guests);
         return NULL;
     }
     return guests;
@@ -416,7 +327,10 @@ void guests_destroy(struct guests *guests)
         while (guests->first) {
             guest_forget(guests->first);
         }
-        close(guests->directory_fd);
+        guests_leave_launcher(guests);
+        if (guests->directory_fd >= 0) {
+            close(guests->directory_fd);
+        }
         free(guests);
     }
 }

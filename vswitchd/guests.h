@@ -15,7 +15,7 @@
 
 struct guests;
 
-enum guest_state { GUEST_STOPPED, GUEST_RUNNING, GUEST_STOPPING };
+enum guest_state { GUEST_STOPPED, GUEST_STARTING, GUEST_RUNNING, GUEST_STOPPING };
 const char *guest_state_name(enum guest_state state);
 
 /* What happened: "guest.started", "guest.exited" …, with data for the event, which the listener takes over. */
@@ -50,6 +50,7 @@ int guests_define(struct guests *guests, const struct config_guest *guest, struc
 /* A definition from before a restart, where there is none by now. */
 void guests_restore(struct guests *guests, const struct config_guest *guest);
 int guests_undefine(struct guests *guests, const char *name, struct config_apply_error *error);
+/* It runs then; or it is starting, where the launcher is slow: "guest.started" or "guest.exited" tells what came of it. */
 int guests_start(struct guests *guests, const char *name, struct config_apply_error *error);
 /* Asks it to end, and kills it `timeout` ns later. */
 int guests_stop(struct guests *guests, const char *name, uint64_t timeout, struct config_apply_error *error);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * guests_launcher.h: both sides. Two sequenced-packet socket pairs join them:
- * one for requests and answers, one for what became of the children. The daemon
- * stands still while it waits for an answer, so it does not wait for long; requests
- * have numbers, and a time after which nothing is started any more, so that an
- * answer that comes late is not taken for that to another request.
+ * one for requests and answers, one for what became of the children. Requests have
+ * numbers, so that an answer that comes late is not taken for that to another one,
+ * and a time after which nothing is started any more.
  */
 #include "vswitchd/guests_launcher.h"
 
@@ -31,9 +30,7 @@
 enum {
     REQUEST_MAX = 65536,
     ARGUMENTS_MAX = 64,
-    START_TIMEOUT_MS = 2000,    /* For the launcher to begin with it, */
-    ANSWER_TIMEOUT_MS = 3000,   /* for its answer. */
-    STATUS_TIMEOUT_MS = 200,
+    START_TIMEOUT_MS = 2000,    /* For the launcher to begin with it. */
     EXITS_KEPT = 256,
 };
 
@@ -58,9 +55,10 @@ struct guests_launcher {
     pid_t pid;
     int requests;
     int exits;
+    int spare;                          /* Holds the place of the pidfd that comes with the next answer. */
     uint64_t number;                    /* Of the last request. */
-    size_t kept_count;
-    struct exited kept[EXITS_KEPT];     /* Exits that were read while looking for another. */
+    unsigned kept_next;
+    struct exited kept[EXITS_KEPT];     /* The last ones that nobody has asked for. */
 };
 
 static uint64_t now_ms(void)
@@ -207,6 +205,18 @@ static void __attribute__((noreturn)) launcher_main(int requests, int exits, con
 
 /* ---- The daemon's side ---- */
 
+/* It would end by itself, but not while something has stopped it, and has nothing to put in order. */
+static void end_launcher(pid_t pid)
+{
+    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+    if (pidfd >= 0) {
+        (void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+        close(pidfd);
+    }
+    (void)waitpid(pid, NULL, 0);
+}
+
 int guests_launcher_create(const char *program, struct guests_launcher **launcher)
 {
     struct guests_launcher *l = calloc(1, sizeof *l);
@@ -235,6 +245,7 @@ int guests_launcher_create(const char *program, struct guests_launcher **launche
     close(exits[1]);
     l->requests = requests[0];
     l->exits = exits[0];
+    l->spare = -1;
     if (l->pid < 0) {
         int error = errno;
 
@@ -250,132 +261,151 @@ void guests_launcher_destroy(struct guests_launcher *launcher)
     if (launcher) {
         close(launcher->requests);
         close(launcher->exits);
+        if (launcher->spare >= 0) {
+            close(launcher->spare);
+        }
         if (launcher->pid > 0) {
-            (void)waitpid(launcher->pid, NULL, 0);
+            end_launcher(launcher->pid);
         }
         free(launcher);
     }
 }
 
-/* One that is there; *pidfd may be -1. 0 or errno. */
-static int receive_answer(int fd, struct answer *answer, int *pidfd)
+static bool hold_place(struct guests_launcher *launcher)
 {
-    struct iovec part = {answer, sizeof *answer};
+    if (launcher->spare < 0) {
+        launcher->spare = fcntl(launcher->requests, F_DUPFD_CLOEXEC, 0);
+    }
+    return launcher->spare >= 0;
+}
+
+static void drop_status(struct guests_launcher *launcher, pid_t pid)
+{
+    for (unsigned i = 0; i < EXITS_KEPT; i++) {
+        if (launcher->kept[i].pid == pid) {
+            launcher->kept[i].pid = 0;
+        }
+    }
+}
+
+/* One that is there. What was started without a descriptor for its pidfd would be beyond reach: then it stays there. */
+static int receive_answer(struct guests_launcher *launcher, struct guests_launcher_answer *result)
+{
+    struct answer answer;
+    struct iovec part = {&answer, sizeof answer};
     union { struct cmsghdr header; char bytes[CMSG_SPACE(sizeof(int))]; } control;
     struct msghdr message = {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control,
     };
     struct cmsghdr *c;
 
-    if (recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) != (ssize_t)sizeof *answer) {
+    if (!hold_place(launcher)) {
+        return EMFILE;
+    }
+    close(launcher->spare);
+    launcher->spare = -1;
+    if (recvmsg(launcher->requests, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) != (ssize_t)sizeof answer) {
         return EPIPE;
     }
     c = CMSG_FIRSTHDR(&message);
-    *pidfd = -1;
+    *result = (struct guests_launcher_answer) {answer.number, answer.error, answer.pid, -1};
     if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-        memcpy(pidfd, CMSG_DATA(c), sizeof *pidfd);
+        memcpy(&result->pidfd, CMSG_DATA(c), sizeof result->pidfd);
     }
+    if (!result->error && result->pidfd < 0) {
+        result->error = EPIPE;
+    }
+    drop_status(launcher, answer.pid);    /* Of one that had its number before. */
     return 0;
 }
 
-/* What was started after nobody waited for it any more. */
-static void end_latecomer(struct guests_launcher *launcher, const struct answer *answer, int pidfd)
-{
-    int status;
-
-    if (pidfd >= 0) {
-        (void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
-        close(pidfd);
-        (void)guests_launcher_status(launcher, answer->pid, &status);
-    }
-}
-
-/* The answer to the last request. */
-static int wait_for_answer(struct guests_launcher *launcher, struct answer *answer, int *pidfd)
+int guests_launcher_answer(struct guests_launcher *launcher, int wait_ms, struct guests_launcher_answer *answer)
 {
     struct pollfd ready = {.fd = launcher->requests, .events = POLLIN};
-    uint64_t until = now_ms() + ANSWER_TIMEOUT_MS, now;
-    int result;
 
-    while ((now = now_ms()) < until) {
-        if (poll(&ready, 1, (int)(until - now)) != 1) {
-            continue;
-        }
-        result = receive_answer(launcher->requests, answer, pidfd);
-        if (result != 0 || answer->number == launcher->number) {
-            return result ? result : answer->error ? answer->error : *pidfd < 0 ? EPIPE : 0;
-        }
-        end_latecomer(launcher, answer, *pidfd);
-    }
-    return ETIMEDOUT;
+    return poll(&ready, 1, wait_ms) == 1 ? receive_answer(launcher, answer) : EAGAIN;
 }
 
-int guests_launcher_run(struct guests_launcher *launcher, const char *const *arguments, const char *log, pid_t *pid,
-                        int *pidfd)
+void guests_launcher_unwanted(const struct guests_launcher_answer *answer)
 {
-    struct answer answer = {0};
+    if (answer->pidfd >= 0) {
+        (void)syscall(SYS_pidfd_send_signal, answer->pidfd, SIGKILL, NULL, 0);
+        close(answer->pidfd);
+    }
+}
+
+/* The size of the text; 0: it does not fit. */
+static size_t write_text(char text[REQUEST_MAX], const char *log, const char *const *arguments)
+{
     size_t used = strlen(log) + 1;
+
+    memcpy(text, log, used);
+    for (; *arguments; arguments++) {
+        size_t size = strlen(*arguments) + 1;
+
+        if (used + size > REQUEST_MAX) {
+            return 0;
+        }
+        memcpy(text + used, *arguments, size);
+        used += size;
+    }
+    return used;
+}
+
+int guests_launcher_ask(struct guests_launcher *launcher, const char *const *arguments, const char *log,
+                        uint64_t *number)
+{
     struct request *request = malloc(sizeof *request);
-    int result, spare;
+    size_t size;
+    int result = 0;
 
     if (!request) {
         return ENOMEM;
     }
-    request->number = ++launcher->number;
+    size = write_text(request->text, log, arguments);
+    request->number = *number = ++launcher->number;
     request->until = now_ms() + START_TIMEOUT_MS;
-    memcpy(request->text, log, used);
-    for (; *arguments; arguments++) {
-        size_t size = strlen(*arguments) + 1;
-
-        if (used + size > sizeof request->text) {
-            free(request);
-            return E2BIG;
-        }
-        memcpy(request->text + used, *arguments, size);
-        used += size;
+    if (size == 0) {
+        result = E2BIG;
+    } else if (!hold_place(launcher)) {
+        result = errno;
+    } else if (send(launcher->requests, request, offsetof(struct request, text) + size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+        result = errno;
     }
-    used += offsetof(struct request, text);
-    /* Its place is the pidfd's: what was started without one would be beyond reach. */
-    spare = fcntl(launcher->requests, F_DUPFD_CLOEXEC, 0);
-    result = spare < 0 || send(launcher->requests, request, used, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? errno : 0;
     free(request);
-    if (spare >= 0) {
-        close(spare);
-    }
-    if (result == 0) {
-        result = wait_for_answer(launcher, &answer, pidfd);
-    }
-    *pid = answer.pid;
     return result;
+}
+
+bool guests_launcher_exits(struct guests_launcher *launcher)
+{
+    struct exited exited;
+    ssize_t n;
+
+    while ((n = recv(launcher->exits, &exited, sizeof exited, MSG_DONTWAIT)) == (ssize_t)sizeof exited) {
+        launcher->kept[launcher->kept_next++ % EXITS_KEPT] = exited;
+    }
+    return n < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
 bool guests_launcher_status(struct guests_launcher *launcher, pid_t pid, int *status)
 {
-    struct pollfd ready = {.fd = launcher->exits, .events = POLLIN};
-    uint64_t until = now_ms() + STATUS_TIMEOUT_MS, now;
-    struct exited exited;
-
-    for (size_t i = 0; i < launcher->kept_count; i++) {
+    (void)guests_launcher_exits(launcher);
+    for (unsigned i = 0; i < EXITS_KEPT; i++) {
         if (launcher->kept[i].pid == pid) {
             *status = launcher->kept[i].status;
-            launcher->kept[i] = launcher->kept[--launcher->kept_count];
+            launcher->kept[i].pid = 0;
             return true;
-        }
-    }
-    while ((now = now_ms()) < until) {
-        if (poll(&ready, 1, (int)(until - now)) != 1) {
-            continue;           /* Time is over, or a signal came. */
-        }
-        if (recv(launcher->exits, &exited, sizeof exited, MSG_DONTWAIT) != (ssize_t)sizeof exited) {
-            return false;
-        }
-        if (exited.pid == pid) {
-            *status = exited.status;
-            return true;
-        }
-        if (launcher->kept_count < EXITS_KEPT) {
-            launcher->kept[launcher->kept_count++] = exited;
         }
     }
     return false;
+}
+
+int guests_launcher_answers_fd(const struct guests_launcher *launcher)
+{
+    return launcher->requests;
+}
+
+int guests_launcher_exits_fd(const struct guests_launcher *launcher)
+{
+    return launcher->exits;
 }

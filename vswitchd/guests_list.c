@@ -210,7 +210,7 @@ void guests_port_changed(struct guests *guests, const char *port, const struct s
 
 const char *guest_state_name(enum guest_state state)
 {
-    static const char *const names[] = {"stopped", "running", "stopping"};
+    static const char *const names[] = {"stopped", "starting", "running", "stopping"};
 
     return names[state];
 }
@@ -251,12 +251,12 @@ static struct jv *guest_to_json(const struct guest *g)
 
     jv_set_string(o, "state", guest_state_name(g->state));
     jv_set_string(o, "origin", g->from_file ? "file" : "request");
-    if (g->state != GUEST_STOPPED) {
+    if (g->state == GUEST_RUNNING || g->state == GUEST_STOPPING) {
         jv_set_int(o, "pid", g->pid);
         jv_set_uint(o, "uptime_s", (event_loop_now(g->guests->config.loop) - g->started) / EVENT_LOOP_SECOND);
         set_path(o, "console_socket", g, "console.sock");
         set_path(o, "control_socket", g, "control.sock");
-    } else if (g->ended_before) {
+    } else if (g->state == GUEST_STOPPED && g->ended_before) {
         struct jv *last = jv_new_object();
 
         guest_describe_exit(g, last);

@@ -26,6 +26,9 @@ struct guest {
     uint64_t started;
     bool ended_before;                  /* The members below are filled in. */
     bool launched;                      /* By this daemon. */
+    bool exited;                        /* How, is still to be told. */
+    uint64_t request;                   /* While it is starting: what the launcher was asked. */
+    uint64_t patience;                  /* Until then for the launcher's answer, or for its word of how it ended. */
     int last_status;                    /* As wait() has it; -1: not known. */
     char last_words[GUEST_WORDS_SIZE];        /* The log's last line. */
 };
@@ -34,6 +37,9 @@ struct guests {
     struct guests_config config;
     int directory_fd;                   /* RUN_DIR/guests */
     struct guest *first;
+    struct event_watch *answers, *exits;    /* Of the launcher; NULL: there is none. */
+    struct event_timer *patience;       /* For when it does not say what is waited for; */
+    uint64_t patience_until;            /* set to this; 0: not set. */
     struct guest_trace *traces;
     unsigned last_trace;
     void (*all_done)(void *context);
@@ -58,6 +64,17 @@ void guest_forget(struct guest *g);
 void guest_describe_exit(const struct guest *g, struct jv *o);
 /* Of g->running. Makes the guest's folder in the state directory where there is none. */
 void guest_make_command_line(const struct guest *g, struct guest_command_line *line);
+/* Starts its process, which may take until later: it is starting then. 0 or errno with *error; then all is undone. */
+int guest_launch(struct guest *g, struct config_apply_error *error);
+/* One that is starting does so no more. */
+void guest_give_up(struct guest *g);
+/* Its process is there. False: no memory. */
+bool guest_follow(struct guest *g, pid_t pid, int pidfd);
+void guest_remove_ports(const struct guest *g);
+bool guests_watch_launcher(struct guests *guests);
+void guests_leave_launcher(struct guests *guests);
+/* Calls what waits for the last one's end, if that was it. */
+void guests_check_all_done(struct guests *guests);
 /* A link is up where the cable is plugged in and the switch's port is enabled. */
 bool guest_link_is_up(const struct config_nic *nic);
 /* Tells its process which links are up, now or as soon as it can be reached. */
