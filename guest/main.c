@@ -225,8 +225,7 @@ static void pc_log(void *opaque, const char *line)
 
 static bool make_machine(struct guest *g)
 {
-    const struct x86vm_config config = { .ram_size = (uint64_t)g->options.memory_mib << 20,
-                                         .exact_flags = g->options.exact_flags };
+    const struct x86vm_config config = { .ram_size = (uint64_t)g->options.memory_mib << 20 };
     struct pc_config pc_config = {
         .wall_seconds = time(NULL), .debug_exit = g->options.debug_exit, .opaque = g, .set_intr = set_intr,
         .attention = attention, .serial_output = serial_output, .log = pc_log,
@@ -307,7 +306,7 @@ static bool start_recording(struct guest *g)
 
     if (g->record_fd < 0)
         return true;
-    record = record_start(g->parts.vm, g->record_fd, g->options.exact_flags, log_line);
+    record = record_start(g->parts.vm, g->record_fd, log_line);
     run_loop_record(g->loop, record);
     return record || fail(g, "no memory for a recording");
 }

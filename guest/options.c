@@ -32,7 +32,6 @@ const char *options_usage(void)
            "                        all but the e1000s also speed=10 (Mbit/s that frames leave with)\n"
            "  --console stdio       the serial console also on standard input and output\n"
            "  --log FILE            messages of this program (default: standard error)\n"
-           "  --exact-flags         arithmetic flags exact in every exception frame, at some cost in speed\n"
            "  --record FILE         log all that reaches the guest, for --replay\n"
            "  --replay FILE         run a recorded guest again, without devices\n"
            "  --debug-exit          port 0xf4 ends the run with the byte written as exit code\n"
@@ -209,7 +208,7 @@ static bool parse_idle_slack(struct options *o, const char *text, char *error, s
 }
 
 enum { OPT_NAME = 256, OPT_RUN_DIR, OPT_MEMORY, OPT_KERNEL, OPT_INITRD, OPT_APPEND, OPT_UNPACK, OPT_NIC, OPT_CONSOLE,
-       OPT_LOG, OPT_STOP_TIMEOUT, OPT_IDLE_SLACK, OPT_NO_SANDBOX, OPT_DEBUG_EXIT, OPT_EXACT_FLAGS, OPT_RECORD, OPT_REPLAY, OPT_STATE_DIR,
+       OPT_LOG, OPT_STOP_TIMEOUT, OPT_IDLE_SLACK, OPT_NO_SANDBOX, OPT_DEBUG_EXIT, OPT_RECORD, OPT_REPLAY, OPT_STATE_DIR,
        OPT_VERSION, OPT_HELP };
 
 static bool take(struct options *o, int option, char *error, size_t error_size)
@@ -233,7 +232,6 @@ static bool take(struct options *o, int option, char *error, size_t error_size)
     case OPT_IDLE_SLACK: return parse_idle_slack(o, optarg, error, error_size);
     case OPT_NO_SANDBOX: o->no_sandbox = true; return true;
     case OPT_DEBUG_EXIT: o->debug_exit = true; return true;
-    case OPT_EXACT_FLAGS: o->exact_flags = true; return true;
     case OPT_RECORD: o->record = optarg; return true;
     case OPT_REPLAY: o->replay = optarg; return true;
     case OPT_VERSION: o->version = true; return true;
@@ -253,7 +251,6 @@ bool options_parse(struct options *o, int argc, char **argv, char *error, size_t
         { "no-sandbox", no_argument, NULL, OPT_NO_SANDBOX },   { "debug-exit", no_argument, NULL, OPT_DEBUG_EXIT },
         { "stop-timeout", required_argument, NULL, OPT_STOP_TIMEOUT },
         { "idle-slack", required_argument, NULL, OPT_IDLE_SLACK },
-        { "exact-flags", no_argument, NULL, OPT_EXACT_FLAGS },
         { "record", required_argument, NULL, OPT_RECORD },     { "replay", required_argument, NULL, OPT_REPLAY },
         { "state-dir", required_argument, NULL, OPT_STATE_DIR },
         { "version", no_argument, NULL, OPT_VERSION },

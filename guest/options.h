@@ -27,7 +27,7 @@ struct options {
     unsigned memory_mib, stop_timeout_s, idle_slack_ms;
     struct options_nic nic[OPTIONS_NICS_MAX];
     unsigned nic_count;
-    bool unpack, console_stdio, no_sandbox, debug_exit, exact_flags, help, version;
+    bool unpack, console_stdio, no_sandbox, debug_exit, help, version;
 };
 
 /* False with a reason in `error`. Strings point into argv. */

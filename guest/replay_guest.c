@@ -60,7 +60,7 @@ static bool make_machine(struct player *p)
 {
     struct x86vm_config config = { 0 };
 
-    if (!replay_peek(p->bytes, p->size, &config.ram_size, &config.exact_flags, p->error, sizeof p->error))
+    if (!replay_peek(p->bytes, p->size, &config.ram_size, p->error, sizeof p->error))
         return false;
     p->vm = x86vm_new(&config, p->error, sizeof p->error);
     return p->vm;

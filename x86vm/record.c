@@ -198,7 +198,7 @@ static bool is_zero(const uint8_t *page)
     return page[0] == 0 && memcmp(page, page + 1, PAGE_SIZE - 1) == 0;
 }
 
-static void put_header(struct record *r, bool exact_flags)
+static void put_header(struct record *r)
 {
     struct phys *phys = x86vm_phys(r->vm);
     uint32_t pages = (uint32_t)(phys_ram_size(phys) >> PAGE_SHIFT);
@@ -208,7 +208,7 @@ static void put_header(struct record *r, bool exact_flags)
     put_u32(r, RECORD_VERSION);
     put_u32(r, (uint32_t)record_cpu_size());
     put_u32(r, pages);
-    put_u8(r, (uint8_t)((phys_a20(phys) ? RECORD_A20 : 0) | (exact_flags ? RECORD_EXACT_FLAGS : 0)));
+    put_u8(r, phys_a20(phys) ? RECORD_A20 : 0);
     record_cpu_store(r->cpu, state);
     put(r, state, record_cpu_size());
     for (uint32_t page = 0; page < pages; page++) {
@@ -227,7 +227,7 @@ static void put_header(struct record *r, bool exact_flags)
 
 /* --- its life --- */
 
-struct record *record_start(struct x86vm *vm, int fd, bool exact_flags, void (*log)(const char *line))
+struct record *record_start(struct x86vm *vm, int fd, void (*log)(const char *line))
 {
     struct record *r = calloc(1, sizeof *r);
     const struct io_tap io = { r, before_access, after_access };
@@ -240,7 +240,7 @@ struct record *record_start(struct x86vm *vm, int fd, bool exact_flags, void (*l
     r->fd = fd;
     r->log = log;
     x86vm_count(vm);
-    put_header(r, exact_flags);
+    put_header(r);
     flush(r);
     r->intr_ack = r->cpu->intr_ack;
     r->intr_opaque = r->cpu->intr_opaque;

@@ -46,7 +46,7 @@ enum record_kind {
  * of the difference, and the lower eight in the byte that follows. Kernels read it a lot. */
 enum { RECORD_TSC_NEAR = 0x80, RECORD_TSC_NEAR_MOST = 0x7fff };
 enum { RECORD_HASH_SIZE = 8 };
-enum { RECORD_A20 = 1, RECORD_EXACT_FLAGS = 2 }; /* the header's flags */
+enum { RECORD_A20 = 1 }; /* the header's flags */
 
 /* The CPU's state in the header, as a table of its members: record_state.c. */
 enum { RECORD_CPU_MOST = 2048 };
@@ -55,15 +55,14 @@ void record_cpu_store(const struct cpu *cpu, uint8_t *bytes);
 bool record_cpu_load(struct cpu *cpu, const uint8_t *bytes); /* false: no CPU has such a state */
 
 /* What two runs of the same recording have in common at the same position. The
- * arithmetic flags are left out: those that nobody will read may differ. */
+ * arithmetic flags are left out: what an instruction leaves undefined is the host's. */
 uint32_t record_check(const struct cpu *cpu);
 uint64_t record_hash(const void *bytes, size_t size);
 uint64_t record_ram_hash(struct x86vm *vm);
 
 /* Writes the header to `fd` and listens in from now on: when the machine is ready to
- * run, after x86vm_set_intr_ack(). `exact_flags`: as the engine was made. Only write()
- * is called on `fd`. NULL: no memory. */
-struct record *record_start(struct x86vm *vm, int fd, bool exact_flags, void (*log)(const char *line));
+ * run, after x86vm_set_intr_ack(). Only write() is called on `fd`. NULL: no memory. */
+struct record *record_start(struct x86vm *vm, int fd, void (*log)(const char *line));
 /* Between two runs: writes what has been gathered when that is due. */
 void record_service(struct record *record, uint64_t now);
 /* Writes the end and all that is left. */

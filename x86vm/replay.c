@@ -148,14 +148,13 @@ static bool check_header(struct replay *r, char *error, size_t error_size)
     return true;
 }
 
-bool replay_peek(const uint8_t *bytes, size_t size, uint64_t *ram_size, bool *exact_flags, char *error, size_t error_size)
+bool replay_peek(const uint8_t *bytes, size_t size, uint64_t *ram_size, char *error, size_t error_size)
 {
     struct replay r = { .bytes = bytes, .size = size };
 
     if (!check_header(&r, error, error_size))
         return false;
     *ram_size = (uint64_t)r.page_count << PAGE_SHIFT;
-    *exact_flags = bytes[HEADER_SIZE - 1] & RECORD_EXACT_FLAGS;
     return true;
 }
 

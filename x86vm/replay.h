@@ -20,7 +20,7 @@ struct replay;
 
 /* What the machine to replay on has to be like: all that is looked at of a recording
  * before replay_open(). False with a reason in `error`. */
-bool replay_peek(const uint8_t *bytes, size_t size, uint64_t *ram_size, bool *exact_flags, char *error, size_t error_size);
+bool replay_peek(const uint8_t *bytes, size_t size, uint64_t *ram_size, char *error, size_t error_size);
 
 /* Checks the whole of it, whoever made it. `bytes` are not copied. NULL with a reason in `error`. */
 struct replay *replay_open(const uint8_t *bytes, size_t size, char *error, size_t error_size);

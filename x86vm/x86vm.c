@@ -60,7 +60,6 @@ static bool build_machine(struct x86vm *vm, const struct x86vm_config *config)
     t->ram = phys_ram(t->phys);
     t->eager = getenv("X86VM_EAGER_WINDOW") != NULL;
     t->bmi2 = __builtin_cpu_supports("bmi2") && !getenv("X86VM_NO_BMI2");
-    t->exact_flags = config->exact_flags;
     t->bare = bare_possible();
     t->bare_failed = NOWHERE;
     cpu_reset(cpu);

@@ -22,7 +22,6 @@ struct io_bus;
 struct x86vm_config {
     uint64_t ram_size;        /* bytes; multiple of 4096 */
     uint32_t code_cache_size; /* bytes; 0: 64 MiB */
-    bool exact_flags;         /* every exception frame has every arithmetic flag; slower */
 };
 
 /* NULL on failure with a reason in `error`. Installs handlers for SIGSEGV,

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  * Arithmetic flags and interrupts that come at any time: what the frame shows, and
- * what the interrupted code sees afterwards. An engine may leave a flag that is
- * overwritten before it is read out of the frame; with "exact" on the command line
- * none is left out. */
+ * what the interrupted code sees afterwards. */
 #include "guest.h"
 
-enum { PIT_HZ = 1193182, RATE = 4000, FRAMES = 60, ROUNDS = 20000, CF = 1, ARITH = 0x8d5 };
+enum { PIT_HZ = 1193182, RATE = 4000, FRAMES = 60, ROUNDS = 20000, ARITH = 0x8d5 };
 
 static volatile unsigned ticks, frames, wrong;
 static uint32_t head;       /* frames that interrupt the instruction there are looked at, */
-static uint32_t must_match; /* these flags of them */
 static uint32_t resume;     /* where the last of them returns to */
 static uint32_t seen, expected;
 static uint32_t words[2] = { 0x12345678, 0 };
@@ -28,7 +25,7 @@ static void on_tick(struct frame *f)
     if (head && f->eip == head) {
         uint32_t flags = flags_of_sum(f->eax - f->ebx, f->ebx);
         frames++;
-        if ((f->eflags ^ flags) & must_match) {
+        if ((f->eflags ^ flags) & ARITH) {
             wrong++;
             seen = f->eflags & ARITH;
             expected = flags;
@@ -45,9 +42,9 @@ static void prepare(void)
     trap_set_handler(IRQ_BASE, on_tick);
 }
 
-static void start(uint32_t at, uint32_t flags, uint32_t out)
+static void start(uint32_t at, uint32_t out)
 {
-    head = at, must_match = flags, resume = out;
+    head = at, resume = out;
     ticks = frames = wrong = 0;
     outb(0x43, 0x34);
     outb(0x40, (uint8_t)(PIT_HZ / RATE)), outb(0x40, PIT_HZ / RATE >> 8);
@@ -70,11 +67,11 @@ static bool stop(void)
 
 #define MEMORY "movl (%%esi), %%edx; movl %%edx, 4(%%esi); movl 4(%%esi), %%edx;"
 
-/* At the head of the loop each flag is dead: the addition overwrites them all. */
+/* Nothing at the head of the loop needs a flag: the addition overwrites them all. They are in the frame nevertheless. */
 static bool dead_in_frames(void)
 {
     extern char flags_dead[], flags_dead_out[];
-    start((uint32_t)flags_dead, command_line_says("exact") ? ARITH : 0, (uint32_t)flags_dead_out);
+    start((uint32_t)flags_dead, (uint32_t)flags_dead_out);
     __asm__ volatile("sti; .globl flags_dead; flags_dead: addl %%ebx, %%eax;" MEMORY "jmp flags_dead;"
                      ".globl flags_dead_out; flags_dead_out: cli"
                      ::"a"(1), "b"(0x9e3779b9), "S"(words) : "edx", "memory", "cc");
@@ -82,12 +79,12 @@ static bool dead_in_frames(void)
     return true;
 }
 
-/* CF alone is alive there: ADC reads it and overwrites them all. */
+/* CF alone is needed there: ADC reads it and overwrites them all. */
 static bool live_in_frames(void)
 {
     extern char flags_live[], flags_live_out[];
     uint32_t carries = 0;
-    start((uint32_t)flags_live, command_line_says("exact") ? ARITH : CF, (uint32_t)flags_live_out);
+    start((uint32_t)flags_live, (uint32_t)flags_live_out);
     __asm__ volatile("sti; addl %%ebx, %%eax; .globl flags_live; flags_live: adcl $0, %0; addl %%ebx, %%eax;" MEMORY "jmp flags_live;"
                      ".globl flags_live_out; flags_live_out: cli"
                      : "+D"(carries) : "a"(1), "b"(0x9e3779b9), "S"(words) : "edx", "memory", "cc");
@@ -99,7 +96,7 @@ static bool live_in_frames(void)
 static bool all_in_frames(void)
 {
     extern char flags_all[], flags_all_out[];
-    start((uint32_t)flags_all, ARITH, (uint32_t)flags_all_out);
+    start((uint32_t)flags_all, (uint32_t)flags_all_out);
     __asm__ volatile("sti; addl %%ebx, %%eax; .globl flags_all; flags_all: pushfl; popl %%edx; addl %%ebx, %%eax;" MEMORY "jmp flags_all;"
                      ".globl flags_all_out; flags_all_out: cli"
                      ::"a"(1), "b"(0x9e3779b9), "S"(words) : "edx", "memory", "cc");
@@ -138,7 +135,7 @@ static bool goes_on_with(uint32_t (*loop)(void))
 {
     uint32_t undisturbed = loop(), other = undisturbed;
 
-    start(0, 0, 0);
+    start(0, 0);
     for (unsigned i = 0; ticks < FRAMES && other == undisturbed && i < 1000000; i++) {
         __asm__ volatile("sti" ::: "memory");
         other = loop();

@@ -164,7 +164,7 @@ static void on_alarm(int number, siginfo_t *info, void *context)
 static void *engine_open(const struct gen_options *options, char *error, size_t error_size)
 {
     struct engine *e = calloc(1, sizeof *e);
-    const struct x86vm_config config = { .ram_size = RAM_SIZE, .exact_flags = options->exact_flags };
+    const struct x86vm_config config = { .ram_size = RAM_SIZE };
     if (!e || !(e->vm = x86vm_new(&config, error, error_size))) {
         free(e);
         return NULL;

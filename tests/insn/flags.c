@@ -77,22 +77,18 @@ struct gen_flags gen_flags_of(const ZydisDecodedInstruction *insn, const uint8_t
     if (!flags)
         return result;
     result.tested = flags->tested & ARITHMETIC;
-    result.written = (flags->modified | flags->set_0 | flags->set_1 | flags->undefined) & ARITHMETIC;
     ZydisMnemonic m = insn->mnemonic;
     if (is_shift(m) || is_rotate(m) || is_double_shift(m)) {
         result.undefined_after = shift_undefined(insn, bytes, known_cl, undefined_before);
-        if (shift_count(insn, known_cl) <= 0)
-            result.written = 0;
-        result.written &= ~result.tested;
         return result;
     }
-    uint32_t defined = result.written & ~flags->undefined;
+    uint32_t written = (flags->modified | flags->set_0 | flags->set_1 | flags->undefined) & ARITHMETIC;
+    uint32_t defined = written & ~flags->undefined;
     if (insn->attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE)) {
-        result.lost = result.written; /* a fault comes between iterations: each of them writes the flags */
-        defined = result.written = 0; /* but a count of zero leaves them alone */
+        result.lost = written; /* a fault comes between iterations: each of them writes the flags */
+        defined = 0; /* but a count of zero leaves them alone */
     }
     result.undefined_after = (undefined_before & ~defined) | (flags->undefined & ARITHMETIC);
-    result.written &= ~result.tested;
     return result;
 }
 
@@ -104,32 +100,13 @@ unsigned gen_find_part(const struct gen_sequence *sequence, uint32_t eip)
     return sequence->count;
 }
 
-/* Flags that the code from part `index` on overwrites before it reads them. */
-static uint32_t dead_from(const struct gen_sequence *sequence, unsigned index)
-{
-    uint32_t dead = 0, live = 0;
-    for (unsigned i = index; i < sequence->count; i++) {
-        live |= sequence->part[i].tested & ~dead;
-        dead |= sequence->part[i].written & ~live;
-    }
-    return dead;
-}
-
-/*
- * Unless it was told to keep them (exact_flags): at a fault, flags that the code would overwrite before anything reads them
- * are of no use to anybody who restarts it, and the engine does not keep them
- * (its address checks may use the host's flags then). Every other flag must be
- * there: one that the faulting instruction or a later one reads, and one that
- * may be left alone (by a shift by CL, a repeated CMPS). A trap (#BP, #OF) is
- * no fault: all flags are compared. #DE: the manual calls all undefined, which
- * `written` of DIV covers.
- */
+/* A trap (#BP, #OF) is no fault: what comes between iterations is not lost. */
 uint32_t gen_ignored_flags(const struct gen_sequence *sequence, unsigned index, uint32_t vector)
 {
     if (index >= sequence->count)
         return ARITHMETIC;
     uint32_t ignored = sequence->part[index].undefined_before;
     if (vector != VECTOR_BP && vector != VECTOR_OF)
-        ignored |= (sequence->exact_flags ? 0 : dead_from(sequence, index)) | sequence->part[index].lost;
+        ignored |= sequence->part[index].lost;
     return ignored;
 }

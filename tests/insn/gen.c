@@ -100,8 +100,7 @@ bool put(struct gen *g, const uint8_t *bytes, unsigned length, uint16_t form, ui
     }
     struct gen_part *part = &out->part[out->count++];
     *part = (struct gen_part){ .offset = (uint16_t)out->length, .form = form, .length = (uint8_t)length, .kind = kind,
-                               .undefined_before = g->undefined, .written = flags.written,
-                               .tested = flags.tested, .lost = flags.lost };
+                               .undefined_before = g->undefined, .lost = flags.lost };
     memcpy(out->code + out->length, bytes, length);
     out->length += length;
     g->undefined = flags.undefined_after;
@@ -331,7 +330,6 @@ void gen_case(uint64_t seed, uint64_t number, unsigned slot, const struct gen_op
 {
     struct gen g = { .out = out, .options = options, .rng = { seed * UINT64_C(0xd1342543de82ef95) + number * UINT64_C(0x9e3779b1) } };
     memset(out, 0, sizeof *out);
-    out->exact_flags = options->exact_flags;
     out->code16 = options->code16;
     out->small = options->small;
     out->mode = options->mode;

@@ -23,9 +23,7 @@ struct gen_part {
     uint8_t length;
     uint8_t kind;              /* coverage: bit 0 has 66h, bit 1 memory operand */
     uint32_t undefined_before; /* arithmetic flags that the manual leaves undefined here */
-    uint32_t written;          /* arithmetic flags that it overwrites whatever its operands, unread */
     uint32_t lost;             /* arithmetic flags that are anything once it has faulted */
-    uint32_t tested;           /* arithmetic flags that it reads */
 };
 
 struct gen_sequence {
@@ -35,14 +33,13 @@ struct gen_sequence {
     unsigned count;
     struct gen_part part[GEN_PARTS_MAX]; /* the last one is the final INT3 */
     struct insn_state input;
-    bool exact_flags, code16, small; /* of the options */
+    bool code16, small; /* of the options */
     enum gen_mode mode;
 };
 
 struct gen_options {
     bool inexact;      /* also forms whose result is not the same on all CPUs */
     bool integer_only; /* no FPU, no segments, no privilege */
-    bool exact_flags;  /* the backend keeps every flag at a fault */
     bool code16;       /* in a segment of 16-bit code: the same instructions with the prefixes that they need there */
     bool small;        /* that, and every segment, the stack's too, is one of 64 KiB and 16 bits */
     enum gen_mode mode; /* of the backend's CPU: only what means the same there as in protected mode */
@@ -67,7 +64,7 @@ static inline uint32_t gen_place(const struct gen_sequence *sequence)
 unsigned gen_code16(const uint8_t *bytes, unsigned length, uint8_t out[15]);
 
 /* Undefined-flag bookkeeping (flags.c), for one decoded instruction. */
-struct gen_flags { uint32_t tested, written, lost, undefined_after; };
+struct gen_flags { uint32_t tested, lost, undefined_after; };
 struct ZydisDecodedInstruction_;
 struct gen_flags gen_flags_of(const struct ZydisDecodedInstruction_ *insn, const uint8_t *bytes,
                               uint32_t undefined_before, int known_cl);

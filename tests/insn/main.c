@@ -293,7 +293,7 @@ static void usage(void)
 {
     puts("usage: insn_test [--seed N] [--first CASE] [--count N] [--engine x86vm|unicorn] [--helper PROGRAM]\n"
          "                 [--max-failures N] [--min-coverage N] [--repeat N] [--coverage] [--no-minimize] [--verbose] [--exact-only]\n"
-         "                 [--exact-flags] [--code16|--small|--v8086|--real]\n"
+         "                 [--code16|--small|--v8086|--real]\n"
          "Runs random i386 instruction sequences on this CPU and on the engine, and compares.");
 }
 
@@ -302,7 +302,7 @@ static void parse(int argc, char **argv)
     static const struct option longs[] = {
         { "seed", 1, 0, 's' }, { "first", 1, 0, 'f' }, { "count", 1, 0, 'c' }, { "engine", 1, 0, 'e' },
         { "helper", 1, 0, 'p' }, { "max-failures", 1, 0, 'm' }, { "min-coverage", 1, 0, 'k' }, { "coverage", 0, 0, 'C' },
-        { "repeat", 1, 0, 'r' }, { "no-minimize", 0, 0, 'n' }, { "verbose", 0, 0, 'v' }, { "exact-only", 0, 0, 'x' }, { "exact-flags", 0, 0, 'F' }, { "code16", 0, 0, 'S' }, { "small", 0, 0, 'M' }, { "v8086", 0, 0, 'V' }, { "real", 0, 0, 'R' }, { "help", 0, 0, 'h' }, { 0, 0, 0, 0 },
+        { "repeat", 1, 0, 'r' }, { "no-minimize", 0, 0, 'n' }, { "verbose", 0, 0, 'v' }, { "exact-only", 0, 0, 'x' }, { "code16", 0, 0, 'S' }, { "small", 0, 0, 'M' }, { "v8086", 0, 0, 'V' }, { "real", 0, 0, 'R' }, { "help", 0, 0, 'h' }, { 0, 0, 0, 0 },
     };
     int c;
     while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
@@ -321,7 +321,6 @@ static void parse(int argc, char **argv)
         case 'M': options.gen.code16 = options.gen.small = true; break;
         case 'V': options.gen.code16 = options.gen.small = true; options.gen.mode = GEN_V8086; break;
         case 'R': options.gen.code16 = options.gen.small = true; options.gen.mode = GEN_REAL; break;
-        case 'F': options.gen.exact_flags = true; break;
         case 'x': options.gen.inexact = false; break;
         case 'e':
             options.backend = backend_by_name(optarg);

@@ -13,7 +13,7 @@ done
 # The hot path, not the addends; the mutations of bare accesses are the last two.
 with_mutation() { # with_mutation NUMBER
     way=X86VM_EAGER_WINDOW
-    [ "$1" -le 19 ] || way=X86VM_EAGER_BARE
+    [ "$1" -le 17 ] || way=X86VM_EAGER_BARE
     env $way=1 INSN_MUTATION="$1" timeout 120 "$mutant" --helper "$native" --count 20000 --max-failures 1 --no-minimize >/dev/null 2>&1
 }
 try_mutations with_mutation || { echo "FAIL mutations that the oracle did not catch:$survived"; exit 1; }

@@ -12,9 +12,8 @@
 #include <string.h>
 
 enum mutation {
-    NONE, LEA_DISPLACEMENT, LEA_SCALE, FLAGS_NOT_RESTORED, MEM_LOSES_66, REG_LOSES_66, CROSSING_UNTESTED,
-    FIRST_PAGE_UNCHECKED,
-    FIRST_PAGE_UNCHECKED_FLAGS_LIVE, CROSSING_TEST_TOO_WEAK, NO_16_BIT_WRAP, XLAT_INDEX, CONDITION, EIP_STORED, IMMEDIATE_BYTES, BIT_OFFSET_UNSIGNED,
+    NONE, LEA_DISPLACEMENT, LEA_SCALE, FLAGS_NOT_RESTORED, MEM_LOSES_66, REG_LOSES_66,
+    FIRST_PAGE_UNCHECKED, FIRST_PAGE_UNCHECKED_FLAGS_LIVE, NO_16_BIT_WRAP, XLAT_INDEX, CONDITION, EIP_STORED, IMMEDIATE_BYTES, BIT_OFFSET_UNSIGNED,
     MEM_REGISTER, REG_REGISTERS, SEGMENT_BASE, LIVE_FLAGS_KILLED,
     BARE_DISPLACEMENT, BARE_SCALE, MUTATION_COUNT
 };
@@ -75,15 +74,6 @@ WRAP(void, emit_op_reg, (struct emit *e, unsigned flags, const uint8_t *opcode, 
         rm = swap;
     }
     __real_emit_op_reg(e, flags, opcode, opcode_length, reg, rm);
-}
-
-WRAP(void, emit_test8_imm, (struct emit *e, enum host_reg reg, uint8_t mask))
-{
-    if (mutation == CROSSING_UNTESTED)
-        mask = 0;
-    if (mutation == CROSSING_TEST_TOO_WEAK)
-        mask >>= 1;
-    __real_emit_test8_imm(e, reg, mask);
 }
 
 /* The table of pairs (memory/view.h) becomes that of single pages: an operand's

@@ -21,23 +21,17 @@ run() { # run NAME [VARIABLE=VALUE] ARGUMENT…
     fi
 }
 
-run flags_in_use --coverage --count "$count" --min-coverage 20
+run plain --coverage --count "$count" --min-coverage 20
 cp "$out" "$(dirname "$test")/insn_coverage.txt" # how often each form ran
 run in_window X86VM_EAGER_WINDOW=1 --count $((count / 2)) --min-coverage 10
 run bare X86VM_EAGER_BARE=1 --count $((count / 2)) --min-coverage 10
 run jump_maps X86VM_EAGER_JUMPS=1 --count $((count / 4)) --min-coverage 4
-run bare_exact_flags X86VM_EAGER_BARE=1 --exact-flags --count "$short" --min-coverage 2
-run exact_flags --exact-flags --count "$short" --min-coverage 2
 run without_bmi2 X86VM_NO_BMI2=1 --count "$short"
-run in_window_exact_flags X86VM_EAGER_WINDOW=1 --exact-flags --count "$short"
-run without_bmi2_exact_flags X86VM_NO_BMI2=1 --exact-flags --count "$short"
 run code16 --code16 --count "$short"
 run code16_bare X86VM_EAGER_BARE=1 --code16 --count "$short"
-run code16_exact_flags X86VM_EAGER_WINDOW=1 --code16 --exact-flags --count "$short"
 run code16_without_bmi2 X86VM_NO_BMI2=1 --code16 --count $((short / 2))
 run small_segments --small --count "$short"
 run small_segments_bare X86VM_EAGER_BARE=1 --small --count "$short"
-run small_segments_exact_flags X86VM_EAGER_WINDOW=1 --small --exact-flags --count $((short / 2))
 run small_segments_without_bmi2 X86VM_NO_BMI2=1 --small --count $((short / 2))
 run v8086 --v8086 --count "$short"
 run v8086_bare X86VM_EAGER_BARE=1 --v8086 --count "$short"

@@ -142,8 +142,7 @@ struct machine *machine_new(bool calm, bool small, char *error, size_t error_siz
 {
     struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN };
     struct sigaction action = { .sa_sigaction = on_timer, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK };
-    const struct x86vm_config config = { .ram_size = RAM_SIZE, .code_cache_size = small ? 1 << 20 : 0,
-                                        .exact_flags = getenv("PROGRAMS_EXACT_FLAGS") != NULL };
+    const struct x86vm_config config = { .ram_size = RAM_SIZE, .code_cache_size = small ? 1 << 20 : 0 };
     struct machine *m = calloc(1, sizeof *m);
 
     if (!m || !(m->vm = x86vm_new(&config, error, error_size))) {

@@ -26,6 +26,5 @@ run in_window $((cases / 2)) X86VM_EAGER_WINDOW=1
 run without_shadow $((cases / 4)) X86VM_NO_SHADOW=1 X86VM_EAGER_BARE=1
 run without_bare $((cases / 4)) X86VM_NO_BARE=1
 run without_bmi2 $((cases / 4)) X86VM_NO_BMI2=1
-run exact_flags $((cases / 4)) PROGRAMS_EXACT_FLAGS=1
 run moved $((cases / 4)) X86VM_CHECK_MOVES=1
 exit $failed

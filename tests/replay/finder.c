@@ -216,7 +216,7 @@ bool finder_open(struct finder *f, const char *path, char *error, size_t error_s
 
     snprintf(error, error_size, "%s cannot be read", path);
     bytes = map_file(path, &size);
-    if (!bytes || !replay_peek(bytes, size, &config.ram_size, &config.exact_flags, error, error_size))
+    if (!bytes || !replay_peek(bytes, size, &config.ram_size, error, error_size))
         return false;
     f->ram_size = config.ram_size;
     f->last.ram = malloc(f->ram_size);

@@ -31,11 +31,11 @@ static bool parse(int argc, const char *const *argv)
 static void test_good(void)
 {
     CU_ASSERT_TRUE(PARSE("--name", "alice", "--kernel", "vmlinuz", "--initrd", "i", "--append", "console=ttyS0",
-                         "--memory", "256", "--unpack", "--debug-exit", "--exact-flags", "--console", "stdio", "--run-dir", "/r",
+                         "--memory", "256", "--unpack", "--debug-exit", "--console", "stdio", "--run-dir", "/r",
                          "--nic", "model=e1000,mac=02:00:00:00:00:0a,socket=up.sock", "--nic", "model=ne2000"));
     CU_ASSERT_STRING_EQUAL(options.name, "alice");
     CU_ASSERT_EQUAL(options.memory_mib, 256);
-    CU_ASSERT_TRUE(options.unpack && options.debug_exit && options.exact_flags && options.console_stdio && !options.no_sandbox);
+    CU_ASSERT_TRUE(options.unpack && options.debug_exit && options.console_stdio && !options.no_sandbox);
     CU_ASSERT_EQUAL(options.nic_count, 2);
     CU_ASSERT_STRING_EQUAL(options.nic[0].model, "e1000");
     CU_ASSERT_EQUAL(options.nic[0].mac[5], 10);

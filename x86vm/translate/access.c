@@ -9,13 +9,12 @@
  *     operation on [window + address]
  *
  * which covers an operand that begins in the page below, too (view.h). (By index
- * the last byte's address is computed alone, the operation subtracts.) It has
- * two shapes: where the guest's flags are dead it compares, where they are live
- * it uses only instructions that leave flags alone (SHRX, LEA, JRCXZ), or, on a
- * host without BMI2, stands between PUSHFQ and POPFQ.
+ * the last byte's address is computed alone, the operation subtracts.) An
+ * access may fault, so the guest's flags are live there (build.c): the test is made
+ * of instructions that leave them alone (SHRX, LEA, JRCXZ), or, on a host without
+ * BMI2, stands between PUSHFQ and POPFQ.
  *
- * The cold path looks once more whether an aligned operand's own page is in the
- * window, then calls the `warm` stub, which finds the page's addend and counts
+ * The cold path calls the `warm` stub, which finds the page's addend and counts
  * how often, or lets runtime_slow find it, or a bounce buffer: on that a second
  * copy of the operation works. A written buffer is then stored by
  * runtime_commit, behind a third copy.
@@ -218,7 +217,7 @@ static struct host_mem hot_operand(struct build *b, const struct access *a, stru
     return mem_full(R12, a->constant ? NO_REG : s->at.base, 0, s->at.disp);
 }
 
-/* Flags are dead here, or have been put on the stack. */
+/* Flags have been put on the stack. */
 static void check_plainly(struct build *b, const struct access *a, struct shape *s)
 {
     emit_cmp8(b->hot, verdict(b, a, s->at), R14);
@@ -236,31 +235,6 @@ static void check_keeping_flags(struct build *b, const struct access *a, struct 
     s->missing = emit_jrcxz_later(e);
     emit_mov64(e, RCX, R11);
     s->rcx_in_r11 = true;
-}
-
-/* The page below may be the one that is missing. */
-static void try_own_page(struct build *b, const struct access *a, const struct shape *s)
-{
-    struct emit *e = b->cold;
-    uint8_t *misaligned, *outside;
-
-    if (!may_cross(b, a) || b->flags_live || a->constant || (a->size != 2 && a->size != 4 && a->size != 8))
-        return;
-    emit_test8_imm(e, R9, (uint8_t)(a->size - 1));
-    misaligned = emit_jcc_later(e, CC_NZ);
-    to_page(b, e, R9);
-    emit_cmp8(e, mem_full(R12, R10, 0, view_table(b, table_in(a))), R14);
-    if (s->at.base == R9 && s->at.disp) { /* the hot path's R9 */
-        outside = emit_jcc_later(e, CC_NZ);
-        emit_lea32(e, R9, mem_at(R9, -s->at.disp));
-        emit_jmp(e, s->direct);
-        if (!e->overflow)
-            emit_patch32(outside, e->to_exec, emit_pc(e));
-    } else {
-        emit_jcc(e, CC_Z, s->direct);
-    }
-    if (!e->overflow)
-        emit_patch32(misaligned, e->to_exec, emit_pc(e));
 }
 
 /* For struct site: what runtime.c can store into a device's register by itself. */
@@ -296,8 +270,6 @@ static void cold_path(struct build *b, const struct access *a, const struct shap
         emit_mark(e, MARK_SITE, number);
         emit_jmp(e, b->t->stubs.slow);
     } else {
-        if (s->missing)
-            try_own_page(b, a, s);
         emit_lea32(e, R10, mem_at(R9, a->size - 1));
         emit_mov_imm32(e, R11, number);
         emit_mark(e, MARK_SITE, number);
@@ -362,9 +334,7 @@ void access_emit(struct build *b, const struct access *a, access_operation *oper
         return;
     }
     operand = hot_operand(b, a, &s);
-    if (!b->flags_live) {
-        check_plainly(b, a, &s);
-    } else if (b->t->bmi2) {
+    if (b->t->bmi2) {
         check_keeping_flags(b, a, &s);
     } else {
         emit_pushfq(e);

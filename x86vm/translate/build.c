@@ -15,8 +15,6 @@
 #include "x86vm/translate/moves.h"
 #include "x86vm/translate/transition.h"
 
-enum { LOOK_AHEAD = 6 };
-
 /* --- fetching and decoding --- */
 
 struct fetch {
@@ -124,74 +122,26 @@ static void decode_block(struct build *b, const struct fetch *f)
 
 /* --- flag liveness --- */
 
-/* Flags that code at `target` may read before it overwrites them; everything
- * unless it lies on this block's page. The bytes looked at become bytes that
- * the block depends on. */
-static uint32_t live_at(struct build *b, const struct fetch *f, uint32_t target)
+/* No exception can come of it, so nobody sees the flags in front of it. */
+static bool cannot_fault(const struct insn *insn)
 {
-    uint32_t live = 0, open = FLAGS_ARITH, offset = f->offset + (target - f->eip);
-    struct block *block = b->block;
-    struct insn insn;
-    bool decoded;
+    bool division = insn->opcode_length == 1 && (insn->opcode == 0xf6 || insn->opcode == 0xf7) && insn_reg(insn) >= 6;
 
-    if (offset >= PAGE_SIZE || b->mode & MODE_SINGLE)
-        return FLAGS_ARITH;
-    for (unsigned i = 0; i < LOOK_AHEAD && open && offset < PAGE_SIZE; i++) {
-        decoded = insn_decode(&insn, f->page + offset, PAGE_SIZE - offset, target, f->mode) == INSN_OK;
-        if (offset < block->depends_start)
-            block->depends_start = (uint16_t)offset;
-        offset = decoded ? offset + insn.length : behind_none(offset);
-        if (offset > block->depends_end)
-            block->depends_end = (uint16_t)offset;
-        if (!decoded)
-            break;
-        live |= insn.flags_read & open;
-        if (insn.kind == INSN_UNDEFINED || rewrite_is_call(b, &insn))
-            break;
-        open &= ~insn.flags_killed;
-        if (insn.kind == INSN_JCC || insn_ends_block(&insn))
-            break;
-    }
-    return live | open;
+    if (insn->kind == INSN_NOP || insn->kind == INSN_LEA)
+        return true;
+    return insn->kind == INSN_PLAIN && insn->unit == INSN_UNIT_INTEGER && !insn->has_mem && !division;
 }
 
-static uint32_t live_at_end(struct build *b, const struct fetch *f)
+/* An exception's frame has all flags, and so has an interrupt's, which comes
+ * between blocks: only between two instructions that cannot fault are any dead. */
+static void find_live_flags(struct build *b)
 {
-    const struct insn *last = &b->insns[b->count - 1];
-    uint32_t next = last->eip + last->length;
+    uint32_t live = FLAGS_ARITH;
 
-    switch (last->kind) {
-    case INSN_JMP: case INSN_CALL:
-        return live_at(b, f, last->target);
-    case INSN_LOOP:
-        return live_at(b, f, last->target) | live_at(b, f, next);
-    case INSN_JMP_INDIRECT: case INSN_CALL_INDIRECT: case INSN_RET: case INSN_SYSENTER: case INSN_SYSEXIT:
-        return FLAGS_ARITH;
-    default:
-        return live_at(b, f, next);
-    }
-}
-
-static void find_live_flags(struct build *b, const struct fetch *f)
-{
-    uint32_t live = live_at_end(b, f);
-
-    if (b->t->exact_flags) { /* whoever gets an exception's frame may read them all */
-        for (unsigned i = 0; i < b->count; i++)
-            b->live_before[i] = b->live_after[i] = FLAGS_ARITH;
-        return;
-    }
     for (unsigned i = b->count; i-- > 0;) {
         const struct insn *insn = &b->insns[i];
-        if (insn->kind == INSN_JCC)
-            live |= live_at(b, f, insn->target);
         b->live_after[i] = live;
-        if (is_near_call(insn))
-            live = insn->kind == INSN_CALL ? live_at(b, f, insn->target) : FLAGS_ARITH;
-        if (insn->kind == INSN_UNDEFINED || rewrite_is_call(b, insn))
-            live = FLAGS_ARITH; /* C sees the whole EFLAGS */
-        else
-            live = (live & ~insn->flags_killed) | insn->flags_read;
+        live = cannot_fault(insn) ? (live & ~insn->flags_killed) | insn->flags_read : FLAGS_ARITH;
         b->live_before[i] = live;
     }
 }
@@ -205,42 +155,23 @@ static void emit_leave_to(struct build *b, uint32_t eip, uint64_t stub)
     emit_jmp(b->cold, stub);
 }
 
-/* A page's entry for fetches, and what is there, depend on EIP. */
-static void mark_entry(struct emit *e, struct host_mem word, enum emit_mark_kind kind, uint32_t value)
-{
-    if (word.base != R12)
-        return;
-    if (kind == MARK_MINUS_EIP)
-        emit_mark_before(e, MARK_PAGE, (uint32_t)word.disp, 4);
-    emit_mark(e, kind, value);
-}
-
-/* Goes on when the 32-bit memory word less `expected` is zero, else to `stub`
- * with EIP set; RCX, R11 and, where live, flags are kept. */
-static void emit_guard(struct build *b, struct emit *e, struct host_mem word, uint32_t expected, bool flags_live, uint64_t stub)
+/* Goes on when the 32-bit word of the page's entry less `expected` is zero, else to
+ * `stub` with EIP set; flags and RCX are kept. Both numbers depend on EIP. */
+static void emit_guard(struct build *b, struct emit *e, struct host_mem word, uint32_t expected, uint64_t stub)
 {
     uint8_t *ok, *out;
 
-    if (!flags_live) {
-        if (expected)
-            emit_cmp32_mem_imm(e, word, expected);
-        else
-            emit_cmp32_mem_imm8(e, word, 0);
-        mark_entry(e, word, MARK_MINUS_EIP, expected);
-        out = emit_jcc_later(e, CC_NZ);
-    } else {
-        emit_mov64(e, R11, RCX);
-        emit_load32(e, RCX, word);
-        mark_entry(e, word, MARK_PAGE, (uint32_t)word.disp);
-        if (expected)
-            emit_lea32(e, RCX, mem_at(RCX, (int32_t)-expected));
-        mark_entry(e, word, MARK_EIP, -expected);
-        ok = emit_jecxz_later(e);
-        emit_mov64(e, RCX, R11);
-        out = emit_jmp_later(e);
-        emit_patch8(e, ok);
-        emit_mov64(e, RCX, R11);
-    }
+    emit_mov64(e, R11, RCX);
+    emit_load32(e, RCX, word);
+    emit_mark(e, MARK_PAGE, (uint32_t)word.disp);
+    if (expected)
+        emit_lea32(e, RCX, mem_at(RCX, (int32_t)-expected));
+    emit_mark(e, MARK_EIP, -expected);
+    ok = emit_jecxz_later(e);
+    emit_mov64(e, RCX, R11);
+    out = emit_jmp_later(e);
+    emit_patch8(e, ok);
+    emit_mov64(e, RCX, R11);
     if (e != b->cold) {
         emit_patch32(out, e->to_exec, emit_pc(b->cold));
         emit_leave_to(b, b->block->eip, stub);
@@ -263,9 +194,9 @@ static void emit_second_guard(struct build *b, uint32_t linear, uint64_t addend)
 {
     struct host_mem entry = exec_entry(b, linear), high = mem_at(R12, entry.disp + 4);
 
-    emit_guard(b, b->hot, entry, (uint32_t)addend, b->block->live_in, b->t->stubs.next);
+    emit_guard(b, b->hot, entry, (uint32_t)addend, b->t->stubs.next);
     if ((uint32_t)addend == 0)
-        emit_guard(b, b->hot, high, (uint32_t)(addend >> 32), b->block->live_in, b->t->stubs.next);
+        emit_guard(b, b->hot, high, (uint32_t)(addend >> 32), b->t->stubs.next);
 }
 
 static void emit_prologues(struct build *b, uint32_t linear, bool straddles, uint32_t addend, uint64_t second_addend)
@@ -280,7 +211,7 @@ static void emit_prologues(struct build *b, uint32_t linear, bool straddles, uin
         count_emit_charge(b);
     if (addend) {
         block->guard_entry = emit_pc(b->cold);
-        emit_guard(b, b->cold, exec_entry(b, linear), addend, block->live_in, b->t->stubs.next);
+        emit_guard(b, b->cold, exec_entry(b, linear), addend, b->t->stubs.next);
         emit_jmp(b->cold, block->entry);
     }
 }
@@ -378,8 +309,7 @@ static struct block *try_block(struct translator *t, uint32_t eip, uint32_t mode
     b.block->mode_mask = mode_mask(&b);
     if (t->counting)
         note_eips(&b);
-    find_live_flags(&b, &f);
-    b.block->live_in = b.live_before[0] != 0;
+    find_live_flags(&b);
     b.insn = &b.insns[0];
     group_analyse(&b);
     emit_align(&t->hot, BLOCK_ALIGN);

@@ -254,12 +254,6 @@ void emit_shr32_imm(struct emit *e, enum host_reg reg, uint8_t count)
     emit_byte(e, count);
 }
 
-void emit_test8_imm(struct emit *e, enum host_reg reg, uint8_t mask)
-{
-    op1_reg(e, reg >= RSP ? EMIT_REX : 0, 0xf6, 0, reg);
-    emit_byte(e, mask);
-}
-
 void emit_test32_imm(struct emit *e, enum host_reg reg, uint32_t mask)
 {
     op1_reg(e, 0, 0xf7, 0, reg);
@@ -268,12 +262,6 @@ void emit_test32_imm(struct emit *e, enum host_reg reg, uint32_t mask)
 
 void emit_test64(struct emit *e, enum host_reg a, enum host_reg b) { op1_reg(e, EMIT_W, 0x85, a, b); }
 void emit_xor32(struct emit *e, enum host_reg to, enum host_reg from) { op1_reg(e, 0, 0x33, to, from); }
-
-void emit_cmp32_mem_imm(struct emit *e, struct host_mem mem, uint32_t value)
-{
-    op1_mem(e, 0, 0x81, 7, mem);
-    emit_u32(e, value);
-}
 
 void emit_cmp32_mem_imm8(struct emit *e, struct host_mem mem, int8_t value)
 {

@@ -110,11 +110,9 @@ void emit_not32(struct emit *e, enum host_reg reg);
 void emit_bswap32(struct emit *e, enum host_reg reg);
 void emit_rorx64(struct emit *e, enum host_reg to, enum host_reg from, uint8_t count);
 void emit_shr32_imm(struct emit *e, enum host_reg reg, uint8_t count);
-void emit_test8_imm(struct emit *e, enum host_reg reg, uint8_t mask);
 void emit_test32_imm(struct emit *e, enum host_reg reg, uint32_t mask);
 void emit_test64(struct emit *e, enum host_reg a, enum host_reg b);
 void emit_xor32(struct emit *e, enum host_reg to, enum host_reg from);
-void emit_cmp32_mem_imm(struct emit *e, struct host_mem mem, uint32_t value);
 void emit_cmp32_mem_imm8(struct emit *e, struct host_mem mem, int8_t value);
 void emit_xchg64(struct emit *e, enum host_reg a, enum host_reg b);
 void emit_xchg64_mem(struct emit *e, struct host_mem mem, enum host_reg reg); /* a full barrier */

@@ -125,7 +125,7 @@ static bool same_block(const struct block *a, const struct block *b)
 {
     return a->eip == b->eip && a->physical == b->physical && a->last_page == b->last_page && a->mode == b->mode
            && a->mode_mask == b->mode_mask && a->length == b->length && a->insn_count == b->insn_count
-           && a->depends_start == b->depends_start && a->depends_end == b->depends_end && a->live_in == b->live_in && a->entry == b->entry
+           && a->depends_start == b->depends_start && a->depends_end == b->depends_end && a->entry == b->entry
            && a->guard_entry == b->guard_entry && a->cold_at == b->cold_at && a->first_link == b->first_link && a->link_count == b->link_count;
 }
 

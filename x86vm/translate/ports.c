@@ -95,7 +95,7 @@ void ports_emit(struct build *b, const struct insn *insn)
         emit_mov_imm32(e, R9, insn->imm & 0xff);
     emit_mov_imm32(e, R11, insn->eip + insn->length);
     emit_mark(e, MARK_EIP, insn->eip + insn->length);
-    emit_call_near(e, b->t->stubs.port[insn->kind == INSN_OUT][size >> 1][b->flags_live]);
+    emit_call_near(e, b->t->stubs.port[insn->kind == INSN_OUT][size >> 1]);
 }
 
 /* --- the stubs --- */
@@ -114,7 +114,7 @@ static void load_flags(struct emit *e)
     emit_bytes(e, (const uint8_t[]){ 0x04, 0x7f, 0x9e }, 3);
 }
 
-static void save(struct emit *e, bool out, bool flags_live)
+static void save(struct emit *e, bool out)
 {
     emit_store32(e, REG(CPU_EAX), RAX);
     for (unsigned i = 0; i < sizeof clobbered; i++)
@@ -122,15 +122,13 @@ static void save(struct emit *e, bool out, bool flags_live)
     emit_store32(e, PORT, R9);
     if (out)
         emit_mov32(e, RDX, RAX);
-    if (flags_live)
-        save_flags(e);
+    save_flags(e);
 }
 
 /* R10 = what was read. */
-static void load(struct emit *e, bool out, unsigned size, bool flags_live)
+static void load(struct emit *e, bool out, unsigned size)
 {
-    if (flags_live)
-        load_flags(e);
+    load_flags(e);
     for (unsigned i = 0; i < sizeof clobbered; i++)
         emit_load32(e, host_of[clobbered[i]], REG(clobbered[i]));
     if (out || size < 4)
@@ -155,13 +153,13 @@ static void emit_thorough(struct emit *e, const void *function, bool out)
 
 /* Called: R9 = port, R11 = EIP behind the instruction. R13 keeps the shadow stack's
  * top over C, R14 that EIP; recall.h says why RSP leads there before the look. */
-static uint64_t emit_stub(struct translator *t, const void *quick, const void *thorough, bool out, unsigned size, bool flags_live)
+static uint64_t emit_stub(struct translator *t, const void *quick, const void *thorough, bool out, unsigned size)
 {
     struct emit *e = &t->hot;
     uint64_t pc = emit_pc(e), look;
     uint8_t *declined, *wanted, *emptied;
 
-    save(e, out, flags_live);
+    save(e, out);
     emit_mov32(e, R14, R11);
     emit_mov64(e, R13, RSP);
     emit_store64(e, CPU_MEM(shadow), RSP);
@@ -180,7 +178,7 @@ static uint64_t emit_stub(struct translator *t, const void *quick, const void *t
     emit_mov_imm32(e, R14, PAGE_SHIFT);
     if (!out)
         emit_mov32(e, R10, RAX);
-    load(e, out, size, flags_live);
+    load(e, out, size);
     emit_ret(e);
 
     emit_patch32(declined, e->to_exec, emit_pc(e));
@@ -192,7 +190,7 @@ static uint64_t emit_stub(struct translator *t, const void *quick, const void *t
     if (!out)
         emit_mov32(e, R10, RAX);
     emit_store32(e, CPU_MEM(eip), R14);
-    load(e, out, size, flags_live);
+    load(e, out, size);
     emit_jmp(e, t->stubs.next);
     return pc;
 }
@@ -206,6 +204,5 @@ void ports_emit_stubs(struct translator *t)
 
     for (unsigned out = 0; out < 2; out++)
         for (unsigned size = 0; size < 3; size++)
-            for (unsigned live = 0; live < 2; live++)
-                t->stubs.port[out][size][live] = emit_stub(t, quick[out][size], thorough[out][size], out, 1u << size, live);
+            t->stubs.port[out][size] = emit_stub(t, quick[out][size], thorough[out][size], out, 1u << size);
 }

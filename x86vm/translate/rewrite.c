@@ -434,7 +434,7 @@ static void rewrite_direction(struct build *b, const struct insn *insn)
     struct emit *e = b->hot;
     bool set = insn->kind == INSN_STD;
 
-    if (b->flags_live && b->t->bmi2) { /* POPFQ takes longer than a short copy behind a CLD */
+    if (b->t->bmi2) { /* POPFQ takes longer than a short copy behind a CLD */
         emit_mov_imm32(e, R11, ~(uint32_t)FLAG_DF);
         emit_load32(e, R10, CPU_MEM(eflags));
         emit_pext32(e, R10, R10, R11);
@@ -444,12 +444,10 @@ static void rewrite_direction(struct build *b, const struct insn *insn)
         emit_store32(e, CPU_MEM(eflags), R10);
         return;
     }
-    if (b->flags_live)
-        emit_pushfq(e);
+    emit_pushfq(e);
     emit_op_mem(e, 0, (const uint8_t[]){ 0x81 }, 1, set ? 1 : 4, CPU_MEM(eflags));
     emit_u32(e, set ? FLAG_DF : ~(uint32_t)FLAG_DF);
-    if (b->flags_live)
-        emit_popfq(e);
+    emit_popfq(e);
 }
 
 static enum call_result raise_nm(struct cpu *cpu, const struct insn *insn)

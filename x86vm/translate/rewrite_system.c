@@ -54,11 +54,6 @@ static void set_if(struct build *b, bool on)
 {
     struct emit *e = b->hot;
 
-    if (!b->flags_live) {
-        emit_op_mem(e, 0, (const uint8_t[]){ 0x81 }, 1, on ? 1 : 4, CPU_MEM(eflags));
-        emit_u32(e, on ? FLAG_IF : ~(uint32_t)FLAG_IF);
-        return;
-    }
     emit_load32(e, R10, CPU_MEM(eflags));
     keep_bits(e, R10, ~(uint32_t)FLAG_IF);
     if (on)

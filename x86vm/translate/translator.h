@@ -140,7 +140,6 @@ struct block {
     uint16_t length;         /* guest bytes */
     uint16_t insn_count;
     uint16_t depends_start, depends_end; /* offsets in the first page of all bytes that shaped it */
-    bool live_in;            /* the guest's flags matter on entry */
     bool dead;
     bool sites_tried;        /* jump_sites.c has looked at it */
     uint32_t move;           /* what copies of it are made from, as of what it is a copy of itself: moves.h; 0: none are */
@@ -215,7 +214,7 @@ struct stubs {
     uint64_t call;     /* R11 = call */
     uint64_t fault;    /* host fault */
     uint64_t count;    /* cpu->eip set: fewer steps left than the block has */
-    uint64_t port[2][3][2]; /* by OUT, size, flags live; called: ports.c */
+    uint64_t port[2][3]; /* by OUT, size; called: ports.c */
     uint64_t dispatch; /* R9 = target, by the table of indirect jumps */
     uint64_t empty;    /* the same, for a RET that found the shadow stack empty */
 };
@@ -238,7 +237,6 @@ struct translator {
     struct recall recall;
     bool bmi2;
     bool bare;                   /* the host lets us have bare windows */
-    bool exact_flags;            /* all flags count as live everywhere */
     bool eager;                  /* every page into the window at once: for tests */
 
     struct block **hash;         /* HASH_BUCKETS */
