@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define U64 sizeof(uint64_t)
+#define FDS_SENT_MAX 253 /* in one message, says Linux: with less room it is the kernel that closes the rest, at once */
 #define STATE sizeof(struct vhost_user_ring_state)
 
 /* What each request looks like. Where descriptors depend on the payload, the maximum is here and the rest in
@@ -146,17 +147,29 @@ void vhost_user_receiver_init(struct vhost_user_receiver *receiver)
     memset(receiver, 0, sizeof(*receiver));
 }
 
-void vhost_user_receiver_clear(struct vhost_user_receiver *receiver)
+static void discard(const struct vhost_user_receiver *receiver, int fd)
 {
-    for (unsigned i = 0; i < receiver->message.fd_count; i++)
-        if (receiver->message.fds[i] >= 0)
-            close(receiver->message.fds[i]);
-    vhost_user_receiver_init(receiver);
+    if (receiver->discard)
+        receiver->discard(fd);
+    else
+        close(fd);
 }
 
-/* Keeps the descriptors that came along. False when there are too many; the kernel or we close those. */
-static bool keep_fds(struct vhost_user_message *message, struct msghdr *msg)
+void vhost_user_receiver_clear(struct vhost_user_receiver *receiver)
 {
+    void (*discarder)(int fd) = receiver->discard;
+
+    for (unsigned i = 0; i < receiver->message.fd_count; i++)
+        if (receiver->message.fds[i] >= 0)
+            discard(receiver, receiver->message.fds[i]);
+    vhost_user_receiver_init(receiver);
+    receiver->discard = discarder;
+}
+
+/* Keeps the descriptors that came along. False when there are too many; those are discarded. */
+static bool keep_fds(struct vhost_user_receiver *receiver, struct msghdr *msg)
+{
+    struct vhost_user_message *message = &receiver->message;
     bool fit = !(msg->msg_flags & MSG_CTRUNC);
 
     for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
@@ -171,7 +184,7 @@ static bool keep_fds(struct vhost_user_message *message, struct msghdr *msg)
             if (message->fd_count < VHOST_USER_FDS_MAX) {
                 message->fds[message->fd_count++] = fd;
             } else {
-                close(fd);
+                discard(receiver, fd);
                 fit = false;
             }
         }
@@ -184,7 +197,7 @@ static int receive_piece(struct vhost_user_receiver *receiver, int socket, uint8
 {
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int) * VHOST_USER_FDS_MAX)];
+        char bytes[CMSG_SPACE(sizeof(int) * FDS_SENT_MAX)];
     } control;
     struct iovec iov = { .iov_base = to, .iov_len = size };
     struct msghdr msg = {
@@ -200,7 +213,7 @@ static int receive_piece(struct vhost_user_receiver *receiver, int socket, uint8
     } while (got < 0 && errno == EINTR);
     if (got < 0)
         return errno == EWOULDBLOCK ? EAGAIN : errno;
-    if (!keep_fds(&receiver->message, &msg))
+    if (!keep_fds(receiver, &msg))
         return EPROTO;
     if (got == 0)
         return ECONNRESET;

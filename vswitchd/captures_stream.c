@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "vswitchd/captures_private.h"
+#include "vswitchd/os/foreign.h"
 #include "vswitchd/os/listener.h"
 #include "vswitchd/os/log.h"
 
@@ -39,8 +40,10 @@ void capture_close(struct capture *c)
         socket_name(c, name);
         (void)unlinkat(c->captures->directory_fd, name, 0);
     }
-    if (c->fd >= 0) {
+    if (c->fd >= 0 && c->to_file) {
         close(c->fd);
+    } else if (c->fd >= 0) {
+        foreign_close_socket(c->fd, FOREIGN_READERS);
     }
     c->fd = -1;
     free(c->queue);
@@ -222,7 +225,7 @@ static void reader_ready(void *context, unsigned events)
     ssize_t n;
 
     if (events & EVENT_READ) {
-        n = recv(c->fd, &byte, 1, MSG_DONTWAIT);
+        n = foreign_recv(c->fd, &byte, 1);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
             capture_be_over(c);
             return;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "vswitchd/daemon.h"
+#include "vswitchd/os/foreign.h"
 #include "vswitchd/os/sandbox.h"
 #include "vswitchd/os/sd_notify.h"
 #include "vswitchd/os/stall_guard.h"
@@ -183,13 +184,19 @@ static int make_server(struct daemon *d, const struct config *config)
 static int lower_rights(const struct daemon *d)
 {
     char error[300];
+    int result;
 
     if (!d->options.sandbox) {
         log_warning("no sandbox, as asked for");
-        return 0;
+    } else if (sandbox_keep_capabilities(SANDBOX_CAP_NET_ADMIN | SANDBOX_CAP_NET_RAW, error, sizeof error) != 0) {
+        log_error("%s", error);
+        return EX_OSERR;
     }
-    if (sandbox_keep_capabilities(SANDBOX_CAP_NET_ADMIN | SANDBOX_CAP_NET_RAW, error, sizeof error) != 0
-        || sandbox_filter_syscalls(error, sizeof error) != 0) {
+    result = foreign_start();   /* With the rights that are left; the filter forbids making threads. */
+    if (result != 0) {
+        log_warning("a client may hold up the switch: no thread to close what it sends: %s", strerror(result));
+    }
+    if (d->options.sandbox && sandbox_filter_syscalls(error, sizeof error) != 0) {
         log_error("%s", error);
         return EX_OSERR;
     }

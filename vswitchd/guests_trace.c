@@ -16,6 +16,7 @@
 
 #include "vswitchd/guests_directory.h"
 #include "vswitchd/guests_private.h"
+#include "vswitchd/os/foreign.h"
 #include "vswitchd/os/listener.h"
 
 enum { TRACES_MAX = 16, TRACE_BUFFER = 64 << 10, CONNECT_TIMEOUT_S = 10 };
@@ -42,7 +43,7 @@ static void socket_name(const struct guest_trace *t, char *text, size_t size)
 static void close_fd(int *fd)
 {
     if (*fd >= 0) {
-        close(*fd);
+        foreign_close_socket(*fd, FOREIGN_READERS);
     }
     *fd = -1;
 }
@@ -133,7 +134,7 @@ static void reader_ready(void *context, unsigned events)
     ssize_t n;
 
     if (events & EVENT_READ) {
-        n = recv(t->to, &byte, 1, MSG_DONTWAIT);
+        n = foreign_recv(t->to, &byte, 1);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
             end(t);
             return;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Tests of the port protocol, both ends.
 VIRTQ_SRCS := proto/virtqueue.c proto/virtqueue_device.c proto/virtqueue_driver.c proto/virtio_net.c
-VHOST_SRCS := $(VIRTQ_SRCS) proto/vhost_user.c proto/unix_socket.c $(wildcard vswitchd/ports/vhost_*.c) vswitchd/os/stall_guard.c
+VHOST_SRCS := $(VIRTQ_SRCS) proto/vhost_user.c proto/unix_socket.c $(wildcard vswitchd/ports/vhost_*.c) vswitchd/os/stall_guard.c vswitchd/os/foreign.c
 
 $(eval $(call unit_test,test_virtqueue,$(VIRTQ_SRCS)))
 $(eval $(call unit_test,test_vhost_user_message,proto/vhost_user.c))

@@ -37,7 +37,7 @@ void control_client_close(struct client *c)
     listener_resume(c->door->listener);
     event_watch_destroy(c->watch);
     event_timer_destroy(c->resume);
-    close(c->fd);
+    foreign_close_socket(c->fd, c->door->account);
     control_input_free(&c->input);
     control_output_free(&c->output);
     free(c);
@@ -195,6 +195,17 @@ static bool has_left(const struct client *c)
     return poll(&fd, 1, 0) == 1 && (fd.revents & (POLLHUP | POLLERR));
 }
 
+/* Descriptors have no place here, and closing one may take long. */
+static void tell_unwanted(const struct client *c)
+{
+    uint32_t more;
+
+    if (log_limit_pass(&c->door->refusals, event_loop_now(c->server->loop), &more)) {
+        log_warning("control: uid %u, pid %u sent a descriptor on %s: connection closed (%u more before)", c->session.uid,
+                    c->session.pid, c->door->name, more);
+    }
+}
+
 static void client_ready(void *context, unsigned events)
 {
     struct client *c = context;
@@ -205,7 +216,12 @@ static void client_ready(void *context, unsigned events)
         return;
     }
     if ((events & EVENT_READ) && !c->ended) {
-        n = recv(c->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+        n = foreign_recv(c->fd, bytes, sizeof bytes);
+        if (n < 0 && errno == EBADMSG) {
+            tell_unwanted(c);
+            control_client_close(c);
+            return;
+        }
         if (n < 0 && errno != EINTR && errno != EAGAIN) {
             control_client_close(c);
             return;

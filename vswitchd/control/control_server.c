@@ -28,7 +28,7 @@ static void refuse(struct door *door, int fd, const struct control_session *sess
     uint32_t more;
 
     (void)send(fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-    close(fd);
+    foreign_close_socket(fd, door->account);
     if (log_limit_pass(&door->refusals, event_loop_now(door->server->loop), &more)) {
         log_warning("control: uid %u, pid %u refused on %s (%u more before)", session->uid, session->pid, door->name,
                     more);
@@ -62,11 +62,15 @@ static void client_came(void *context, int fd)
 {
     struct door *door = context;
     struct control_session session = {0};
+    uint64_t hold_off = foreign_hold_off(door->account);
 
+    if (hold_off) {
+        listener_hold_off(door->listener, hold_off);
+    }
     if (!control_peer_identify(fd, door->read_only, door->server->group, &session)) {
         refuse(door, fd, &session);
     } else if (!control_client_create(door, fd, &session)) {
-        close(fd);
+        foreign_close_socket(fd, door->account);
     }
 }
 
@@ -115,6 +119,7 @@ static int door_open(struct control_server *s, struct door *door, const char *na
     door->server = s;
     door->name = name;
     door->read_only = read_only;
+    door->account = read_only ? FOREIGN_CONTROL_RO : FOREIGN_CONTROL;
     door->refusals = (struct log_limit) {.period = 60 * EVENT_LOOP_SECOND, .burst = 5};
     error = listen_at(s->run_dir_fd, name, mode, group, &fd);
     if (error) {

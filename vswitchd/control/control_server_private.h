@@ -10,6 +10,7 @@
 
 #include "vswitchd/control/control_frame.h"
 #include "vswitchd/control/control_server.h"
+#include "vswitchd/os/foreign.h"
 #include "vswitchd/os/log.h"
 
 struct client {
@@ -33,6 +34,7 @@ struct door {
     struct control_server *server;
     const char *name;           /* Of the socket, in the run directory. */
     bool read_only;
+    enum foreign_account account;
     struct listener *listener;
     unsigned clients;           /* Of this one. */
     struct log_limit refusals;

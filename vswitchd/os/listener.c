@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "vswitchd/os/foreign.h"
 #include "vswitchd/os/log.h"
 
 #define TRY_AGAIN (EVENT_LOOP_SECOND / 10)
@@ -121,6 +122,6 @@ void listener_destroy(struct listener *listener)
     event_watch_destroy(listener->watch);
     event_timer_destroy(listener->again);
     if (listener->fd >= 0)
-        close(listener->fd);
+        foreign_close(listener->fd, FOREIGN_READERS);
     free(listener);
 }

@@ -139,7 +139,10 @@ int sandbox_filter_syscalls(char *error, size_t error_size)
         snprintf(error, error_size, "cannot make a system-call filter: out of memory");
         return ENOMEM;
     }
-    result = add_rules(filter, allowed, sizeof allowed / sizeof *allowed, SCMP_ACT_ALLOW);
+    result = -seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);  /* Also for the thread of foreign.h. */
+    if (result == 0) {
+        result = add_rules(filter, allowed, sizeof allowed / sizeof *allowed, SCMP_ACT_ALLOW);
+    }
     if (result == 0) {
         result = add_rules(filter, fatal, sizeof fatal / sizeof *fatal, SCMP_ACT_KILL_PROCESS);
     }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "proto/unix_socket.h"
+#include "vswitchd/os/foreign.h"
 #include "vswitchd/os/listener.h"
 #include "vswitchd/os/log.h"
 #include "vswitchd/ports/vhost_backend.h"
@@ -87,6 +88,7 @@ static void end_session(void *context)
 {
     struct port_vhost_user *vhost = context;
     bool was_up = vhost->port.link;
+    uint64_t hold_off;
 
     snprintf(vhost->last_error, sizeof(vhost->last_error), "%s", vhost_backend_error(vhost->backend));
     close_session(vhost);
@@ -95,12 +97,16 @@ static void end_session(void *context)
     say(vhost, was_up ? "disconnected" : "connection ended", vhost->last_error);
     if (event_loop_now(vhost->loop) - vhost->opened >= HEALTHY_AFTER)
         vhost->retry_delay = RETRY_FIRST;
-    if (vhost->stalled)
-        vhost->retry_delay = RETRY_LAST; /* it may do that again, but not all the time */
+    /* A peer that held up the switch, or sent what takes long to close, may do that again, but not all the time. */
+    hold_off = foreign_hold_off(FOREIGN_PORTS);
+    if (vhost->stalled && hold_off < RETRY_LAST)
+        hold_off = RETRY_LAST;
+    if (hold_off && vhost->retry_delay < hold_off)
+        vhost->retry_delay = hold_off;
     if (!vhost->server)
         schedule_retry(vhost);
-    else if (vhost->stalled)
-        listener_hold_off(vhost->listener, RETRY_LAST);
+    else if (hold_off)
+        listener_hold_off(vhost->listener, hold_off);
     vhost->stalled = false;
 }
 
@@ -195,7 +201,7 @@ static void peer_came(void *context, int fd)
 
     if (vhost_backend_is_open(vhost->backend)) {
         say(vhost, "turned away a second peer", "");
-        close(fd);
+        foreign_close_socket(fd, FOREIGN_PORTS);
         return;
     }
     open_session(vhost, fd);

@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "vswitchd/os/foreign.h"
 #include "vswitchd/os/stall_guard.h"
 #include "vswitchd/ports/vhost_backend_private.h"
 
@@ -83,6 +84,11 @@ int vhost_backend_service(struct vhost_backend *backend)
     return 0;
 }
 
+static void discard(int fd)
+{
+    foreign_close(fd, FOREIGN_PORTS);
+}
+
 struct vhost_backend *vhost_backend_create(const struct vhost_backend_options *options,
                                            const struct vhost_backend_events *events)
 {
@@ -97,6 +103,7 @@ struct vhost_backend *vhost_backend_create(const struct vhost_backend_options *o
         backend->rings[i].kick = backend->rings[i].call = -1;
     vhost_memory_init(&backend->memory);
     vhost_user_receiver_init(&backend->receiver);
+    backend->receiver.discard = discard;
     return backend;
 }
 
@@ -125,7 +132,7 @@ void vhost_backend_close(struct vhost_backend *backend)
     vhost_rings_reset(backend);
     vhost_memory_clear(&backend->memory);
     vhost_user_receiver_clear(&backend->receiver);
-    close(backend->socket);
+    foreign_close_socket(backend->socket, FOREIGN_PORTS);
     backend->socket = -1;
 }
 

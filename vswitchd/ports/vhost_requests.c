@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vswitchd/os/foreign.h"
 #include "vswitchd/ports/vhost_backend_private.h"
 
 /* What a driver sends is taken with all its offloads; what it is sent depends on the port's options. */
@@ -39,28 +40,14 @@ static struct ring *idle_ring(struct vhost_backend *backend, uint32_t index, con
     return &backend->rings[index];
 }
 
-/* An eventfd is the only thing whose reads and writes cannot hang or hurt us. */
-static bool is_eventfd(int fd)
-{
-    char path[32], target[32];
-    ssize_t size;
-
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    size = readlink(path, target, sizeof(target) - 1);
-    if (size < 0)
-        return errno != EINVAL; /* no /proc here: reading shows it */
-    target[size] = '\0';
-    return strcmp(target, "anon_inode:[eventfd]") == 0;
-}
-
 static const char *take_eventfd(struct vhost_user_message *message, int *fd)
 {
     *fd = vhost_user_take_fd(message, 0);
     if (*fd < 0)
         return NULL;
-    if (is_eventfd(*fd) && fcntl(*fd, F_SETFL, O_NONBLOCK) == 0)
+    if (foreign_is_eventfd(*fd) && fcntl(*fd, F_SETFL, O_NONBLOCK) == 0)
         return NULL;
-    close(*fd);
+    foreign_close(*fd, FOREIGN_PORTS);
     *fd = -1;
     return "descriptor is not an eventfd";
 }

@@ -1,0 +1,41 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Descriptors that are none of what the daemon wants, sent to a vhost-user port and to
+# the control sockets: some of them take an hour to be closed, or for ever. The taps on
+# the same switch reach each other all the time, and who sends them is cut off.
+. tests/integration/lib.sh
+
+odd() { DAEMON=$DAEMON python3 tests/integration/lib_descriptors.py "$@"; }
+reach() { ping -q -c 3 -i 0.05 -W 1 10.9.0.1; }
+
+daemon_start '[{"name":"host","type":"tap","addresses":["10.9.0.254/24"]},{"name":"far","type":"tap"},
+    {"name":"odd","type":"vhost-user","path":"'"$W"'/odd.sock","role":"server"},
+    {"name":"good","type":"vhost-user","path":"'"$W"'/good.sock","role":"server"}]'
+far_start
+far_takes
+check "the taps reach each other" wait_until 5 ping -c 1 -W 1 10.9.0.1
+before=$(fds)
+
+for kind in $(odd kinds); do
+    check "$kind: a vhost-user peer that sends it is cut off each time" odd vhost "$W/odd.sock" "$kind"
+    check "$kind: the taps reach each other" reach
+    check "$kind: so is who sends it on the control socket" odd control "$SOCKET" "$kind"
+    check "$kind: and on the read-only one" odd control "$RUN/control-ro.sock" "$kind"
+    check "$kind: the taps reach each other" reach
+done
+all_closed() { [ "$(fds)" -le "$before" ]; }
+check "all were closed when their owners had gone" wait_until 10 all_closed
+check "the log says who it was" grep -qE "control: uid [0-9]+, pid [0-9]+ sent a descriptor on control-ro.sock" "$W/vswitchd.log"
+
+# While something is hanging, others get their turn.
+for kind in lingering fuse; do
+    odd control "$RUN/control-ro.sock" $kind 4 & HOLDS=$!
+    sleep 1
+    check "$kind hangs: the taps reach each other" reach
+    check "the daemon answers" rpc port.list
+    check "a peer that does nothing wrong is served" python3 tests/integration/lib_vhost_peer.py "$W/good.sock" frames
+    check "$kind: who did it was cut off" wait $HOLDS
+done
+check "the daemon ends" daemon_stop
+finish

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Tests of foreign.h: what is closed at once and what by the thread, and that what
+ * comes with descriptors is not taken from a socket.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/unit/unit.h"
+#include "vswitchd/os/foreign.h"
+
+static bool is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) >= 0;
+}
+
+static void send_with(int to, int fd)
+{
+    char byte = 'x';
+    struct iovec part = { &byte, 1 };
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = { 0 };
+    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+
+    control.header.cmsg_level = SOL_SOCKET;
+    control.header.cmsg_type = SCM_RIGHTS;
+    control.header.cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+    CU_ASSERT_EQUAL(sendmsg(to, &message, 0), 1);
+}
+
+static void make_pair(int pair[2])
+{
+    CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+}
+
+static void test_recv(void)
+{
+    char bytes[8];
+    int pair[2];
+
+    make_pair(pair);
+    CU_ASSERT_EQUAL(foreign_recv(pair[0], bytes, sizeof(bytes)), -1);
+    CU_ASSERT_EQUAL(errno, EAGAIN);
+    CU_ASSERT_EQUAL(send(pair[1], "abc", 3, 0), 3);
+    CU_ASSERT_EQUAL(foreign_recv(pair[0], bytes, 2), 2);
+    CU_ASSERT_EQUAL(foreign_recv(pair[0], bytes, sizeof(bytes)), 1);
+    CU_ASSERT_EQUAL(bytes[0], 'c');
+    CU_ASSERT_EQUAL(send(pair[1], "abc", 3, 0), 3);
+    send_with(pair[1], 0); /* behind bytes that were well */
+    CU_ASSERT_EQUAL(foreign_recv(pair[0], bytes, sizeof(bytes)), -1);
+    CU_ASSERT_EQUAL(errno, EBADMSG);
+    CU_ASSERT_EQUAL(recv(pair[0], bytes, 3, 0), 3);
+    close(pair[1]);
+    CU_ASSERT_EQUAL(foreign_recv(pair[0], bytes, sizeof(bytes)), -1); /* still there */
+    CU_ASSERT_EQUAL(recv(pair[0], bytes, sizeof(bytes), 0), 1);
+    CU_ASSERT_EQUAL(foreign_recv(pair[0], bytes, sizeof(bytes)), 0);
+    close(pair[0]);
+}
+
+static void close_until(int fd, bool at_once, bool socket)
+{
+    if (socket)
+        foreign_close_socket(fd, FOREIGN_PORTS);
+    else
+        foreign_close(fd, FOREIGN_PORTS);
+    if (at_once)
+        CU_ASSERT_FALSE(is_open(fd));
+    for (unsigned i = 0; i < 1000 && foreign_waiting(FOREIGN_PORTS); i++)
+        usleep(10000);
+    CU_ASSERT_FALSE(is_open(fd));
+    CU_ASSERT_EQUAL(foreign_waiting(FOREIGN_PORTS), 0);
+}
+
+static void test_without_thread(void)
+{
+    int pair[2];
+
+    make_pair(pair);
+    send_with(pair[1], 0);
+    close_until(pair[0], true, true);
+    close_until(pair[1], true, false);
+}
+
+static void test_harmless(void)
+{
+    char byte;
+    int pair[2];
+
+    CU_ASSERT_EQUAL(foreign_start(), 0);
+    close_until(eventfd(0, 0), true, false);
+    close_until(memfd_create("x", 0), true, false);
+    make_pair(pair);
+    CU_ASSERT_EQUAL(send(pair[1], "abc", 3, 0), 3);
+    close_until(pair[0], true, true);
+    CU_ASSERT_EQUAL(recv(pair[1], &byte, 1, MSG_DONTWAIT), 0); /* sees the end */
+    close(pair[1]);
+}
+
+/* What the thread has to close: it stands still at a FUSE or a socket that lingers, which tests/integration has. */
+static void test_others(void)
+{
+    char byte;
+    int pair[2];
+
+    make_pair(pair);
+    send_with(pair[1], 0);
+    foreign_close_socket(pair[0], FOREIGN_CONTROL);
+    CU_ASSERT_EQUAL(recv(pair[1], &byte, 1, MSG_DONTWAIT), 0); /* at once, whenever it is closed */
+    CU_ASSERT_EQUAL(send(pair[1], &byte, 1, MSG_NOSIGNAL), -1);
+    for (unsigned i = 0; i < 1000 && foreign_waiting(FOREIGN_CONTROL); i++)
+        usleep(10000);
+    CU_ASSERT_FALSE(is_open(pair[0]));
+    close_until(open("/dev/null", O_RDONLY), false, false);
+    close_until(pair[1], false, false);
+    CU_ASSERT_EQUAL(foreign_hold_off(FOREIGN_CONTROL), 0);
+}
+
+int main(void)
+{
+    static const CU_TestInfo tests[] = {
+        { "receiving", test_recv },
+        { "without the thread", test_without_thread },
+        { "harmless ones", test_harmless },
+        { "others", test_others },
+        CU_TEST_INFO_NULL,
+    };
+
+    return unit_run("foreign", tests);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * foreign.h. What cannot hang is closed here, so that what hangs keeps nobody else's
+ * descriptors. The thread and its pipe are the process's, as descriptors are.
+ */
+#include "vswitchd/os/foreign.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { DRAIN_ROUNDS = 64, DRAIN_BYTES = 4096, FEW = 16 };
+
+struct item {
+    int fd;
+    int account;
+};
+
+static atomic_uint waiting[FOREIGN_ACCOUNTS];
+static int pipe_end = -1;
+
+static void *close_them(void *argument)
+{
+    int from = *(int *)argument;
+    struct item item;
+
+    prctl(PR_SET_NAME, "vswitchd-close");
+    while (read(from, &item, sizeof(item)) == (ssize_t)sizeof(item)) {
+        close(item.fd);
+        atomic_fetch_sub(&waiting[item.account], 1);
+    }
+    return NULL;
+}
+
+int foreign_start(void)
+{
+    static int ends[2];
+    pthread_t thread;
+    sigset_t all, before;
+    int error;
+
+    if (pipe2(ends, O_CLOEXEC))
+        return errno;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&thread, NULL, close_them, &ends[0]);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error) {
+        close(ends[0]);
+        close(ends[1]);
+        return error;
+    }
+    pthread_detach(thread);
+    fcntl(ends[1], F_SETFL, O_NONBLOCK);
+    pipe_end = ends[1];
+    return 0;
+}
+
+static void close_elsewhere(int fd, enum foreign_account account)
+{
+    const struct item item = { fd, (int)account };
+
+    if (pipe_end < 0) {
+        close(fd);
+        return;
+    }
+    atomic_fetch_add(&waiting[account], 1);
+    /* Where the pipe is full, thousands wait: one more stays open. */
+    (void)!write(pipe_end, &item, sizeof(item));
+}
+
+bool foreign_is_eventfd(int fd)
+{
+    char path[32], target[32];
+    ssize_t size;
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    size = readlink(path, target, sizeof(target) - 1);
+    if (size < 0)
+        return errno != EINVAL; /* no /proc here: reading shows it */
+    target[size] = '\0';
+    return strcmp(target, "anon_inode:[eventfd]") == 0;
+}
+
+void foreign_close(int fd, enum foreign_account account)
+{
+    if (fcntl(fd, F_GET_SEALS) >= 0 || foreign_is_eventfd(fd)) {
+        close(fd);
+        return;
+    }
+    shutdown(fd, SHUT_RDWR); /* of a listening socket of ours; it may be something else altogether */
+    close_elsewhere(fd, account);
+}
+
+/* What could be received, and whether descriptors are with it. */
+static ssize_t look(int fd, void *bytes, size_t size, bool *descriptors)
+{
+    struct iovec iov = { .iov_base = bytes, .iov_len = size };
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+    ssize_t n = recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT);
+
+    *descriptors = n >= 0 && msg.msg_flags & MSG_CTRUNC; /* there was no room for them */
+    return n;
+}
+
+ssize_t foreign_recv(int fd, void *bytes, size_t size)
+{
+    bool descriptors;
+    ssize_t n = look(fd, bytes, size, &descriptors);
+
+    if (descriptors) {
+        errno = EBADMSG;
+        return -1;
+    }
+    return n > 0 ? recv(fd, bytes, (size_t)n, MSG_DONTWAIT) : n;
+}
+
+/* Whether nothing is left in a socket that nobody can send to any more. */
+static bool drained(int fd)
+{
+    char bytes[DRAIN_BYTES];
+
+    for (unsigned i = 0; i < DRAIN_ROUNDS; i++) {
+        ssize_t n = foreign_recv(fd, bytes, sizeof(bytes));
+
+        if (n == 0 || (n < 0 && (errno == EAGAIN || errno == ECONNRESET)))
+            return true;
+        if (n < 0 && errno != EINTR)
+            return false;
+    }
+    return false;
+}
+
+void foreign_close_socket(int fd, enum foreign_account account)
+{
+    shutdown(fd, SHUT_RDWR);
+    if (drained(fd))
+        close(fd);
+    else
+        close_elsewhere(fd, account);
+}
+
+unsigned foreign_waiting(enum foreign_account account)
+{
+    return atomic_load(&waiting[account]);
+}
+
+uint64_t foreign_hold_off(enum foreign_account account)
+{
+    return foreign_waiting(account) / FEW * UINT64_C(1000000000);
+}

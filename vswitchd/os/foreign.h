@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Descriptors that somebody else has sent, and sockets that he may have sent some
+ * through. Closing one may take as long as he likes: a TCP socket that lingers, a
+ * file on a FUSE of his; and who reads from a UNIX socket, or closes it, closes what
+ * is in there. So such closing is done by a thread that does nothing else, and what
+ * nobody wants to be sent is not even taken in.
+ */
+#ifndef VSWITCHD_OS_FOREIGN_H
+#define VSWITCHD_OS_FOREIGN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* On whose account it waits to be closed. */
+enum foreign_account { FOREIGN_CONTROL, FOREIGN_CONTROL_RO, FOREIGN_PORTS, FOREIGN_READERS, FOREIGN_ACCOUNTS };
+
+/* Starts the thread; before the system-call filter closes. Without one things are closed at once. 0 or errno. */
+int foreign_start(void);
+
+/* As recv() without waiting, from a UNIX stream socket. EBADMSG: descriptors come with it; nothing was taken. */
+ssize_t foreign_recv(int fd, void *bytes, size_t size);
+
+/* An eventfd is the only thing whose reads and writes cannot hang or hurt us. */
+bool foreign_is_eventfd(int fd);
+/* Any descriptor that was sent, or a listening socket; nobody can connect to it any more. */
+void foreign_close(int fd, enum foreign_account account);
+/* A connected UNIX socket; the peer sees its end at once. */
+void foreign_close_socket(int fd, enum foreign_account account);
+/* How many are still to be closed. */
+unsigned foreign_waiting(enum foreign_account account);
+/* For how long (ns) those who would make them more should be kept away: 0 where few are. */
+uint64_t foreign_hold_off(enum foreign_account account);
+
+#endif
