@@ -61,8 +61,10 @@ if [ -x "$build/vswitch-guest" ]; then
     on_engine engine_window $nics
     unset X86VM_EAGER_WINDOW
     export X86VM_CHECK_MOVES=1 # blocks that could be copied are made, too, and compared
-    on_engine engine_moves --append "only=moves only=returns only=smc only=ring only=fpu only=x87_pointers"
-    unset X86VM_CHECK_MOVES
+    on_engine engine_moves --append "only=moves only=returns only=smc only=ring only=fpu only=x87_pointers only=pc_calls"
+    export X86VM_EAGER_BARE=1 # and jumps without guards in what is copied
+    on_engine engine_moves_bare --append "only=moves only=pc_calls"
+    unset X86VM_EAGER_BARE X86VM_CHECK_MOVES
 else
     echo "FAIL engine vswitch-guest is not built"
     failed=1

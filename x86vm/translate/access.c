@@ -254,7 +254,7 @@ static void cold_path(struct build *b, const struct access *a, const struct shap
     *site = (struct site){ .eip = b->insn->eip, .size = a->size, .read = a->read, .write = a->write, .seg = a->seg,
                            .checked = a->checked, .must_align = access_must_be_aligned(b->insn, a->size), .waits = waits(b->insn),
                            .may_not_write = a->write && b->insn->unit == INSN_UNIT_X87, .block = b->block, .after = s->after,
-                           .stored = stored_register(b->insn, a), .esp_delta = b->esp_delta };
+                           .alone = b->pc_calls[b->insn - b->insns] > PC_CALL_NEXT, .stored = stored_register(b->insn, a), .esp_delta = b->esp_delta };
     blocks_map_cold(b->t, b->insn->eip, b->esp_delta);
     if (s->rcx_in_r11)
         emit_mov64(e, RCX, R11);

@@ -13,6 +13,7 @@
 #include "x86vm/translate/cache.h"
 #include "x86vm/translate/moves.h"
 #include "x86vm/translate/patience.h"
+#include "x86vm/translate/pc_calls.h"
 #include "x86vm/translate/transition.h"
 
 enum { PAGE_BLOCKS_MOST = X86VM_LIMIT(1 << 14, 300) }; /* bounds what one store to a page of code takes */
@@ -136,9 +137,14 @@ void blocks_rest(struct translator *t, uint64_t now)
     cache_let_writable_go(t);
 }
 
+bool blocks_page_full(const struct translator *t, uint32_t page)
+{
+    return t->page_count[page] >= PAGE_BLOCKS_MOST;
+}
+
 bool blocks_full(struct translator *t, uint32_t physical)
 {
-    return cache_full(t) || t->page_count[physical >> PAGE_SHIFT] >= PAGE_BLOCKS_MOST;
+    return cache_full(t) || blocks_page_full(t, physical >> PAGE_SHIFT);
 }
 
 /* All of the key but the mode: a guest that runs the same bytes by many segments
@@ -205,8 +211,9 @@ void blocks_add(struct translator *t, struct block *block)
         (*bucket)->hash_at = &block->hash_next;
     *bucket = block;
     watch_page(t, block, first, 0);
-    if (block->last_page != first)
-        watch_page(t, block, block->last_page, 1);
+    if (block->other_page != first)
+        watch_page(t, block, block->other_page, 1);
+    pc_calls_added(t, block);
     t->counters.blocks_translated++;
     t->counters.bytes_translated += block->length;
     if (t->jumps.eager)
@@ -263,19 +270,18 @@ void blocks_kill(struct translator *t, struct block *block)
     jumps_forget(t, block);
     unhash(block);
     unwatch_page(t, block, first);
-    if (block->last_page != first)
-        unwatch_page(t, block, block->last_page);
+    if (block->other_page != first)
+        unwatch_page(t, block, block->other_page);
     t->counters.invalidations++;
 }
 
-/* Whether the block was made from (or depends on) the bytes. */
-static bool made_from(const struct block *block, uint32_t page, uint32_t address, uint32_t size)
+bool blocks_made_from(const struct block *block, uint32_t physical, uint32_t size)
 {
-    uint32_t low = address & (PAGE_SIZE - 1), high = low + size;
+    uint32_t page = physical >> PAGE_SHIFT, low = physical & (PAGE_SIZE - 1), high = low + size;
 
     if (block->physical >> PAGE_SHIFT == page)
         return low < block->depends_end && high > block->depends_start;
-    return low < ((block->physical + block->length) & (PAGE_SIZE - 1));
+    return block->other_page == page && low < block->other_end && high > block->other_start;
 }
 
 static void code_written(void *opaque, uint32_t address, uint32_t size)
@@ -286,7 +292,7 @@ static void code_written(void *opaque, uint32_t address, uint32_t size)
 
     for (struct block *b = t->page_blocks[page]; b; b = next) {
         next = b->page_next[list_of(b, page)];
-        if (made_from(b, page, address, size))
+        if (blocks_made_from(b, address, size))
             blocks_kill(t, b);
     }
 }

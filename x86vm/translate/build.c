@@ -45,7 +45,8 @@ static void fetch_straddling(struct build *b, const struct fetch *f, struct insn
     memcpy(bytes + here, (const uint8_t *)(uintptr_t)(addend + next), INSN_MAX_LENGTH - here);
     if (insn_decode(insn, bytes, INSN_MAX_LENGTH, f->eip, f->mode) != INSN_OK)
         cpu_fault_error(cpu, VEC_GP, 0);
-    b->block->last_page = physical >> PAGE_SHIFT;
+    b->block->other_page = physical >> PAGE_SHIFT;
+    b->block->other_end = (uint16_t)(insn->length - here);
 }
 
 static bool is_near_call(const struct insn *insn)
@@ -106,6 +107,7 @@ static void decode_block(struct build *b, const struct fetch *f)
         }
         if (gs_after_call(b, insn, called))
             break;
+        pc_calls_find(b, insn);
         b->count++;
         offset += insn->length;
         eip += insn->length; /* IP does not wrap by itself, in 16-bit code either */
@@ -118,6 +120,7 @@ static void decode_block(struct build *b, const struct fetch *f)
     b->end_eip = eip;
     b->block->depends_start = (uint16_t)f->offset;
     b->block->depends_end = (uint16_t)(none ? none : offset < PAGE_SIZE ? offset : PAGE_SIZE);
+    pc_calls_depend(b);
 }
 
 /* --- flag liveness --- */
@@ -184,15 +187,10 @@ static void emit_guard(struct build *b, struct emit *e, struct host_mem word, ui
     emit_patch32(over, e->to_exec, emit_pc(e));
 }
 
-static struct host_mem exec_entry(const struct build *b, uint32_t linear)
-{
-    return mem_at(R12, view_table(b, VIEW_EXEC) + (int32_t)((linear >> PAGE_SHIFT) * 8));
-}
-
 /* The low half of the addend tells one page from another, and from none where it is not 0. */
 static void emit_second_guard(struct build *b, uint32_t linear, uint64_t addend)
 {
-    struct host_mem entry = exec_entry(b, linear), high = mem_at(R12, entry.disp + 4);
+    struct host_mem entry = build_exec_entry(b, linear), high = mem_at(R12, entry.disp + 4);
 
     emit_guard(b, b->hot, entry, (uint32_t)addend, b->t->stubs.next);
     if ((uint32_t)addend == 0)
@@ -211,7 +209,7 @@ static void emit_prologues(struct build *b, uint32_t linear, bool straddles, uin
         count_emit_charge(b);
     if (addend) {
         block->guard_entry = emit_pc(b->cold);
-        emit_guard(b, b->cold, exec_entry(b, linear), addend, b->t->stubs.next);
+        emit_guard(b, b->cold, build_exec_entry(b, linear), addend, b->t->stubs.next);
         emit_jmp(b->cold, block->entry);
     }
 }
@@ -284,7 +282,7 @@ static struct block *try_block(struct translator *t, uint32_t eip, uint32_t mode
     struct cpu *cpu = translator_cpu(t);
     uint32_t linear = cpu->seg_base[CPU_CS] + eip, physical;
     uint64_t addend = executable_page(t, linear, &physical), second = 0;
-    struct block draft = { .eip = eip, .physical = physical, .last_page = physical >> PAGE_SHIFT,
+    struct block draft = { .eip = eip, .physical = physical, .other_page = physical >> PAGE_SHIFT,
                            .cs_base = cpu->seg_base[CPU_CS], .cs_limit = cpu->seg[CPU_CS].limit, .mode = mode };
     struct block *copy;
     struct build b;
@@ -301,7 +299,7 @@ static struct block *try_block(struct translator *t, uint32_t eip, uint32_t mode
         return copy;
     begin(&b, t, mode, &draft);
     decode_block(&b, &f);
-    straddles = f.offset + draft.length > PAGE_SIZE;
+    straddles = block_straddles(&draft);
     if (straddles)
         second = view_fill(cpu, linear + PAGE_SIZE, VIEW_FOR_EXEC, &physical);
     b.block = cache_alloc(t, sizeof *b.block); /* no guest exception from here on: it would be lost */

@@ -8,6 +8,7 @@
 
 #include "x86vm/cpu/limits.h"
 #include "x86vm/translate/patience.h"
+#include "x86vm/translate/pc_calls.h"
 #include "x86vm/translate/translator.h"
 
 /* A short forward jump out of the hot path whose far target is already known:
@@ -44,10 +45,12 @@ struct build {
     uint32_t x87_data;        /* the high half that cpu->x87_info has, as far as the block knows; 0: it does not */
     unsigned group_count;
     uint64_t groups_begin;    /* at which instructions, one bit each */
+    uint32_t thunk_linear;    /* of a thunk on another page */
     /* From here on: not cleared in advance. */
     struct insn insns[BLOCK_MAX_INSNS];
     uint32_t live_before[BLOCK_MAX_INSNS]; /* flags that matter when the instruction starts */
     uint32_t live_after[BLOCK_MAX_INSNS];
+    uint8_t pc_calls[BLOCK_MAX_INSNS]; /* enum pc_call */
     struct short_exit exits[SHORT_EXITS_MAX];
     struct group groups[GROUPS_MAX];
     int8_t memory_group[BLOCK_MAX_INSNS], stack_group[BLOCK_MAX_INSNS]; /* -1: none */
@@ -104,6 +107,11 @@ void access_emit(struct build *b, const struct access *a, access_operation *oper
 void access_island(struct build *b, bool at_end);
 void access_island_now(struct build *b); /* a long sequence without accesses follows */
 
+/* The entry for fetches of a linear page. */
+static inline struct host_mem build_exec_entry(const struct build *b, uint32_t linear)
+{
+    return mem_at(R12, view_table(b, VIEW_EXEC) + (int32_t)((linear >> PAGE_SHIFT) * 8));
+}
 /* As build_block(), and nothing but that block. */
 struct block *build_one_block(struct translator *t, uint32_t eip, uint32_t mode);
 

@@ -167,25 +167,34 @@ static void come_back(struct translator *t, bool user, struct far_page *page)
     set_direct(t, far, page, true);
 }
 
-uint64_t far_links_add(struct translator *t, uint32_t place, const struct block *to)
+uint32_t far_links_add_jump(struct translator *t, uint32_t mode, uint32_t linear, uint32_t physical, struct far_link link)
 {
-    uint64_t base = (uint64_t)(uintptr_t)t->cache_rx;
-    uint32_t linear = (to->cs_base + to->eip) >> PAGE_SHIFT, physical = to->physical >> PAGE_SHIFT;
-    bool user = to->mode & MODE_USER;
+    bool user = mode & MODE_USER;
     struct far_set *far = &t->far[user];
+    bool shows = view_is_code(translator_cpu(t), user, linear, physical); /* a user's pages come as they are run */
     struct far_page *page;
 
-    if ((user && !(to->mode & MODE_BARE)) || !to->guard_entry || !view_is_code(translator_cpu(t), user, linear, physical) || !init(far))
-        return to->guard_entry;
+    if ((user ? !(mode & MODE_BARE) : !shows) || !init(far))
+        return link.guard_entry;
     page = find(far, linear, physical);
     if (!page)
         page = new_page(far, linear, physical);
     if (!page)
-        return to->guard_entry;
-    if (!page->direct)
+        return link.guard_entry;
+    if (!page->direct && shows)
         come_back(t, user, page);
-    add_link(far, page, (struct far_link){ .place = place, .entry = (uint32_t)(to->entry - base), .guard_entry = (uint32_t)(to->guard_entry - base) });
-    return page->direct ? to->entry : to->guard_entry;
+    add_link(far, page, link);
+    return page->direct ? link.entry : link.guard_entry;
+}
+
+uint64_t far_links_add(struct translator *t, uint32_t place, const struct block *to)
+{
+    uint64_t base = (uint64_t)(uintptr_t)t->cache_rx;
+    struct far_link link = { .place = place, .entry = (uint32_t)(to->entry - base), .guard_entry = (uint32_t)(to->guard_entry - base) };
+
+    if (!to->guard_entry)
+        return 0;
+    return base + far_links_add_jump(t, to->mode, (to->cs_base + to->eip) >> PAGE_SHIFT, to->physical >> PAGE_SHIFT, link);
 }
 
 /* --- looking again --- */

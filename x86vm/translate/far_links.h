@@ -61,6 +61,8 @@ struct far_set {
 /* Where a jump at that place has to lead so that it reaches the block: its entry, or that with a
  * guard. 0: no jump from another page may. */
 uint64_t far_links_add(struct translator *t, uint32_t place, const struct block *to);
+/* The same for a jump to code of that mode which holds as long as the linear page shows the physical one; `next` is not used. */
+uint32_t far_links_add_jump(struct translator *t, uint32_t mode, uint32_t linear, uint32_t physical, struct far_link link);
 /* That privilege's code may be fetched from elsewhere now. Not while a block runs. */
 void far_links_check(struct translator *t, bool user);
 /* The linear page turned out to show that physical page, for fetches at the present privilege. Not while a block runs. */

@@ -321,7 +321,9 @@ static void analyse_insn(struct analysis *a, unsigned i)
     }
     bound_registers(a, insn);
     forget(a, i, written);
-    if (insn->kind == INSN_CALL || insn->kind == INSN_CALL_INDIRECT)
+    if (b->pc_calls[i])
+        a->esp_moved += pc_calls_esp(b, i);
+    else if (insn->kind == INSN_CALL || insn->kind == INSN_CALL_INDIRECT)
         forget_everything(a, i);
 }
 

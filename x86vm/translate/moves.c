@@ -217,11 +217,11 @@ struct way {
     uint32_t links, sites, calls;
 };
 
-static bool fits(const struct translator *t, uint32_t number)
+static bool fits(const struct translator *t, uint32_t number, uint32_t eip)
 {
     const struct block *from = original(t, number);
 
-    return !from->dead && (!(from->mode & MODE_BARE)
+    return !from->dead && pc_calls_may_move(t, from, eip) && (!(from->mode & MODE_BARE)
            || patience_bare_useless_in(t, from->physical, from->length) == t->moves->all.items[number].bare_useless);
 }
 
@@ -234,7 +234,7 @@ static uint32_t find(struct translator *t, const struct block *draft)
         return t->moves->wanted;
     for (unsigned i = 0; i < WAYS; i++)
         if (is_of(t, &slots[i], draft))
-            return fits(t, slots[i].number) ? slots[i].number : 0;
+            return fits(t, slots[i].number, draft->eip) ? slots[i].number : 0;
     return 0;
 }
 
@@ -336,11 +336,18 @@ static struct block *copy_block(struct translator *t, const struct way *w)
     copy->cold_at += w->cold;
     copy->first_link = t->links.count;
     copy->guard_entry = moved(t, w, copy->guard_entry);
+    if (copy->thunk.place) {
+        copy->thunk.place += w->hot;
+        copy->thunk.entry += w->hot;
+        copy->thunk.guard_entry += w->cold;
+        copy->thunk.linear += w->page;
+    }
     copy->incoming = 0;
     copy->sites_tried = false;
     copy_code(t, w);
     if (w->from->block->sites_tried)
         jumps_downgrade(t, copy);
+    pc_calls_moved(t, copy);
     copy_links(t, w, copy);
     copy_sites(t, w, copy);
     copy_calls(t, w, copy);
@@ -367,7 +374,7 @@ struct block *moves_make(struct translator *t, const struct block *draft)
     code_map_begin_same(&t->hot_map, hot, draft->eip, from->hot_rows);
     code_map_begin_same(&t->cold_map, cold, draft->eip, from->cold_rows);
     copy = copy_block(t, &way);
-    if (t->moves->check) {
+    if (t->moves->check && pc_calls_alike(t, copy)) {
         moves_set_aside(t, copy, from, before);
         return NULL;
     }
@@ -453,7 +460,7 @@ static struct block *copy_wanted(struct translator *t, struct follow *f, const s
         return NULL;
     if ((made = blocks_find(t, want->eip, from->physical, f->mode)))
         return made;
-    if (f->copies == FOLLOW_COPIES || !may_move(t, &draft) || !fits(t, want->move) || blocks_full(t, from->physical))
+    if (f->copies == FOLLOW_COPIES || !may_move(t, &draft) || !fits(t, want->move, want->eip) || blocks_full(t, from->physical))
         return NULL;
     f->copies++;
     t->moves->wanted = want->move;

@@ -108,7 +108,7 @@ static bool same_site(const struct site *a, const struct site *b)
 {
     return a->eip == b->eip && a->size == b->size && a->read == b->read && a->write == b->write && a->seg == b->seg
            && a->checked == b->checked && a->must_align == b->must_align && a->may_not_write == b->may_not_write && a->waits == b->waits
-           && a->stored == b->stored && a->estimated == b->estimated && a->esp_delta == b->esp_delta && a->hot == b->hot && a->bounce == b->bounce
+           && a->alone == b->alone && a->stored == b->stored && a->estimated == b->estimated && a->esp_delta == b->esp_delta && a->hot == b->hot && a->bounce == b->bounce
            && a->after == b->after;
 }
 
@@ -123,10 +123,11 @@ static bool same_call(const struct call *a, const struct call *b)
 
 static bool same_block(const struct block *a, const struct block *b)
 {
-    return a->eip == b->eip && a->physical == b->physical && a->last_page == b->last_page && a->mode == b->mode
+    return a->eip == b->eip && a->physical == b->physical && a->other_page == b->other_page && a->mode == b->mode
            && a->mode_mask == b->mode_mask && a->length == b->length && a->insn_count == b->insn_count
            && a->depends_start == b->depends_start && a->depends_end == b->depends_end && a->entry == b->entry
-           && a->guard_entry == b->guard_entry && a->cold_at == b->cold_at && a->first_link == b->first_link && a->link_count == b->link_count;
+           && a->guard_entry == b->guard_entry && a->cold_at == b->cold_at && a->first_link == b->first_link && a->link_count == b->link_count
+           && a->other_start == b->other_start && a->other_end == b->other_end && !memcmp(&a->thunk, &b->thunk, sizeof a->thunk);
 }
 
 static bool same_rows(const struct code_map *map, const struct code_row *rows, uint32_t from, uint32_t size)

@@ -75,15 +75,14 @@ static void dispatch(struct build *b, void (*go)(struct emit *e, struct host_mem
 
 /* Behind a host CALL: a RET came here with the guest's return address in R9. A
  * kernel's code that depends on GS is left to the lookup, which never knows it:
- * what was called may have loaded GS, and the key does not tell (mode.c). */
-static void returned(struct build *b, uint32_t return_eip)
+ * what was called may have loaded GS, and the key does not tell (mode.c); false. */
+static bool check_return(struct build *b, struct emit *e, uint32_t return_eip)
 {
-    struct emit *e = b->hot;
     uint8_t *here;
 
     if (b->block->mode_mask & MODE_GS && !(b->mode & MODE_USER)) {
         emit_jmp(e, b->t->stubs.dispatch);
-        return;
+        return false;
     }
     emit_mov64(e, R11, RCX);
     emit_lea32(e, RCX, mem_at(R9, (int32_t)-return_eip));
@@ -93,7 +92,14 @@ static void returned(struct build *b, uint32_t return_eip)
     emit_jmp(e, b->t->stubs.dispatch);
     emit_patch8(e, here);
     emit_mov64(e, RCX, R11);
-    if (b->insn == &b->insns[b->count - 1])
+    return true;
+}
+
+static bool is_last(const struct build *b) { return b->insn == &b->insns[b->count - 1]; }
+
+static void returned(struct build *b, uint32_t return_eip)
+{
+    if (check_return(b, b->hot, return_eip) && is_last(b))
         rewrite_jump(b, return_eip);
 }
 
@@ -282,11 +288,47 @@ void rewrite_leave(struct build *b, const struct insn *insn)
     b->esp_delta = 0;
 }
 
+/* The word is stored. Out of line, for when the thunk's page is another: the CALL
+ * after all, and then out of the block, nothing of which need hold any more. */
+static void call_elsewhere(struct build *b, const struct insn *insn, uint32_t return_eip)
+{
+    struct emit *e = b->cold;
+    uint8_t *place;
+
+    if (b->esp_delta)
+        emit_lea32(e, R8, mem_at(R8, b->esp_delta));
+    place = emit_call_later(e);
+    if (check_return(b, e, return_eip))
+        new_jump(b, emit_jmp_later(e), return_eip, false);
+    new_jump(b, place, insn->target, false);
+}
+
+static void rewrite_pc_call(struct build *b, const struct insn *insn, uint32_t return_eip)
+{
+    enum pc_call kind = b->pc_calls[b->insn - b->insns];
+
+    if (kind == PC_CALL_AWAY) {
+        pc_calls_guard(b);
+        call_elsewhere(b, insn, return_eip);
+    }
+    if (kind != PC_CALL_NEXT) {
+        emit_mov_imm32(b->hot, host_of[pc_calls_register(insn)], return_eip);
+        emit_mark(b->hot, MARK_EIP, return_eip);
+        b->esp_delta += 4;
+    }
+    if (is_last(b))
+        rewrite_jump(b, return_eip);
+}
+
 void rewrite_call(struct build *b, const struct insn *insn)
 {
     uint32_t return_eip = insn->eip + insn->length;
 
     push(b, store_eip, &return_eip);
+    if (b->pc_calls[b->insn - b->insns]) {
+        rewrite_pc_call(b, insn, return_eip);
+        return;
+    }
     if (!rewrite_comes_back(b)) {
         rewrite_jump(b, insn->target);
         return;

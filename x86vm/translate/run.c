@@ -45,10 +45,10 @@ static struct block *find_block(struct translator *t, uint32_t mode)
         far_links_filled(t, linear >> PAGE_SHIFT, physical >> PAGE_SHIFT);
     }
     block = blocks_find(t, cpu->eip, physical, mode);
-    if (block && block->last_page != physical >> PAGE_SHIFT) {
+    if (block && block_straddles(block)) {
         uint32_t second;
         view_fill(cpu, (linear & ~(PAGE_SIZE - 1)) + PAGE_SIZE, VIEW_FOR_EXEC, &second);
-        if (second >> PAGE_SHIFT != block->last_page)
+        if (second >> PAGE_SHIFT != block->other_page)
             block = NULL;
     }
     if (block)

@@ -54,16 +54,6 @@ static uint32_t linear_address(struct cpu *cpu, const struct site *site, uint32_
     return site->checked ? protection_segment_address(cpu, site->seg, address, site->size, site->write) : address;
 }
 
-static bool overlaps(const struct block *block, uint32_t physical, uint32_t size)
-{
-    uint32_t start = block->physical, page = start >> PAGE_SHIFT;
-    uint32_t low = physical & (PAGE_SIZE - 1);
-
-    if (physical >> PAGE_SHIFT == page)
-        return low < block->depends_end && low + size > block->depends_start;
-    return block->last_page != page && physical >> PAGE_SHIFT == block->last_page;
-}
-
 /* A store into the very block that executes it: its next instruction must
  * already be the new one, so the instruction is run again alone. */
 static void guard_own_code(struct translator *t, const struct site *site, uint32_t linear, bool user)
@@ -74,11 +64,11 @@ static void guard_own_code(struct translator *t, const struct site *site, uint32
     if (site->block->mode & MODE_SINGLE)
         return;
     physical = view_translate(cpu, linear, VIEW_FOR_WRITE, user);
-    if (!overlaps(site->block, physical, site->size)) {
+    if (!blocks_made_from(site->block, physical, site->size)) {
         if ((linear ^ last) < PAGE_SIZE)
             return;
         physical = view_translate(cpu, last, VIEW_FOR_WRITE, user);
-        if (!overlaps(site->block, physical & ~(PAGE_SIZE - 1), (last & (PAGE_SIZE - 1)) + 1))
+        if (!blocks_made_from(site->block, physical & ~(PAGE_SIZE - 1), (last & (PAGE_SIZE - 1)) + 1))
             return;
     }
     t->single = true;
@@ -97,6 +87,15 @@ static void guard_watched(struct translator *t, const struct site *site, uint32_
     longjmp(*cpu->fault_env, CPU_AGAIN);
 }
 
+/* A word that may not be read back as it was stored, or that may be code. */
+static void run_alone(struct translator *t, const struct site *site)
+{
+    if (!site->alone || site->block->mode & MODE_SINGLE)
+        return;
+    t->single = true;
+    longjmp(*translator_cpu(t)->fault_env, CPU_AGAIN);
+}
+
 /* `device`: known to lie in device memory, where there is no code and nothing left to check. */
 static void through_bounce(struct translator *t, const struct site *site, uint32_t linear, uint32_t address, bool device)
 {
@@ -105,6 +104,7 @@ static void through_bounce(struct translator *t, const struct site *site, uint32
     bool user = cpu->cpl == 3;
     bool crosses = (linear & (PAGE_SIZE - 1)) + site->size > PAGE_SIZE;
 
+    run_alone(t, site);
     t->counters.slow[device ? X86VM_SLOW_DEVICE : crosses ? X86VM_SLOW_CROSSING : X86VM_SLOW_PAGE]++;
     if (cpu->watch_data)
         guard_watched(t, site, linear);

@@ -10,6 +10,7 @@
  *   access.c     one memory operand -> the check and both copies of the access
  *   count.c      counting of instructions, for recording and replay
  *   transition.c segment loads, SYSENTER and SYSEXIT as they went the last time
+ *   pc_calls.c   CALLs that are only there for their return address
  *   shadow.c     return addresses of the host, so that its CPU can predict RET
  *   stubs.c      the code that every block shares: enter, leave, call C
  *   runtime.c    the C side of those stubs
@@ -131,21 +132,31 @@ struct cpu_area {
     uint64_t *jumps[JUMP_SLOTS]; /* jump_map.h: what sites go through */
 };
 
+/* Where a block does without a CALL of a thunk on another page: pc_calls.h. Places in the cache. */
+struct block_thunk {
+    uint32_t place;          /* of the rel32 of the jump there; 0: there is none */
+    uint32_t entry, guard_entry; /* what it jumps to as long as the page shows the thunk, and else */
+    uint32_t linear;         /* that page */
+};
+
 struct block {
     uint32_t eip;
     uint32_t physical;       /* of the first byte */
-    uint32_t last_page;      /* physical page of the last byte (differs when it straddles) */
+    uint32_t other_page;     /* physical page of what it was made from besides: its last byte where it straddles, a thunk; or the first byte's */
     uint32_t cs_base, cs_limit;
     uint32_t mode, mode_mask;
     uint16_t length;         /* guest bytes */
     uint16_t insn_count;
-    uint16_t depends_start, depends_end; /* offsets in the first page of all bytes that shaped it */
+    uint16_t depends_start, depends_end; /* offsets in the first page of all bytes that shaped it, */
+    uint16_t other_start, other_end;     /* and in the other one */
     bool dead;
+    bool unseen;             /* what a CALL leads to could not be looked at: pc_calls.h */
     bool sites_tried;        /* jump_sites.c has looked at it */
     uint32_t move;           /* what copies of it are made from, as of what it is a copy of itself: moves.h; 0: none are */
     uint64_t entry, guard_entry; /* executable addresses; guard_entry 0 until needed */
     uint32_t cold_at;        /* where its cold code begins, in the cache */
     uint32_t first_link, link_count; /* jumps out of it: numbers */
+    struct block_thunk thunk;
     uint32_t first_jump;     /* lookups of indirect jumps in it, by number; a copy has those of its original */
     uint16_t jump_count;
     struct block *hash_next, **hash_at; /* `at`: what points to this block in the list */
@@ -153,6 +164,8 @@ struct block {
     uint32_t incoming;       /* the first link to it: number + 1, or 0 */
     uint32_t *eips;          /* of its instructions, when counting */
 };
+
+static inline bool block_straddles(const struct block *b) { return (b->physical & (PAGE_SIZE - 1)) + b->length > PAGE_SIZE; }
 
 /* A direct jump out of a block. */
 struct link {
@@ -175,6 +188,7 @@ struct site {
     uint8_t seg;             /* enum cpu_seg */
     bool checked;            /* the segment is SEG_CHECKED: R9 is an offset, not linear */
     bool must_align;         /* 16-aligned, else #GP */
+    bool alone;              /* where C would have to store it, the instruction is run alone */
     bool may_not_write;      /* an x87 store, which an unmasked exception cancels */
     bool waits;              /* a pending x87 exception comes first */
     uint8_t stored;          /* a MOV from a general register, its number + 1; 0: something else */
@@ -329,6 +343,7 @@ void blocks_remember(struct translator *t, uint32_t eip, const struct block *blo
 /* Where the present mode's code at EIP is, as far as the table of indirect jumps knows; 0: it does not. */
 uint64_t blocks_remembered(const struct translator *t, uint32_t eip);
 void blocks_clear_lookup(struct translator *t);
+bool blocks_page_full(const struct translator *t, uint32_t page);
 bool blocks_full(struct translator *t, uint32_t physical); /* the next block might not fit, or its page has too many */
 uint32_t blocks_new_link(struct translator *t, struct link **out);
 uint32_t blocks_new_site(struct translator *t, struct site **out);
@@ -341,6 +356,8 @@ void blocks_map_cold(struct translator *t, uint32_t eip, int32_t esp_delta);
 /* The guest instruction that the host was executing at `pc`; false when pc is not in a block. */
 bool blocks_locate(const struct translator *t, uint64_t pc, struct code_row *out);
 /* Drops the translations of an instruction at the present privilege that have no check. */
+/* Whether the block was made from (or depends on) bytes of a page. */
+bool blocks_made_from(const struct block *block, uint32_t physical, uint32_t size);
 void blocks_kill_bare(struct translator *t, uint32_t eip);
 
 /* --- stubs.c --- */
