@@ -245,6 +245,17 @@ int config_apply_set_port(struct config_apply *apply, const char *name, const st
     return 0;
 }
 
+void config_apply_listen_again(struct config_apply *apply)
+{
+    for (size_t i = 0; i < apply->count; i++) {
+        const struct config_port *config = &apply->ports[i]->config;
+
+        if (config->type == CONFIG_PORT_VHOST_USER && config->listen) {
+            port_vhost_user_listen_again(datapath_find_port(apply->dp, config->name));
+        }
+    }
+}
+
 int config_apply_remove_port(struct config_apply *apply, const char *name)
 {
     size_t i = find(apply, name);

@@ -55,6 +55,8 @@ int config_apply_set_port(struct config_apply *apply, const char *name, const st
 int config_apply_remove_port(struct config_apply *apply, const char *name);     /* ENOENT */
 
 /* NULL: no such port. Valid until a port is added or removed. */
+/* Sockets of ports that somebody has removed are made again. */
+void config_apply_listen_again(struct config_apply *apply);
 const struct config_apply_port *config_apply_find(const struct config_apply *apply, const char *name);
 size_t config_apply_count(const struct config_apply *apply);
 const struct config_apply_port *config_apply_at(const struct config_apply *apply, size_t index);

@@ -70,6 +70,20 @@ int daemon_apply_config(struct daemon *d, const struct config *config)
     return 0;
 }
 
+/* What somebody has removed from beneath the daemon is made again: who reloads may be there since nothing else helps. */
+static void make_again(struct daemon *d)
+{
+    if (run_dir_again(&d->dir)) {
+        guests_directory_again(d->guests);
+        captures_directory_again(d->captures, d->dir.fd);
+        run_dir_share(&d->dir, d->group);
+        control_server_again(d->server);
+        config_apply_listen_again(d->apply);
+    
+        event_call_schedule(d->save);
+    }
+}
+
 int daemon_reload(void *context, struct config_error *error)
 {
     struct daemon *d = context;
@@ -78,6 +92,7 @@ int daemon_reload(void *context, struct config_error *error)
     int result;
 
     sd_notify_reloading();
+    make_again(d);
     result = daemon_load_config(d, &config, error);
     if (result == 0) {
         result = config_apply_all(d->apply, &config, &wrong);

@@ -17,6 +17,7 @@
 
 #include "vswitchd/guests_directory.h"
 #include "vswitchd/os/log.h"
+#include "vswitchd/run_dir.h"
 
 enum { LINKS_RETRY = EVENT_LOOP_SECOND / 10 };
 
@@ -302,6 +303,23 @@ static void adopt_or_clear(void *context, const char *name)
 void guests_adopt(struct guests *guests)
 {
     guest_directories_each(guests->directory_fd, adopt_or_clear, guests);
+}
+
+void guests_directory_again(struct guests *guests)
+{
+    if (run_dir_holds(guests->config.run_dir_fd, "guests", guests->directory_fd)) {
+        return;
+    }
+    if (!run_dir_replace(guests->directory_fd, guest_directories_open(guests->config.run_dir_fd))) {
+        log_error("cannot make %s/guests again: %s", guests->config.run_dir, strerror(errno));
+        return;
+    }
+    for (const struct guest *g = guests->first; g; g = g->next) {
+        if (g->state != GUEST_STOPPED) {
+            log_warning("guest %s has lost its sockets with the directory: its cards stay connected, but nobody reaches its "
+                        "console, and another daemon will not find it; stop it and start it again", g->config.name);
+        }
+    }
 }
 
 struct guests *guests_create(const struct guests_config *config)

@@ -19,13 +19,18 @@
 #include "vswitchd/config.h"
 #include "vswitchd/os/log.h"
 
-/* A lock on a file that its former owner has removed meanwhile would be worth nothing. */
-static bool lock_is_current(const struct run_dir *dir)
+bool run_dir_holds(int run_dir_fd, const char *name, int fd)
 {
     struct stat ours, there;
 
-    return fstat(dir->lock_fd, &ours) == 0 && fstatat(dir->fd, "vswitchd.lock", &there, AT_SYMLINK_NOFOLLOW) == 0
+    return fstat(fd, &ours) == 0 && fstatat(run_dir_fd, name, &there, AT_SYMLINK_NOFOLLOW) == 0
            && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+}
+
+/* A lock on a file that its former owner has removed meanwhile would be worth nothing. */
+static bool lock_is_current(const struct run_dir *dir)
+{
+    return run_dir_holds(dir->fd, "vswitchd.lock", dir->lock_fd);
 }
 
 static int take_lock(struct run_dir *dir)
@@ -80,6 +85,55 @@ int run_dir_open(struct run_dir *dir, const char *named, const char *state_named
     }
     find_state_dir(dir, state_named);
     return take_lock(dir);
+}
+
+bool run_dir_replace(int fd, int by)
+{
+    bool done = by >= 0 && dup3(by, fd, O_CLOEXEC) == fd;
+
+    if (by >= 0) {
+        close(by);
+    }
+    return done;
+}
+
+/* Not where it was: removed, or moved away. */
+static bool is_elsewhere(const struct run_dir *dir)
+{
+    struct stat ours, there;
+
+    return fstat(dir->fd, &ours) != 0 || stat(dir->path, &there) != 0 || ours.st_ino != there.st_ino
+           || ours.st_dev != there.st_dev;
+}
+
+static bool make_again(struct run_dir *dir)
+{
+    if ((mkdir(dir->path, 0755) != 0 && errno != EEXIST)
+        || !run_dir_replace(dir->fd, open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC))) {
+        log_error("the run directory %s is gone and cannot be made again, so nobody can reach this daemon: %s; restart it",
+                  dir->path, strerror(errno));
+        return false;
+    }
+    log_warning("the run directory %s was gone: made again", dir->path);
+    return true;
+}
+
+bool run_dir_again(struct run_dir *dir)
+{
+    int lock_fd = dir->lock_fd;
+
+    if (is_elsewhere(dir) && !make_again(dir)) {
+        return false;
+    }
+    if (lock_is_current(dir)) {
+        return true;
+    }
+    if (take_lock(dir) != 0) {
+        dir->lock_fd = lock_fd;
+        return false;
+    }
+    close(lock_fd);
+    return true;
 }
 
 /* What is made in this directory is then for the group's members, too. Nothing is changed that is so already: a service

@@ -107,31 +107,68 @@ static int listen_at(int directory_fd, const char *name, mode_t mode, gid_t grou
     return 0;
 }
 
-static int door_open(struct control_server *s, struct door *door, const char *name, bool read_only)
+/* Where there is a listener already the new one takes its place. */
+static int door_listen(struct control_server *s, struct door *door)
 {
-    gid_t group = read_only ? (gid_t)-1 : s->group;
-    mode_t mode = read_only ? 0666 : group != (gid_t)-1 ? 0660 : 0600;
+    const char *name = door->name;
+    gid_t group = door->read_only ? (gid_t)-1 : s->group;
+    mode_t mode = door->read_only ? 0666 : group != (gid_t)-1 ? 0660 : 0600;
     struct listener_events events = {
         .context = door, .name = name, .accepted = client_came, .admit = admit, .make_room = make_room,
     };
-    int error, fd = -1;
+    struct listener *listener;
+    struct stat st;
+    int fd = -1, error = listen_at(s->run_dir_fd, name, mode, group, &fd);
 
+    if (error) {
+        return error;
+    }
+    listener = listener_create(s->loop, fd, &events);
+    if (!listener) {
+        close(fd);
+        (void)unlinkat(s->run_dir_fd, name, 0);
+        return ENOMEM;
+    }
+    if (fstatat(s->run_dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        door->inode = st.st_ino;
+        door->device = st.st_dev;
+    }
+    listener_destroy(door->listener);
+    door->listener = listener;
+    return 0;
+}
+
+static int door_open(struct control_server *s, struct door *door, const char *name, bool read_only)
+{
     door->server = s;
     door->name = name;
     door->read_only = read_only;
     door->account = read_only ? FOREIGN_CONTROL_RO : FOREIGN_CONTROL;
     door->refusals = (struct log_limit) {.period = 60 * EVENT_LOOP_SECOND, .burst = 5};
-    error = listen_at(s->run_dir_fd, name, mode, group, &fd);
-    if (error) {
-        return error;
+    return door_listen(s, door);
+}
+
+/* Whether the name still leads to this door. */
+static bool is_open(const struct door *door)
+{
+    struct stat st;
+
+    return fstatat(door->server->run_dir_fd, door->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == door->inode
+           && st.st_dev == door->device;
+}
+
+void control_server_again(struct control_server *server)
+{
+    for (int i = 0; i < 2; i++) {
+        struct door *door = &server->doors[i];
+        int result = is_open(door) ? -1 : door_listen(server, door);
+
+        if (result == 0) {
+            log_warning("control: the socket %s was gone: made again", door->name);
+        } else if (result > 0) {
+            log_error("control: the socket %s is gone and cannot be made again: %s", door->name, strerror(result));
+        }
     }
-    door->listener = listener_create(s->loop, fd, &events);
-    if (!door->listener) {
-        close(fd);
-        (void)unlinkat(s->run_dir_fd, name, 0);
-        return ENOMEM;
-    }
-    return 0;
 }
 
 int control_server_create(struct event_loop *loop, const struct control_server_config *config,

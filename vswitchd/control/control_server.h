@@ -26,6 +26,8 @@ struct control_server_config {
 int control_server_create(struct event_loop *loop, const struct control_server_config *config,
                           const struct control_dispatch *dispatch, struct control_server **server, char *error,
                           size_t error_size);
+/* Makes the sockets again where somebody has removed them; clients stay. */
+void control_server_again(struct control_server *server);
 void control_server_destroy(struct control_server *server);     /* Takes the sockets away. */
 
 /* Whether somebody wants events of this type; making the others would be wasted. */

@@ -34,6 +34,8 @@ struct door {
     struct control_server *server;
     const char *name;           /* Of the socket, in the run directory. */
     bool read_only;
+    ino_t inode;                /* Of its socket's name. */
+    dev_t device;
     enum foreign_account account;
     struct listener *listener;
     unsigned clients;           /* Of this one. */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "proto/unix_socket.h"
@@ -45,6 +46,7 @@ struct port_vhost_user {
     uint64_t sessions;
     uint64_t breaches;      /* sessions that ended by the peer's fault */
     struct log_limit log_limit;
+    unsigned mode;          /* of the socket */
     char path[108];
     char last_error[160];
     uint8_t *buffer; /* FRAME_BUFFER_SIZE: the frame being received */
@@ -416,6 +418,24 @@ static int listen_for_peer(struct port_vhost_user *vhost, unsigned mode, char er
     return result;
 }
 
+void port_vhost_user_listen_again(struct port *port)
+{
+    struct port_vhost_user *vhost = vhost_of(port);
+    struct listener *before = vhost->listener;
+    char error[PORT_ERROR_SIZE];
+    struct stat st;
+
+    if (!vhost->server || lstat(vhost->path, &st) == 0 || errno != ENOENT)
+        return;
+    if (listen_for_peer(vhost, vhost->mode, error) == 0) {
+        listener_destroy(before);
+        log_warning("port %s: its socket was gone: made again (%s)", port->name, vhost->path);
+    } else {
+        vhost->listener = before;
+        log_error("port %s: its socket is gone: %s", port->name, error);
+    }
+}
+
 int port_vhost_user_create(struct event_loop *loop, const struct port_vhost_user_config *config, struct port **port,
                            char error[PORT_ERROR_SIZE])
 {
@@ -434,6 +454,7 @@ int port_vhost_user_create(struct event_loop *loop, const struct port_vhost_user
     }
     vhost->loop = loop;
     vhost->server = config->server;
+    vhost->mode = config->mode;
     vhost->retry_delay = RETRY_FIRST;
     vhost->log_limit = (struct log_limit){ .period = 10000 * MILLISECOND, .burst = 10 };
     strcpy(vhost->path, config->path);

@@ -26,5 +26,7 @@ int port_vhost_user_create(struct event_loop *loop, const struct port_vhost_user
                            char error[PORT_ERROR_SIZE]);
 /* The peer's socket has come: a client tries at once instead of when its time comes. */
 void port_vhost_user_retry(struct port *port);
+/* A server's socket is made again where somebody has removed it; a peer that is connected stays. */
+void port_vhost_user_listen_again(struct port *port);
 
 #endif
