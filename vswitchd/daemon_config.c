@@ -79,7 +79,6 @@ static void make_again(struct daemon *d)
         run_dir_share(&d->dir, d->group);
         control_server_again(d->server);
         config_apply_listen_again(d->apply);
-    
         event_call_schedule(d->save);
     }
 }

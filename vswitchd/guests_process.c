@@ -209,7 +209,11 @@ static void never_started(struct guest *g, int number)
     struct config_apply_error error;
 
     (void)does_not_start(g, number, &error);
-    log_error("%s", error.text);
+    if (number == ECANCELED) {
+        log_info("%s", error.text);
+    } else {
+        log_error("%s", error.text);
+    }
     g->pid = 0;
     g->last_status = -1;
     snprintf(g->last_words, sizeof g->last_words, "%.*s", GUEST_WORDS_SIZE - 1, error.text);

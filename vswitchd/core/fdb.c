@@ -369,9 +369,21 @@ static unsigned vlan_of(const struct entry *entry)
     return (unsigned)(entry->key & 0xfff);
 }
 
+/* All that a port has learned: by its list, as a link that goes up and down all the time has this done in a table where
+ * others have a million. */
+static uint32_t flush_port(struct fdb *fdb, unsigned port)
+{
+    uint32_t removed = 0;
+    while (remove_oldest(fdb, port))
+        removed++;
+    return removed;
+}
+
 uint32_t fdb_flush(struct fdb *fdb, const struct fdb_filter *filter)
 {
     uint32_t removed = 0;
+    if (filter->port >= 0 && filter->vlan < 0 && !filter->include_static)
+        return flush_port(fdb, (unsigned)filter->port);
     for (uint32_t i = 0; i < fdb->touched; i++) {
         const struct entry *entry = &fdb->entries[i];
         if (!entry->used || (entry->is_static && !filter->include_static))
