@@ -28,6 +28,10 @@ struct config_apply_error {
     char text[PORT_ERROR_SIZE + 64];
 };
 
+/* Fills in the error; answers its number. */
+int config_apply_fail(struct config_apply_error *error, int number, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 struct config_apply_host {
     struct netlink *netlink;        /* NULL where there are no rights to it: taps then fail with a reason. */
     struct write_batch *writer;     /* For taps; NULL: none. */

@@ -17,9 +17,6 @@ struct config_apply {
     struct config_apply_port *ports[PORT_SET_MAX];
 };
 
-/* Fills in the error; answers its number. */
-int config_apply_fail(struct config_apply_error *error, int number, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 /* The port's own MTU, or the switch's. */
 uint32_t config_apply_mtu(const struct config_apply *apply, const struct config_port *port);
 

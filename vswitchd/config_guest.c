@@ -88,6 +88,24 @@ static bool read_card(const struct jv *value, struct config_nic *nic, struct jso
     return true;
 }
 
+/* Two ISA cards in one place; where nothing is said each gets a place of its own. */
+static bool is_apart(const struct jv *value, unsigned index, const struct config_guest *guest, struct json_mismatch *mismatch)
+{
+    const struct config_nic *nic = &guest->nics[index];
+
+    for (unsigned i = 0; i < index; i++) {
+        if (nic->isa_port && nic->isa_port == guest->nics[i].isa_port) {
+            json_mismatch_set(mismatch, jv_get(value, "io"), "/io", "there is an ISA card at 0x%x already", nic->isa_port);
+            return false;
+        }
+        if (nic->isa_irq && nic->isa_irq == guest->nics[i].isa_irq) {
+            json_mismatch_set(mismatch, jv_get(value, "irq"), "/irq", "there is an ISA card with interrupt %d already", nic->isa_irq);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool read_nic(const struct jv *value, unsigned index, struct config_guest *guest, struct json_mismatch *mismatch)
 {
     struct config_nic *nic = &guest->nics[index];
@@ -105,7 +123,7 @@ static bool read_nic(const struct jv *value, unsigned index, struct config_guest
     }
     nic->mtu = (uint32_t)jv_member_int(value, "mtu", 0);
     nic->unplugged = !jv_member_bool(value, "link", true);
-    return read_card(value, nic, mismatch) && config_policy_read(value, &nic->policy, mismatch);
+    return read_card(value, nic, mismatch) && is_apart(value, index, guest, mismatch) && config_policy_read(value, &nic->policy, mismatch);
 }
 
 bool config_guest_read(const struct jv *value, struct config_guest *guest, struct json_mismatch *mismatch)

@@ -51,7 +51,7 @@ static int add_ports(struct guest *g, struct config_apply_error *error)
         snprintf(port.name, sizeof port.name, "%s", nic->port);
         size = snprintf(port.path, sizeof port.path, "%s/guests/%s/nic%u.sock", c->run_dir, g->running.name, i);
         result = size >= (int)sizeof port.path
-                     ? guest_fail(error, ENAMETOOLONG, "the run directory's name is too long for sockets: %s", c->run_dir)
+                     ? config_apply_fail(error, ENAMETOOLONG, "the run directory's name is too long for sockets: %s", c->run_dir)
                      : config_apply_add_port(c->apply, &port, CONFIG_ORIGIN_GUEST, error);
         if (result != 0) {
             remove_ports(g, i);
@@ -111,18 +111,18 @@ int guests_start(struct guests *guests, const char *name, struct config_apply_er
     int result;
 
     if (!g) {
-        return guest_fail(error, ENOENT, "there is no guest \"%s\"", name);
+        return config_apply_fail(error, ENOENT, "there is no guest \"%s\"", name);
     }
     if (g->state != GUEST_STOPPED) {
-        return guest_fail(error, EALREADY, "guest %s is %s already", name, guest_state_name(g->state));
+        return config_apply_fail(error, EALREADY, "guest %s is %s already", name, guest_state_name(g->state));
     }
     if (!guests->config.launcher) {
-        return guest_fail(error, ENOTSUP, "vswitch-guest was not found: no guest can be started");
+        return config_apply_fail(error, ENOTSUP, "vswitch-guest was not found: no guest can be started");
     }
     g->running = g->config;
     result = guest_directory_make(guests->directory_fd, &g->running);
     if (result != 0) {
-        return guest_fail(error, result, "guest %s: cannot make its directory: %s", name, strerror(result));
+        return config_apply_fail(error, result, "guest %s: cannot make its directory: %s", name, strerror(result));
     }
     result = add_ports(g, error);
     if (result != 0) {
@@ -184,7 +184,7 @@ int guests_stop(struct guests *guests, const char *name, uint64_t timeout, struc
         return error->number;
     }
     result = ask_to_stop(g, timeout);
-    return result ? guest_fail(error, result, "guest %s: cannot reach its process: %s", name, strerror(result)) : 0;
+    return result ? config_apply_fail(error, result, "guest %s: cannot reach its process: %s", name, strerror(result)) : 0;
 }
 
 int guests_set_link(struct guests *guests, const char *name, unsigned nic, bool link, struct config_apply_error *error)
@@ -218,7 +218,7 @@ int guests_kill(struct guests *guests, const char *name, struct config_apply_err
     if (result == 0) {
         g->state = GUEST_STOPPING;
     }
-    return result ? guest_fail(error, result, "guest %s: cannot kill its process: %s", name, strerror(result)) : 0;
+    return result ? config_apply_fail(error, result, "guest %s: cannot kill its process: %s", name, strerror(result)) : 0;
 }
 
 void guests_stop_all(struct guests *guests, uint64_t timeout, void (*done)(void *context), void *context)
@@ -263,21 +263,21 @@ int guests_adopt_one(struct guests *guests, const char *name, struct config_appl
         return 0;
     }
     if (!guest_directory_probe(guests->directory_fd, name, &pid, &pidfd)) {
-        return guest_fail(error, ESRCH, "guest %s: no process runs in its directory", name);
+        return config_apply_fail(error, ESRCH, "guest %s: no process runs in its directory", name);
     }
     guest_directory_read(guests->directory_fd, name, &found);
     if (!g) {
         g = guest_add(guests, &found);
         if (!g) {
             close(pidfd);
-            return guest_fail(error, ENOMEM, "out of memory");
+            return config_apply_fail(error, ENOMEM, "out of memory");
         }
         g->transient = true;
     }
     g->running = found;
     g->launched = false;
     if (!guest_follow(g, pid, pidfd)) {
-        return guest_fail(error, ENOMEM, "out of memory");
+        return config_apply_fail(error, ENOMEM, "out of memory");
     }
     log_info("guest %s adopted, pid %d", name, (int)pid);
     guest_tell_links(g);

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,9 +63,9 @@ struct guest *guest_find_running(struct guests *guests, const char *name, struct
     struct guest *g = guest_find(guests, name);
 
     if (!g) {
-        (void)guest_fail(error, ENOENT, "there is no guest \"%s\"", name);
+        (void)config_apply_fail(error, ENOENT, "there is no guest \"%s\"", name);
     } else if (g->state == GUEST_STOPPED) {
-        (void)guest_fail(error, ESRCH, "guest %s is not running", name);
+        (void)config_apply_fail(error, ESRCH, "guest %s is not running", name);
         g = NULL;
     }
     return g;
@@ -74,20 +73,9 @@ struct guest *guest_find_running(struct guests *guests, const char *name, struct
 
 int guest_no_nic(const struct guest *g, unsigned nic, struct config_apply_error *error)
 {
-    return guest_fail(error, ENODEV, "guest %s has no card %u: %s", g->config.name, nic,
+    return config_apply_fail(error, ENODEV, "guest %s has no card %u: %s", g->config.name, nic,
                       g->running.nic_count == 0 ? "it has none" : g->running.nic_count == 1 ? "it has one, number 0"
                                                                                             : "they are counted from 0");
-}
-
-int guest_fail(struct config_apply_error *error, int number, const char *format, ...)
-{
-    va_list args;
-
-    error->number = number;
-    va_start(args, format);
-    vsnprintf(error->text, sizeof error->text, format, args);
-    va_end(args);
-    return number;
 }
 
 /* ---- Definitions ---- */
@@ -97,7 +85,7 @@ int guests_define(struct guests *guests, const struct config_guest *config, stru
     struct guest *g = guest_find(guests, config->name);
 
     if (g && g->state != GUEST_STOPPED) {
-        return guest_fail(error, EALREADY, "guest %s is %s; stop it before defining it anew", config->name,
+        return config_apply_fail(error, EALREADY, "guest %s is %s; stop it before defining it anew", config->name,
                     guest_state_name(g->state));
     }
     if (g) {
@@ -105,7 +93,7 @@ int guests_define(struct guests *guests, const struct config_guest *config, stru
         g->from_file = false;
         return 0;
     }
-    return guest_add(guests, config) ? 0 : guest_fail(error, ENOMEM, "out of memory");
+    return guest_add(guests, config) ? 0 : config_apply_fail(error, ENOMEM, "out of memory");
 }
 
 void guests_restore(struct guests *guests, const struct config_guest *config)
@@ -139,10 +127,10 @@ int guests_undefine(struct guests *guests, const char *name, struct config_apply
     struct guest *g = guest_find(guests, name);
 
     if (!g) {
-        return guest_fail(error, ENOENT, "there is no guest \"%s\"", name);
+        return config_apply_fail(error, ENOENT, "there is no guest \"%s\"", name);
     }
     if (g->state != GUEST_STOPPED) {
-        return guest_fail(error, EALREADY, "guest %s is %s; stop it first", name, guest_state_name(g->state));
+        return config_apply_fail(error, EALREADY, "guest %s is %s; stop it first", name, guest_state_name(g->state));
     }
     guest_forget(g);
     remove_state(guests, name);

@@ -84,8 +84,5 @@ struct guest *guest_find_running(struct guests *guests, const char *name, struct
 /* Fills *error, answers ENODEV. */
 int guest_no_nic(const struct guest *g, unsigned nic, struct config_apply_error *error);
 void guests_traces_end(struct guests *guests);
-/* Fills *error, answers `number`. */
-int guest_fail(struct config_apply_error *error, int number, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 
 #endif

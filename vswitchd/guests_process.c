@@ -196,7 +196,7 @@ static int does_not_start(struct guest *g, int number, struct config_apply_error
     g->request = 0;
     g->state = GUEST_STOPPED;
     leave_nothing(g);
-    return guest_fail(error, number, "guest %s: cannot start its process: %s", g->config.name,
+    return config_apply_fail(error, number, "guest %s: cannot start its process: %s", g->config.name,
                       number == EPIPE || number == ECONNRESET  ? "who starts guests has ended; restart vswitchd"
                       : number == ETIMEDOUT || number == EAGAIN ? "who starts guests does not answer"
                       : number == ECANCELED ? "it was stopped before that"

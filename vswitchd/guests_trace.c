@@ -223,11 +223,11 @@ int guests_trace(struct guests *guests, const char *name, const struct guests_tr
         return guest_no_nic(g, options->nic, error);
     }
     if (count(guests) >= TRACES_MAX) {
-        return guest_fail(error, ENOSPC, "there are %d traces already", TRACES_MAX);
+        return config_apply_fail(error, ENOSPC, "there are %d traces already", TRACES_MAX);
     }
     t = malloc(sizeof *t);
     if (!t) {
-        return guest_fail(error, ENOMEM, "out of memory");
+        return config_apply_fail(error, ENOMEM, "out of memory");
     }
     memset(t, 0, offsetof(struct guest_trace, buffer));
     t->guests = guests;
@@ -242,7 +242,7 @@ int guests_trace(struct guests *guests, const char *name, const struct guests_tr
     result = result ? result : listen_for_reader(t);
     if (result != 0) {
         end(t);
-        return guest_fail(error, result, "guest %s: cannot trace: %s", name, strerror(result));
+        return config_apply_fail(error, result, "guest %s: cannot trace: %s", name, strerror(result));
     }
     socket_name(t, file, sizeof file);
     snprintf(path, size, "%s/guests/%s", guests->config.run_dir, file);

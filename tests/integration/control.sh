@@ -139,6 +139,10 @@ kill $PING; wait $PING 2>/dev/null
 ip netns del peer
 
 # --- who may do what
+check "port.list has what a tap was made with" sh -c "python3 tools/rpc.py '$SOCKET' port.add '{\"name\":\"made\",\"type\":\"tap\",
+    \"interface\":\"made0\",\"addresses\":[\"10.77.0.1/24\"],\"offload\":false}' && python3 tools/rpc.py '$SOCKET' port.list |
+    python3 -c 'import json,sys; p={p[\"name\"]: p for p in json.load(sys.stdin)}[\"made\"]; sys.exit((p[\"interface\"], p[\"addresses\"],
+    p[\"offload\"]) != (\"made0\", [\"10.77.0.1/24\"], False))' && python3 tools/rpc.py '$SOCKET' port.remove '{\"name\":\"made\"}'"
 check "the read-only socket shows" "$BIN/vswitchctl" --socket "$RUN/control-ro.sock" port list
 check_says "the read-only socket changes nothing" 'needs the role operator' \
     "$BIN/vswitchctl" --socket "$RUN/control-ro.sock" port add t2

@@ -47,6 +47,14 @@ check "the host reaches alice again" wait_until 15 ping -c 1 -W 1 10.9.0.1
 check "bob reaches alice again" in_guest bob "ping -c 2 -W 2 10.9.0.1"
 check "alice's port has kept its VLANs" sh -c "python3 tools/rpc.py '$SOCKET' port.get '{\"name\":\"alice\"}' | grep -q '1,30'"
 
+# --- the end of a guest that this daemon has not started ------------------------
+kill -9 "$bob"
+check "bob's end is seen" wait_until 5 no_port bob
+check "and that nobody can say how he ended" grep -q "guest bob, which this daemon has not started, has ended" "$W/vswitchd.log"
+check "bob can be started" rpc guest.start '{"name":"bob"}'
+check "bob runs again" wait_until 10 state_is bob running
+bob=$(guest_pid bob)
+
 # --- an orderly end -----------------------------------------------------------
 check "shutdown with the guests" ctl shutdown --guests
 check "the daemon is gone" wait_until 15 gone "$DAEMON"

@@ -58,17 +58,20 @@ ROOT = struct.pack("<QQQQQQIIIIIIIIII", 1, 0, 0, 0, 0, 0, 0, 0, 0, 0o40777, 1, 0
 
 
 def serve_fuse(device):
-    """Answers nothing but what opening a file takes: FLUSH, which each close() asks for, least of all."""
+    """Answers nothing but what opening a file takes: not FLUSH, which each close() asks for, nor GETATTR from then on,
+    which fstat() asks for."""
+    opened_once = False
     while True:
         request = os.read(device, 1 << 17)
         _, operation, unique, node = struct.unpack_from("<IIQQ", request)
         answer = {
             26: struct.pack("<IIIIHHIIHH32x", 7, 31, 0, 0, 16, 12, 65536, 1, 0, 0),
-            1: struct.pack("<QQQQII", 2, 0, 3600, 3600, 0, 0) + ATTRIBUTES,
-            3: struct.pack("<QII", 3600, 0, 0) + (ROOT if node == 1 else ATTRIBUTES),
+            1: struct.pack("<QQQQII", 2, 0, 3600, 0, 0, 0) + ATTRIBUTES,
+            3: struct.pack("<QII", 0, 0, 0) + (ROOT if node == 1 else ATTRIBUTES),
             14: struct.pack("<QII", 1, 0, 0),
         }.get(operation)
-        if answer is not None:
+        opened_once |= operation == 14
+        if answer is not None and not (operation == 3 and opened_once):
             os.write(device, struct.pack("<IiQ", 16 + len(answer), 0, unique) + answer)
 
 

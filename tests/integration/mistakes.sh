@@ -112,7 +112,7 @@ says 1 'which are on ISA, only' guest run bob --kernel "$K" --nic e1000,irq=9
 says 2 'link is up or down, not "out"' guest run bob --kernel "$K" --nic e1000,link=out
 says 2 'speed is a number, not "fast"' guest run bob --kernel "$K" --nic rtl8029,speed=fast
 says 1 'must have 0 to 8 elements, not 9' guest run bob --kernel "$K" $(printf ' --nic e1000%.0s' 1 2 3 4 5 6 7 8 9)
-says 1 'ended at once: .*two ISA cards at io=0x300' guest run bob --kernel "$K" --nic ne2000,io=0x300 --nic ne1000,io=0x300
+says 1 'there is an ISA card at 0x300 already' guest run bob --kernel "$K" --nic ne2000,io=0x300 --nic ne1000,io=0x300
 says 2 'a number of lines, 1 or more, not "0"' guest trace bob -c 0
 says 1 'which has no line 7' guest run bob --kernel "$K" --nic rtl8019as,irq=7
 says 5 'there is a port "tap0" already' guest run bob --kernel "$K" --nic e1000,port=tap0

@@ -193,6 +193,10 @@ static void test_guest_errors(void)
     CU_ASSERT_TRUE(refuses(NIC("\"model\":\"e1000\",\"io\":\"0x300\""), "f:1:", "rtl8019as, which are on ISA"));
     CU_ASSERT_TRUE(refuses(NIC("\"model\":\"rtl8029\",\"irq\":9"), "f:1:", "rtl8019as, which are on ISA"));
     CU_ASSERT_TRUE(refuses(NIC("\"model\":\"ne2000\",\"io\":\"0x310\""), "f:1:", "steps of 0x20"));
+    CU_ASSERT_TRUE(refuses(NIC("\"model\":\"ne2000\",\"io\":\"0x300\"},{\"model\":\"ne1000\",\"io\":\"0x300\""), "f:1:",
+                           "nics/1/io: there is an ISA card at 0x300 already"));
+    CU_ASSERT_TRUE(refuses(NIC("\"model\":\"ne2000\",\"irq\":9},{\"model\":\"e1000\"},{\"model\":\"ne1000\",\"irq\":9"), "f:1:",
+                           "nics/2/irq: there is an ISA card with interrupt 9 already"));
     CU_ASSERT_TRUE(refuses(NIC("\"model\":\"ne2000\",\"io\":\"here\""), "f:1:", "steps of 0x20"));
     CU_ASSERT_TRUE(refuses(NIC("\"model\":\"ne2000\",\"irq\":10"), "f:1:", "3, 5, 7, 9, 12 or 15"));
     CU_ASSERT_TRUE(refuses(NIC("\"model\":\"ne1000\",\"slot\":8"), "f:1:", "ne2000 only"));

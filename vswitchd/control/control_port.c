@@ -36,10 +36,13 @@ static struct jv *counters_to_json(const struct port_counters *counters)
 struct jv *control_port_to_json(const struct control_context *c, const struct datapath_port_info *info)
 {
     const struct config_apply_port *made = config_apply_find(c->apply, info->name);
-    struct jv *o = jv_new_object();
+    struct jv *o = made ? config_port_to_json(&made->config) : jv_new_object();
 
     jv_set_string(o, "name", info->name);
     jv_set_string(o, "type", info->type);
+    if (made && made->config.type == CONFIG_PORT_TAP && !made->config.interface[0]) {
+        jv_set_string(o, "interface", info->name);
+    }
     jv_set_string(o, "origin", made ? config_origin_name(made->origin) : "request");
     jv_set_bool(o, "link", info->link);
     config_policy_to_json(info->config, o);
@@ -47,10 +50,6 @@ struct jv *control_port_to_json(const struct control_context *c, const struct da
     jv_set_int(o, "macs", info->macs);
     jv_set_int(o, "queued", info->queued);
     jv_set_string(o, "description", info->description);
-    if (made && made->config.type == CONFIG_PORT_VHOST_USER) {
-        jv_set_string(o, "path", made->config.path);
-        jv_set_string(o, "role", made->config.listen ? "server" : "client");
-    }
     jv_set(o, "counters", counters_to_json(info->counters));
     return o;
 }
