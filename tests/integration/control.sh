@@ -143,6 +143,38 @@ check "port.list has what a tap was made with" sh -c "python3 tools/rpc.py '$SOC
     \"interface\":\"made0\",\"addresses\":[\"10.77.0.1/24\"],\"offload\":false}' && python3 tools/rpc.py '$SOCKET' port.list |
     python3 -c 'import json,sys; p={p[\"name\"]: p for p in json.load(sys.stdin)}[\"made\"]; sys.exit((p[\"interface\"], p[\"addresses\"],
     p[\"offload\"]) != (\"made0\", [\"10.77.0.1/24\"], False))' && python3 tools/rpc.py '$SOCKET' port.remove '{\"name\":\"made\"}'"
+cat >"$W/events.py" <<'END'
+import json, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(10)
+s.connect(sys.argv[1])
+lines = s.makefile("rb")
+
+
+def say(**request):
+    s.sendall(json.dumps(request).encode() + b"\n")
+
+
+say(id=1, method="events.subscribe", params={"types": ["port"]})
+for i in range(3):
+    say(id=2, method="port.add", params={"name": f"new{i}", "type": "tap"})
+say(id=3, method="port.add", params={"name": "last", "type": "tap"})
+say(id=4, method="port.set", params={"name": "last", "enabled": False})
+seen = []
+while not seen or seen[-1] != ("port.changed", "last"):
+    message = json.loads(lines.readline())
+    if message.get("method") == "event":
+        event = message["params"]
+        seen.append((event["type"], event["data"]["port"]))
+    if message.get("id") == 3:
+        __import__("time").sleep(0.3)
+for i in range(3):
+    got = [kind for kind, port in seen if port == f"new{i}"]
+    if got != ["port.added", "port.up"]:
+        sys.exit(f"new{i}: {got}")
+END
+check "a new tap is up, and that is all that is told" python3 "$W/events.py" "$SOCKET"
+for port in new0 new1 new2 last; do rpc port.remove "{\"name\":\"$port\"}" >/dev/null; done
 check "the read-only socket shows" "$BIN/vswitchctl" --socket "$RUN/control-ro.sock" port list
 check_says "the read-only socket changes nothing" 'needs the role operator' \
     "$BIN/vswitchctl" --socket "$RUN/control-ro.sock" port add t2

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #define ADDRESS_TEXT_SIZE 64u
+#define EARLIER_CHANGES_MAX 1024
 
 struct netlink {
     struct nl_sock *requests;
@@ -243,6 +244,18 @@ static void changes_readable(void *context, unsigned events)
         list_links(nl);
 }
 
+/* What has been told so far is from before who watches from now on looked. */
+static void read_earlier_changes(struct netlink *nl)
+{
+    for (unsigned i = 0; i < EARLIER_CHANGES_MAX; i++) {
+        int result = nl_recvmsgs_default(nl->changes);
+        if (result == -NLE_NOMEM)
+            list_links(nl);
+        if (result < 0)
+            return;
+    }
+}
+
 static bool open_changes(struct netlink *nl, struct event_loop *loop)
 {
     if (nl->readable)
@@ -269,6 +282,7 @@ struct netlink_watch *netlink_watch_create(struct netlink *nl, struct event_loop
     struct netlink_watch *watch = open_changes(nl, loop) ? calloc(1, sizeof(*watch)) : NULL;
     if (!watch)
         return NULL;
+    read_earlier_changes(nl);
     *watch = (struct netlink_watch){
         .nl = nl, .next = nl->watches, .function = function, .context = context, .index = index, .told = true};
     nl->watches = watch;
