@@ -187,6 +187,56 @@ static bool at_fault_of_store(void)
     return true;
 }
 
+/* Operands of all kinds, whose address is no longer in registers at the fault, or is again. */
+#define FAULTS(name, code)                                                                                        \
+    static void name(void *unused)                                                                                \
+    {                                                                                                             \
+        (void)unused;                                                                                             \
+        __asm__ volatile("movl $1f, sequence_at; fninit; " code "; fadds 0x3f000000; fld1; fmuls %0"              \
+                         ::"m"(sequence_value[0]), "b"(sequence_value), "c"(2) : "memory", "cc", "edx");           \
+    }
+FAULTS(fault_behind_moved_base, "1: flds 4(%%ebx); leal 8(%%ebx), %%ebx")
+FAULTS(fault_behind_moved_index, "flds %0; 1: fmuls (%%ebx,%%ecx,4); incl %%ecx")
+FAULTS(fault_behind_indexed, "1: flds 4(%%ebx,%%ecx,4)")
+FAULTS(fault_behind_16_bit, "movl $0x10004, %%edx; xchgl %%edx, %%ebx; 1: addr16 flds %%fs:4(%%bx)")
+FAULTS(fault_behind_stack, "movl %%esp, %%edx; movl %%ebx, %%esp; 1: flds 12(%%esp); xchgl %%edx, %%esp; xchgl %%edx, %%ebx")
+FAULTS(fault_behind_many, "flds %0; fadds %%fs:8; fld1; leal 8(%%ebx), %%edx; faddp; fxch; 1: fxch")
+
+FAULTS(fault_behind_fninit, "flds %0; fadds %%fs:8; fninit; 1:")
+FAULTS(fault_behind_stored, "flds %0; fadds %%fs:8; movl (%%ebx), %%edx; 1: fadds (%%ebx,%%ecx,4); movl $0, %%ecx")
+
+static bool at_fault_behind_fninit(void)
+{
+    struct environment32 e;
+    struct frame f;
+
+    spare_segment();
+    CHECK(catch_fault(fault_behind_fninit, NULL, &f) && f.vector == 14);
+    __asm__ volatile("fnstenv %0" : "=m"(e)::"memory");
+    __asm__ volatile("movl %0, %%fs; fninit" ::"r"(0) : "memory");
+    CHECK(e.ip == 0 && e.dp == 0 && e.cs_opcode == 0 && (uint16_t)e.ds == 0);
+    return true;
+}
+
+static bool at_fault_behind_operands(void)
+{
+    const uint32_t flat = operand_at(sequence_value);
+
+    CHECK(at_fault(fault_behind_moved_base, flat + 4, SEL_KERNEL_DATA));
+    CHECK(at_fault(fault_behind_moved_index, flat + 8, SEL_KERNEL_DATA));
+    CHECK(at_fault(fault_behind_indexed, flat + 12, SEL_KERNEL_DATA));
+    CHECK(at_fault(fault_behind_stack, flat + 12, SEL_KERNEL_DATA));
+    CHECK(at_fault(fault_behind_many, 8, SEL_SPARE));
+    CHECK(at_fault(fault_behind_stored, flat + 8, SEL_KERNEL_DATA));
+    return true;
+}
+
+static bool at_fault_behind_16_bit(void)
+{
+    CHECK(at_fault(fault_behind_16_bit, 8, SEL_SPARE));
+    return true;
+}
+
 static void divide_in_sequence(void *unused)
 {
     uint16_t control = 0x37f & ~4;
@@ -327,6 +377,9 @@ static const struct test tests[] = {
     { "saved", saved, "FXSAVE has no pointers" }, { "of_exception", of_exception, "raises #MF at FWAIT alone" },
     { "in_sequence", in_sequence, NULL }, { "loaded_between", loaded_between, "FXSAVE has no pointers" },
     { "at_fault_in_sequence", at_fault_in_sequence, NULL }, { "at_fault_of_store", at_fault_of_store, NULL },
+    { "at_fault_behind_operands", at_fault_behind_operands, NULL },
+    { "at_fault_behind_fninit", at_fault_behind_fninit, NULL },
+    { "at_fault_behind_16_bit", at_fault_behind_16_bit, "does not cut a 16-bit offset" },
     { "of_exception_in_sequence", of_exception_in_sequence, "raises #MF at FWAIT alone" },
     { "over_fault", over_fault, NULL }, { "of_user", of_user, NULL }, { "of_user_in_sequence", of_user_in_sequence, NULL },
     { NULL, NULL, NULL },

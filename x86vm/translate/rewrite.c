@@ -7,9 +7,9 @@
  */
 #include <string.h>
 
-#include "x86vm/cpu/x87.h"
 #include "x86vm/translate/build.h"
 #include "x86vm/translate/rewrite.h"
+#include "x86vm/translate/x87_stores.h"
 
 typedef void rewrite_function(struct build *b, const struct insn *insn);
 
@@ -121,85 +121,6 @@ static void plain_opcode_register(struct emit *e, const struct insn *insn)
     emit_tail(e, insn);
 }
 
-/* --- x87 instruction and data pointers: cpu/x87.h --- */
-
-static bool is_fninit(const struct insn *insn) { return insn->opcode == 0xdb && insn->modrm == 0xe3; }
-
-/* Those that leave the pointers alone: FLDCW, FNSTCW, FNSTSW, FNCLEX, FNINIT, FWAIT. */
-static bool is_x87_control(const struct insn *insn)
-{
-    switch (insn->opcode) {
-    case 0xd9: return insn->has_mem && (insn_reg(insn) == 5 || insn_reg(insn) == 7);
-    case 0xdb: return insn->modrm == 0xe2 || insn->modrm == 0xe3;
-    case 0xdd: return insn->has_mem && insn_reg(insn) == 7;
-    case 0xdf: return insn->modrm == 0xe0;
-    default: return insn->opcode == 0x9b;
-    }
-}
-
-static void clear_x87_pointers(struct emit *e)
-{
-    emit_store32_imm(e, CPU_MEM(x87_ip), 0);
-    emit_store32_imm(e, CPU_MEM(x87_dp), 0);
-    emit_store32_imm(e, CPU_MEM(x87_info), 0);
-    emit_store32_imm(e, CPU_MEM(x87_cs), 0); /* and x87_ds */
-}
-
-_Static_assert(offsetof(struct cpu, x87_ip) % 8 == 0 && offsetof(struct cpu, x87_info) == offsetof(struct cpu, x87_ip) + 4, "one aligned word");
-
-static void store_x87_code(struct build *b, const struct insn *insn)
-{
-    struct emit *e = b->hot;
-    uint32_t info = (insn->opcode & 7u) << 8 | insn->modrm | X87_CODE_OPEN;
-
-    if (b->x87_data) {
-        emit_mov_imm64(e, R11, (uint64_t)(info | b->x87_data) << 32 | insn->eip);
-        emit_mark_before(e, MARK_EIP, insn->eip, 4);
-        emit_store64(e, CPU_MEM(x87_ip), R11);
-        return;
-    }
-    emit_store32_imm(e, CPU_MEM(x87_ip), insn->eip);
-    emit_mark(e, MARK_EIP, insn->eip);
-    emit_op_mem(e, EMIT_66, (const uint8_t[]){ 0xc7 }, 1, 0, CPU_MEM(x87_info)); /* the high half stays */
-    emit_bytes(e, &info, 2);
-}
-
-/* What may stand between two x87 instructions of a block without a change of
- * x87_info: no C that asks for it, no load of a segment register, no way back
- * into the block from elsewhere. */
-static bool keeps_x87_data(const struct insn *insn)
-{
-    return insn->kind == INSN_PLAIN || insn->kind == INSN_LEA || insn->kind == INSN_JCC;
-}
-
-/* Behind the instruction: one that faults has not been executed, and one whose
- * exception is pending has. */
-static void record_x87(struct build *b, const struct insn *insn)
-{
-    struct emit *e = b->hot;
-    enum host_reg offset;
-
-    if (insn->unit != INSN_UNIT_X87 || (is_x87_control(insn) && !is_fninit(insn)))
-        return;
-    access_island(b, false);
-    if (is_fninit(insn)) {
-        clear_x87_pointers(e);
-        b->x87_data = 0;
-        return;
-    }
-    if (insn->has_mem)
-        b->x87_data = (uint32_t)insn->mem.seg << X87_SEGMENT_SHIFT | X87_DATA_OPEN;
-    store_x87_code(b, insn);
-    if (!insn->has_mem)
-        return;
-    offset = access_offset(b, &insn->mem);
-    if (insn->addrsize == 2) {
-        emit_movzx16(e, R9, offset);
-        offset = R9;
-    }
-    emit_store32(e, CPU_MEM(x87_dp), offset);
-}
-
 static void rewrite_plain(struct build *b, const struct insn *insn)
 {
     struct emit *e = b->hot;
@@ -220,7 +141,7 @@ static void rewrite_plain(struct build *b, const struct insn *insn)
         emit_bytes(e, host_opcode(insn, opcode), insn->opcode_length);
         emit_tail(e, insn);
     }
-    record_x87(b, insn);
+    x87_behind(b, insn);
 }
 
 static void touch_operation(struct emit *e, struct host_mem mem, const void *arg)
@@ -542,8 +463,7 @@ void rewrite_insn(struct build *b, unsigned i)
         rewrite_settle_esp(b);
     blocks_map_hot(b->t, insn->eip, b->esp_delta);
     fault = insn->kind == INSN_UNDEFINED ? raise_ud : unit_fault(b, insn);
-    if (fault || !keeps_x87_data(insn))
-        b->x87_data = 0;
+    x87_before(b, insn, !fault);
     if (fault)
         rewrite_c_call(b, insn, fault);
     else if (rewrite_leaves_segment(b, insn))

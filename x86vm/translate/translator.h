@@ -15,6 +15,7 @@
  *   stubs.c      the code that every block shares: enter, leave, call C
  *   runtime.c    the C side of those stubs
  *   ports.c      IN and OUT of a kernel
+ *   x87_stores.c the x87 instruction and data pointers
  *   calls_*.c    instructions that are carried out by a call into C
  *   blocks.c     finding, linking and invalidating blocks
  *   cache.c      the code cache, and the blocks' memory
