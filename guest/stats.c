@@ -74,7 +74,7 @@ static void add_engine(struct text *t, struct x86vm *vm)
         { "translate_ns", c.translate_ns }, { "code_bytes", c.code_bytes },
         { "cache_flushes", c.cache_flushes }, { "invalidations", c.invalidations }, { "dispatches", c.dispatches },
         { "links", c.links }, { "indirect_misses", c.indirect_misses }, { "slow_accesses", c.slow_accesses },
-        { "jump_sites", c.jump_sites }, { "jump_misses", c.jump_misses }, { "far_links_back", c.far_links_back },
+        { "jump_caches", c.jump_caches }, { "jump_lookups", c.jump_lookups }, { "jump_sites", c.jump_sites }, { "jump_misses", c.jump_misses }, { "far_links_back", c.far_links_back },
         { "bare_faults", c.bare_faults }, { "bare_mappings", c.bare_mappings }, { "bare_pages", c.bare_pages },
         { "helper_calls", c.helper_calls }, { "exceptions", c.exceptions }, { "interrupts", c.interrupts },
         { "page_faults", c.page_faults }, { "view_fills", c.view_fills }, { "view_flushes", c.view_flushes },

@@ -19,6 +19,7 @@ fuzz-programs: $(FUZZ_PLAIN) $(BUILD)/tests/guest.elf
 fuzz-smoke: fuzz-programs ## every fuzzer for a few seconds
 	@$(BUILD)/tests/fuzz_engine --seconds 8 --corpus $(BUILD)/tests/guest.elf
 	@X86VM_CHECK_MOVES=1 $(BUILD)/tests/fuzz_engine --seconds 4 --corpus $(BUILD)/tests/guest.elf
+	@X86VM_EAGER_CACHES=1 $(BUILD)/tests/fuzz_engine --seconds 4 --corpus $(BUILD)/tests/guest.elf
 	@X86VM_EAGER_JUMPS=1 $(BUILD)/tests/fuzz_engine --seconds 4 --corpus $(BUILD)/tests/guest.elf --check-windows
 	@$(BUILD)/tests/fuzz_machine --seconds 4 --image $(BUILD)/tests/guest.elf
 	@$(BUILD)/tests/fuzz_ports --operations 300000
@@ -28,6 +29,7 @@ fuzz-run: fuzz-programs
 	@$(BUILD)/tests/fuzz_engine --seed $(FUZZ_SEED) --seconds $(FUZZ_SECONDS) --corpus $(BUILD)/tests/guest.elf
 	@X86VM_EAGER_BARE=1 $(BUILD)/tests/fuzz_engine --seed $(FUZZ_SEED) --seconds $(FUZZ_SECONDS) --corpus $(BUILD)/tests/guest.elf
 	@X86VM_EAGER_JUMPS=1 $(BUILD)/tests/fuzz_engine --seed $(FUZZ_SEED) --seconds $(FUZZ_SECONDS) --corpus $(BUILD)/tests/guest.elf
+	@X86VM_EAGER_CACHES=1 $(BUILD)/tests/fuzz_engine --seed $(FUZZ_SEED) --seconds $(FUZZ_SECONDS) --corpus $(BUILD)/tests/guest.elf
 	@X86VM_CHECK_MOVES=1 $(BUILD)/tests/fuzz_engine --seed $(FUZZ_SEED) --seconds $(FUZZ_SECONDS) --corpus $(BUILD)/tests/guest.elf
 	@X86VM_EAGER_BARE=1 $(BUILD)/tests/fuzz_engine --seed $(FUZZ_SEED) --seconds $(FUZZ_SECONDS) --corpus $(BUILD)/tests/guest.elf --check-windows
 	@for image in $(wildcard $(or $(VSWITCH_CACHE),cache)/images/vmlinuz) $(BUILD)/tests/guest.elf; do \

@@ -57,6 +57,9 @@ if [ -x "$build/vswitch-guest" ]; then
     export X86VM_EAGER_JUMPS=1 # the same, and every indirect jump through a map
     on_engine engine_jumps $nics
     unset X86VM_EAGER_JUMPS
+    export X86VM_EAGER_CACHES=1 # every indirect jump compares with where it went last
+    on_engine engine_caches $nics
+    unset X86VM_EAGER_CACHES
     export X86VM_EAGER_WINDOW=1 # every page in the window that its checks are for, none without
     on_engine engine_window $nics
     unset X86VM_EAGER_WINDOW

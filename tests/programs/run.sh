@@ -22,6 +22,9 @@ run as_users_run_them "$cases" PROGRAMS=1
 run bare "$cases" X86VM_EAGER_BARE=1
 run jump_maps "$cases" X86VM_EAGER_JUMPS=1
 run moved_jump_maps $((cases / 4)) X86VM_EAGER_JUMPS=1 X86VM_CHECK_MOVES=1
+run jump_caches $((cases / 2)) X86VM_EAGER_CACHES=1
+run bare_jump_caches $((cases / 2)) X86VM_EAGER_CACHES=1 X86VM_EAGER_BARE=1
+run moved_jump_caches $((cases / 4)) X86VM_EAGER_CACHES=1 X86VM_CHECK_MOVES=1
 run in_window $((cases / 2)) X86VM_EAGER_WINDOW=1
 run without_shadow $((cases / 4)) X86VM_NO_SHADOW=1 X86VM_EAGER_BARE=1
 run without_bare $((cases / 4)) X86VM_NO_BARE=1

@@ -35,6 +35,7 @@ test_guest() { # test_guest NAME VARIABLE=VALUE
 random_programs as_users_run_them PROGRAMS=1
 random_programs bare X86VM_EAGER_BARE=1
 random_programs jump_maps X86VM_EAGER_JUMPS=1
+random_programs jump_caches X86VM_EAGER_CACHES=1
 random_programs in_window X86VM_EAGER_WINDOW=1
 random_programs moved X86VM_CHECK_MOVES=1
 run "instructions bare" X86VM_EAGER_BARE=1 "$tests/insn_test" --helper "$tests/insn_native" --seed "$seed" --count $((cases * 300))

@@ -3,6 +3,7 @@ $(eval $(call unit_test,test_engine,tests/unit/engine_fixture.c $(ENGINE_SRCS),$
 $(eval $(call unit_test,test_shadow,$(ENGINE_SRCS),$(LIBS_ZYDIS)))
 $(eval $(call unit_test,test_recall,$(ENGINE_SRCS),$(LIBS_ZYDIS)))
 $(eval $(call unit_test,test_jump_map,tests/unit/engine_fixture.c $(ENGINE_SRCS),$(LIBS_ZYDIS)))
+$(eval $(call unit_test,test_jump_sites,tests/unit/engine_fixture.c $(ENGINE_SRCS),$(LIBS_ZYDIS)))
 $(eval $(call unit_test,test_straddle,tests/unit/engine_fixture.c $(ENGINE_SRCS),$(LIBS_ZYDIS)))
 $(eval $(call unit_test,test_far_links,tests/unit/engine_fixture.c $(ENGINE_SRCS),$(LIBS_ZYDIS)))
 $(eval $(call unit_test,test_ports,tests/unit/engine_fixture.c $(ENGINE_SRCS),$(LIBS_ZYDIS)))

@@ -52,7 +52,7 @@ static const struct io_ops device_ops = { .read = device_read, .write = device_w
 
 static const struct way { const char *set; bool paging, counting, global; } ways[] = {
     { NULL, false, false, false }, { "X86VM_EAGER_BARE", true, false, false }, { "X86VM_EAGER_JUMPS", true, false, true }, { "X86VM_NO_BARE", true, false, false }, { "X86VM_NO_SHADOW", true, false, false },
-    { "X86VM_NO_BMI2", true, false, false }, { "X86VM_EAGER_WINDOW", true, false, false }, { NULL, true, true, false },
+    { "X86VM_NO_BMI2", true, false, false }, { "X86VM_EAGER_CACHES", true, false, true }, { "X86VM_EAGER_WINDOW", true, false, false }, { NULL, true, true, false },
 };
 enum { WAYS = sizeof ways / sizeof ways[0] };
 

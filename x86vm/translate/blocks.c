@@ -320,6 +320,19 @@ void blocks_link(struct translator *t, uint32_t number, struct block *to)
     t->counters.links++;
 }
 
+void blocks_unlink(struct translator *t, uint32_t number)
+{
+    struct link *link = &t->links.items[number];
+    uint32_t block = recall_block_at(t, emit_target32(t->cache_rw + link->place, t->hot.to_exec));
+    uint32_t *next = &t->order.items[block]->incoming;
+
+    while (*next && *next != number + 1)
+        next = &t->links.items[*next - 1].next_incoming;
+    *next = link->next_incoming;
+    link->linked = false;
+    emit_patch32(t->cache_rw + link->place, t->hot.to_exec, (uint64_t)(uintptr_t)t->cache_rx + link->stub);
+}
+
 void blocks_remember(struct translator *t, uint32_t eip, const struct block *block)
 {
     struct lookup_entry *entry = &t->area->lookup[lookup_first(eip)];

@@ -34,6 +34,7 @@ void jumps_init(struct translator *t)
 {
     t->jumps.possible = t->bare && t->bmi2 && !getenv("X86VM_NO_JUMP_MAPS");
     t->jumps.eager = getenv("X86VM_EAGER_JUMPS") != NULL;
+    sites_init(t);
 }
 
 void jumps_free(struct translator *t)
@@ -44,7 +45,6 @@ void jumps_free(struct translator *t)
                 munmap(map->entries, MAP_SIZE);
             free(map->pages.items);
         }
-    free(t->jumps.sites.items);
     if (t->jumps.nothing)
         munmap(t->jumps.nothing, MAP_SIZE);
 }
@@ -72,7 +72,7 @@ void jumps_clear(struct translator *t)
         slot->now = NULL;
     }
     empty_all(t);
-    t->jumps.sites.count = t->jumps.sampled_count = 0;
+    t->jumps.sampled_count = 0;
     t->jumps.missed = false;
     jumps_select(t);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Jump maps: where indirect jumps of hot code lead, by the guest's EIP alone. A map
+ * Jump maps: where indirect jumps to many places lead, by the guest's EIP alone. A map
  * is an array of 2^32 host addresses, reserved and mostly never touched, so that an
  * indirect jump is a load of the map's address and a jump through it: nothing to
  * compare, and no flags to keep. An entry that is not there is 0, and the host faults
  * where nothing is mapped (host_fault.c): the run loop then finds the block and
- * puts it in. That costs some microseconds, so only sites that are hot go through a map (jump_sites.c).
+ * puts it in. That costs some microseconds, so only sites that nothing better is known of go through a map (jump_sites.h).
  *
  * An entry must mean the right code by itself. So a map is for one mode (a slot)
  * and, of a user, for one address space, as a bare window is; it has entries only for
@@ -48,16 +48,10 @@ struct jump_slot {
     struct jump_map maps[JUMP_SPACES]; /* of the supervisor, the first alone */
 };
 
-/* Where the lookup of an indirect jump was emitted. Kept, never searched for: a guest's
- * constants may look like anything. */
-struct jump_site {
-    uint32_t offset : 31; /* from its block's entry */
-    uint32_t call : 1;
-};
-
 struct jumps {
-    TABLE(struct jump_site) sites;  /* a block's follow each other */
     bool possible, eager;           /* eager: every site at once, for tests */
+    bool no_caches;                 /* jump_sites.h: no site compares */
+    uint8_t first_uses, misses_most; /* patience of a site: new; that compares */
     struct jump_slot slots[JUMP_SLOTS];
     uint32_t misses;                /* of all maps, since they were empty */
     uint64_t *nothing;              /* a map without entries */
@@ -88,15 +82,11 @@ bool jumps_note_miss(struct translator *t, uint64_t map, uint32_t eip);
 
 /* --- jump_sites.c --- */
 
-/* A lookup is about to be emitted for the block. */
-void jumps_note_site(struct translator *t, struct block *block, bool call);
-/* That block was running when the run loop was wanted. From a signal handler. */
+/* That block was running when the run loop was wanted, or has a site that leads to many places. From C that it called, or a signal handler. */
 void jumps_sample(struct translator *t, uint32_t index);
-/* Makes the sites of the sampled blocks, or of a new one, go through maps; only from the run loop. */
+/* Makes sites of the sampled blocks, or of a new one, go through maps where they lead to many places; only from the run loop. */
 void jumps_upgrade_sampled(struct translator *t);
 void jumps_upgrade(struct translator *t, uint32_t index);
-/* The block was copied: its sites are lookups again. */
-void jumps_downgrade(const struct translator *t, const struct block *copy);
 /* Whether the host's next instruction is a site's jump: R11 is loaded. */
 bool jumps_at_jump(const uint8_t *pc);
 

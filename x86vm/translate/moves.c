@@ -291,6 +291,8 @@ static void copy_links(struct translator *t, const struct way *w, struct block *
         link.next_incoming = 0;
         link.linked = false;
         emit_patch32(t->cache_rw + link.place, t->hot.to_exec, (uint64_t)(uintptr_t)t->cache_rx + link.stub);
+        if (link.site)
+            jumps_renew(t, &link, t->links.count);
         TABLE_ADD(t->links, link);
     }
 }
@@ -345,8 +347,6 @@ static struct block *copy_block(struct translator *t, const struct way *w)
     copy->incoming = 0;
     copy->sites_tried = false;
     copy_code(t, w);
-    if (w->from->block->sites_tried)
-        jumps_downgrade(t, copy);
     pc_calls_moved(t, copy);
     copy_links(t, w, copy);
     copy_sites(t, w, copy);
@@ -404,7 +404,7 @@ static void want_targets(struct translator *t, struct follow *f, const struct bl
 
     for (uint32_t i = 0; i < from->links && f->count < FOLLOW_WANTS; i++) {
         const struct link *link = &t->links.items[from->first_link + i];
-        if (!link->linked || !link->move || link->ungrouped)
+        if (!link->linked || !link->move || link->ungrouped || link->site)
             continue;
         f->wants[f->count++] = (struct want){ made->first_link + i, link->move, link->target + distance };
         __builtin_prefetch(&t->moves->all.items[link->move]);

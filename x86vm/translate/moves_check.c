@@ -101,7 +101,7 @@ static void must(bool same, const char *what, const struct block *made)
 static bool same_link(const struct link *a, const struct link *b)
 {
     return a->place == b->place && a->stub == b->stub && a->target == b->target && a->near == b->near && a->ungrouped == b->ungrouped
-           && a->linked == b->linked;
+           && a->linked == b->linked && a->site == b->site && a->state == b->state;
 }
 
 static bool same_site(const struct site *a, const struct site *b)

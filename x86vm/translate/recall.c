@@ -56,8 +56,8 @@ static bool begins_behind(const struct translator *t, uint32_t i, uint32_t offse
     return (cold ? block->cold_at : (uint32_t)(block->entry - (uint64_t)(uintptr_t)t->cache_rx)) > offset;
 }
 
-/* The number of the block whose code is at `pc`, NOWHERE: none. They lie in the order in which they were made. */
-static uint32_t block_at(const struct translator *t, uint64_t pc)
+/* They lie in the order in which they were made. */
+uint32_t recall_block_at(const struct translator *t, uint64_t pc)
 {
     const uint8_t *at = (const uint8_t *)(uintptr_t)pc - t->hot.to_exec;
     bool hot = at >= t->hot_start && at < t->hot.p, cold = at >= t->cold_start && at < t->cold.p;
@@ -81,7 +81,7 @@ static void recall_at(struct translator *t, const uint64_t *pc, unsigned count)
     if (t->recall.count + count * BLOCK_LINKS_MOST > RECALL_LINKS_MAX)
         put_back(t);
     for (unsigned i = 0; i < count; i++) {
-        uint32_t number = block_at(t, pc[i]);
+        uint32_t number = recall_block_at(t, pc[i]);
         if (number == NOWHERE)
             continue;
         recall_block(t, t->order.items[number]);

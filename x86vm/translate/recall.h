@@ -39,6 +39,8 @@ void recall_interrupted(struct translator *t, void *context);
 void recall_returning(struct cpu *cpu);
 /* Puts the jumps back; only from the run loop. */
 void recall_end(struct translator *t);
+/* The number, in t->order, of the block whose code is at `pc`; NOWHERE: none. */
+uint32_t recall_block_at(const struct translator *t, uint64_t pc);
 /* Where the jump led whose displacement lies at `place` in the cache, if it is one that was changed, else NULL. */
 uint64_t *recall_target(struct translator *t, uint32_t place);
 

@@ -33,7 +33,7 @@ static struct link *new_jump(struct build *b, uint8_t *place, uint32_t target, b
     number = blocks_new_link(b->t, &link);
     *link = (struct link){ .from = b->block, .place = (uint32_t)(place - b->t->cache_rw),
                            .stub = (uint32_t)(stub - (uint64_t)(uintptr_t)b->t->cache_rx), .target = target, .ungrouped = ungrouped,
-                           .near = (b->insn->eip ^ target) < PAGE_SIZE };
+                           .near = blocks_near(b->block, b->insn->eip, target) };
     emit_mov_imm32(e, R11, number);
     emit_mark(e, MARK_LINK, number);
     emit_jmp(e, b->t->stubs.link);
@@ -63,14 +63,14 @@ bool rewrite_comes_back(const struct build *b)
     return b->t->shadow.map && !b->t->counting && !(b->mode & (MODE_SINGLE | MODE_PARTIAL));
 }
 
-static void dispatch(struct build *b, void (*go)(struct emit *e, struct host_mem code))
+static void dispatch(struct build *b, enum jump_site_kind kind)
 {
-    if (b->mode & (MODE_SINGLE | MODE_PARTIAL)) {
+    if (b->mode & (MODE_SINGLE | MODE_PARTIAL))
         emit_jmp(b->hot, b->t->stubs.indirect);
-        return;
-    }
-    jumps_note_site(b->t, b->block, go == emit_call_mem);
-    emit_dispatch(b->t, b->hot, go);
+    else if (b->t->counting)
+        emit_dispatch(b->t, b->hot, emit_jmp_mem);
+    else
+        jumps_emit_site(b, kind);
 }
 
 /* Behind a host CALL: a RET came here with the guest's return address in R9. A
@@ -348,7 +348,7 @@ void rewrite_jmp_indirect(struct build *b, const struct insn *insn)
     emit_mov32(b->hot, R9, R13);
     rewrite_settle_esp(b);
     access_island(b, false);
-    dispatch(b, emit_jmp_mem);
+    dispatch(b, SITE_JUMP);
 }
 
 void rewrite_call_indirect(struct build *b, const struct insn *insn)
@@ -363,7 +363,7 @@ void rewrite_call_indirect(struct build *b, const struct insn *insn)
     emit_mov32(b->hot, R9, R13);
     rewrite_settle_esp(b);
     access_island(b, false);
-    dispatch(b, rewrite_comes_back(b) ? emit_call_mem : emit_jmp_mem);
+    dispatch(b, rewrite_comes_back(b) ? SITE_CALL : SITE_JUMP);
     if (rewrite_comes_back(b))
         returned(b, return_eip);
 }
@@ -380,5 +380,5 @@ void rewrite_ret(struct build *b, const struct insn *insn)
     if (rewrite_comes_back(b))
         emit_ret(b->hot);
     else
-        dispatch(b, emit_jmp_mem);
+        dispatch(b, SITE_JUMP);
 }

@@ -323,9 +323,30 @@ static void note_lookup(struct translator *t)
 
     shape->length = KEY + ENTRY + SUM + SUMS + TEST + KEPT;
     memcpy(shape->bytes, (const uint8_t *)(uintptr_t)t->stubs.dispatch + LOAD_KEY - t->hot.to_exec, shape->length);
-    memcpy(t->jump_site, (const uint8_t *)(uintptr_t)t->stubs.dispatch - t->hot.to_exec, sizeof t->jump_site);
     memcpy(shape->at, at, sizeof at);
     shape->count = sizeof at;
+}
+
+/* An indirect jump that goes nowhere in particular, or elsewhere than it mostly does: looked up, and each
+ * so many times C is asked what to make of it. It comes back to the lookup. */
+static uint64_t emit_learn(struct translator *t, struct emit *e)
+{
+    const struct host_mem patience = mem_full(R15, R10, 0, (int32_t)offsetof(struct cpu_area, site_patience));
+    uint64_t ask = emit_memory(t, e, jumps_learn), pc = emit_pc(e);
+    uint8_t *due;
+
+    emit_mov64(e, R13, RCX);
+    emit_movzx16(e, R10, R11);
+    emit_load8(e, RCX, patience);
+    emit_lea32(e, RCX, mem_at(RCX, -1));
+    emit_store8(e, patience, RCX);
+    due = emit_jrcxz_later(e);
+    emit_mov64(e, RCX, R13);
+    emit_dispatch(t, e, emit_jmp_mem);
+    emit_patch8(e, due);
+    emit_mov64(e, RCX, R13);
+    emit_jmp(e, ask);
+    return pc;
 }
 
 static void commit(struct cpu *cpu, uint32_t site, uint32_t unused)
@@ -378,6 +399,7 @@ void stubs_emit(struct translator *t)
     emit_dispatch(t, e, emit_jmp_mem);
     t->area->lookup[LOOKUP_ENTRIES] = (struct lookup_entry){ 1, t->stubs.indirect };
     note_lookup(t);
+    t->stubs.learn = emit_learn(t, e);
     shadow_set_bottom(&t->shadow, t->stubs.empty);
     for (int user = 0; user < 2; user++)
         for (int write = 0; write < 2; write++)

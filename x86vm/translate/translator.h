@@ -23,7 +23,8 @@
  *   moves.c      blocks copied to where the same bytes run at another EIP
  *   code_map.c   host code -> guest instruction
  *   host_fault.c host signals raised by translated code
- *   jump_map.c, jump_sites.c  indirect jumps of hot code
+ *   jump_sites.c, jump_learn.c  indirect jumps: where each mostly goes
+ *   jump_map.c   those of hot code that go to many places
  *   recall.c     making translated code come back to the run loop
  *
  * Host registers inside translated code:
@@ -51,6 +52,7 @@
 #include "x86vm/translate/emit.h"
 #include "x86vm/translate/far_links.h"
 #include "x86vm/translate/jump_map.h"
+#include "x86vm/translate/jump_sites.h"
 #include "x86vm/translate/recall.h"
 #include "x86vm/translate/shadow.h"
 #include "x86vm/translate/table.h"
@@ -100,7 +102,6 @@ struct lookup_shape {
 };
 static inline uint32_t lookup_first(uint32_t eip) { return eip % LOOKUP_HALF; }
 static inline uint32_t lookup_second(uint32_t eip) { return LOOKUP_HALF + (eip + __builtin_bswap32(eip)) % LOOKUP_HALF; }
-enum { JUMP_SITE_LENGTH = 53 }; /* bytes of all that emit_dispatch() emits */
 #define LOOKUP_POISON (1ull << 63) /* or-ed into cpu->lookup_key: nothing matches */
 
 /* A change of the CPU's mode as it went the last time (transition.h). What must
@@ -131,6 +132,7 @@ struct cpu_area {
     uint32_t key_epoch[2];       /* supervisor, user */
     struct transition transition[TRANSITION_COUNT];
     uint64_t *jumps[JUMP_SLOTS]; /* jump_map.h: what sites go through */
+    uint8_t site_patience[JUMP_SITE_COUNTS]; /* jump_sites.h: uses that are left, by a site's number modulo as many */
 };
 
 /* Where a block does without a CALL of a thunk on another page: pc_calls.h. Places in the cache. */
@@ -158,8 +160,6 @@ struct block {
     uint32_t cold_at;        /* where its cold code begins, in the cache */
     uint32_t first_link, link_count; /* jumps out of it: numbers */
     struct block_thunk thunk;
-    uint32_t first_jump;     /* lookups of indirect jumps in it, by number; a copy has those of its original */
-    uint16_t jump_count;
     struct block *hash_next, **hash_at; /* `at`: what points to this block in the list */
     struct block *page_next[2], **page_at[2]; /* lists of the first and the last page */
     uint32_t incoming;       /* the first link to it: number + 1, or 0 */
@@ -168,7 +168,7 @@ struct block {
 
 static inline bool block_straddles(const struct block *b) { return (b->physical & (PAGE_SIZE - 1)) + b->length > PAGE_SIZE; }
 
-/* A direct jump out of a block. */
+/* A direct jump out of a block, or the one that an indirect jump mostly means (jump_sites.h). */
 struct link {
     struct block *from;
     uint32_t place;          /* of its rel32, in the cache */
@@ -179,6 +179,9 @@ struct link {
     bool ungrouped;          /* to a translation without groups */
     bool linked;
     bool near;               /* target and branch lie on the same page */
+    uint8_t site;            /* enum jump_site_kind: of an indirect jump, at whose end the rel32 is */
+    uint8_t state;           /* of that: enum jump_site_state */
+    uint8_t samples, score;  /* how many are still to be taken, and how far the target is ahead of the others */
 };
 
 /* One memory access that may have to go the slow way. */
@@ -220,6 +223,7 @@ struct stubs {
     uint64_t enter_alone; /* the same for a block that leads to no other, whether it is or not */
     uint64_t next;     /* cpu->eip set */
     uint64_t link;     /* R11 = number */
+    uint64_t learn;    /* R11 = number of an indirect jump's link, R9 = target; counts, and goes there */
     uint64_t indirect; /* R9 = target */
     uint64_t second;   /* the same, to be looked for in the table's second half first */
     uint64_t slow;     /* R11 = site, R9 = address */
@@ -247,7 +251,6 @@ struct translator {
     uint8_t *hot_start, *cold_start;
     struct stubs stubs;
     struct lookup_shape lookup_shape;
-    uint8_t jump_site[JUMP_SITE_LENGTH]; /* what emit_dispatch() emits */
     struct jumps jumps;
     struct recall recall;
     bool bmi2;
@@ -296,6 +299,12 @@ struct translator {
 
 #define NOWHERE UINT32_MAX
 
+/* Whether both lie on the same linear page. */
+static inline bool blocks_near(const struct block *block, uint32_t eip, uint32_t other)
+{
+    return ((block->cs_base + eip) ^ (block->cs_base + other)) < PAGE_SIZE;
+}
+
 /* The one translator of this process (host signal handlers need it). */
 extern struct translator *translator_current;
 
@@ -340,6 +349,7 @@ void blocks_prefetch(const struct translator *t, uint32_t eip, uint32_t physical
 void blocks_add(struct translator *t, struct block *block);
 void blocks_kill(struct translator *t, struct block *block);
 void blocks_link(struct translator *t, uint32_t link, struct block *to);
+void blocks_unlink(struct translator *t, uint32_t link); /* it is linked */
 void blocks_remember(struct translator *t, uint32_t eip, const struct block *block);
 /* Where the present mode's code at EIP is, as far as the table of indirect jumps knows; 0: it does not. */
 uint64_t blocks_remembered(const struct translator *t, uint32_t eip);
@@ -363,7 +373,6 @@ void blocks_kill_bare(struct translator *t, uint32_t eip);
 
 /* --- stubs.c --- */
 /* To the guest address in R9, by the table of indirect jumps; `go` emits the jump itself. */
-/* To the block of the guest address in R9 in the present mode. */
 void emit_dispatch(const struct translator *t, struct emit *e, void (*go)(struct emit *e, struct host_mem code));
 void stubs_emit(struct translator *t);
 
