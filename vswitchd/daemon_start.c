@@ -194,7 +194,7 @@ static int lower_rights(const struct daemon *d)
     }
     result = foreign_start();   /* With the rights that are left; the filter forbids making threads. */
     if (result != 0) {
-        log_warning("a client may hold up the switch: no thread to close what it sends: %s", strerror(result));
+        log_warning("a client may hold up the switch: no threads to close what it sends: %s", strerror(result));
     }
     if (d->options.sandbox && sandbox_filter_syscalls(error, sizeof error) != 0) {
         log_error("%s", error);

@@ -165,6 +165,19 @@ def blocking_call(peer):
     peer.offer(TX, 0)
 
 
+def large(path):
+    """A peer with 512 MiB that leaves them to the switch, which has to free them then."""
+    peer = Peer(path)
+    size = 512 << 20
+    os.ftruncate(peer.fd, size)
+    os.posix_fallocate(peer.fd, 0, size)
+    peer.start(size)
+    done = peer.send_frame(60)
+    peer.memory.close()
+    os.close(peer.fd)
+    return done
+
+
 def semaphore(peer):
     kick = os.eventfd(0, os.EFD_SEMAPHORE)
     peer.say(12, struct.pack("<Q", TX), [kick])
@@ -192,6 +205,7 @@ CASES = {
     "call-that-blocks": lambda p: after_start(p, blocking_call),
     "kick-is-a-semaphore": lambda p: after_start(p, semaphore),
     "frames": frames,
+    "frames-large": large,
     "memory-taken-away": lambda p: after_start(p, taken_away, sealed=False),
 }
 

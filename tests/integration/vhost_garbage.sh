@@ -56,6 +56,13 @@ for case in $(peer cases); do
 done
 kill -INT $PING; wait $PING
 check "no ping between the taps was lost" grep -q " 0% packet loss" "$W/ping"
+closer_ticks() { # CPU time of the threads that give up what peers had
+    for task in "/proc/$DAEMON/task"/*; do
+        ! grep -q vswitchd-close "$task/comm" || sed 's/.*) //' "$task/stat" | awk '{print $12 + $13}'
+    done | awk '{sum += $1} END {print sum}'
+}
+freed_there() { [ "$(closer_ticks)" -gt 0 ]; }
+check "what a large peer leaves is freed beside the switch" wait_until 5 freed_there
 check "the log has reasons, but not a line for each of a hundred" test "$(grep -c 'port bad' "$W/vswitchd.log")" -le 40
 check "a reason is in the log" grep -qE "port loose: .*took it away" "$W/vswitchd.log"
 check "frames of 0 and 13 bytes are counted" drops runt 2

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * foreign.h. What cannot hang is closed here, so that what hangs keeps nobody else's
- * descriptors. The thread and its pipe are the process's, as descriptors are.
+ * foreign.h. Two threads: what may hang for ever does not keep what takes long only
+ * because there is much to free. What can do neither is closed here, so that nobody
+ * waits for it. The threads and their pipes are the process's, as descriptors are.
  */
 #include "vswitchd/os/foreign.h"
 
@@ -10,71 +11,98 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum { DRAIN_ROUNDS = 64, DRAIN_BYTES = 4096, FEW = 16 };
+enum worker { DOUBTFUL, SLOW, WORKERS };
 
+/* What is to be given up: a descriptor, or memory where there is a base. */
 struct item {
+    void *base;
+    size_t size;
     int fd;
     int account;
 };
 
 static atomic_uint waiting[FOREIGN_ACCOUNTS];
-static int pipe_end = -1;
+static int pipe_ends[WORKERS] = { -1, -1 };
 
-static void *close_them(void *argument)
+static void *give_up(void *argument)
 {
     int from = *(int *)argument;
     struct item item;
 
     prctl(PR_SET_NAME, "vswitchd-close");
     while (read(from, &item, sizeof(item)) == (ssize_t)sizeof(item)) {
+        if (item.base) {
+            munmap(item.base, item.size);
+            continue;
+        }
         close(item.fd);
         atomic_fetch_sub(&waiting[item.account], 1);
     }
     return NULL;
 }
 
-int foreign_start(void)
+static int start(enum worker worker)
 {
-    static int ends[2];
+    static int ends[WORKERS][2];
+    int *pair = ends[worker], error;
     pthread_t thread;
     sigset_t all, before;
-    int error;
 
-    if (pipe2(ends, O_CLOEXEC))
+    if (pipe2(pair, O_CLOEXEC))
         return errno;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&thread, NULL, close_them, &ends[0]);
+    error = pthread_create(&thread, NULL, give_up, &pair[0]);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error) {
-        close(ends[0]);
-        close(ends[1]);
+        close(pair[0]);
+        close(pair[1]);
         return error;
     }
     pthread_detach(thread);
-    fcntl(ends[1], F_SETFL, O_NONBLOCK);
-    pipe_end = ends[1];
+    fcntl(pair[1], F_SETFL, O_NONBLOCK);
+    pipe_ends[worker] = pair[1];
     return 0;
 }
 
-static void close_elsewhere(int fd, enum foreign_account account)
+int foreign_start(void)
 {
-    const struct item item = { fd, (int)account };
+    int error = start(DOUBTFUL);
 
-    if (pipe_end < 0) {
-        close(fd);
-        return;
-    }
+    return error ? error : start(SLOW);
+}
+
+/* Where a pipe is full, thousands wait. */
+static bool hand_over(enum worker worker, const struct item *item)
+{
+    return pipe_ends[worker] >= 0 && write(pipe_ends[worker], item, sizeof(*item)) == (ssize_t)sizeof(*item);
+}
+
+static void close_elsewhere(enum worker worker, int fd, enum foreign_account account)
+{
+    const struct item item = { .fd = fd, .account = (int)account };
+
     atomic_fetch_add(&waiting[account], 1);
-    /* Where the pipe is full, thousands wait: one more stays open. */
-    (void)!write(pipe_end, &item, sizeof(item));
+    if (hand_over(worker, &item) || (worker == DOUBTFUL && pipe_ends[worker] >= 0))
+        return; /* Rather one more that stays open than one that hangs here. */
+    close(fd);
+    atomic_fetch_sub(&waiting[account], 1);
+}
+
+void foreign_unmap(void *base, size_t size)
+{
+    const struct item item = { .base = base, .size = size };
+
+    if (!hand_over(SLOW, &item))
+        munmap(base, size);
 }
 
 bool foreign_is_eventfd(int fd)
@@ -92,12 +120,16 @@ bool foreign_is_eventfd(int fd)
 
 void foreign_close(int fd, enum foreign_account account)
 {
-    if (fcntl(fd, F_GET_SEALS) >= 0 || foreign_is_eventfd(fd)) {
+    if (foreign_is_eventfd(fd)) {
         close(fd);
         return;
     }
+    if (fcntl(fd, F_GET_SEALS) >= 0) { /* a memfd */
+        close_elsewhere(SLOW, fd, account);
+        return;
+    }
     shutdown(fd, SHUT_RDWR); /* of a listening socket of ours; it may be something else altogether */
-    close_elsewhere(fd, account);
+    close_elsewhere(DOUBTFUL, fd, account);
 }
 
 /* What could be received, and whether descriptors are with it. */
@@ -145,7 +177,7 @@ void foreign_close_socket(int fd, enum foreign_account account)
     if (drained(fd))
         close(fd);
     else
-        close_elsewhere(fd, account);
+        close_elsewhere(DOUBTFUL, fd, account);
 }
 
 unsigned foreign_waiting(enum foreign_account account)

@@ -2,9 +2,10 @@
  *
  * Descriptors that somebody else has sent, and sockets that he may have sent some
  * through. Closing one may take as long as he likes: a TCP socket that lingers, a
- * file on a FUSE of his; and who reads from a UNIX socket, or closes it, closes what
- * is in there. So such closing is done by a thread that does nothing else, and what
- * nobody wants to be sent is not even taken in.
+ * file on a FUSE of his; who reads from a UNIX socket, or closes it, closes what is
+ * in there; and who gives up a peer's memory last has all of its pages to free. So
+ * that is done by threads that do nothing else, and what nobody wants to be sent is
+ * not even taken in.
  */
 #ifndef VSWITCHD_OS_FOREIGN_H
 #define VSWITCHD_OS_FOREIGN_H
@@ -17,7 +18,7 @@
 /* On whose account it waits to be closed. */
 enum foreign_account { FOREIGN_CONTROL, FOREIGN_CONTROL_RO, FOREIGN_PORTS, FOREIGN_READERS, FOREIGN_ACCOUNTS };
 
-/* Starts the thread; before the system-call filter closes. Without one things are closed at once. 0 or errno. */
+/* Starts the threads; before the system-call filter closes. Without them all is done at once. 0 or errno. */
 int foreign_start(void);
 
 /* As recv() without waiting, from a UNIX stream socket. EBADMSG: descriptors come with it; nothing was taken. */
@@ -29,6 +30,8 @@ bool foreign_is_eventfd(int fd);
 void foreign_close(int fd, enum foreign_account account);
 /* A connected UNIX socket; the peer sees its end at once. */
 void foreign_close_socket(int fd, enum foreign_account account);
+/* Memory that was mapped from what was sent. Nobody uses it any more. */
+void foreign_unmap(void *base, size_t size);
 /* How many are still to be closed. */
 unsigned foreign_waiting(enum foreign_account account);
 /* For how long (ns) those who would make them more should be kept away: 0 where few are. */

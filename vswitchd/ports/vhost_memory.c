@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vswitchd/os/foreign.h"
+
 #define SLOTS 4096
 
 static struct mapping {
@@ -130,7 +132,7 @@ static void unmap(struct vhost_memory *memory, unsigned index)
 
     memory->total -= m->size;
     m->base = 0;
-    munmap(base, m->size);
+    foreign_unmap(base, m->size);
 }
 
 const char *vhost_memory_remove(struct vhost_memory *memory, const struct vhost_user_region *region)
