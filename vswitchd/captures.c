@@ -56,13 +56,17 @@ static void forget(struct capture *c)
     free(c);
 }
 
-void captures_directory_again(struct captures *captures, int run_dir_fd)
+bool captures_directory_again(struct captures *captures, int run_dir_fd)
 {
-    if (!run_dir_holds(run_dir_fd, "captures", captures->directory_fd)
-        && ((mkdirat(run_dir_fd, "captures", 0750) != 0 && errno != EEXIST)
-            || !run_dir_replace(captures->directory_fd, openat(run_dir_fd, "captures", O_RDONLY | O_DIRECTORY | O_CLOEXEC)))) {
-        log_error("cannot make %s/captures again: %s", captures->run_dir, strerror(errno));
+    if (run_dir_holds(run_dir_fd, "captures", captures->directory_fd)) {
+        return false;
     }
+    if ((mkdirat(run_dir_fd, "captures", 0750) != 0 && errno != EEXIST)
+        || !run_dir_replace(captures->directory_fd, openat(run_dir_fd, "captures", O_RDONLY | O_DIRECTORY | O_CLOEXEC))) {
+        log_error("cannot make %s/captures again: %s", captures->run_dir, strerror(errno));
+        return false;
+    }
+    return true;
 }
 
 void captures_destroy(struct captures *captures)

@@ -28,8 +28,8 @@ struct capture_options {
 
 /* NULL: no memory, or no directory. */
 struct captures *captures_create(struct event_loop *loop, struct datapath *dp, int run_dir_fd, const char *run_dir);
-/* Makes their directory again where somebody has removed it. */
-void captures_directory_again(struct captures *captures, int run_dir_fd);
+/* Makes their directory again where somebody has removed it. Whether it did. */
+bool captures_directory_again(struct captures *captures, int run_dir_fd);
 void captures_destroy(struct captures *captures);
 
 /* 0 and the capture's id, or errno with a text. */

@@ -74,9 +74,11 @@ int daemon_apply_config(struct daemon *d, const struct config *config)
 static void make_again(struct daemon *d)
 {
     if (run_dir_again(&d->dir)) {
-        guests_directory_again(d->guests);
-        captures_directory_again(d->captures, d->dir.fd);
-        run_dir_share(&d->dir, d->group);
+        bool guests = guests_directory_again(d->guests), captures = captures_directory_again(d->captures, d->dir.fd);
+
+        if (guests || captures) {
+            run_dir_share(&d->dir, d->group);   /* Not each time: looking up a group may take long. */
+        }
         control_server_again(d->server);
         config_apply_listen_again(d->apply);
         event_call_schedule(d->save);

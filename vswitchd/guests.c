@@ -305,14 +305,14 @@ void guests_adopt(struct guests *guests)
     guest_directories_each(guests->directory_fd, adopt_or_clear, guests);
 }
 
-void guests_directory_again(struct guests *guests)
+bool guests_directory_again(struct guests *guests)
 {
     if (run_dir_holds(guests->config.run_dir_fd, "guests", guests->directory_fd)) {
-        return;
+        return false;
     }
     if (!run_dir_replace(guests->directory_fd, guest_directories_open(guests->config.run_dir_fd))) {
         log_error("cannot make %s/guests again: %s", guests->config.run_dir, strerror(errno));
-        return;
+        return false;
     }
     for (const struct guest *g = guests->first; g; g = g->next) {
         if (g->state != GUEST_STOPPED) {
@@ -320,6 +320,7 @@ void guests_directory_again(struct guests *guests)
                         "console, and another daemon will not find it; stop it and start it again", g->config.name);
         }
     }
+    return true;
 }
 
 struct guests *guests_create(const struct guests_config *config)

@@ -35,8 +35,8 @@ struct guests_config {
 struct guests *guests_create(const struct guests_config *config);       /* NULL: no memory or no directory */
 void guests_destroy(struct guests *guests);                             /* The processes go on. */
 
-/* Makes RUN_DIR/guests again where somebody has removed it. */
-void guests_directory_again(struct guests *guests);
+/* Makes RUN_DIR/guests again where somebody has removed it. Whether it did. */
+bool guests_directory_again(struct guests *guests);
 /* Takes up guests that run already and are not known, at the start; clears away what dead ones left. */
 void guests_adopt(struct guests *guests);
 /* The same for one that somebody else has started. ESRCH: nothing runs there, yet. */
