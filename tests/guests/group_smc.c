@@ -156,6 +156,12 @@ static bool across_pages(void)
     other[1] = 0x77;
     pages_map(V + 4096, (uint32_t)other | PTE_P | PTE_W);
     CHECK(call(V + 4096 - 3) >> 24 == 0x77);
+    /* Its own frame, too. */
+    pages_map(V + 4096, P1 | PTE_P | PTE_W);
+    for (uint8_t i = 0; i < 4; i++) {
+        ((volatile uint8_t *)P1)[0] = i, ((volatile uint8_t *)P1)[1] = i + 9, ((volatile uint8_t *)P1)[2] = 0xc3;
+        CHECK(call(V + 4096 - 3) >> 16 == ((i + 9u) << 8 | i));
+    }
     return true;
 }
 

@@ -119,6 +119,8 @@ static void decode_block(struct build *b, const struct fetch *f)
     b->block->insn_count = (uint16_t)b->count;
     b->end_eip = eip;
     b->block->depends_start = (uint16_t)f->offset;
+    if (block_straddles(b->block) && b->block->other_page == b->block->physical >> PAGE_SHIFT)
+        b->block->depends_start = 0; /* the same page twice in a row */
     b->block->depends_end = (uint16_t)(none ? none : offset < PAGE_SIZE ? offset : PAGE_SIZE);
     pc_calls_depend(b);
 }
