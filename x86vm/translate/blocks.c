@@ -148,12 +148,14 @@ bool blocks_full(struct translator *t, uint32_t physical)
 }
 
 /* All of the key but the mode: a guest that runs the same bytes by many segments
- * must not make one long list of them. */
+ * must not make one long list of them. Those of a page are near each other, a line of the
+ * host's caches to 128 bytes of code: what is looked for next is most likely there. */
 static uint32_t bucket_of(uint32_t physical, uint32_t eip, uint32_t cs_base, uint32_t cs_limit)
 {
-    uint64_t key = physical ^ (uint64_t)(eip + cs_base) << 20 ^ (uint64_t)cs_limit << 32 ^ (uint64_t)cs_base << 9;
+    uint64_t page = physical >> PAGE_SHIFT ^ (uint64_t)((eip + cs_base) >> PAGE_SHIFT) << 20 ^ (uint64_t)cs_limit << 32 ^ (uint64_t)cs_base << 9;
+    uint32_t in_page = physical % PAGE_SIZE / 16;
 
-    return (uint32_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 40) & (HASH_BUCKETS - 1);
+    return ((uint32_t)(page * UINT64_C(0x9e3779b97f4a7c15) >> 40) + in_page) & (HASH_BUCKETS - 1);
 }
 
 static uint32_t bucket_of_block(const struct block *block)
