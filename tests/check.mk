@@ -12,7 +12,7 @@ layers: ## no include crosses the layers
 	@sh tests/check_layers.sh
 documents: all ## manual pages and README have what the programs have
 	@python3 tests/check_documents.py $(BUILD)
-engine-check: $(GUEST_IMAGE) ## the test guest on our engine and under QEMU
+engine-check: all $(GUEST_IMAGE) ## the test guest on our engine and under QEMU
 	@BUILD="$(BUILD)" sh tests/guests/run.sh
 integration: all ## integration tests in network namespaces (root); TESTS="ping vlan" for some
 	@BUILD="$(BUILD)" sh tests/integration/run.sh $(TESTS)
