@@ -33,8 +33,9 @@ static const uint8_t call_form[CALL_LENGTH] = {
     0x49, 0x89, 0xcb, 0x41, 0x8d, 0x89, 0, 0, 0, 0, 0xe3, 13, 0x4c, 0x89, 0xd9, 0xe8, 0, 0, 0, 0, 0xeb, 11, 0x0f, 0x1f, 0,
     0x4c, 0x89, 0xd9, 0xe8, 0, 0, 0, 0,
 };
-/* Uses before something is made of a site: new; that compares, each of another target. */
-enum { USES_FIRST = X86VM_LIMIT(8, 2), USES_EAGER = 1, MISSES_MOST = X86VM_LIMIT(255, 3), MISSES_EAGER = 2 };
+/* Uses before something is made of a site: new (what a program links lazily leads elsewhere once); that compares, each of
+ * another target. */
+enum { USES_FIRST = 2, USES_EAGER = 1, MISSES_MOST = X86VM_LIMIT(255, 3), MISSES_EAGER = 2 };
 
 static const uint8_t load_map[LOAD_OPCODE] = { 0x4d, 0x8b, 0x9f };          /* MOV R11, [R15 + disp32] */
 static const uint8_t jump_code[GO] = { 0x43, 0xff, 0x24, 0xcb };            /* JMP [R11 + R9 * 8] */
