@@ -160,9 +160,7 @@ static void emit_leave_to(struct build *b, uint32_t eip, uint64_t stub)
     emit_jmp(b->cold, stub);
 }
 
-/* Goes on when the 32-bit word of the page's entry less `expected` is zero, else to
- * `stub` with EIP set; flags and RCX are kept. Both numbers depend on EIP. */
-static void emit_guard(struct build *b, struct emit *e, struct host_mem word, uint32_t expected, uint64_t stub)
+uint8_t *build_emit_expected(struct emit *e, struct host_mem word, uint32_t expected)
 {
     uint8_t *ok, *out;
 
@@ -177,6 +175,15 @@ static void emit_guard(struct build *b, struct emit *e, struct host_mem word, ui
     out = emit_jmp_later(e);
     emit_patch8(e, ok);
     emit_mov64(e, RCX, R11);
+    return out;
+}
+
+/* Goes on when the 32-bit word of the page's entry less `expected` is zero, else to
+ * `stub` with EIP set. */
+static void emit_guard(struct build *b, struct emit *e, struct host_mem word, uint32_t expected, uint64_t stub)
+{
+    uint8_t *out = build_emit_expected(e, word, expected);
+
     if (e != b->cold) {
         emit_patch32(out, e->to_exec, emit_pc(b->cold));
         emit_leave_to(b, b->block->eip, stub);

@@ -112,6 +112,9 @@ static inline struct host_mem build_exec_entry(const struct build *b, uint32_t l
 {
     return mem_at(R12, view_table(b, VIEW_EXEC) + (int32_t)((linear >> PAGE_SHIFT) * 8));
 }
+/* Goes on when its low half is `expected`, else to where the returned place is made to lead;
+ * flags and RCX are kept. Both numbers depend on EIP. */
+uint8_t *build_emit_expected(struct emit *e, struct host_mem word, uint32_t expected);
 /* As build_block(), and nothing but that block. */
 struct block *build_one_block(struct translator *t, uint32_t eip, uint32_t mode);
 

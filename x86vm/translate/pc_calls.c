@@ -118,21 +118,12 @@ void pc_calls_guard(struct build *b)
     struct emit *e = b->cold;
     struct host_mem entry = build_exec_entry(b, b->thunk_linear);
     uint32_t expected = addend_of(t, b->thunk_linear, b->block->other_page);
-    uint8_t *jump = emit_jmp_later(b->hot), *there, *elsewhere;
+    uint8_t *jump = emit_jmp_later(b->hot), *elsewhere;
 
     emit_patch32(jump, b->hot->to_exec, emit_pc(e));
     b->block->thunk = (struct block_thunk){ .place = place_of(t, jump), .entry = place_of(t, b->hot->p), .guard_entry = place_of(t, e->p),
                                             .linear = b->thunk_linear >> PAGE_SHIFT };
-    emit_mov64(e, R11, RCX);
-    emit_load32(e, RCX, entry);
-    emit_mark(e, MARK_PAGE, (uint32_t)entry.disp);
-    emit_lea32(e, RCX, mem_at(RCX, (int32_t)-expected));
-    emit_mark(e, MARK_EIP, -expected);
-    there = emit_jecxz_later(e);
-    emit_mov64(e, RCX, R11);
-    elsewhere = emit_jmp_later(e);
-    emit_patch8(e, there);
-    emit_mov64(e, RCX, R11);
+    elsewhere = build_emit_expected(e, entry, expected);
     emit_jmp(e, emit_pc(b->hot));
     emit_patch32(elsewhere, e->to_exec, emit_pc(e));
 }
