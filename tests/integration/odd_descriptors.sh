@@ -30,8 +30,8 @@ check "the log says who it was" grep -qE "control: uid [0-9]+, pid [0-9]+ sent a
 
 # While something is hanging, others get their turn.
 for kind in lingering fuse; do
-    odd control "$RUN/control-ro.sock" $kind 4 & HOLDS=$!
-    sleep 1
+    odd control "$RUN/control-ro.sock" $kind 4 "$W/$kind.sent" & HOLDS=$!
+    check "$kind is on its way" wait_until 10 [ -e "$W/$kind.sent" ]
     check "$kind hangs: the taps reach each other" reach
     check "the daemon answers" rpc port.list
     check "a peer that does nothing wrong is served" python3 tests/integration/lib_vhost_peer.py "$W/good.sock" frames
