@@ -5,7 +5,7 @@
 DIVERGE := $(BUILD)/tests/diverge
 DIVERGE_SRCS := $(filter-out %/guest.c,$(wildcard tests/replay/*.c)) tests/insn/flags.c $(ENGINE_SRCS)
 DIVERGE_WRAPPED := protection_exception protection_hardware_interrupt protection_int protection_interrupt calls_pushf calls_fxsave calls_fnsave \
-                   calls_fnstenv rewrite_system_inline signal sigaction
+                   calls_fnstenv replay_take rewrite_system_inline signal sigaction
 $(DIVERGE): $(call objs,$(DIVERGE_SRCS))
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) $(DIVERGE_WRAPPED:%=-Wl,--wrap=%) -o $@ $^ $(LIBS_ZYDIS) -ldl

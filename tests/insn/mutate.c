@@ -15,7 +15,7 @@ enum mutation {
     NONE, LEA_DISPLACEMENT, LEA_SCALE, FLAGS_NOT_RESTORED, MEM_LOSES_66, REG_LOSES_66,
     FIRST_PAGE_UNCHECKED, FIRST_PAGE_UNCHECKED_FLAGS_LIVE, NO_16_BIT_WRAP, XLAT_INDEX, CONDITION, EIP_STORED, IMMEDIATE_BYTES, BIT_OFFSET_UNSIGNED,
     MEM_REGISTER, REG_REGISTERS, SEGMENT_BASE, LIVE_FLAGS_KILLED,
-    BARE_DISPLACEMENT, BARE_SCALE, MUTATION_COUNT
+    BARE_DISPLACEMENT, BARE_SCALE, LEA_FLIPS_CARRY, MUTATION_COUNT
 };
 
 static enum mutation mutation;
@@ -61,6 +61,8 @@ WRAP(void, emit_op_mem, (struct emit *e, unsigned flags, const uint8_t *opcode, 
     if (mem.bare)
         mem = bare_mutation(mem);
     __real_emit_op_mem(e, flags, opcode, opcode_length, reg, mem);
+    if (mutation == LEA_FLIPS_CARRY && opcode_length == 1 && opcode[0] == 0x8d)
+        emit_bytes(e, "\xf5", 1);
 }
 
 WRAP(void, emit_op_reg, (struct emit *e, unsigned flags, const uint8_t *opcode, unsigned opcode_length, unsigned reg,

@@ -18,7 +18,7 @@
 #include "x86vm/memory/view.h"
 #include "x86vm/translate/translator.h"
 
-enum { BACK_MOST = 64 }; /* instructions from one that leaves a wrong flag to the first that reads it */
+enum { LOOKS = 64 }; /* at registers, between two at RAM as well */
 
 static const char *const names[8] = { "eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi" };
 
@@ -92,53 +92,10 @@ static void show_both(struct finder *f, const char *when)
     show_sse(f);
 }
 
-/* Flags that the manual defines and that differ at `position`. */
-static uint32_t differing_flags(struct finder *f, uint64_t position)
-{
-    finder_go_back(f, &f->near);
-    if (!finder_both_to(f, position))
-        return 0;
-    second_get(f->second);
-    return (f->cpu->eflags ^ second_cpu(f->second)->eflags) & FLAGS_ARITH & ~second_undefined_flags(f->second);
-}
-
-static uint32_t flags_read_here(struct finder *f)
-{
-    uint32_t linear = f->cpu->seg_base[CPU_CS] + f->cpu->eip, physical;
-    uint8_t bytes[15];
-    struct insn insn;
-
-    if (!view_probe(f->cpu, linear, VIEW_FOR_EXEC, false, &physical) || !phys_dma_read(f->phys, physical, bytes, sizeof bytes) ||
-        insn_decode(&insn, bytes, sizeof bytes, f->cpu->eip, INSN_MODE_32) != INSN_OK)
-        return 0;
-    return insn.flags_read;
-}
-
-/* The instruction that shows the difference may only be the first to read a flag that an earlier one left
- * wrong: then that one. `position`: behind the instruction. */
-static uint64_t blame(struct finder *f, uint64_t position)
-{
-    const struct alike *start = position > f->last.position + BACK_MOST ? &f->last : &f->older;
-    uint64_t from = position > start->position + BACK_MOST ? position - BACK_MOST : start->position;
-    uint32_t wrong, before;
-
-    finder_go_back(f, start);
-    finder_both_to(f, from);
-    finder_remember(f, &f->near);
-    wrong = differing_flags(f, position - 1);
-    before = flags_read_here(f);
-    wrong &= before;
-    if (!wrong)
-        return position;
-    for (position--; position - 1 > from && differing_flags(f, position - 1) & wrong;)
-        position--;
-    return position;
-}
-
 /* They are alike at f->last, and not at `position`. */
 static void report(struct finder *f, uint64_t position)
 {
-    uint64_t low = f->last.position, high = position, first;
+    uint64_t low = f->last.position, high = position;
     bool alike;
 
     while (high - low > 1) {
@@ -148,23 +105,18 @@ static void report(struct finder *f, uint64_t position)
         else
             high = middle;
     }
-    first = blame(f, high);
-    finder_go_back(f, &f->near);
-    finder_both_to(f, first - 1);
-    printf("difference at step %" PRIu64 "\n", first);
+    finder_go_back(f, &f->last);
+    finder_both_to(f, high - 1);
+    printf("difference at step %" PRIu64 "\n", high);
     show_instruction(f, "instruction");
     show_both(f, " before");
-    alike = finder_both_to(f, first);
+    alike = finder_both_to(f, high);
     show_both(f, " after");
     show_memory(f);
     if (f->crash)
         printf("  engine: crashed by signal %d in what it made of the instruction\n", f->crash);
     else if (!alike)
         printf("  unicorn: %s\n", second_message(f->second));
-    if (first != high) {
-        finder_both_to(f, high - 1);
-        show_instruction(f, " it shows in");
-    }
     fflush(stdout);
 }
 
@@ -178,8 +130,20 @@ static void follow_engine(struct finder *f, uint64_t position)
     if (f->result == REPLAY_DIVERGED)
         exit(1);
     finder_remember(f, &f->last);
-    finder_remember(f, &f->last);
     finder_go_back(f, &f->last);
+}
+
+/* Both to `target`, or as far as they look alike. */
+static bool both_alike_to(struct finder *f, uint64_t target)
+{
+    uint64_t step = (target - f->last.position) / LOOKS + 1, at = f->last.position;
+
+    do {
+        at = target - at < step ? target : at + step;
+        if (!finder_both_to(f, at) || !finder_same_cpu(f))
+            return false;
+    } while (at != target && f->result == REPLAY_STOPPED);
+    return finder_same(f);
 }
 
 static int compare(struct finder *f, uint64_t every, uint64_t from, uint64_t to, unsigned most, bool quiet)
@@ -190,10 +154,9 @@ static int compare(struct finder *f, uint64_t every, uint64_t from, uint64_t to,
         finder_go_back(f, &f->last);
     }
     finder_remember(f, &f->last);
-    finder_remember(f, &f->last); /* and the older one */
     for (;;) {
         uint64_t target = f->last.position + every < to ? f->last.position + every : to;
-        bool alike = finder_both_to(f, target) && finder_same(f);
+        bool alike = both_alike_to(f, target);
         uint64_t position = f->result == REPLAY_DIVERGED ? x86vm_position(f->vm) + BLOCK_MAX_INSNS : x86vm_position(f->vm);
 
         if (!alike) {

@@ -124,11 +124,10 @@ static bool same_segments(const struct cpu *a, const struct cpu *b)
     return true;
 }
 
-/* All but the arithmetic flags: one that matters soon shows in something else. */
-static bool same_cpu(struct finder *f)
+bool finder_same_cpu(struct finder *f)
 {
     const struct cpu *a = f->cpu, *b = second_cpu(f->second);
-    uint32_t flags = ~(uint32_t)(FLAGS_ARITH | FLAG_RF);
+    uint32_t flags = ~(second_undefined_flags(f->second) | FLAG_RF);
 
     second_get(f->second);
     second_get_sse(f->second);
@@ -140,18 +139,13 @@ bool finder_same(struct finder *f)
 {
     uint32_t at[WORDS_SHOWN];
 
-    return same_cpu(f) && finder_compare_ram(f, at) == 0;
+    return finder_same_cpu(f) && finder_compare_ram(f, at) == 0;
 }
 
 /* --- going back --- */
 
 void finder_remember(struct finder *f, struct alike *a)
 {
-    if (a == &f->last) {
-        struct alike swap = f->older;
-        f->older = f->last;
-        f->last = swap;
-    }
     a->position = x86vm_position(f->vm);
     record_cpu_store(f->cpu, a->state);
     a->place = replay_tell(f->replay);
@@ -220,12 +214,10 @@ bool finder_open(struct finder *f, const char *path, char *error, size_t error_s
         return false;
     f->ram_size = config.ram_size;
     f->last.ram = malloc(f->ram_size);
-    f->near.ram = malloc(f->ram_size);
-    f->older.ram = malloc(f->ram_size);
     f->vm = x86vm_new(&config, error, error_size);
     f->replay = replay_open(bytes, size, error, error_size);
     f->second_replay = replay_open(bytes, size, error, error_size);
-    if (!f->vm || !f->replay || !f->second_replay || !f->last.ram || !f->near.ram || !f->older.ram)
+    if (!f->vm || !f->replay || !f->second_replay || !f->last.ram)
         return false;
     f->cpu = x86vm_cpu(f->vm);
     f->phys = x86vm_phys(f->vm);
@@ -233,7 +225,7 @@ bool finder_open(struct finder *f, const char *path, char *error, size_t error_s
         return false;
     replay_watch(f->replay, &watcher);
     x86vm_count(f->vm);
-    images_of(f->cpu);
+    images_of(f->cpu, f->replay);
     f->second = second_new(f->second_replay, f->ram_size, error, (unsigned)error_size);
     return f->second;
 }

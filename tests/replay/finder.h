@@ -34,7 +34,7 @@ struct finder {
     struct replay *replay, *second_replay;
     struct second *second;
     uint64_t ram_size;
-    struct alike last, older, near; /* `older`: the one before `last` */
+    struct alike last;
     enum replay_result result;
     int crash;           /* the signal by which the engine crashed on its last way; 0: it did not */
     uint64_t page_bits;  /* page-table words that differed in accessed and dirty bits alone */
@@ -48,7 +48,8 @@ void finder_engine_to(struct finder *f, uint64_t position);
 /* The engine runs first: the other needs to know of its images. False: one of them went off. */
 bool finder_both_to(struct finder *f, uint64_t position);
 
-bool finder_same(struct finder *f); /* registers and RAM */
+bool finder_same(struct finder *f); /* registers, all flags that the manual defines, and RAM */
+bool finder_same_cpu(struct finder *f); /* without the RAM */
 /* Words of RAM that differ; the first few of them in `at`. */
 unsigned finder_compare_ram(struct finder *f, uint32_t at[WORDS_SHOWN]);
 

@@ -8,15 +8,32 @@
 
 #include "tests/mutate.h"
 #include "x86vm/protection/protection.h"
+#include "x86vm/replay.h"
 #include "x86vm/translate/calls.h"
 #include "x86vm/translate/operand.h"
 #include "x86vm/translate/rewrite.h"
 
 static const struct cpu *engine;
+static const struct replay *engine_replay;
+static void (*replay_tap)(void *opaque);
+static uint32_t flags_before; /* the engine's own, which those of the recording are about to replace */
 static struct image *images;
 static size_t count, capacity, taken;
 
-void images_of(const struct cpu *cpu) { engine = cpu; }
+static void on_exception(void *replay)
+{
+    flags_before = engine->eflags & FLAGS_ARITH;
+    replay_tap(replay);
+}
+
+void images_of(struct cpu *cpu, const struct replay *replay)
+{
+    engine = cpu;
+    engine_replay = replay;
+    replay_tap = cpu->exception_tap;
+    cpu->exception_tap = on_exception;
+}
+
 void images_clear(void) { count = taken = 0; }
 
 const struct image *images_take(void)
@@ -38,7 +55,7 @@ static struct image *add(const struct cpu *cpu, enum image_kind kind)
         }
         image = &images[count++];
     }
-    *image = (struct image){ .kind = kind, .eip = cpu->eip, .flags = cpu->eflags & FLAGS_ARITH };
+    *image = (struct image){ .kind = kind, .eip = cpu->eip, .flags = cpu->eflags & FLAGS_ARITH, .own = cpu->eflags & FLAGS_ARITH };
     return image;
 }
 
@@ -46,6 +63,7 @@ WRAP(void, protection_exception, (struct cpu *cpu))
 {
     struct image *image = add(cpu, IMAGE_EXCEPTION);
 
+    image->own = flags_before;
     image->vector = (uint32_t)cpu->fault_vector;
     image->error = cpu->fault_error;
     image->has_error = cpu->fault_has_error;
@@ -53,9 +71,19 @@ WRAP(void, protection_exception, (struct cpu *cpu))
     __real_protection_exception(cpu);
 }
 
+WRAP(bool, replay_take, (struct replay *replay))
+{
+    if (replay == engine_replay)
+        flags_before = engine->eflags & FLAGS_ARITH;
+    return __real_replay_take(replay);
+}
+
 WRAP(void, protection_hardware_interrupt, (struct cpu *cpu, uint8_t vector))
 {
-    add(cpu, IMAGE_INTERRUPT)->vector = vector;
+    struct image *image = add(cpu, IMAGE_INTERRUPT);
+
+    image->own = flags_before;
+    image->vector = vector;
     __real_protection_hardware_interrupt(cpu, vector);
 }
 

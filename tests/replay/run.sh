@@ -90,7 +90,8 @@ number_of() { # the number of a mutation, from the list of them
     sed -n '/^enum mutation {/,/};/p' tests/insn/mutate.c | tr -d ' \n' | sed 's/.*{//; s/}.*//' | tr ',' '\n' | awk -v name="$1" '$0 == name { print NR - 1 }'
 }
 
-# mutation of tests/insn/mutate.c, and the instruction of tests/replay/guest.c that shows it first
+# mutation of tests/insn/mutate.c, and the instruction of tests/replay/guest.c that shows it first. Nobody in it reads the
+# flag that the last one spoils
 while read -r mutation instruction; do
     INSN_MUTATION=$(number_of "$mutation") timeout 100 "$build/tests/diverge_mutant" "$out/small" --every 200000 --quiet >"$out/mutant" 2>&1
     if [ $? -eq 1 ] && grep -Eq "^instruction .*  $instruction" "$out/mutant"; then
@@ -106,6 +107,7 @@ BIT_OFFSET_UNSIGNED btc \[edi\+0x200\], edx
 MEM_LOSES_66 mov word ptr
 IMMEDIATE_BYTES mov esp, 0x107000
 REG_REGISTERS mov edx, eax
-LIVE_FLAGS_KILLED mov ecx, \[ebx\+0x04\]
+LIVE_FLAGS_KILLED (mov|add|cmp) .*\[
+LEA_FLIPS_CARRY lea 
 END
 exit $failed

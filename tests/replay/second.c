@@ -159,10 +159,16 @@ static const struct image *image(struct second *s, enum image_kind kind)
     return NULL;
 }
 
-static void take_flags(struct second *s, const struct image *i)
+/* Those that go into memory become the engine's, which has to differ in undefined ones alone. */
+static bool take_flags(struct second *s, const struct image *i, uint32_t undefined)
 {
+    uint32_t flags = s->cpu.eflags & FLAGS_ARITH;
+
+    if ((flags ^ i->own) & ~undefined)
+        return differs(s, "flags %03x go into memory at %08x, the engine's are %03x (undefined: %03x)", flags, s->cpu.eip, i->own, undefined);
     s->cpu.eflags = (s->cpu.eflags & ~(uint32_t)FLAGS_ARITH) | i->flags;
     s->undefined = 0;
+    return true;
 }
 
 /* Raises what is in cpu.fault_*, or `vector` with the rest from the engine. */
@@ -177,7 +183,9 @@ static bool deliver(struct second *s, uint32_t vector)
     s->cpu.fault_vector = (int)vector;
     s->cpu.fault_error = i->error;
     s->cpu.fault_has_error = i->has_error;
-    take_flags(s, i);
+    /* What comes between the elements of a repeated instruction is nobody's business. */
+    if (!take_flags(s, i, s->undefined | (s->last && s->last->repeated ? FLAGS_ARITH : 0)))
+        return false;
     s->counts.exceptions++;
     s->position++;
     s->cpu.exception_tap(s->cpu.exception_opaque);
@@ -188,18 +196,12 @@ static bool deliver(struct second *s, uint32_t vector)
     return true;
 }
 
-/* PUSHF: its image is right when only undefined flags differ; then it is the engine's. */
 static bool push_flags(struct second *s)
 {
     const struct image *i = image(s, IMAGE_PUSHF);
-    uint32_t differing;
 
-    if (!i)
+    if (!i || !take_flags(s, i, s->undefined))
         return false;
-    differing = (s->cpu.eflags ^ i->flags) & FLAGS_ARITH & ~s->undefined;
-    if (differing)
-        return differs(s, "PUSHF at %08x with flags %03x, the engine's are %03x", s->cpu.eip, s->cpu.eflags & FLAGS_ARITH, i->flags);
-    take_flags(s, i);
     second_put_cpu(s);
     s->again = true;
     return true;
@@ -227,9 +229,8 @@ static bool assist(struct second *s)
     s->counts.assisted++;
     if (insn.kind == INSN_INT || insn.kind == INSN_INT3 || insn.kind == INSN_INT1) {
         const struct image *i = image(s, IMAGE_SOFTWARE);
-        if (!i)
+        if (!i || !take_flags(s, i, s->undefined))
             return false;
-        take_flags(s, i);
     }
     cpu->fault_env = &env;
     if (setjmp(env))
@@ -240,8 +241,7 @@ static bool assist(struct second *s)
         second_unmap(s, insn_reg(&insn) == 3 && cpu->cr4 & CR4_PGE ? UNMAP_LOCAL : UNMAP_ALL, 0);
     if ((second_is_popcnt(&insn) ? popcnt : calls_function(insn.kind))(cpu, &insn) == CALL_NEXT)
         cpu->eip = operand_next(cpu, &insn);
-    if (second_is_popcnt(&insn))
-        s->undefined = 0;
+    apply_flags(s, s->last);
     s->position++;
     second_put_cpu(s);
     return !replay_diverged(s->replay) || differs(s, "%s", replay_diverged(s->replay));
@@ -281,9 +281,8 @@ static bool take_event(struct second *s)
         return true;
     second_get(s);
     i = image(s, IMAGE_INTERRUPT);
-    if (!i)
+    if (!i || !take_flags(s, i, s->undefined))
         return false;
-    take_flags(s, i);
     s->cpu.halted = false;
     s->counts.interrupts++;
     protection_hardware_interrupt(&s->cpu, event.vector);
