@@ -328,18 +328,20 @@ static bool boot_linux(struct guest *g)
     return ok;
 }
 
+static bool boot_multiboot(struct guest *g)
+{
+    const struct boot_multiboot_files files = { .image = g->kernel.data, .image_size = g->kernel.size, .module = g->initrd.data,
+                                                .module_size = g->initrd.size, .command_line = g->options.append };
+    return pc_boot_multiboot(g->parts.pc, &files, g->error, sizeof g->error);
+}
+
 static bool boot(struct guest *g)
 {
-    struct pc_blob kernel;
     bool ok;
 
     if (!read_image(g, &g->kernel, "kernel") || !read_image(g, &g->initrd, "initrd"))
         return false;
-    kernel = (struct pc_blob){ g->kernel.data, g->kernel.size };
-    if (boot_multiboot_recognizes(kernel.data, kernel.size))
-        ok = pc_boot_multiboot(g->parts.pc, kernel, g->options.append, g->error, sizeof g->error);
-    else
-        ok = boot_linux(g);
+    ok = boot_multiboot_recognizes(g->kernel.data, g->kernel.size) ? boot_multiboot(g) : boot_linux(g);
     free(g->kernel.data);
     free(g->initrd.data);
     return ok && start_recording(g);

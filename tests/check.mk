@@ -4,7 +4,7 @@
 .PHONY: check check-long layers documents engine-check integration
 check: ## all checks: layers, unit tests (also sanitized), engine against the CPU, integration (root)
 	@sh tools/deps.sh
-	@sh tools/guest_image.sh --nictools --pae --dpdk
+	@sh tools/guest_image.sh --nictools --pae --dpdk --systems
 	@MAKE="$(MAKE)" BUILD="$(BUILD)" sh tests/check.sh $(STAGES); \
 	    status=$$?; sh tools/give_back.sh "$(BUILD)" "$(CACHE_DIR)"; exit $$status
 check-long: ## what takes longer: a million random sequences and 1000 random programs, the suites under QEMU TCG, Bochs, NICs and clocks at length (root)

@@ -10,6 +10,7 @@
 #   CACHE/images/nictools.gz             ethtool, iproute2, pktgen and uio likewise (--nictools)
 #   CACHE/images/dpdk.gz                 DPDK's testpmd with its e1000 driver, likewise (--dpdk)
 #   CACHE/images/programs.gz             gzip, sort, openssl … for a chroot at /programs, likewise (--programs)
+#   CACHE/images/memtest, gnumach        memtest86+ and GNU Mach, which are no Linux (--systems)
 #   CACHE/images/8m.sha256               checksum of the file that each guest serves
 #   CACHE/images/versions.txt            which packages they are made of
 #
@@ -17,11 +18,11 @@
 # architectures stay as they are, and needs no root. A second run finds
 # everything in the cache and needs no network; --refresh asks the archive again.
 #
-# usage: tools/guest_image.sh [--pae] [--iperf] [--nictools] [--dpdk] [--programs] [--refresh] [CACHE]
+# usage: tools/guest_image.sh [--pae] [--iperf] [--nictools] [--dpdk] [--programs] [--systems] [--refresh] [CACHE]
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-pae= iperf= nictools= dpdk= programs= refresh=
+pae= iperf= nictools= dpdk= programs= systems= refresh=
 while [ $# -gt 0 ]; do
     case $1 in
     --pae) pae=1 ;;
@@ -29,8 +30,9 @@ while [ $# -gt 0 ]; do
     --nictools) nictools=1 ;;
     --dpdk) dpdk=1 ;;
     --programs) programs=1 ;;
+    --systems) systems=1 ;;
     --refresh) refresh=1 ;;
-    -*) sed -n '3,21s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    -*) sed -n '3,22s/^# \{0,1\}//p' "$0"; exit 2 ;;
     *) break ;;
     esac
     shift
@@ -236,11 +238,25 @@ build_nictools() {
 }
 # end of nictools
 
+# One file of a package, as it is or unpacked.
+build_system() { # NAME PACKAGE FILE [FILTER]
+    deb=$(deb_of "$2")
+    [ ! "$deb" -ot "$images/$1" ] || return 0
+    say "taking $1 from $2"
+    dpkg-deb --fsys-tarfile "$deb" | tar -xO "./$3" | "${4:-cat}" >"$images/$1.new"
+    [ -s "$images/$1.new" ] || fail "$2 has no $3"
+    mv "$images/$1.new" "$images/$1"
+}
+
 build linux-image-686 vmlinuz initrd.gz
 [ -z "$pae" ] || build linux-image-686-pae vmlinuz-pae initrd-pae.gz
 [ -z "$iperf" ] || build_part iperf . "$iperf_packages" "$iperf_files"
 [ -z "$nictools" ] || build_nictools
 [ -z "$dpdk" ] || build_part dpdk . "$dpdk_packages" "$dpdk_files"
 [ -z "$programs" ] || build_part programs programs "$programs_packages" "$programs_files"
+if [ -n "$systems" ]; then
+    build_system memtest memtest86+ boot/memtest86+ia32.bin
+    build_system gnumach gnumach-image-1.8-486 boot/gnumach-1.8-486.gz zcat
+fi
 (cd "$debs" && for f in *.deb; do echo "${f%.deb}"; done) >"$images/versions.txt"
 say "ready: $images, of $(wc -l <"$images/versions.txt") packages ($(grep -o '^linux-image-[^_]*-686_[^_]*' "$images/versions.txt" | head -n 1))"

@@ -14,6 +14,7 @@
 #include "guest/waker.h"
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/memory/phys.h"
+#include "x86vm/pc/boot_multiboot.h"
 #include "x86vm/pc/pc.h"
 #include "x86vm/x86vm.h"
 
@@ -113,7 +114,9 @@ static bool on_frame(void *opaque, const void *frame, size_t size, const struct 
     return true;
 }
 
-static struct pc_blob read_file(const char *path)
+struct file { const uint8_t *data; size_t size; };
+
+static struct file read_file(const char *path)
 {
     FILE *f = fopen(path, "rb");
     struct stat st;
@@ -122,7 +125,7 @@ static struct pc_blob read_file(const char *path)
     if (!f || fstat(fileno(f), &st) || !(data = malloc((size_t)st.st_size)) || fread(data, (size_t)st.st_size, 1, f) != 1)
         fail("cannot read the image");
     fclose(f);
-    return (struct pc_blob){ data, (size_t)st.st_size };
+    return (struct file){ data, (size_t)st.st_size };
 }
 
 static void make_machine(struct bench *b, const char *path)
@@ -131,7 +134,7 @@ static void make_machine(struct bench *b, const char *path)
     const struct pc_link link = { .opaque = b, .send = on_frame };
     const struct pc_nic_config card = { .model = "e1000", .mac = { 0x52, 0x54, 0, 0, 0, 1 } };
     struct pc_config pc = { .opaque = b, .set_intr = on_intr, .attention = on_attention };
-    struct pc_blob image = read_file(path);
+    struct file image = read_file(path);
     char error[256] = "";
 
     b->vm = x86vm_new(&config, error, sizeof error);
@@ -145,7 +148,8 @@ static void make_machine(struct bench *b, const char *path)
         fail("no machine");
     x86vm_set_intr_ack(b->vm, pc_acknowledge, b->pc);
     if (!pc_add_nic(b->pc, &card, &link, error, sizeof error)
-        || !pc_boot_multiboot(b->pc, image, "", error, sizeof error))
+        || !pc_boot_multiboot(b->pc, &(struct boot_multiboot_files){ .image = image.data, .image_size = image.size },
+                              error, sizeof error))
         fail(error);
     b->mailbox = (volatile struct mailbox *)(phys_ram(x86vm_phys(b->vm)) + MAILBOX);
     if (!x86vm_cpu(b->vm)->tsc_khz)

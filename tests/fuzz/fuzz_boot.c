@@ -220,18 +220,33 @@ static uint32_t param(struct phys *phys, uint32_t offset)
     return value;
 }
 
-static void check_initrd(const struct fuzzer *f, struct phys *phys, size_t size)
+static void check_initrd(const struct fuzzer *f, struct phys *phys, uint32_t at, size_t size)
 {
-    uint32_t at = param(phys, 0x218);
     uint8_t first = 0, last = 0;
 
-    check(f, param(phys, 0x21c) == size, "the initrd's size is wrong");
-    if (!size)
-        return;
     check(f, at >= BOOT_HIGH && at + (uint64_t)size <= phys_ram_size(phys), "the initrd is not in RAM");
     phys_dma_read(phys, at, &first, 1);
     phys_dma_read(phys, at + size - 1, &last, 1);
     check(f, first == 0xa5 && last == 0xa5, "the initrd was overwritten");
+}
+
+/* The initrd as the guest is told of it: of a Linux kernel, and as a module. */
+static void check_linux_initrd(const struct fuzzer *f, struct phys *phys, size_t size)
+{
+    check(f, param(phys, 0x21c) == size, "the initrd's size is wrong");
+    if (size)
+        check_initrd(f, phys, param(phys, 0x218), size);
+}
+
+static void check_module(const struct fuzzer *f, struct phys *phys, size_t size)
+{
+    const uint32_t entry = param(phys, 24) - BOOT_PARAMS, start = param(phys, entry), end = param(phys, entry + 4);
+
+    check(f, param(phys, 20) == (size > 0) && !(param(phys, 0) & 8) == !size, "the number of modules is wrong");
+    if (!size)
+        return;
+    check(f, end - start == size && !(start & 0xfff), "the module's place is wrong");
+    check_initrd(f, phys, start, size);
 }
 
 static void check_booted(const struct fuzzer *f, struct phys *phys, const struct cpu *cpu, const char *line)
@@ -280,15 +295,15 @@ static void run_case(struct fuzzer *f)
     snprintf(f->what, sizeof f->what, "%s of %zu bytes, %" PRIu64 " KiB of RAM, initrd %zu, line %zu%s", multiboot ? "multiboot" : "bzImage",
              image.size, ram >> 10, files.initrd_size, strlen(line), files.unpack ? ", unpack" : "");
     if (multiboot)
-        ok = boot_multiboot_load(phys, &cpu, image.bytes, image.size, line, error, sizeof error);
+        ok = boot_multiboot_load(phys, &cpu, &(struct boot_multiboot_files){ .image = image.bytes, .image_size = image.size,
+                                 .module = initrd, .module_size = files.initrd_size, .command_line = line }, error, sizeof error);
     else
         ok = boot_linux_load(phys, &cpu, &files, error, sizeof error);
     if (f->trace)
         printf("%" PRIu64 ": %s: %s\n", f->number, f->what, ok ? "boots" : error);
     if (ok) {
         check_booted(f, phys, &cpu, line);
-        if (!multiboot)
-            check_initrd(f, phys, files.initrd_size);
+        (multiboot ? check_module : check_linux_initrd)(f, phys, files.initrd_size);
         f->booted++;
     } else {
         check_refused(f, error);

@@ -39,6 +39,8 @@ enum { RAM = 64 << 20, NICS = 6, FAILURES_MAX = 5 };
 #define SILENT_SECONDS 30
 #define RESIDENT_MAX_KIB (400u << 10)
 
+struct file { const uint8_t *data; size_t size; };
+
 struct board {
     volatile uint64_t runs, exceptions, ends[5];
     char message[900];
@@ -47,7 +49,7 @@ struct board {
 struct fuzzer {
     struct fuzz_random random;
     struct board *board;
-    struct pc_blob image;
+    struct file image;
     struct x86vm *vm;
     struct pc *pc;
     struct pc_nic *nics[NICS];
@@ -131,7 +133,8 @@ static void make_machine(struct fuzzer *f, uint64_t number)
             failed(f, error);
     }
     if (boot_multiboot_recognizes(f->image.data, f->image.size))
-        ok = pc_boot_multiboot(f->pc, f->image, "", error, sizeof error);
+        ok = pc_boot_multiboot(f->pc, &(struct boot_multiboot_files){ .image = f->image.data, .image_size = f->image.size }, error,
+                               sizeof error);
     else
         ok = pc_boot_linux(f->pc, &(struct boot_linux_files){ .kernel = f->image.data, .kernel_size = f->image.size,
                            .command_line = "console=ttyS0 nokaslr", .unpack = true }, error, sizeof error);
@@ -276,12 +279,12 @@ static bool fork_case(struct fuzzer *f, uint64_t seed, uint64_t number)
     return false;
 }
 
-static struct pc_blob read_image(const char *path)
+static struct file read_image(const char *path)
 {
     FILE *file = fopen(path, "rb");
     enum { MOST = 64 << 20 };
     uint8_t *bytes = malloc(MOST);
-    struct pc_blob image = { bytes, 0 };
+    struct file image = { bytes, 0 };
 
     if (file && bytes)
         image.size = fread(bytes, 1, MOST, file);

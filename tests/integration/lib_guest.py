@@ -56,18 +56,23 @@ class Guest:
     def __init__(self, name, kernel="vmlinuz", initrd="initrd.gz", files=None, append="", options=(), memory=128):
         self.work = tempfile.mkdtemp(prefix="vswitch-test.")
         self.name = name
+        if initrd:
+            options = ["--initrd", self.make_initrd(initrd, files), "--unpack", *options]
+        self.log = os.path.join(self.work, "log")
+        self.process = subprocess.Popen(
+            [os.path.join(BUILD, "vswitch-guest"), "--name", name, "--run-dir", os.path.join(self.work, "run"),
+             "--memory", str(memory), "--kernel", os.path.join(IMAGES, kernel), "--log", self.log,
+             "--append", f"console=ttyS0 panic=-1 {append}", *options],
+            stdin=subprocess.DEVNULL)
+
+    def make_initrd(self, initrd, files):
         parts = os.path.join(self.work, "initrd")
         with open(parts, "wb") as out:
             with open(os.path.join(IMAGES, initrd), "rb") as f:
                 shutil.copyfileobj(f, out)
             if files:
                 out.write(bytes(-out.tell() % 4) + gzip.compress(cpio(files), 1))
-        self.log = os.path.join(self.work, "log")
-        self.process = subprocess.Popen(
-            [os.path.join(BUILD, "vswitch-guest"), "--name", name, "--run-dir", os.path.join(self.work, "run"),
-             "--memory", str(memory), "--kernel", os.path.join(IMAGES, kernel), "--initrd", parts, "--unpack",
-             "--log", self.log, "--append", f"console=ttyS0 panic=-1 {append}", *options],
-            stdin=subprocess.DEVNULL)
+        return parts
 
     def __enter__(self):
         return self
@@ -84,12 +89,16 @@ class Guest:
 
     def ready(self, seconds=90):
         """True when its shell can be used; the console is in self.console then."""
+        return self.shows("vswitch-guest: ready", seconds)
+
+    def shows(self, pattern, seconds):
+        """True when its console has shown the pattern; the console is in self.console then."""
         path = os.path.join(self.work, "run", "console.sock")
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
                 self.console = Console(path)
-                return bool(self.console.wait("vswitch-guest: ready", deadline - time.monotonic()))
+                return bool(self.console.wait(pattern, deadline - time.monotonic()))
             except OSError:
                 time.sleep(0.05)
         return False

@@ -173,6 +173,12 @@ static void test_wrong_files(void)
     put(0x211, 0, 1);
     check_refused("zImage");
     put(0x211, 1, 1);
+    put(0x236, 1, 2);
+    check_refused("is for 64-bit CPUs");
+    put(0x206, 0x20b, 2); /* before there was such a flag */
+    CU_ASSERT_TRUE(boot(NULL, 0, NULL, false));
+    put(0x206, 0x20f, 2);
+    put(0x236, 0, 2);
     put(0x260, 0x7fffffff, 4);
     check_refused("MiB of RAM");
     put(0x258, 0xfffffff0, 4);
@@ -197,8 +203,10 @@ static void test_truncated(void)
     whole = file_size;
     for (file_size = 0; file_size < whole; file_size += file_size < 2048 ? 1 : 997)
         CU_ASSERT_FALSE(boot(NULL, 0, NULL, false));
-    file_size = whole - 1;
+    file_size = whole - 16;
     check_refused("truncated");
+    file_size = whole - 15; /* of the last paragraph's 16 bytes, as memtest86+ is */
+    CU_ASSERT_TRUE(boot(NULL, 0, NULL, false));
     file_size = whole;
     CU_ASSERT_TRUE(boot(NULL, 0, NULL, false));
     teardown();

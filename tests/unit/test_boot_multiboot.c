@@ -38,11 +38,18 @@ static struct image make_image(uint32_t flags)
     return image;
 }
 
-static bool boot(const struct image *image, size_t size, const char *command_line)
+static bool boot_with(const struct image *image, size_t size, const char *command_line, const uint8_t *module, size_t module_size)
 {
+    const struct boot_multiboot_files files = { .image = (const uint8_t *)image, .image_size = size, .module = module,
+                                                .module_size = module_size, .command_line = command_line };
     error[0] = 0;
     cpu_reset(cpu);
-    return boot_multiboot_load(phys, cpu, (const uint8_t *)image, size, command_line, error, sizeof error);
+    return boot_multiboot_load(phys, cpu, &files, error, sizeof error);
+}
+
+static bool boot(const struct image *image, size_t size, const char *command_line)
+{
+    return boot_with(image, size, command_line, NULL, 0);
 }
 
 static int setup(void)
@@ -92,9 +99,9 @@ static void test_bad(void)
     image.multiboot[2]++;
     CU_ASSERT_FALSE(boot(&image, sizeof image, NULL));
     CU_ASSERT_PTR_NOT_NULL(strstr(error, "no multiboot header"));
-    image = make_image(3 | 4); /* wants a video mode */
+    image = make_image(3 | 8); /* of what no version knows */
     CU_ASSERT_FALSE(boot(&image, sizeof image, NULL));
-    CU_ASSERT_PTR_NOT_NULL(strstr(error, "0x4"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(error, "0x8"));
     image = make_image(0);
     for (size_t size = 0; size < offsetof(struct image, text) + 256; size++)
         CU_ASSERT_FALSE(boot(&image, size, NULL));
@@ -109,10 +116,61 @@ static void test_bad(void)
     CU_ASSERT_TRUE(boot(&image, sizeof image, NULL));
 }
 
+/* A kernel that is linked to where its paging will put it. */
+static void test_virtual_entry(void)
+{
+    struct image image = make_image(3 | 4); /* it would like a video mode, and has to do without */
+    uint32_t flags = 0;
+
+    image.segment.p_vaddr = 0xc0100000;
+    image.header.e_entry = 0xc0100010;
+    CU_ASSERT_TRUE_FATAL(boot(&image, sizeof image, NULL));
+    CU_ASSERT_EQUAL(cpu->eip, ENTRY);
+    phys_dma_read(phys, cpu->regs[CPU_EBX], &flags, 4);
+    CU_ASSERT_EQUAL(flags & (1u << 3 | 1u << 11 | 1u << 12), 0); /* neither modules nor video */
+    image.header.e_entry = 0xc0101000; /* behind its last byte */
+    CU_ASSERT_FALSE(boot(&image, sizeof image, NULL));
+    CU_ASSERT_PTR_NOT_NULL(strstr(error, "entry 0xc0101000"));
+    image.header.e_entry = ENTRY; /* physical, as Linux has it */
+    CU_ASSERT_TRUE_FATAL(boot(&image, sizeof image, NULL));
+    CU_ASSERT_EQUAL(cpu->eip, ENTRY);
+}
+
+static void test_module(void)
+{
+    struct image image = make_image(3);
+    uint8_t module[5000], copy[sizeof module];
+    uint32_t info[7], entry[3], end_of_image;
+    const size_t most = RAM - 0x102000;
+    uint8_t *large = calloc(1, most + 1);
+    char text = 1;
+
+    memset(module, 0xa5, sizeof module);
+    image.segment.p_memsz = 4097;
+    end_of_image = 0x101001;
+    CU_ASSERT_TRUE_FATAL(boot_with(&image, sizeof image, NULL, module, sizeof module));
+    phys_dma_read(phys, cpu->regs[CPU_EBX], info, sizeof info);
+    CU_ASSERT_EQUAL(info[0] & 8, 8);
+    CU_ASSERT_EQUAL(info[5], 1);
+    phys_dma_read(phys, info[6], entry, sizeof entry);
+    CU_ASSERT_EQUAL(entry[0], (end_of_image + 0xfff) & ~0xfffu);
+    CU_ASSERT_EQUAL(entry[1], entry[0] + sizeof module);
+    phys_dma_read(phys, entry[2], &text, 1);
+    CU_ASSERT_EQUAL(text, 0);
+    phys_dma_read(phys, entry[0], copy, sizeof copy);
+    CU_ASSERT_EQUAL(memcmp(copy, module, sizeof copy), 0);
+    CU_ASSERT_TRUE(boot_with(&image, sizeof image, NULL, large, most));
+    CU_ASSERT_FALSE(boot_with(&image, sizeof image, NULL, large, most + 1));
+    CU_ASSERT_PTR_NOT_NULL(strstr(error, "initrd: 15720449 bytes do not fit"));
+    free(large);
+}
+
 int main(void)
 {
     static const CU_TestInfo tests[] = {
         { "good", test_good },
+        { "virtual entry", test_virtual_entry },
+        { "module", test_module },
         { "bad", test_bad },
         CU_TEST_INFO_NULL,
     };

@@ -8,6 +8,7 @@
 #include "x86vm/cpu/cpu.h"
 #include "x86vm/memory/io_bus.h"
 #include "x86vm/memory/phys.h"
+#include "x86vm/pc/boot_multiboot.h"
 #include "x86vm/pc/pc.h"
 
 #include <elf.h>
@@ -66,8 +67,8 @@ static void boot(void)
         .multiboot = { 0x1badb002, 0, -0x1badb002u },
     };
     memcpy(image.header.e_ident, ELFMAG "\1\1\1", 7);
-    CU_ASSERT_TRUE_FATAL(pc_boot_multiboot(pc, (struct pc_blob){ (const uint8_t *)&image, sizeof image }, "", error,
-                                           sizeof error));
+    CU_ASSERT_TRUE_FATAL(pc_boot_multiboot(pc, &(struct boot_multiboot_files){ .image = (const uint8_t *)&image,
+                                           .image_size = sizeof image }, error, sizeof error));
 }
 
 static void setup(bool debug_exit)

@@ -22,11 +22,12 @@
 /* setup header, the same offsets in the file and in boot_params */
 enum { SETUP_SECTS = 0x1f1, SYSSIZE = 0x1f4, BOOT_FLAG = 0x1fe, HEADER_LENGTH = 0x201, MAGIC = 0x202, VERSION = 0x206,
        LOADER_TYPE = 0x210, LOADFLAGS = 0x211, CODE32_START = 0x214, RAMDISK_IMAGE = 0x218, RAMDISK_SIZE = 0x21c,
-       COMMAND_LINE = 0x228, INITRD_ADDR_MAX = 0x22c, RELOCATABLE = 0x234, COMMAND_LINE_SIZE = 0x238,
+       COMMAND_LINE = 0x228, INITRD_ADDR_MAX = 0x22c, RELOCATABLE = 0x234, XLOADFLAGS = 0x236, COMMAND_LINE_SIZE = 0x238,
        PAYLOAD_OFFSET = 0x248, PAYLOAD_LENGTH = 0x24c, SETUP_DATA = 0x250, PREF_ADDRESS = 0x258, INIT_SIZE = 0x260, HEADER_END_MAX = 0x290 };
 /* the rest of boot_params */
 enum { ALT_MEM_K = 0x1e0, E820_ENTRIES = 0x1e8, E820_TABLE = 0x2d0, EXT_MEM_K = 0x002 };
 enum { LOADED_HIGH = 0x01, CAN_USE_HEAP = 0x80, LOADER_UNDEFINED = 0xff };
+enum { KERNEL_64 = 0x01 }; /* of xloadflags: there is an entry in 64-bit mode */
 enum { E820_RAM = 1, E820_RESERVED = 2 };
 /* struct setup_data: the next one's address in 64 bits, and */
 enum { SETUP_DATA_TYPE = 8, SETUP_DATA_LENGTH = 12, SETUP_DATA_HEADER = 16, SETUP_RNG_SEED = 9 };
@@ -76,9 +77,13 @@ static bool parse(struct kernel *k, const struct boot_linux_files *files, char *
                           k->version >> 8, k->version & 255);
     if (!(k->file[LOADFLAGS] & LOADED_HIGH))
         return boot_error(error, error_size, "kernel: a zImage that loads low is not supported, only a bzImage");
+    if (k->version >= 0x20c && get16(k->file, XLOADFLAGS) & KERNEL_64)
+        return boot_error(error, error_size, "kernel: is for 64-bit CPUs (x86-64, amd64), and guests have a 32-bit one: "
+                          "take an i386 kernel, of Debian linux-image-686 or -686-pae");
     sectors = k->file[SETUP_SECTS] ? k->file[SETUP_SECTS] : 4;
     setup_size = (sectors + 1) * 512u;
-    if (setup_size >= k->size || (uint64_t)get32(k->file, SYSSIZE) * 16 > k->size - setup_size)
+    /* The size is in paragraphs of 16 bytes, of which a file may leave the last one unfinished. */
+    if (setup_size >= k->size || get32(k->file, SYSSIZE) > (k->size - setup_size + 15) / 16)
         return boot_error(error, error_size, "kernel: truncated file: %zu bytes, its header speaks of %llu", k->size,
                           (unsigned long long)setup_size + 16ull * get32(k->file, SYSSIZE));
     k->code = k->file + setup_size;

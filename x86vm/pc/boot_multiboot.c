@@ -16,8 +16,9 @@
 #define HEADER_SEARCH 8192u
 #define LOADER_MAGIC 0x2badb002u
 
-enum { WANT_PAGE_ALIGN = 1, WANT_MEMORY = 2, WANT_KNOWN = WANT_PAGE_ALIGN | WANT_MEMORY };
-enum { HAS_MEMORY = 1, HAS_COMMAND_LINE = 4, HAS_MAP = 64, HAS_LOADER_NAME = 512 };
+/* Of a video mode an image is told nothing, as there is no screen; it finds that by the flags of what it is told. */
+enum { WANT_PAGE_ALIGN = 1, WANT_MEMORY = 2, WANT_VIDEO = 4, WANT_KNOWN = WANT_PAGE_ALIGN | WANT_MEMORY | WANT_VIDEO };
+enum { HAS_MEMORY = 1, HAS_COMMAND_LINE = 4, HAS_MODULES = 8, HAS_MAP = 64, HAS_LOADER_NAME = 512 };
 
 struct information {
     uint32_t flags, mem_lower, mem_upper, boot_device, command_line;
@@ -30,11 +31,17 @@ struct map_entry {
     uint32_t base_low, base_high, length_low, length_high, type;
 };
 
+struct module {
+    uint32_t start, end, text, reserved;
+};
+
 /* What lies in the page at BOOT_PARAMS. */
 struct boot_page {
     struct information info;
     struct map_entry map[2];
+    struct module module;
     char loader_name[16];
+    char module_text[1]; /* as a command line that is empty */
 };
 
 static bool find_header(const uint8_t *file, size_t size, uint32_t *flags)
@@ -74,15 +81,35 @@ static struct boot_page describe(uint64_t ram_size)
     return page;
 }
 
-bool boot_multiboot_load(struct phys *phys, struct cpu *cpu, const uint8_t *file, size_t size, const char *command_line,
-                         char *error, size_t error_size)
+/* Puts the module on the first page behind the image. */
+static bool load_module(struct phys *phys, const struct boot_multiboot_files *files, uint32_t image_end,
+                        struct boot_page *page, char *error, size_t error_size)
 {
-    const char *text = command_line ? command_line : "";
+    const uint64_t start = ((uint64_t)image_end + 0xfff) & ~UINT64_C(0xfff), ram = phys_ram_size(phys);
+
+    if (!files->module_size)
+        return true;
+    if (start > ram || files->module_size > ram - start)
+        return boot_error(error, error_size, "initrd: %zu bytes do not fit into the %llu MiB of RAM, behind an image that ends at %#x",
+                          files->module_size, (unsigned long long)ram >> 20, image_end);
+    page->info.flags |= HAS_MODULES;
+    page->info.mods_count = 1;
+    page->info.mods_addr = BOOT_PARAMS + offsetof(struct boot_page, module);
+    page->module = (struct module){ .start = (uint32_t)start, .end = (uint32_t)(start + files->module_size),
+                                    .text = BOOT_PARAMS + offsetof(struct boot_page, module_text) };
+    return phys_dma_write(phys, start, files->module, files->module_size) ||
+           boot_error(error, error_size, "initrd: no RAM at %#llx", (unsigned long long)start);
+}
+
+bool boot_multiboot_load(struct phys *phys, struct cpu *cpu, const struct boot_multiboot_files *files, char *error,
+                         size_t error_size)
+{
+    const char *text = files->command_line ? files->command_line : "";
     struct elf32_image image;
     struct boot_page page;
     uint32_t flags;
 
-    if (!find_header(file, size, &flags))
+    if (!find_header(files->image, files->image_size, &flags))
         return boot_error(error, error_size, "image: no multiboot header in the first %u bytes", HEADER_SEARCH);
     if (flags & 0xffff & ~(uint32_t)WANT_KNOWN)
         return boot_error(error, error_size, "image: multiboot header requires features %#x that are not here",
@@ -92,9 +119,11 @@ bool boot_multiboot_load(struct phys *phys, struct cpu *cpu, const uint8_t *file
     if (strlen(text) >= BOOT_COMMAND_LINE_MAX)
         return boot_error(error, error_size, "command line: %zu characters, %u at most", strlen(text),
                           BOOT_COMMAND_LINE_MAX - 1);
-    if (!elf32_load(phys, file, size, BOOT_HIGH, &image, error, error_size))
+    if (!elf32_load(phys, files->image, files->image_size, BOOT_HIGH, &image, error, error_size))
         return false;
     page = describe(phys_ram_size(phys));
+    if (!load_module(phys, files, image.high, &page, error, error_size))
+        return false;
     if (!phys_dma_write(phys, BOOT_PARAMS, &page, sizeof page) ||
         !phys_dma_write(phys, BOOT_COMMAND_LINE, text, strlen(text) + 1) || !boot_bios_data(phys) ||
         !boot_flat_mode(phys, cpu, image.entry))

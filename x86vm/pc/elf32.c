@@ -45,6 +45,14 @@ static bool load_segment(struct phys *phys, const uint8_t *file, size_t size, ui
     return true;
 }
 
+/* The entry of most is the virtual address that their paging will give it, as the segments' are. */
+static uint32_t physical_entry(const Elf32_Phdr *segment, uint32_t entry)
+{
+    const uint32_t offset = entry - segment->p_vaddr;
+
+    return offset < segment->p_memsz ? segment->p_paddr + offset : entry;
+}
+
 bool elf32_load(struct phys *phys, const uint8_t *file, size_t size, uint32_t least, struct elf32_image *image,
                 char *error, size_t error_size)
 {
@@ -63,6 +71,8 @@ bool elf32_load(struct phys *phys, const uint8_t *file, size_t size, uint32_t le
             continue;
         if (!load_segment(phys, file, size, least, &segment, error, error_size))
             return false;
+        if (image->entry == header.e_entry)
+            image->entry = physical_entry(&segment, header.e_entry);
         if (segment.p_paddr < image->low)
             image->low = segment.p_paddr;
         if (segment.p_paddr + segment.p_memsz > image->high)

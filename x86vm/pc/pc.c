@@ -434,10 +434,9 @@ bool pc_boot_linux(struct pc *pc, const struct boot_linux_files *files, char *er
     return power_on(pc, error, error_size) && boot_linux_load(pc->config.phys, pc->config.cpu, files, error, error_size);
 }
 
-bool pc_boot_multiboot(struct pc *pc, struct pc_blob image, const char *command_line, char *error, size_t error_size)
+bool pc_boot_multiboot(struct pc *pc, const struct boot_multiboot_files *files, char *error, size_t error_size)
 {
     cpu_reset(pc->config.cpu);
     return power_on(pc, error, error_size) &&
-           boot_multiboot_load(pc->config.phys, pc->config.cpu, image.data, image.size, command_line, error,
-                               error_size);
+           boot_multiboot_load(pc->config.phys, pc->config.cpu, files, error, error_size);
 }

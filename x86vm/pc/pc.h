@@ -123,10 +123,9 @@ int pc_nic_set_trace(struct pc_nic *nic, nic_trace_line *line, void *opaque, boo
 
 /* --- boots: each resets the machine first; false with a reason in `error` --- */
 
-struct pc_blob { const uint8_t *data; size_t size; };
-
 struct boot_linux_files;
+struct boot_multiboot_files;
 bool pc_boot_linux(struct pc *pc, const struct boot_linux_files *files, char *error, size_t error_size);
-bool pc_boot_multiboot(struct pc *pc, struct pc_blob image, const char *command_line, char *error, size_t error_size);
+bool pc_boot_multiboot(struct pc *pc, const struct boot_multiboot_files *files, char *error, size_t error_size);
 
 #endif
