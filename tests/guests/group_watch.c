@@ -160,6 +160,31 @@ static bool settled(void)
     return true;
 }
 
+/* Beside code, on a page that is only run before it is read, and by code of both rings. */
+extern char watch_beside[];
+extern uint32_t watch_beside_datum;
+__asm__(".text; .globl watch_beside; watch_beside: ret; .balign 4; .globl watch_beside_datum; watch_beside_datum: .long 0");
+
+static bool beside_code(void)
+{
+    static const unsigned kinds[] = { ACCESSES, WRITES };
+
+    for (unsigned n = 0; n < 40; n++) {
+        const bool writes = kinds[n & 1] == WRITES;
+        arm(n & 3, (uint32_t)&watch_beside_datum, kinds[n & 1], 4);
+        __asm__ volatile("call watch_beside" ::: "memory");
+        if (writes)
+            __asm__ volatile("movl $1, watch_beside_datum" ::: "memory");
+        else
+            __asm__ volatile("movl watch_beside_datum, %%eax" ::: "eax", "memory");
+        CHECK(traps == 1 && (trap_status & 15) == 1u << (n & 3));
+        disarm();
+        __asm__ volatile("movl watch_beside_datum, %%eax" ::: "eax", "memory");
+        CHECK(traps == 1);
+    }
+    return true;
+}
+
 /* --- ports ------------------------------------------------------------------------- */
 
 static bool ports(void)
@@ -357,7 +382,7 @@ static bool forbidden(void)
 }
 
 static const struct test tests[] = {
-    { "data", data, "does not round an address down to the length" }, { "several", several, "does not round an address down to the length" }, { "settled", settled, NULL }, { "ports", ports, "does not round an address down to the length" },
+    { "data", data, "does not round an address down to the length" }, { "several", several, "does not round an address down to the length" }, { "settled", settled, NULL }, { "beside_code", beside_code, NULL }, { "ports", ports, "does not round an address down to the length" },
     { "instructions", instructions, NULL }, { "resume_flag", resume_flag, NULL }, { "single_steps", single_steps, "takes no step behind STI" },
     { "step_and_data", step_and_data, "makes two traps of a step and a breakpoint" }, { "registers", registers, "lets bit 12 of DR6 be set" }, { "forbidden", forbidden, NULL },
     { NULL, NULL, NULL },

@@ -204,8 +204,22 @@ static void make_room(struct cpu *cpu, struct view *view, bool global)
     view->generation++;
 }
 
+/* The entries for data; gives which they are. */
+static uint8_t fill_data(struct cpu *cpu, struct view *view, uint32_t page, uint32_t physical_page, bool can_write)
+{
+    uint64_t addend = addend_of(cpu, physical_page << PAGE_SHIFT, page << PAGE_SHIFT);
+
+    view->read[page] = addend;
+    if (!can_write)
+        return FILLED_READ;
+    view->write[page] = addend;
+    remember_writer(cpu, page, physical_page);
+    return FILLED_READ | FILLED_WRITE;
+}
+
 /* Fills what the walk allows: the entry asked for, and beside it those that
- * need no further bit set in the guest's tables. */
+ * need no further bit set in the guest's tables. Of a page with a watched datum none
+ * but that for fetches, which may be run. */
 uint64_t view_fill_walked(struct cpu *cpu, struct view *view, uint32_t linear, enum view_access access,
                           const struct paging_result *walk)
 {
@@ -213,7 +227,8 @@ uint64_t view_fill_walked(struct cpu *cpu, struct view *view, uint32_t linear, e
         remember_device(cpu, view, linear, walk);
         return 0;
     }
-    if (cpu->watch_data && access != VIEW_FOR_EXEC && watch_page(cpu, linear))
+    bool watched = cpu->watch_data && watch_page(cpu, linear);
+    if (watched && access != VIEW_FOR_EXEC)
         return 0;
     uint32_t page = linear >> PAGE_SHIFT, physical_page = walk->physical >> PAGE_SHIFT;
     uint64_t addend = addend_of(cpu, walk->physical, linear);
@@ -222,20 +237,15 @@ uint64_t view_fill_walked(struct cpu *cpu, struct view *view, uint32_t linear, e
     view->state[page] &= (uint8_t)~KEPT; /* by that walk it might be by other entries */
     bool can_write = walk->writable && walk->dirty && phys_is_writable(cpu->phys, walk->physical) &&
                      !(phys_marks(cpu->phys, physical_page) & PHYS_CODE);
-    uint8_t filled = FILLED_READ;
-    view->read[page] = addend;
-    if (can_write) {
-        view->write[page] = addend;
-        filled |= FILLED_WRITE;
-        remember_writer(cpu, page, physical_page);
-    }
+    uint8_t filled = watched ? 0 : fill_data(cpu, view, page, physical_page, can_write);
     if (access == VIEW_FOR_EXEC) {
         view->exec[page] = addend;
         filled |= FILLED_EXEC;
         view->local_code |= !walk->global;
     }
     log_page(view, page, filled, walk->global);
-    view_window_filled(cpu, view, page, physical_page);
+    if (!watched)
+        view_window_filled(cpu, view, page, physical_page);
     if (view->state[page] & IN_BARE)
         view_bare_filled(view, page, physical_page);
     cpu->views->counters.fills++;
