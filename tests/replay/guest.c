@@ -108,6 +108,7 @@ static uint32_t odd_things(uint32_t seed, uint32_t sum, uint8_t *window)
                      "movl $-37, %%edx\n btcl %%edx, 512(%%edi)\n"                /* a bit before the operand */
                      "movw $0x1234, 8(%%edi)\n incw 8(%%edi)\n addl 8(%%edi), %%eax\n"
                      "andl $255, %%ecx\n addl (%%ebx,%%ecx,8), %%eax\n"
+                     "movl $5, %%edx\n rep; bsfl %%ecx, %%edx\n setz %%dh\n addl %%edx, %%eax\n" /* no TZCNT here */
                      "imull $0x9e3779b1, %%eax, %%eax\n rolw $3, %%ax\n addw %%ax, %%cx\n"
                      "movl $0x1fff0, %%esi\n addr16 addl 0x20(%%si), %%eax\n"     /* wraps at 64 KiB */
                      "pushfl\n popl %%edx\n andl $0x45, %%edx\n xorl %%edx, %%eax\n"

@@ -216,6 +216,21 @@ static enum call_result popcnt(struct cpu *cpu, const struct insn *insn)
     return CALL_NEXT;
 }
 
+static enum call_result scan(struct cpu *cpu, const struct insn *insn)
+{
+    uint32_t bits = operand_rm(cpu, insn, insn->opsize);
+
+    if (bits)
+        operand_set_reg(cpu, insn_reg(insn), insn->opsize, (uint32_t)(insn->opcode == 0xbc ? __builtin_ctz(bits) : 31 - __builtin_clz(bits)));
+    cpu->eflags = (cpu->eflags & ~(uint32_t)FLAG_ZF) | (bits ? 0 : FLAG_ZF);
+    return CALL_NEXT;
+}
+
+static call_function *function_of(const struct insn *insn)
+{
+    return second_is_popcnt(insn) ? popcnt : second_is_scan(insn) ? scan : calls_function(insn->kind);
+}
+
 static bool assist(struct second *s)
 {
     struct insn insn = s->last->insn;
@@ -239,7 +254,7 @@ static bool assist(struct second *s)
         second_unmap(s, UNMAP_PAGE, cpu->seg_base[insn.mem.seg] + operand_offset(cpu, &insn));
     if (insn.kind == INSN_MOV_TO_CR || insn.kind == INSN_LMSW)
         second_unmap(s, insn_reg(&insn) == 3 && cpu->cr4 & CR4_PGE ? UNMAP_LOCAL : UNMAP_ALL, 0);
-    if ((second_is_popcnt(&insn) ? popcnt : calls_function(insn.kind))(cpu, &insn) == CALL_NEXT)
+    if (function_of(&insn)(cpu, &insn) == CALL_NEXT)
         cpu->eip = operand_next(cpu, &insn);
     apply_flags(s, s->last);
     s->position++;

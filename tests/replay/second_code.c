@@ -13,6 +13,13 @@ bool second_is_popcnt(const struct insn *insn)
     return insn->kind == INSN_PLAIN && insn->opcode_length == 2 && insn->opcode == 0xb8 && insn->mandatory == 0xf3;
 }
 
+/* BSF and BSR with a prefix that means nothing to the guest's CPU: TZCNT and LZCNT to Unicorn's. */
+bool second_is_scan(const struct insn *insn)
+{
+    return insn->kind == INSN_PLAIN && insn->opcode_length == 2 && (insn->opcode == 0xbc || insn->opcode == 0xbd)
+           && memchr(insn->bytes, 0xf3, insn->opcode_offset);
+}
+
 static bool is_assisted(const struct insn *insn)
 {
     switch (insn->kind) {
@@ -23,7 +30,7 @@ static bool is_assisted(const struct insn *insn)
     case INSN_PUSH_SEG: /* the upper half of the word: Intel leaves it, QEMU clears it */
         return true;
     default:
-        return second_is_popcnt(insn);
+        return second_is_popcnt(insn) || second_is_scan(insn);
     }
 }
 
@@ -37,6 +44,8 @@ static void learn(struct seen *e, uint64_t key, const uint8_t *bytes, size_t siz
     e->repeated = e->insn.kind == INSN_STRING && e->insn.rep;
     e->fpu_image = e->insn.kind == INSN_FXSAVE || e->insn.kind == INSN_FNSAVE || e->insn.kind == INSN_FNSTENV;
     undefined_flags(bytes, size, &e->flags_and, &e->flags_or);
+    if (second_is_scan(&e->insn))
+        e->flags_and = e->flags_or = FLAGS_ARITH & ~(uint32_t)FLAG_ZF;
 }
 
 /* Where the code at a linear address is; NULL: not in RAM. */

@@ -88,5 +88,6 @@ bool second_on_missing(uc_engine *uc, uc_mem_type type, uint64_t address, int si
 /* second_code.c: the instruction at a linear address; NULL: not in RAM. */
 const struct seen *second_meet(struct second *s, uint32_t linear);
 bool second_is_popcnt(const struct insn *insn);
+bool second_is_scan(const struct insn *insn);
 
 #endif
