@@ -177,6 +177,38 @@ static bool debug_bit(void)
     return true;
 }
 
+/* What is armed for the task alone is so no more in another, nor when that has gone back; what is armed for all is. */
+uint32_t tasks_words[2];
+extern char tasks_stores[];
+__asm__(".text; .globl tasks_stores; tasks_stores: 1: movl $1, tasks_words; movl $1, tasks_words+4; iretl; jmp 1b");
+
+static bool local_breakpoints(void)
+{
+    const uint32_t control = 0x400 | 1 | 8 | 0xddu << 16; /* L0 and G1, writes of four bytes */
+
+    trap_set_handler(DB, on_debug);
+    for (unsigned n = 0; n < 5; n++) {
+        fill(&second_tss, tasks_stores, stack2, SEL_TSS2);
+        trap_count = 0;
+        __asm__ volatile("movl %0, %%dr6; movl %1, %%dr0; movl %2, %%dr1; movl %3, %%dr7"
+                         ::"r"(0), "r"(&tasks_words[0]), "r"(&tasks_words[1]), "r"(control));
+        __asm__ volatile("movl $2, tasks_words; movl $2, tasks_words+4" ::: "memory");
+        CHECK(trap_count == 2);
+        __asm__ volatile("lcall %0, $0; clts" ::"i"(SEL_TSS2) : "memory", "cc");
+        CHECK(trap_count == 3 && trap_tr == SEL_TSS2 && (trap_status & 15) == 2);
+        __asm__ volatile("movl $3, tasks_words; movl $3, tasks_words+4" ::: "memory");
+        CHECK(trap_count == 4 && (trap_control & 0xff) == 8);
+        __asm__ volatile("movl %0, %%dr7" ::"r"(0x400));
+        /* The same of an instruction: without L0 the task's own code is run freely. */
+        __asm__ volatile("movl %0, %%dr0; movl %1, %%dr7" ::"r"(tasks_stores), "r"(0x401));
+        fill(&second_tss, tasks_stores, stack2, SEL_TSS2);
+        __asm__ volatile("lcall %0, $0; clts; movl %1, %%dr7" ::"i"(SEL_TSS2), "r"(0x400) : "memory", "cc");
+        CHECK(trap_count == 4 && tasks_words[0] == 1);
+    }
+    trap_set_handler(DB, NULL);
+    return true;
+}
+
 /* --- 16-bit tasks ------------------------------------------------------------------------ */
 
 static uint16_t narrow[22];
@@ -295,7 +327,7 @@ static bool port_bitmap(void)
 
 static const struct test tests[] = {
     { "nested", nested, NULL }, { "bad_links", bad_links, NULL }, { "gates_from_user", gates_from_user, NULL },
-    { "debug_bit", debug_bit, "looks at no T bit" }, { "sixteen_bits", sixteen_bits, NULL }, { "short_segments", short_segments, NULL },
+    { "debug_bit", debug_bit, "looks at no T bit" }, { "local_breakpoints", local_breakpoints, NULL }, { "sixteen_bits", sixteen_bits, NULL }, { "short_segments", short_segments, NULL },
     { "port_bitmap", port_bitmap, NULL }, { NULL, NULL, NULL },
 };
 const struct test_group group_tasks = { "tasks", tests, prepare };

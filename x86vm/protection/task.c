@@ -5,6 +5,7 @@
  * fault in the old task is done before the switch; what faults after it faults
  * in the new one, as 7.3 has it.
  */
+#include "x86vm/memory/watch.h"
 #include "x86vm/protection/control.h"
 #include "x86vm/protection/flags.h"
 #include "x86vm/protection/transfer.h"
@@ -195,6 +196,16 @@ static void load_segments(struct cpu *cpu, const struct tss32 *tss, uint32_t ext
         load_data(cpu, data[i], tss->seg[data[i]], ext);
 }
 
+static void drop_local_breakpoints(struct cpu *cpu)
+{
+    const uint32_t local = 0x155; /* L0 to L3, and LE */
+
+    if (!(cpu->dr[7] & local))
+        return;
+    cpu->dr[7] &= ~local;
+    watch_update(cpu);
+}
+
 /* The commit: registers of the new task, segments visible but not yet usable. */
 static void enter(struct cpu *cpu, const struct task_switch_request *r, const struct descriptor *d,
                   const struct tss32 *tss)
@@ -202,7 +213,7 @@ static void enter(struct cpu *cpu, const struct task_switch_request *r, const st
     cpu->tr = descriptor_segment(d, r->selector);
     cpu->tr.access |= SYS_BUSY;
     cpu->cr0 |= CR0_TS;
-    cpu->dr[7] &= ~0x155u; /* local breakpoints belong to a task */
+    drop_local_breakpoints(cpu);
     cpu->eip = tss->eip;
     for (int i = 0; i < 8; i++)
         cpu->regs[i] = tss->regs[i];
