@@ -276,9 +276,76 @@ static bool stack_down(void)
     return true;
 }
 
+/* --- fetches ----------------------------------------------------------------------------- */
+
+enum { PF = 14, MOV_EAX = 0xb8, LRET = 0xcb };
+
+static void call_end(void *at)
+{
+    const struct __attribute__((packed)) { uint32_t offset; uint16_t selector; } pointer = { (uint32_t)at, SEL_SPARE };
+    __asm__ volatile("lcall *%0" ::"m"(pointer) : "eax", "memory");
+}
+
+/* MOV EAX, 4 bytes, and a return, of which `inside` bytes are on the first page. */
+static void write_code(uint32_t inside)
+{
+    uint8_t *code = (uint8_t *)BASE + 0x1000 - inside;
+
+    code[0] = MOV_EAX, code[1] = code[2] = code[3] = code[4] = 0, code[5] = LRET;
+}
+
+/* CR2: of the second page, when that is what faults. */
+static bool fetched(uint32_t inside, uint32_t limit, unsigned vector)
+{
+    const uint32_t at = 0x1000 - inside;
+    struct frame f;
+
+    gdt_set(SEL_SPARE, BASE, limit, 0x9a, 0x4);
+    const bool faulted = catch_fault(call_end, (void *)at, &f);
+    if (faulted != (vector != 0))
+        return complain("fetch", faulted ? "a fault" : "no fault");
+    if (!faulted)
+        return true;
+    CHECK(f.vector == vector && f.eip == at && f.cs == SEL_SPARE);
+    CHECK(vector == GP ? f.error == 0 : caught_cr2 == BASE + 0x1000);
+    return true;
+}
+
+/* A NOP is the segment's last byte: what stands behind it is fetched from nowhere. */
+static bool runs_out(void)
+{
+    const uint32_t at = 0xfff;
+    struct frame f;
+
+    ((uint8_t *)BASE)[at] = 0x90;
+    gdt_set(SEL_SPARE, BASE, at, 0x9a, 0x4);
+    CHECK(catch_fault(call_end, (void *)at, &f) && f.vector == GP && f.error == 0 && f.eip == at + 1 && f.cs == SEL_SPARE);
+    return true;
+}
+
+/* Of an instruction that begins inside and ends outside: the limit comes before the page behind it. */
+static bool code_end(void)
+{
+    const uint32_t second = BASE + 0x1000, entry = second | PTE_P | PTE_W | PTE_U;
+    bool ok = true;
+
+    limits_at = BASE;
+    for (unsigned n = 0; ok && n < TIMES; n++)
+        for (uint32_t inside = 1; ok && inside < 5; inside++) {
+            pages_map(second, entry);
+            ok = runs_out();
+            write_code(inside);
+            ok = ok && fetched(inside, 0x1fff, 0) && fetched(inside, 0xfff, GP) && fetched(inside, 0x1000 - inside + 3, GP);
+            pages_map(second, 0);
+            ok = ok && fetched(inside, 0xfff, GP) && fetched(inside, 0x1000, PF) && fetched(inside, 0x1fff, PF) && runs_out();
+        }
+    pages_map(second, entry);
+    return ok;
+}
+
 static const struct test tests[] = {
     { "up", up, "checks no limits" }, { "down", down, "checks no limits" }, { "rights", rights, "checks no rights of segments" },
-    { "stack_up", stack_up, "checks no limits" }, { "stack_down", stack_down, "checks no limits" }, { NULL, NULL, NULL },
+    { "stack_up", stack_up, "checks no limits" }, { "stack_down", stack_down, "checks no limits" }, { "code_end", code_end, "checks no limits" }, { NULL, NULL, NULL },
 };
 static void prepare(void)
 {

@@ -30,15 +30,19 @@ static bool beyond_limit(const struct fetch *f, const struct insn *insn)
     return insn->eip > f->limit || f->limit - insn->eip < (uint32_t)insn->length - 1;
 }
 
-/* The only instruction of a straddling block; faults of the second page are the guest's. */
+/* The only instruction of a straddling block; faults of the second page are the guest's, but that
+ * page is not looked at where the segment ends before it. */
 static void fetch_straddling(struct build *b, const struct fetch *f, struct insn *insn)
 {
     struct cpu *cpu = translator_cpu(b->t);
     uint8_t bytes[INSN_MAX_LENGTH];
     uint32_t here = PAGE_SIZE - f->offset, physical;
     uint32_t next = (cpu->seg_base[CPU_CS] + f->eip + here) & ~(PAGE_SIZE - 1);
-    uint64_t addend = view_fill(cpu, next, VIEW_FOR_EXEC, &physical);
+    uint64_t addend;
 
+    if (f->eip > f->limit || f->limit - f->eip < here)
+        cpu_fault_error(cpu, VEC_GP, 0);
+    addend = view_fill(cpu, next, VIEW_FOR_EXEC, &physical);
     if (!addend)
         cpu_fault(cpu, VEC_UD); /* code in device memory is not supported */
     memcpy(bytes, f->page + f->offset, here);

@@ -41,6 +41,8 @@ static struct block *find_block(struct translator *t, uint32_t mode)
     if (addend) {
         physical = (uint32_t)(addend + linear - (uint64_t)(uintptr_t)t->ram);
     } else {
+        if (cpu->eip > cpu->seg[CPU_CS].limit) /* before the page, which nothing is fetched from */
+            cpu_fault_error(cpu, VEC_GP, 0);
         view_fill(cpu, linear, VIEW_FOR_EXEC, &physical);
         far_links_filled(t, linear >> PAGE_SHIFT, physical >> PAGE_SHIFT);
     }
