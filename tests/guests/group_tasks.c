@@ -195,7 +195,7 @@ static bool local_breakpoints(void)
         __asm__ volatile("movl $2, tasks_words; movl $2, tasks_words+4" ::: "memory");
         CHECK(trap_count == 2);
         __asm__ volatile("lcall %0, $0; clts" ::"i"(SEL_TSS2) : "memory", "cc");
-        CHECK(trap_count == 3 && trap_tr == SEL_TSS2 && (trap_status & 15) == 2);
+        CHECK(trap_count == 3 && trap_tr == SEL_TSS2 && trap_status & 2); /* the other may be named, too */
         __asm__ volatile("movl $3, tasks_words; movl $3, tasks_words+4" ::: "memory");
         CHECK(trap_count == 4 && (trap_control & 0xff) == 8);
         __asm__ volatile("movl %0, %%dr7" ::"r"(0x400));
