@@ -5,6 +5,9 @@
  */
 #include "guest/console.h"
 
+#include "guest/closer.h"
+#include "proto/unix_socket.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -43,7 +46,7 @@ struct console *console_new(int listener, bool with_stdio)
 static void drop(struct console *c, struct client *client)
 {
     if (client != &c->client[CONSOLE_CLIENTS])
-        close(client->out);
+        closer_close(client->out);
     client->in = client->out = -1;
 }
 
@@ -54,8 +57,7 @@ void console_free(struct console *c)
     for (unsigned i = 0; i < CONSOLE_CLIENTS; i++)
         if (c->client[i].out >= 0)
             drop(c, &c->client[i]);
-    if (c->listener >= 0)
-        close(c->listener);
+    closer_close(c->listener);
     free(c);
 }
 
@@ -112,7 +114,7 @@ unsigned console_poll(const struct console *c, struct pollfd fds[CONSOLE_FDS], b
 {
     unsigned count = 0;
 
-    if (c->listener >= 0)
+    if (c->listener >= 0 && !closer_is_full())
         fds[count++] = (struct pollfd){ .fd = c->listener, .events = POLLIN };
     for (unsigned i = 0; i <= CONSOLE_CLIENTS; i++) {
         const struct client *client = &c->client[i];
@@ -129,12 +131,12 @@ static void accept_clients(struct console *c)
 {
     int fd;
 
-    while (c->listener >= 0 && (fd = accept4(c->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+    while (c->listener >= 0 && !closer_is_full() && (fd = accept4(c->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         unsigned i = 0;
         while (i < CONSOLE_CLIENTS && c->client[i].out >= 0)
             i++;
         if (i == CONSOLE_CLIENTS) {
-            close(fd);
+            closer_close(fd);
             continue;
         }
         c->client[i] = (struct client){ .in = fd, .out = fd };
@@ -147,15 +149,16 @@ static size_t take_input(struct console *c, struct client *client, uint8_t *buff
 {
     struct pollfd ready = { .fd = client->in, .events = POLLIN };
     const struct timespec at_once = { 0, 0 };
+    bool from_stdin = client == &c->client[CONSOLE_CLIENTS];
     ssize_t got;
 
     if (ppoll(&ready, 1, &at_once, NULL) <= 0 || !(ready.revents & (POLLIN | POLLHUP | POLLERR)))
         return 0;
-    got = read(client->in, buffer, room);
+    got = from_stdin ? read(client->in, buffer, room) : unix_socket_recv(client->in, buffer, room);
     if (got > 0)
         return (size_t)got;
     if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
-        if (client == &c->client[CONSOLE_CLIENTS])
+        if (from_stdin)
             client->in = -1; /* the end of standard input is not the end of the console */
         else
             drop(c, client);

@@ -4,8 +4,10 @@
  */
 #include "guest/control.h"
 
+#include "guest/closer.h"
 #include "guest/control_image.h"
 #include "guest/control_stream.h"
+#include "proto/unix_socket.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -58,7 +60,7 @@ static void drop(struct control *c, struct client *client)
     client->stream = NULL;
     client->image = NULL;
     client->tracing = false;
-    close(client->fd);
+    closer_close(client->fd);
     client->fd = -1;
     client->used = 0;
     client->gone = false;
@@ -71,8 +73,7 @@ void control_free(struct control *c)
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
         if (c->client[i].fd >= 0)
             drop(c, &c->client[i]);
-    if (c->listener >= 0)
-        close(c->listener);
+    closer_close(c->listener);
     free(c);
 }
 
@@ -279,7 +280,7 @@ static void execute_lines(struct control *c, struct client *client)
 /* True: there may be more. */
 static bool serve(struct control *c, struct client *client)
 {
-    ssize_t got = read(client->fd, client->line + client->used, sizeof client->line - client->used);
+    ssize_t got = unix_socket_recv(client->fd, client->line + client->used, sizeof client->line - client->used);
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
@@ -305,12 +306,12 @@ static void accept_clients(struct control *c)
 {
     int fd;
 
-    while (c->listener >= 0 && (fd = accept4(c->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+    while (c->listener >= 0 && !closer_is_full() && (fd = accept4(c->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         unsigned i = 0;
         while (i < CONTROL_CLIENTS && c->client[i].fd >= 0)
             i++;
         if (i == CONTROL_CLIENTS)
-            close(fd);
+            closer_close(fd);
         else
             c->client[i] = (struct client){ .fd = fd };
     }
@@ -325,7 +326,7 @@ unsigned control_poll(const struct control *c, struct pollfd fds[CONTROL_FDS])
 {
     unsigned count = 0;
 
-    if (c->listener >= 0)
+    if (c->listener >= 0 && !closer_is_full())
         fds[count++] = (struct pollfd){ .fd = c->listener, .events = POLLIN };
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
         if (c->client[i].fd >= 0)

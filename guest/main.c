@@ -4,6 +4,7 @@
  * sockets, memory, executable mappings and threads first; then the door
  * closes; only then is anything parsed or run that a guest's owner chose.
  */
+#include "guest/closer.h"
 #include "guest/console.h"
 #include "guest/guest_nic.h"
 #include "guest/nvram.h"
@@ -350,6 +351,7 @@ static bool boot(struct guest *g)
 static bool start(struct guest *g)
 {
     char spaces[128] = "";
+    int error;
 
     g->parts.name = g->options.name;
     g->parts.log = log_line;
@@ -358,6 +360,8 @@ static bool start(struct guest *g)
     g->parts.control_listener = g->kernel.fd = g->initrd.fd = g->record_fd = -1;
     if (!draw_seed(g) || !take_signals(g) || !open_files(g) || !open_sockets(g) || !make_machine(g) || !make_nics(g))
         return false;
+    if ((error = closer_start()) != 0)
+        return fail(g, "cannot create a thread: %s", strerror(error));
     prctl(PR_SET_TIMERSLACK, 1000);
     if (!g->options.no_sandbox)
         sandbox_enter_namespaces(spaces, sizeof spaces);

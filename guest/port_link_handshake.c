@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "guest/closer.h"
 #include "guest/port_link_private.h"
 #include "proto/unix_socket.h"
 
@@ -66,6 +67,7 @@ int port_link_open(const char *path, const struct port_link_options *options, st
     for (unsigned i = 0; i < VIRTIO_NET_QUEUES; i++)
         link->kicks[i] = link->calls[i] = -1;
     vhost_user_receiver_init(&link->receiver);
+    link->receiver.takes_none = true;
     error = make_memory(link);
     for (unsigned i = 0; i < VIRTIO_NET_QUEUES && !error; i++)
         if ((error = make_eventfd(&link->kicks[i])) == 0)
@@ -91,8 +93,8 @@ void port_link_close(struct port_link *link)
     if (!link)
         return;
     vhost_user_receiver_clear(&link->receiver);
-    close_fd(link->connection);
-    close_fd(link->listener);
+    closer_close(link->connection);
+    closer_close(link->listener);
     close_fd(link->memfd);
     for (unsigned i = 0; i < VIRTIO_NET_QUEUES; i++) {
         close_fd(link->kicks[i]);
@@ -108,7 +110,7 @@ void port_link_disconnect(struct port_link *link, const char *why)
     link->error = why;
     link->phase = PHASE_LISTENING;
     vhost_user_receiver_clear(&link->receiver);
-    close_fd(link->connection);
+    closer_close(link->connection);
     link->connection = -1;
 }
 
@@ -265,9 +267,9 @@ static void accept_switch(struct port_link *link, uint64_t now)
     struct vhost_user_message owner;
     int fd;
 
-    while ((fd = accept4(link->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+    while (!closer_is_full() && (fd = accept4(link->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         if (link->connection >= 0) {
-            close(fd); /* one at a time; the one that is gone has been noticed before this */
+            closer_close(fd); /* one at a time; the one that is gone has been noticed before this */
             continue;
         }
         link->connection = fd;
@@ -314,7 +316,8 @@ unsigned port_link_poll(const struct port_link *link, struct pollfd fds[PORT_LIN
 {
     unsigned count = 0;
 
-    fds[count++] = (struct pollfd){ .fd = link->listener, .events = POLLIN };
+    if (!closer_is_full())
+        fds[count++] = (struct pollfd){ .fd = link->listener, .events = POLLIN };
     if (link->connection >= 0)
         fds[count++] = (struct pollfd){ .fd = link->connection, .events = POLLIN };
     if (link->phase == PHASE_UP)

@@ -88,7 +88,7 @@ int sandbox_drop_privileges(const char **what)
 /* Calls that may be made whatever their arguments, and who makes them. */
 static const int allowed[] = {
     SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), /* sockets, eventfds, console, images */
-    SCMP_SYS(accept4), SCMP_SYS(close), SCMP_SYS(ppoll),                   /* clients and the switch come and go */
+    SCMP_SYS(accept4), SCMP_SYS(close), SCMP_SYS(shutdown), SCMP_SYS(ppoll), /* clients and the switch come and go */
     SCMP_SYS(futex), SCMP_SYS(clock_gettime), SCMP_SYS(timer_settime),     /* waker, time, deadline */
     SCMP_SYS(munmap), SCMP_SYS(madvise), SCMP_SYS(brk), SCMP_SYS(mremap),  /* malloc, guest memory */
     SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction), /* host faults of translated code */

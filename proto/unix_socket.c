@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -88,4 +89,27 @@ int unix_socket_listen(const char *path, mode_t mode, int *fd)
     close(*fd);
     *fd = -1;
     return error;
+}
+
+/* As recvmsg() with no room for descriptors; *msg_flags says whether there were some. */
+static ssize_t receive(int fd, void *bytes, size_t size, int flags, int *msg_flags)
+{
+    struct iovec iov = { .iov_base = bytes, .iov_len = size };
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+    ssize_t n = recvmsg(fd, &msg, flags | MSG_DONTWAIT);
+
+    *msg_flags = n < 0 ? 0 : msg.msg_flags;
+    return n;
+}
+
+ssize_t unix_socket_recv(int fd, void *bytes, size_t size)
+{
+    int flags;
+    ssize_t n = receive(fd, bytes, size, MSG_PEEK, &flags);
+
+    if (flags & MSG_CTRUNC) {
+        errno = EBADMSG;
+        return -1;
+    }
+    return n > 0 ? receive(fd, bytes, (size_t)n, 0, &flags) : n;
 }

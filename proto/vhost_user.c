@@ -11,6 +11,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "proto/unix_socket.h"
+
 #define U64 sizeof(uint64_t)
 #define FDS_SENT_MAX 253 /* in one message, says Linux: with less room it is the kernel that closes the rest, at once */
 #define STATE sizeof(struct vhost_user_ring_state)
@@ -158,12 +160,14 @@ static void discard(const struct vhost_user_receiver *receiver, int fd)
 void vhost_user_receiver_clear(struct vhost_user_receiver *receiver)
 {
     void (*discarder)(int fd) = receiver->discard;
+    bool takes_none = receiver->takes_none;
 
     for (unsigned i = 0; i < receiver->message.fd_count; i++)
         if (receiver->message.fds[i] >= 0)
             discard(receiver, receiver->message.fds[i]);
     vhost_user_receiver_init(receiver);
     receiver->discard = discarder;
+    receiver->takes_none = takes_none;
 }
 
 /* Keeps the descriptors that came along. False when there are too many; those are discarded. */
@@ -192,8 +196,8 @@ static bool keep_fds(struct vhost_user_receiver *receiver, struct msghdr *msg)
     return fit;
 }
 
-/* One recvmsg() of what this message still lacks. 0 or errno. */
-static int receive_piece(struct vhost_user_receiver *receiver, int socket, uint8_t *to, size_t size)
+/* As recvmsg(); EPROTO where too many descriptors come along, or where any are too many. */
+static ssize_t receive_bytes(struct vhost_user_receiver *receiver, int socket, uint8_t *to, size_t size)
 {
     union {
         struct cmsghdr align;
@@ -208,13 +212,30 @@ static int receive_piece(struct vhost_user_receiver *receiver, int socket, uint8
     };
     ssize_t got;
 
+    if (receiver->takes_none) {
+        got = unix_socket_recv(socket, to, size);
+        if (got < 0 && errno == EBADMSG)
+            errno = EPROTO;
+        return got;
+    }
+    got = recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (got >= 0 && !keep_fds(receiver, &msg)) {
+        errno = EPROTO;
+        return -1;
+    }
+    return got;
+}
+
+/* Some of what this message still lacks. 0 or errno. */
+static int receive_piece(struct vhost_user_receiver *receiver, int socket, uint8_t *to, size_t size)
+{
+    ssize_t got;
+
     do {
-        got = recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        got = receive_bytes(receiver, socket, to, size);
     } while (got < 0 && errno == EINTR);
     if (got < 0)
         return errno == EWOULDBLOCK ? EAGAIN : errno;
-    if (!keep_fds(receiver, &msg))
-        return EPROTO;
     if (got == 0)
         return ECONNRESET;
     receiver->have += (size_t)got;

@@ -137,6 +137,7 @@ int vhost_user_take_fd(struct vhost_user_message *message, unsigned index);
 struct vhost_user_receiver {
     size_t have; /* bytes of header and payload */
     bool complete;
+    bool takes_none; /* descriptors are an error, and left where they are */
     void (*discard)(int fd); /* closes a descriptor that nobody took, instead of close(); may be NULL */
     struct vhost_user_message message;
 };

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/unix_socket.h"
 #include "vswitchd/captures_private.h"
 #include "vswitchd/os/foreign.h"
 #include "vswitchd/os/listener.h"
@@ -225,7 +226,7 @@ static void reader_ready(void *context, unsigned events)
     ssize_t n;
 
     if (events & EVENT_READ) {
-        n = foreign_recv(c->fd, &byte, 1);
+        n = unix_socket_recv(c->fd, &byte, 1);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
             capture_be_over(c);
             return;

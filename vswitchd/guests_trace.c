@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "proto/unix_socket.h"
 #include "vswitchd/guests_directory.h"
 #include "vswitchd/guests_private.h"
 #include "vswitchd/os/foreign.h"
@@ -134,7 +135,7 @@ static void reader_ready(void *context, unsigned events)
     ssize_t n;
 
     if (events & EVENT_READ) {
-        n = foreign_recv(t->to, &byte, 1);
+        n = unix_socket_recv(t->to, &byte, 1);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
             end(t);
             return;

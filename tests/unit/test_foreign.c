@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Tests of foreign.h: what is closed at once and what by the threads, and that what
- * comes with descriptors is not taken from a socket.
+ * Tests of foreign.h: what is closed at once and what by the threads.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -39,30 +38,6 @@ static void send_with(int to, int fd)
 static void make_pair(int pair[2])
 {
     CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-}
-
-static void test_recv(void)
-{
-    char bytes[8];
-    int pair[2];
-
-    make_pair(pair);
-    CU_ASSERT_EQUAL(foreign_recv(pair[0], bytes, sizeof(bytes)), -1);
-    CU_ASSERT_EQUAL(errno, EAGAIN);
-    CU_ASSERT_EQUAL(send(pair[1], "abc", 3, 0), 3);
-    CU_ASSERT_EQUAL(foreign_recv(pair[0], bytes, 2), 2);
-    CU_ASSERT_EQUAL(foreign_recv(pair[0], bytes, sizeof(bytes)), 1);
-    CU_ASSERT_EQUAL(bytes[0], 'c');
-    CU_ASSERT_EQUAL(send(pair[1], "abc", 3, 0), 3);
-    send_with(pair[1], 0); /* behind bytes that were well */
-    CU_ASSERT_EQUAL(foreign_recv(pair[0], bytes, sizeof(bytes)), -1);
-    CU_ASSERT_EQUAL(errno, EBADMSG);
-    CU_ASSERT_EQUAL(recv(pair[0], bytes, 3, 0), 3);
-    close(pair[1]);
-    CU_ASSERT_EQUAL(foreign_recv(pair[0], bytes, sizeof(bytes)), -1); /* still there */
-    CU_ASSERT_EQUAL(recv(pair[0], bytes, sizeof(bytes), 0), 1);
-    CU_ASSERT_EQUAL(foreign_recv(pair[0], bytes, sizeof(bytes)), 0);
-    close(pair[0]);
 }
 
 static void close_until(int fd, bool at_once, bool socket)
@@ -143,7 +118,6 @@ static void test_memory(void)
 int main(void)
 {
     static const CU_TestInfo tests[] = {
-        { "receiving", test_recv },
         { "without the thread", test_without_thread },
         { "harmless ones", test_harmless },
         { "others", test_others },

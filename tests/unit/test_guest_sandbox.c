@@ -100,8 +100,8 @@ static void test_forbidden(void)
 
 /* All that may be called; newfstatat is answered with EPERM. */
 static const int permitted[] = {
-    SYS_read, SYS_write, SYS_recvmsg, SYS_sendmsg, SYS_accept4, SYS_close, SYS_ppoll, SYS_futex, SYS_clock_gettime,
-    SYS_timer_settime, SYS_mmap, SYS_munmap, SYS_mprotect, SYS_madvise, SYS_brk, SYS_mremap, SYS_rt_sigreturn,
+    SYS_read, SYS_write, SYS_recvmsg, SYS_sendmsg, SYS_accept4, SYS_close, SYS_shutdown, SYS_ppoll, SYS_futex,
+    SYS_clock_gettime, SYS_timer_settime, SYS_mmap, SYS_munmap, SYS_mprotect, SYS_madvise, SYS_brk, SYS_mremap, SYS_rt_sigreturn,
     SYS_rt_sigprocmask, SYS_rt_sigaction, SYS_tgkill, SYS_restart_syscall, SYS_unlinkat, SYS_exit, SYS_exit_group,
     SYS_newfstatat,
 };

@@ -135,6 +135,18 @@ static void test_malformed_transport(void)
     CU_ASSERT_EQUAL(vhost_user_receive(&receiver, pair[1]), EPROTO);
     close_pair();
     CU_ASSERT_EQUAL(count_fds(), before);
+    /* One is too many for who wants none, and is not even taken in. */
+    CU_ASSERT_EQUAL(open_pair(), 0);
+    receiver.takes_none = true;
+    CU_ASSERT_EQUAL(vhost_user_receive(&receiver, pair[1]), EAGAIN);
+    send_header(VHOST_USER_SET_OWNER, 1, 0);
+    CU_ASSERT_EQUAL(vhost_user_receive(&receiver, pair[1]), 0);
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    msg.msg_controllen = CMSG_SPACE(sizeof(int));
+    CU_ASSERT_EQUAL(sendmsg(pair[0], &msg, 0), sizeof(header));
+    CU_ASSERT_EQUAL(vhost_user_receive(&receiver, pair[1]), EPROTO);
+    CU_ASSERT_EQUAL(recv(pair[1], &header, sizeof(header), 0), sizeof(header));
+    close_pair();
     /* Eight with the header, and two more with the payload. */
     CU_ASSERT_EQUAL(open_pair(), 0);
     header = (struct vhost_user_header){ VHOST_USER_SET_FEATURES, 1, 8 };

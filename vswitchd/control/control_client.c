@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/unix_socket.h"
 #include "vswitchd/control/control_server_private.h"
 #include "vswitchd/os/listener.h"
 
@@ -216,7 +217,7 @@ static void client_ready(void *context, unsigned events)
         return;
     }
     if ((events & EVENT_READ) && !c->ended) {
-        n = foreign_recv(c->fd, bytes, sizeof bytes);
+        n = unix_socket_recv(c->fd, bytes, sizeof bytes);
         if (n < 0 && errno == EBADMSG) {
             tell_unwanted(c);
             control_client_close(c);

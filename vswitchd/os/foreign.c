@@ -18,6 +18,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proto/unix_socket.h"
+
 enum { DRAIN_ROUNDS = 64, DRAIN_BYTES = 4096, FEW = 16 };
 enum worker { DOUBTFUL, SLOW, WORKERS };
 
@@ -132,36 +134,13 @@ void foreign_close(int fd, enum foreign_account account)
     close_elsewhere(DOUBTFUL, fd, account);
 }
 
-/* What could be received, and whether descriptors are with it. */
-static ssize_t look(int fd, void *bytes, size_t size, bool *descriptors)
-{
-    struct iovec iov = { .iov_base = bytes, .iov_len = size };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-    ssize_t n = recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT);
-
-    *descriptors = n >= 0 && msg.msg_flags & MSG_CTRUNC; /* there was no room for them */
-    return n;
-}
-
-ssize_t foreign_recv(int fd, void *bytes, size_t size)
-{
-    bool descriptors;
-    ssize_t n = look(fd, bytes, size, &descriptors);
-
-    if (descriptors) {
-        errno = EBADMSG;
-        return -1;
-    }
-    return n > 0 ? recv(fd, bytes, (size_t)n, MSG_DONTWAIT) : n;
-}
-
 /* Whether nothing is left in a socket that nobody can send to any more. */
 static bool drained(int fd)
 {
     char bytes[DRAIN_BYTES];
 
     for (unsigned i = 0; i < DRAIN_ROUNDS; i++) {
-        ssize_t n = foreign_recv(fd, bytes, sizeof(bytes));
+        ssize_t n = unix_socket_recv(fd, bytes, sizeof(bytes));
 
         if (n == 0 || (n < 0 && (errno == EAGAIN || errno == ECONNRESET)))
             return true;

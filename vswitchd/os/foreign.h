@@ -21,9 +21,6 @@ enum foreign_account { FOREIGN_CONTROL, FOREIGN_CONTROL_RO, FOREIGN_PORTS, FOREI
 /* Starts the threads; before the system-call filter closes. Without them all is done at once. 0 or errno. */
 int foreign_start(void);
 
-/* As recv() without waiting, from a UNIX stream socket. EBADMSG: descriptors come with it; nothing was taken. */
-ssize_t foreign_recv(int fd, void *bytes, size_t size);
-
 /* An eventfd is the only thing whose reads and writes cannot hang or hurt us. */
 bool foreign_is_eventfd(int fd);
 /* Any descriptor that was sent, or a listening socket; nobody can connect to it any more. */
