@@ -19,7 +19,7 @@ check "it is ready" guest_ready alice
 check "it is reached" wait_until 5 ping -c 1 -W 1 10.9.0.1
 before=$(guest_fds)
 
-for kind in pipe epoll socket lingering lingering-inside fuse; do
+for kind in pipe socket lingering lingering-inside fuse; do
     for name in console control nic0; do
         check "$kind: who sends it to $name.sock is cut off" odd control "$RUN/guests/alice/$name.sock" "$kind"
     done
