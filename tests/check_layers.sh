@@ -17,7 +17,7 @@ vswitchd            vswitchd/control vswitchd/core vswitchd/ports vswitchd/os pr
 vswitchd/control    vswitchd vswitchd/core vswitchd/os proto proto/json
 vswitchd/core
 vswitchd/ports      vswitchd/core vswitchd/os proto
-vswitchd/os
+vswitchd/os         proto
 guest               x86vm x86vm/pc x86vm/memory nicemu proto
 x86vm               x86vm/translate x86vm/protection x86vm/memory x86vm/cpu
 x86vm/pc            x86vm/memory x86vm/cpu nicemu
