@@ -17,7 +17,7 @@
 #include <sys/time.h>
 
 /* The assembler has these numbers, too. */
-enum { RAM = 2 << 20, GDT = 0x2000, DIRECTORY = 0x3000, TABLE = 0x4000, OTHER_DIRECTORY = 0x5000, OTHER_TABLE = 0x6000, HIGH_TABLE = 0x7000,
+enum { RAM = 2 << 20, GDT = 0x2000, IDT = 0x2800, TSS = 0x2c00, DIRECTORY = 0x3000, TABLE = 0x4000, OTHER_DIRECTORY = 0x5000, OTHER_TABLE = 0x6000, HIGH_TABLE = 0x7000,
        LOW_CODE = 0x8000, CODE = 0x10000, DATA = 0x20000, KERNEL_STACK = 0x40000, PAGE_A = 0x50000, PAGE_B = 0x51000, SHARED = 0x60000,
        STACK = 0x1f0000 };
 enum { P = 1, W = 2, U = 4 };
@@ -360,6 +360,111 @@ static void test_stays_user(void)
     }
 }
 
+/* Each jump is made for the first time, so by the run loop, and the kernel is asked at the deepest. */
+PROGRAM(once, 0x10000, "movl $" AT(once, 1f) ", %edx; movl $0x1e0000, %ecx; sysexit\n"
+                       "1: xorl %eax, %eax; movl $1, %ebp; call 2f; incl %eax; xorl %ebp, %ebp; sysenter\n"
+                       ".balign 64; 2: call 3f; incl %eax; ret; .balign 64; 3: movl $" AT(once, 4f) ", %ebx; call *%ebx; incl %eax; ret\n"
+                       ".balign 64; 4: movl %esp, %ecx; movl $" AT(once, 5f) ", %edx; sysenter; 5: ret");
+PROGRAM(back_at_once, 0x60000, "testl %ebp, %ebp; jz 1f; sysexit; 1: cli; hlt");
+/* A user's RETs come back all the same: nothing begins behind a CALL. */
+static void test_passes(void)
+{
+    struct x86vm_counters counters;
+
+    IN_EACH_WAY(once, 0) {
+        bool none = ways[way].set && (!strcmp(ways[way].set, "X86VM_NO_SHADOW") || !strcmp(ways[way].set, "X86VM_NO_BMI2"));
+        if (!ways[way].paging)
+            continue;
+        LOAD(back_at_once, SHARED);
+        cpu->sysenter_eip = SHARED;
+        run();
+        CU_ASSERT_EQUAL(cpu->regs[CPU_EAX], 3);
+        x86vm_get_counters(vm, &counters);
+        CU_ASSERT_EQUAL(counters.blocks_translated >= 11, none);
+    }
+}
+
+/* As above, in ring 3: with FS based, which the code that is returned to was not made for, and flat again. */
+PROGRAM(user_segments, 0x10000,
+        "movl $" AT(user_segments, 1f) ", %edx; movl $0x1e0000, %ecx; sysexit\n"
+        "1: movl $1, 0x20000; movl $100, 0x21000; movl $0x3b, %esi; movl %esi, %fs; xorl %eax, %eax; movl $1000, %ecx\n"
+        "2: call 3f; addl %fs:0x20000, %eax; decl %ecx; jnz 2b; xorl %ebp, %ebp; sysenter\n"
+        "3: call 4f; addl %fs:0x20000, %eax; ret\n"
+        "4: testb $3, %cl; jnz 5f; xorl $0x3b ^ 0x43, %esi; movl %esi, %fs; 5: ret");
+static void test_user_segments(void)
+{
+    static const uint32_t based[] = { BASE_OF_DATA << 16 | 0xffff, 0xcff300 };
+    uint32_t sum = 0, fs = 1;
+
+    for (uint32_t i = 1000; i > 0; i--) {
+        fs = i % 4 == 0 ? 101 - fs : fs;
+        sum += 2 * fs;
+    }
+    IN_EACH_WAY(user_segments, 0) {
+        if (!ways[way].paging)
+            continue;
+        LOAD(back_at_once, SHARED);
+        poke(GDT + 64, based, sizeof based);
+        cpu->gdtr.limit += (uint16_t)sizeof based;
+        cpu->sysenter_eip = SHARED;
+        run();
+        CU_ASSERT_EQUAL(cpu->regs[CPU_EAX], sum);
+    }
+}
+
+/* The kernel writes what its user returns to. */
+PROGRAM(user_rewritten, 0x10000, "movl $" AT(user_rewritten, 1f) ", %edx; movl $0x1e0000, %ecx; sysexit\n"
+                                 "1: xorl %eax, %eax; movl $1000, %edi; movl $1, %ebp\n"
+                                 "2: call 4f; addl $0, %eax; decl %edi; jnz 2b; xorl %ebp, %ebp; sysenter\n"
+                                 ".balign 64; 4: movl (%esp), %esi; movl %esp, %ecx; movl $" AT(user_rewritten, 5f) ", %edx; sysenter; 5: ret");
+PROGRAM(writer, 0x60000, "testl %ebp, %ebp; jz 1f; incb 2(%esi); andb $0x7f, 2(%esi); sysexit; 1: cli; hlt");
+static void test_rewritten_by_kernel(void)
+{
+    uint32_t sum = 0;
+
+    for (uint32_t i = 1; i <= 1000; i++)
+        sum += i & 0x7f;
+    IN_EACH_WAY(user_rewritten, 0) {
+        if (!ways[way].paging)
+            continue;
+        LOAD(writer, SHARED);
+        cpu->sysenter_eip = SHARED;
+        run();
+        CU_ASSERT_EQUAL(cpu->regs[CPU_EAX], sum);
+    }
+}
+
+/* Behind the load of FS the code's page is not there: the kernel's #PF comes before anything runs in the new mode. */
+PROGRAM(mode_and_fault, 0x10000,
+        "movl $" AT(mode_and_fault, 1f) ", %edx; movl $0x1e0000, %ecx; sysexit\n"
+        "1: movl $0x3b, %esi; movl %esi, %ds; movl %esi, %es; movl %esi, %fs; movl $1, 0x20000; movl $100, 0x21000\n"
+        "xorl %eax, %eax; movl $1000, %edi; movl $0x43, %esi; movl $0x50ffe, %ebx\n"
+        "2: call *%ebx; addl %fs:0x20000, %eax; decl %edi; jnz 2b; xorl %ebp, %ebp; sysenter");
+PROGRAM(load_fs, 0x50ffe, "movl %esi, %fs; xorl $0x3b ^ 0x43, %esi; ret");
+PROGRAM(on_fault, 0x60000, "testl %ebp, %ebp; jz 1f; addl $4, %esp; xorl $1, 0x4000 + 0x51000 / 1024; iret; 1: cli; hlt");
+static void test_mode_and_fault(void)
+{
+    static const uint32_t based[] = { BASE_OF_DATA << 16 | 0xffff, 0xcff300 }, gate[] = { SYSENTER_CS << 16, SHARED >> 16 << 16 | 0x8e00 },
+                          stack0[] = { KERNEL_STACK, SYSENTER_CS + 8 };
+
+    IN_EACH_WAY(mode_and_fault, 0) {
+        if (!ways[way].paging)
+            continue;
+        LOAD(load_fs, PAGE_A + 0xffe), LOAD(on_fault, SHARED);
+        poke(GDT + 64, based, sizeof based);
+        cpu->gdtr.limit += (uint16_t)sizeof based;
+        poke(IDT + VEC_PF * 8, gate, sizeof gate);
+        cpu->idtr = (struct cpu_table){ IDT, 255 };
+        poke(TSS + 4, stack0, sizeof stack0);
+        cpu->tr = (struct cpu_segment){ .base = TSS, .limit = 0x67, .access = 0x8b };
+        cpu->sysenter_eip = SHARED;
+        cpu->regs[CPU_EBP] = 1;
+        poke32(TABLE + PAGE_B / 1024, PAGE_B | W | U);
+        run();
+        CU_ASSERT_EQUAL(cpu->regs[CPU_EAX], 500 * 101);
+    }
+}
+
 /* --- on request --- */
 
 /* 2^60 calls, all of them forward. */
@@ -436,6 +541,10 @@ int main(void)
         { "a new code cache in between", test_flushed },
         { "system calls in between", test_system_calls },
         { "a kernel's frame is none of its user's", test_stays_user },
+        { "a pass of the run loop in between", test_passes },
+        { "a user's returns with other segments", test_user_segments },
+        { "a kernel writes what its user returns to", test_rewritten_by_kernel },
+        { "a page fault in a new mode", test_mode_and_fault },
         { "comes back from a tree of calls", test_tree_of_calls },
         { "comes back from many returns", test_long_returns },
         { "the last page", test_last_page },

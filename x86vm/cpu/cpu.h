@@ -100,7 +100,7 @@ struct cpu {
     uint8_t *host_stack;       /* translate/shadow.h: C's, while translated code runs */
     uint8_t *shadow;           /* ... the shadow stack's top while C runs */
     uint8_t *shadow_reset;     /* ... and of an empty one, for the present privilege */
-    uint8_t *user_shadow;      /* the user's top as SYSENTER left it, */
+    uint8_t *user_shadow;      /* the user's top as it was left last, */
     uint64_t user_negated_key; /* and with which lookup key, negated; 1: it is not to be had again */
     int64_t count_left;        /* translate/count.h: steps before the run loop is asked */
     const void *count_block;   /* ... and the block charged for last */

@@ -78,6 +78,7 @@ void blocks_clear_lookup(struct translator *t)
     for (unsigned i = 0; i < LOOKUP_ENTRIES; i++)
         t->area->lookup[i].negated_key = 1; /* no key of a valid mode sums to zero with it */
     transition_forget(t);
+    translator_cpu(t)->user_negated_key = 1; /* keys begin to mean other things */
 }
 
 /* Drops everything: the cache is full. Only from the dispatcher. */
@@ -103,7 +104,6 @@ void blocks_flush(struct translator *t)
     code_map_clear(&t->cold_map);
     cache_free_blocks(t);
     cache_rewind(t);
-    translator_cpu(t)->user_negated_key = 1;
     t->counters.cache_flushes++;
 }
 

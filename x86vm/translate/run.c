@@ -67,11 +67,13 @@ static enum exit_reason enter(struct translator *t, uint64_t code, bool alone)
     enum exit_reason reason;
 
     cpu->scratch[7] = (cpu->eflags & FLAGS_ARITH) | FLAG_ONE;
-    translator_empty_shadow(t);
+    translator_begin_shadow(t, alone);
     t->counters.dispatches++;
     t->inside = true;
     reason = function(cpu, code);
     t->inside = false;
+    if (reason != EXIT_CALL) /* which has done so, and changed the key perhaps */
+        translator_keep_returns(t, cpu->lookup_key);
     t->counters.exit[reason == EXIT_LINK && cpu->exit_request ? EXIT_POLL : reason]++;
     if (reason != EXIT_CALL)
         cpu->eflags = (cpu->eflags & ~(uint32_t)FLAGS_ARITH) | (cpu->scratch[7] & FLAGS_ARITH);
@@ -259,7 +261,6 @@ static void count_interrupted(struct translator *t, enum cpu_jump from)
 {
     if (t->inside)
         count_leave_running(t);
-    t->inside = false;
     if (from == CPU_FAULTED)
         count_step(t);
 }
@@ -281,8 +282,11 @@ void run_interrupted(struct translator *t, enum cpu_jump from)
 {
     struct cpu *cpu = translator_cpu(t);
 
+    if (t->inside)
+        translator_keep_returns(t, cpu->lookup_key);
     if (t->counting)
         count_interrupted(t, from);
+    t->inside = false;
     if (from != CPU_FAULTED)
         return;
     t->counters.exceptions++;

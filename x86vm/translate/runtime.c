@@ -278,6 +278,7 @@ int runtime_call(struct cpu *cpu, uint32_t number)
 {
     struct translator *t = translator_current;
     const struct call *call = t->calls.items[number];
+    const uint64_t key = cpu->lookup_key;
     enum call_result result;
 
     take_flags(cpu);
@@ -292,12 +293,12 @@ int runtime_call(struct cpu *cpu, uint32_t number)
     }
     cpu->scratch[HOST_FLAGS] = (cpu->eflags & FLAGS_ARITH) | FLAG_ONE;
     cpu->scratch[GO_ON] = call->resume;
+    if (result == CALL_EXIT)
+        translator_keep_returns(t, key);
     if (result == CALL_EXIT && t->counting)
         count_leave(t, call->block, call->insn.eip, 1);
     if (result == CALL_EXIT && !(call->block->mode & MODE_SINGLE) && go_on(t)) {
-        translator_empty_shadow(t);
-        if (t->shadow.map)
-            cpu->shadow = cpu->shadow_reset;
+        translator_begin_shadow(t, false);
         result = CALL_NEXT;
     }
     if (t->noted >= 0)

@@ -74,6 +74,13 @@ uint8_t *shadow_cut(const struct shadow *shadow, uint8_t *top, uint64_t kept[SHA
     return cut;
 }
 
+bool shadow_is_user(const struct shadow *shadow, const uint8_t *top)
+{
+    uint64_t at = (uint64_t)(uintptr_t)top - (uint64_t)(uintptr_t)shadow->map;
+
+    return shadow->map && at / ONE == SHADOW_USER;
+}
+
 bool shadow_overflows(const struct shadow *shadow, uint64_t address)
 {
     uint64_t at = address - (uint64_t)(uintptr_t)shadow->map;

@@ -12,7 +12,8 @@
  * The guess would be wrong to make where the same address may mean other code: a
  * change of the mode, of the privilege, or of what is mapped where, always by
  * way of C or of transition.c, begins with an empty shadow stack. The user's is
- * left as it is over a system call, if its lookup key is the same afterwards.
+ * left as it is over a pass of the run loop, a system call, a page fault, if its
+ * lookup key is the same afterwards (translator_keep_returns()).
  * At the bottom of each lies the address of a stub that looks the target up; at
  * its end a page that cannot be written, where it is made empty and begun again.
  */
@@ -42,6 +43,7 @@ void shadow_set_bottom(struct shadow *shadow, uint64_t stub);
  * (a host without any). */
 enum { SHADOW_KEPT = 2 };
 uint8_t *shadow_cut(const struct shadow *shadow, uint8_t *top, uint64_t kept[SHADOW_KEPT]);
+bool shadow_is_user(const struct shadow *shadow, const uint8_t *top);
 /* Whether the address is one that overflow writes to. */
 bool shadow_overflows(const struct shadow *shadow, uint64_t address);
 

@@ -167,15 +167,16 @@ static uint64_t emit_enter(const struct translator *t, struct emit *e, bool alon
     emit_mov64(e, R15, RDI);
     emit_mov_imm32(e, R14, PAGE_SHIFT);
     emit_store64(e, SCRATCH(1), RSI);
+    emit_store64(e, CPU_MEM(host_stack), RSP);
+    if (t->shadow.map)
+        emit_load64(e, RSP, CPU_MEM(shadow)); /* before the look, as in come_back() */
     if (!alone)
         wanted = if_wanted(e);
     load_guest(t, e);
-    emit_store64(e, CPU_MEM(host_stack), RSP);
-    if (t->shadow.map)
-        emit_load64(e, RSP, CPU_MEM(shadow_reset));
     emit_jmp_mem(e, SCRATCH(1));
     if (wanted) {
         emit_patch32(wanted, e->to_exec, emit_pc(e));
+        emit_load64(e, RSP, CPU_MEM(host_stack));
         emit_mov_imm32(e, RAX, EXIT_POLL);
         leave(e);
     }
@@ -188,7 +189,7 @@ static uint64_t emit_leave(const struct translator *t, struct emit *e, enum exit
 
     if (reason == EXIT_INDIRECT)
         emit_store32(e, CPU_MEM(eip), R9);
-    emit_load64(e, RSP, CPU_MEM(host_stack));
+    to_host_stack(e);
     emit_store64(e, SCRATCH(0), R11);
     save_guest(t, e);
     emit_mov_imm32(e, RAX, reason);

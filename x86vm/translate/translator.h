@@ -310,18 +310,34 @@ extern struct translator *translator_current;
 
 static inline struct cpu *translator_cpu(struct translator *t) { return &t->area->cpu; }
 
-/* Whoever runs translated code next starts with an empty shadow stack. */
-static inline void translator_empty_shadow(struct translator *t)
+/* Translated code was left: a user's RETs come back as if it had not been, if all is
+ * the same when it goes on. `key`: the lookup key that it ran with. */
+static inline void translator_keep_returns(struct translator *t, uint64_t key)
 {
     struct cpu *cpu = translator_cpu(t);
 
-    cpu->shadow_reset = t->shadow.reset[cpu->cpl == 3 ? SHADOW_USER : SHADOW_SUPERVISOR];
-    if (cpu->cpl == 3)
-        cpu->user_negated_key = 1;
+    if (!shadow_is_user(&t->shadow, cpu->shadow))
+        return;
+    cpu->user_shadow = cpu->shadow;
+    cpu->user_negated_key = -key;
 }
 
-/* The same for whoever runs it now, and called C: a RET must not come back into
- * the middle of a block that is not valid any more. */
+/* Whoever runs translated code next begins with an empty shadow stack, or with the one that was kept. */
+static inline void translator_begin_shadow(struct translator *t, bool alone)
+{
+    struct cpu *cpu = translator_cpu(t);
+    bool user = cpu->cpl == 3, kept = user && !alone && cpu->user_negated_key + cpu->lookup_key == 0;
+
+    if (!t->shadow.map)
+        return;
+    cpu->shadow_reset = t->shadow.reset[user ? SHADOW_USER : SHADOW_SUPERVISOR];
+    cpu->shadow = kept ? cpu->user_shadow : cpu->shadow_reset;
+    if (user)
+        cpu->user_negated_key = 1; /* once */
+}
+
+/* Whoever runs it now, and called C, goes on with an empty one: a RET must not come
+ * back into the middle of a block that is not valid any more. */
 static inline void translator_forget_returns(struct translator *t)
 {
     struct cpu *cpu = translator_cpu(t);
