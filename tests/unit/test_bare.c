@@ -120,6 +120,71 @@ static void test_supervisor(void)
     CU_ASSERT_NOT_EQUAL(touch(0xc0123000, false), VIEW_BARE_SHOWN);
 }
 
+static void set_paging(bool on)
+{
+    cpu->cr0 = on ? cpu->cr0 | CR0_PG : cpu->cr0 & ~(uint32_t)CR0_PG;
+    view_flush_all(cpu); /* as control.c does */
+    view_select(cpu);
+    view_bare_review(cpu);
+}
+
+static void test_unpaged(void)
+{
+    set_paging(false);
+    CU_ASSERT_FALSE(view_bare_used(cpu)); /* a user's are by address spaces */
+    become(false);
+    phys_set_hole(cpu->phys, 0xa0000, 0x20000, true);
+    phys_set_readonly(cpu->phys, 0xf0000, 0x10000, true);
+    CU_ASSERT_EQUAL(touch(0x123000, true), VIEW_BARE_SHOWN);
+    CU_ASSERT_EQUAL(shows(0x100000), 3); /* all of RAM around, as far as it is the same */
+    CU_ASSERT_EQUAL(shows(0x3ff000), 3);
+    CU_ASSERT_EQUAL(touch(0xf0000, true), VIEW_BARE_SELDOM);
+    CU_ASSERT_EQUAL(touch(0xf0000, false), VIEW_BARE_SHOWN);
+    CU_ASSERT_EQUAL(shows(0xff000), 1);
+    CU_ASSERT_EQUAL(touch(0xa0000, false), VIEW_BARE_NEVER);
+    CHECK_SHOWS(0xa0000, 0);
+    CU_ASSERT_EQUAL(bare_physical_page(cpu->views->view[VIEW_SUPERVISOR].bare, 0x234), 0x234);
+    load_cr3(1); /* means nothing here */
+    CU_ASSERT_EQUAL(shows(0x123000), 3);
+    phys_set_a20(cpu->phys, false);
+    view_flush_all(cpu);
+    view_bare_review(cpu);
+    CU_ASSERT_EQUAL(touch(0x123000, true), VIEW_BARE_SHOWN);
+    CU_ASSERT_EQUAL(bare_physical_page(cpu->views->view[VIEW_SUPERVISOR].bare, 0x123), 0x23);
+    phys_set_a20(cpu->phys, true);
+    set_paging(true);
+    CHECK_SHOWS(0x123000, 0);
+}
+
+/* Who turns paging off and on all the time does without the window. */
+static void test_unpaged_begins(void)
+{
+    uint64_t now;
+
+    cpu->views->bare_eager = false;
+    become(false);
+    set_paging(false);
+    now = cpu->views->loaded_at;
+    CU_ASSERT_FALSE(view_bare_used(cpu));
+    CU_ASSERT_FALSE(view_bare_due(cpu, now));
+    CU_ASSERT_TRUE(view_bare_due(cpu, now + 2000000)); /* 2 ms */
+    cpu->views->view[VIEW_SUPERVISOR].bare_credit = 0;
+    CU_ASSERT_FALSE(view_bare_due(cpu, now + 2000000));
+    cpu->views->view[VIEW_SUPERVISOR].bare_credit = 1000;
+    become(true);
+    CU_ASSERT_FALSE(view_bare_due(cpu, now + 2000000));
+    become(false);
+    cpu->views->loaded_at -= 2000000;
+    view_bare_review(cpu);
+    CU_ASSERT_TRUE(view_bare_used(cpu));
+    CU_ASSERT_FALSE(view_bare_due(cpu, now + 2000000));
+    set_paging(true);
+    CU_ASSERT_TRUE(view_bare_used(cpu)); /* at once: CR4.PGE */
+    cpu->cr4 &= ~(uint32_t)CR4_PGE;
+    set_paging(true);
+    CU_ASSERT_FALSE(view_bare_used(cpu));
+}
+
 /* The pages about one that is shown come with it, and the entries of a view are as many as there may be. */
 static void test_crowded(void)
 {
@@ -228,7 +293,7 @@ static void operate(void)
 {
     uint32_t linear = FIRST + any(PAGES) * 0x1000, physical = 0x100 + any(64);
 
-    switch (any(16)) {
+    switch (any(17)) {
     case 0: case 1: change_pte(); break;
     case 2: view_flush_page(cpu, linear); break;
     case 3: load_cr3(any(2) ? (cpu->cr3 - directory(0)) / 0x2000 : any(SPACES)), check_kept(); break;
@@ -239,6 +304,7 @@ static void operate(void)
     case 8: any(2) ? phys_unmark(cpu->phys, physical, PHYS_CODE) : (phys_mark(cpu->phys, physical, PHYS_CODE), view_protect_page(cpu, physical)); break;
     case 9: view_fill_quietly(cpu, linear); break;
     case 10: cpu->views->kept.forgiven = 0, view_bare_review(cpu); break; /* a second later */
+    case 11: if (!any(40)) set_paging(!(cpu->cr0 & CR0_PG)); break;
     default: touch(linear, any(2));
     }
 }
@@ -267,6 +333,8 @@ int main(void)
         { "where a refused access began", test_began_at },
         { "the first page of RAM", test_first_page },
         { "the supervisor's", test_supervisor },
+        { "without paging", test_unpaged },
+        { "when that begins", test_unpaged_begins },
         { "a page that makes room for its neighbours", test_crowded },
         { "pages come and go", test_pages_come_and_go },
         { "many mappings", test_many_mappings },

@@ -352,7 +352,9 @@ static void test_rest(void)
     const uint64_t minute = 60ull * 1000000000;
     uint64_t code;
 
+    setenv("X86VM_NO_BARE", "1", 1); /* with checks there is more of it */
     engine_start(1 << 20);
+    unsetenv("X86VM_NO_BARE");
     for (uint32_t i = 0; i < ADDITIONS; i++) {
         poke(CODE + 6 * i, "\xff\x05", 2); /* inc dword [] */
         poke32(CODE + 6 * i + 2, DATA + 4 * i);

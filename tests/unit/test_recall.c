@@ -356,7 +356,7 @@ static void test_put_back(void)
 {
     struct x86vm_counters first, second;
 
-    begin(&ways[0], calls_start, calls_end);
+    begin(&ways[3], calls_start, calls_end); /* no window, which would come in the middle with translations of its own */
     warm_up();
     x86vm_get_counters(vm, &first);
     for (unsigned steps = 0; steps < STEPS; steps++)

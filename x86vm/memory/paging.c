@@ -101,10 +101,11 @@ static void set_entry_bits(struct cpu *cpu, uint32_t address, uint64_t entry, ui
 /* Whether the entry of that level is the CPU's own. */
 static bool in_cpu(const struct format *format, unsigned depth) { return format == &pae && depth == 0; }
 
+/* A load of CR3 changes nothing (global), and all around is as it is here (large). */
 static void walk_unpaged(struct cpu *cpu, uint32_t linear, struct paging_result *result)
 {
-    *result = (struct paging_result){ .physical = apply_a20(cpu, linear), .writable = true, .dirty = true,
-                                      .executable = true, .accessed = true };
+    *result = (struct paging_result){ .physical = apply_a20(cpu, linear), .global = true, .writable = true, .dirty = true,
+                                      .executable = true, .accessed = true, .large = true };
 }
 
 bool paging_walk(struct cpu *cpu, uint32_t linear, enum view_access access, bool user, bool effects,

@@ -27,7 +27,7 @@
  * dropped by the flush calls that CR3/CR4 writes and INVLPG make. Global pages
  * (PTE.G with CR4.PGE) survive view_flush_nonglobal. Each view keeps a log of
  * what it filled, so a flush costs what was filled and no more.
- * With paging off a linear address is the physical address.
+ * With paging off a linear address is the physical address, and all pages are global.
  */
 #ifndef X86VM_MEMORY_VIEW_H
 #define X86VM_MEMORY_VIEW_H
@@ -99,7 +99,7 @@ bool view_bare_used(const struct cpu *cpu);
 bool view_bare_used_of(const struct cpu *cpu, bool user);
 /* Looks whether it should be otherwise; not while a block runs. */
 void view_bare_review(struct cpu *cpu);
-/* Whether a user is better served by translations without checks from now on; TSC. */
+/* Whether who runs is better served by translations without checks from now on; TSC. */
 bool view_bare_due(const struct cpu *cpu, uint64_t now);
 /* It never does, as with X86VM_NO_BARE in the environment. */
 void view_bare_forbid(struct cpu *cpu);

@@ -40,6 +40,8 @@ void view_bare_reserve(struct view_set *set)
         set->bare_possible = bare_reserve(&set->bare[i]);
     if (!set->bare_possible)
         view_bare_release(set);
+    for (unsigned i = 0; i < VIEW_COUNT; i++)
+        set->view[i].bare_credit = CREDIT_MAX;
 }
 
 void view_bare_release(struct view_set *set)
@@ -374,11 +376,28 @@ static bool looks_right(struct cpu *cpu, struct view *view)
     return wrong <= right / 4;
 }
 
+static bool is_paged(const struct cpu *cpu)
+{
+    return cpu->cr0 & CR0_PG;
+}
+
+/* A supervisor without paging has global pages, too: paging.c. It may go back and forth, as a boot loader does that calls a BIOS. */
+static bool supervisor_may_begin(const struct cpu *cpu, uint64_t now)
+{
+    const struct view *view = &cpu->views->view[VIEW_SUPERVISOR];
+
+    return !view->bare_used && view->bare_credit >= CREDIT_BEGIN && (is_paged(cpu) ? (cpu->cr4 & CR4_PGE) != 0 : ran_long(cpu, now));
+}
+
 bool view_bare_due(const struct cpu *cpu, uint64_t now)
 {
     const struct view *user = &cpu->views->view[VIEW_USER];
 
-    return cpu->cpl == 3 && !user->bare_used && is_settled(cpu, now) && user->bare_credit >= CREDIT_BEGIN && cpu->views->bare_possible;
+    if (!cpu->views->bare_possible)
+        return false;
+    if (!is_paged(cpu))
+        return cpu->cpl != 3 && supervisor_may_begin(cpu, now);
+    return cpu->cpl == 3 && !user->bare_used && is_settled(cpu, now) && user->bare_credit >= CREDIT_BEGIN;
 }
 
 static void review_user(struct cpu *cpu, struct view *view, uint64_t now)
@@ -405,13 +424,13 @@ void view_bare_review(struct cpu *cpu)
     struct view *user = &set->view[VIEW_USER], *supervisor = &set->view[VIEW_SUPERVISOR];
     uint64_t now = __rdtsc();
 
-    if (!set->bare_possible || !cpu->tsc_khz || !(cpu->cr0 & CR0_PG))
+    if (!set->bare_possible || !cpu->tsc_khz)
         return;
     earn(cpu, user, now);
     earn(cpu, supervisor, now);
-    if (!user->bare_used)
+    if (!user->bare_used && is_paged(cpu))
         review_user(cpu, user, now);
-    if (!supervisor->bare_used && ((cpu->cr4 & CR4_PGE && supervisor->bare_credit >= CREDIT_BEGIN) || set->bare_eager)) {
+    if (supervisor_may_begin(cpu, now) || (set->bare_eager && !supervisor->bare_used)) {
         supervisor->bare = &set->bare[0];
         set_used(cpu, supervisor, true);
     }
