@@ -15,6 +15,7 @@
 
 #include "vswitchd/daemon.h"
 #include "vswitchd/os/foreign.h"
+#include "vswitchd/os/slow_close.h"
 #include "vswitchd/os/sandbox.h"
 #include "vswitchd/os/sd_notify.h"
 #include "vswitchd/os/stall_guard.h"
@@ -195,6 +196,10 @@ static int lower_rights(const struct daemon *d)
     result = foreign_start();   /* With the rights that are left; the filter forbids making threads. */
     if (result != 0) {
         log_warning("a client may hold up the switch: no threads to close what it sends: %s", strerror(result));
+    }
+    result = slow_close_start();
+    if (result != 0) {
+        log_warning("taking away a tap holds up the others: no thread to close it: %s", strerror(result));
     }
     if (d->options.sandbox && sandbox_filter_syscalls(error, sizeof error) != 0) {
         log_error("%s", error);

@@ -18,6 +18,7 @@
 #include "proto/unix_socket.h"
 #include "vswitchd/control/control_server_private.h"
 #include "vswitchd/os/listener.h"
+#include "vswitchd/os/slow_close.h"
 
 enum {
     OUTPUT_HOLD = 256 << 10,
@@ -25,6 +26,7 @@ enum {
     READ_SIZE = 16384,
     LINES_A_TURN = 32,          /* Then the other clients and the data path. */
     BUSY_TURN = 2000000,        /* ns; after a longer one the client waits BUSY_FACTOR times as long, */
+    AWAITED_EVERY = 1000000,    /* ns */
     BUSY_FACTOR = 4,            /* so that it has a fifth of the daemon's time at most. */
 };
 
@@ -44,11 +46,20 @@ void control_client_close(struct client *c)
     free(c);
 }
 
+/* Interfaces that it has taken away are gone when it is told so, and before what it asks for next. */
+static bool is_held(struct client *c)
+{
+    if (c->awaits && slow_close_done() >= c->awaits) {
+        c->awaits = 0;
+    }
+    return c->awaits != 0;
+}
+
 /* What the loop should wake us for. */
 static void client_watch(struct client *c)
 {
     size_t pending = control_output_pending(&c->output);
-    unsigned events = pending ? EVENT_WRITE : 0;
+    unsigned events = pending && !c->awaits ? EVENT_WRITE : 0;
 
     if (c->not_before > event_loop_now(c->server->loop)) {
         event_timer_set(c->resume, c->not_before);
@@ -76,7 +87,7 @@ static void tell_dropped(struct client *c)
 
 bool control_client_write(struct client *c)
 {
-    while (control_output_pending(&c->output)) {
+    while (!c->awaits && control_output_pending(&c->output)) {
         ssize_t n = send(c->fd, control_output_bytes(&c->output), control_output_pending(&c->output),
                          MSG_NOSIGNAL | MSG_DONTWAIT);
 
@@ -121,10 +132,11 @@ static bool client_lines(struct client *c)
 {
     const struct control_dispatch *d = c->server->dispatch;
     enum control_line got = CONTROL_LINE_NONE;
+    uint64_t begun = slow_close_begun();
     const char *line;
     size_t size;
 
-    for (unsigned turn = 0; turn < LINES_A_TURN && control_output_pending(&c->output) < OUTPUT_HOLD; turn++) {
+    for (unsigned turn = 0; turn < LINES_A_TURN && !c->awaits && control_output_pending(&c->output) < OUTPUT_HOLD; turn++) {
         got = control_input_next(&c->input, c->ended, &line, &size);
         if (got == CONTROL_LINE_NONE) {
             break;
@@ -135,6 +147,9 @@ static bool client_lines(struct client *c)
         if (!client_answer(c, got == CONTROL_LINE_TOO_LONG ? control_dispatch_too_long()
                                                            : control_dispatch(d, &c->session, line, size))) {
             return false;
+        }
+        if (slow_close_begun() != begun) {
+            c->awaits = slow_close_begun();
         }
     }
     if (c->ended && got == CONTROL_LINE_NONE && c->session.topic_count == 0
@@ -165,14 +180,22 @@ static void client_turn(struct client *c)
         client_watch(c);
         return;
     }
+    if (is_held(c)) {
+        c->not_before = now + AWAITED_EVERY;
+        client_watch(c);
+        return;
+    }
     c->not_before = 0;
-    if (!client_lines(c) || !control_client_write(c)) {
+    if (!control_client_write(c) || !client_lines(c) || !control_client_write(c)) {
         return;
     }
     now = event_loop_now(c->server->loop);
     took = cpu_time() - took;
     if (c->not_before || took > BUSY_TURN) {
         c->not_before = now + BUSY_FACTOR * took;
+    }
+    if (is_held(c) && c->not_before < now + AWAITED_EVERY) {
+        c->not_before = now + AWAITED_EVERY;
     }
     if (c->ended && control_output_pending(&c->output) == 0) {
         c->not_before = c->not_before ? c->not_before : now;    /* Its end is seen there. */

@@ -24,6 +24,7 @@ struct client {
     struct control_session session;
     struct control_input input;
     struct control_output output;
+    uint64_t awaits;            /* So many taps have to be closed (slow_close.h) before it is answered; 0: none */
     uint64_t events_dropped;    /* Since the client was last told. */
     uint64_t heard;             /* When it last sent something, ns. */
     bool ended;                 /* It sends no more. */

@@ -20,6 +20,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "vswitchd/os/slow_close.h"
 #include "vswitchd/ports/tap_batch.h"
 
 #define TUN_DEVICE "/dev/net/tun"
@@ -221,7 +222,7 @@ static void tap_destroy(struct port *port)
     event_watch_destroy(tap->watch);
     tap_batch_destroy(tap->batch);
     if (tap->fd >= 0)
-        close(tap->fd);
+        slow_close(tap->fd);
     port_fini(port);
     free(tap->buffer);
     free(tap);
@@ -320,11 +321,23 @@ static int check(const struct port_tap_config *config, const char *interface, ch
     return 0;
 }
 
+/* The interface of this name, or 0: not one that is just being taken away, which would be in use. */
+static int settled_index(struct netlink *nl, const char *interface)
+{
+    int index;
+    if (netlink_link_index(nl, interface, &index) != 0)
+        return 0;
+    if (slow_close_done() == slow_close_begun())
+        return index;
+    slow_close_wait();
+    return netlink_link_index(nl, interface, &index) == 0 ? index : 0;
+}
+
 int port_tap_create(struct event_loop *loop, struct netlink *nl, const struct port_tap_config *config, struct port **port,
                     char error[PORT_ERROR_SIZE])
 {
     const char *interface = config->interface ? config->interface : config->name;
-    int index_before, result = check(config, interface, error);
+    int index_before = 0, result = check(config, interface, error);
     if (result)
         return result;
     struct port_tap *tap = calloc(1, sizeof(*tap));
@@ -337,8 +350,8 @@ int port_tap_create(struct event_loop *loop, struct netlink *nl, const struct po
     memcpy(tap->interface, interface, strlen(interface) + 1);
     tap->buffer = malloc(FRAME_BUFFER_SIZE);
     result = tap->buffer ? open_tun(&tap->fd, error) : fail(error, ENOMEM, "cannot create tap %s", interface);
-    if (netlink_link_index(nl, interface, &index_before) != 0)
-        index_before = 0;
+    if (result == 0)
+        index_before = settled_index(nl, interface);
     if (result == 0)
         result = attach(tap, config->offload, error);
     if (result == 0)
