@@ -158,7 +158,7 @@ static bool client_lines(struct client *c)
         return false;
     }
     if (got != CONTROL_LINE_NONE && c->not_before == 0) {
-        c->not_before = 1;      /* More is buffered: soon. */
+        c->not_before = 1;      /* More is buffered, or an answer is held: soon. */
     }
     return true;
 }
@@ -193,9 +193,6 @@ static void client_turn(struct client *c)
     took = cpu_time() - took;
     if (c->not_before || took > BUSY_TURN) {
         c->not_before = now + BUSY_FACTOR * took;
-    }
-    if (is_held(c) && c->not_before < now + AWAITED_EVERY) {
-        c->not_before = now + AWAITED_EVERY;
     }
     if (c->ended && control_output_pending(&c->output) == 0) {
         c->not_before = c->not_before ? c->not_before : now;    /* Its end is seen there. */
