@@ -40,7 +40,7 @@ $(BENCH_DIR)/nic_cost: tests/bench/nic_cost.c $(NICEMU_SRCS)
 $(BENCH_DIR)/translate_cost: $(call objs,tests/bench/translate_cost.c $(ENGINE_SRCS))
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_ZYDIS)
-$(BENCH_DIR)/link_frames: tests/bench/link_frames.c guest/port_link.c guest/port_link_handshake.c $(PROTO_SRCS)
+$(BENCH_DIR)/link_frames: tests/bench/link_frames.c guest/port_link.c guest/port_link_handshake.c guest/closer.c $(PROTO_SRCS)
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_CFLAGS) -o $@ $^
 # What a write to a tap costs, by the ways there are.
