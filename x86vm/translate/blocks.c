@@ -78,7 +78,7 @@ void blocks_clear_lookup(struct translator *t)
     for (unsigned i = 0; i < LOOKUP_ENTRIES; i++)
         t->area->lookup[i].negated_key = 1; /* no key of a valid mode sums to zero with it */
     transition_forget(t);
-    translator_cpu(t)->user_negated_key = 1; /* keys begin to mean other things */
+    translator_keep_nothing(t); /* keys begin to mean other things */
 }
 
 /* Drops everything: the cache is full. Only from the dispatcher. */

@@ -74,6 +74,8 @@ static enum exit_reason enter(struct translator *t, uint64_t code, bool alone)
     t->inside = false;
     if (reason != EXIT_CALL) /* which has done so, and changed the key perhaps */
         translator_keep_returns(t, cpu->lookup_key);
+    if ((reason == EXIT_LINK || reason == EXIT_INDIRECT) && cpu->cpl != 3)
+        translator_keep_kernel_returns(t);
     t->counters.exit[reason == EXIT_LINK && cpu->exit_request ? EXIT_POLL : reason]++;
     if (reason != EXIT_CALL)
         cpu->eflags = (cpu->eflags & ~(uint32_t)FLAGS_ARITH) | (cpu->scratch[7] & FLAGS_ARITH);

@@ -289,6 +289,7 @@ struct translator {
     uint32_t bare_failed;        /* EIP of one whose translation is to have the check, or NOWHERE */
     bool own_code_written;       /* runtime.c: restart the instruction alone */
     bool counting;               /* count.h; set before the first block */
+    struct { uint8_t *top; uint64_t negated_key; uint32_t mode; } kernel_returns; /* its shadow stack over a pass of the run loop */
     bool inside;                 /* translated code is running, or what it called */
     uint8_t partial;             /* run at most so many instructions next */
     uint64_t count_end, count_stop;
@@ -322,18 +323,35 @@ static inline void translator_keep_returns(struct translator *t, uint64_t key)
     cpu->user_negated_key = -key;
 }
 
+/* The same for a kernel, as long as it stays one; its lookup key does not tell GS apart. */
+static inline void translator_keep_kernel_returns(struct translator *t)
+{
+    struct cpu *cpu = translator_cpu(t);
+
+    t->kernel_returns.top = cpu->shadow;
+    t->kernel_returns.negated_key = -cpu->lookup_key;
+    t->kernel_returns.mode = t->area->mode;
+}
+
 /* Whoever runs translated code next begins with an empty shadow stack, or with the one that was kept. */
 static inline void translator_begin_shadow(struct translator *t, bool alone)
 {
     struct cpu *cpu = translator_cpu(t);
-    bool user = cpu->cpl == 3, kept = user && !alone && cpu->user_negated_key + cpu->lookup_key == 0;
+    bool user = cpu->cpl == 3, kept = !alone && cpu->lookup_key + (user ? cpu->user_negated_key : t->kernel_returns.negated_key) == 0
+                                      && (user || t->kernel_returns.mode == t->area->mode);
 
     if (!t->shadow.map)
         return;
     cpu->shadow_reset = t->shadow.reset[user ? SHADOW_USER : SHADOW_SUPERVISOR];
-    cpu->shadow = kept ? cpu->user_shadow : cpu->shadow_reset;
+    cpu->shadow = !kept ? cpu->shadow_reset : user ? cpu->user_shadow : t->kernel_returns.top;
+    t->kernel_returns.negated_key = 1; /* once */
     if (user)
-        cpu->user_negated_key = 1; /* once */
+        cpu->user_negated_key = 1;
+}
+
+static inline void translator_keep_nothing(struct translator *t)
+{
+    translator_cpu(t)->user_negated_key = t->kernel_returns.negated_key = 1;
 }
 
 /* Whoever runs it now, and called C, goes on with an empty one: a RET must not come
@@ -344,7 +362,7 @@ static inline void translator_forget_returns(struct translator *t)
 
     if (t->shadow.map)
         cpu->shadow = cpu->shadow_reset;
-    cpu->user_negated_key = 1;
+    translator_keep_nothing(t);
 }
 
 /* Makes translated code come back to the run loop soon. For C that it called: any
