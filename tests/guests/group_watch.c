@@ -274,6 +274,44 @@ static bool resume_flag(void)
     return true;
 }
 
+/* A repeated string instruction that is interrupted goes on: its breakpoint comes once. The frame has RF, then. */
+extern char watch_repeat[];
+enum { PIT_COUNT = 1193182 / 2000, ROUNDS_MOST = 2000, INTERRUPTED = 20 };
+static volatile unsigned interrupted, without_flag;
+static void on_tick(struct frame *f)
+{
+    if (f->eip == (uint32_t)watch_repeat) {
+        interrupted++;
+        without_flag += !(f->eflags & FLAG_RF);
+    }
+    outb(0x20, 0x20);
+}
+
+static bool interrupted_repeat(void)
+{
+    unsigned rounds = 0;
+
+    irqs_on();
+    trap_set_handler(IRQ_BASE, on_tick);
+    outb(0x43, 0x34), outb(0x40, PIT_COUNT & 255), outb(0x40, PIT_COUNT >> 8), outb(0x21, 0xfe);
+    set_flags = FLAG_RF;
+    interrupted = without_flag = 0;
+    arm(0, (uint32_t)watch_repeat, 0, 1);
+    while (rounds < ROUNDS_MOST && interrupted < INTERRUPTED) {
+        uint32_t edi = SCRATCH, ecx = SCRATCH_SIZE;
+        __asm__ volatile("cld; sti; .globl watch_repeat; watch_repeat: rep; stosb; cli" : "+D"(edi), "+c"(ecx) : "a"(rounds) : "memory", "cc");
+        rounds++;
+        if (traps != rounds || ecx)
+            break;
+    }
+    disarm();
+    outb(0x21, 0xff), outb(0x43, 0x30);
+    set_flags = 0;
+    trap_set_handler(IRQ_BASE, NULL);
+    CHECK(traps == rounds && interrupted >= INTERRUPTED && without_flag == 0);
+    return true;
+}
+
 /* --- single step ------------------------------------------------------------------------ */
 
 static unsigned steps_of(void (*code)(void)) { traps = 0, code(); return traps; }
@@ -383,7 +421,7 @@ static bool forbidden(void)
 
 static const struct test tests[] = {
     { "data", data, "does not round an address down to the length" }, { "several", several, "does not round an address down to the length" }, { "settled", settled, NULL }, { "beside_code", beside_code, NULL }, { "ports", ports, "does not round an address down to the length" },
-    { "instructions", instructions, NULL }, { "resume_flag", resume_flag, NULL }, { "single_steps", single_steps, "takes no step behind STI" },
+    { "instructions", instructions, NULL }, { "resume_flag", resume_flag, NULL }, { "interrupted_repeat", interrupted_repeat, "lets the breakpoint come again" }, { "single_steps", single_steps, "takes no step behind STI" },
     { "step_and_data", step_and_data, "makes two traps of a step and a breakpoint" }, { "registers", registers, "lets bit 12 of DR6 be set" }, { "forbidden", forbidden, NULL },
     { NULL, NULL, NULL },
 };

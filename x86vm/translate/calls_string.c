@@ -269,6 +269,14 @@ static bool trapped(const struct cpu *cpu)
     return cpu->eflags & FLAG_TF || cpu->watch_hits;
 }
 
+/* To the run loop in the middle, EIP still being this instruction's: its breakpoint, if it has one, has come (vol. 3, 17.3.1.1). */
+static enum call_result pause_repeat(struct cpu *cpu)
+{
+    if (cpu->watch_code)
+        cpu->eflags |= FLAG_RF;
+    return CALL_EXIT;
+}
+
 enum call_result calls_string(struct cpu *cpu, const struct insn *insn)
 {
     struct string_state s = begin(cpu, insn);
@@ -286,7 +294,7 @@ enum call_result calls_string(struct cpu *cpu, const struct insn *insn)
         if (comparison_over(&s))
             break;
         if ((pauses(cpu, most) || trapped(cpu)) && cpu->regs[CPU_ECX] & s.mask)
-            return CALL_EXIT; /* EIP is still this instruction's */
+            return pause_repeat(cpu);
     }
     return CALL_NEXT;
 }
@@ -368,7 +376,7 @@ static enum call_result port_string(struct cpu *cpu, const struct insn *insn, bo
         advance(cpu, CPU_ECX, s.mask, done ? -(int32_t)done : -1);
         most -= done ? done : 1;
         if (((pauses(cpu, most) && (done || i % 64 == 0 || most == 0)) || trapped(cpu)) && cpu->regs[CPU_ECX] & s.mask)
-            return CALL_EXIT;
+            return pause_repeat(cpu);
     }
     return CALL_NEXT;
 }
