@@ -192,6 +192,30 @@ static bool rights(void)
     return true;
 }
 
+/* Code that may be run alone is not read, not even by itself, flat or not. */
+extern char limits_read_code[];
+__asm__(".text; limits_read_code: cs; movl limits_here, %eax; lret");
+static void read_code(void *offset)
+{
+    const struct __attribute__((packed)) { uint32_t offset; uint16_t selector; } pointer = { (uint32_t)offset, SEL_SPARE };
+    __asm__ volatile("lcall *%0" ::"m"(pointer) : "eax", "memory");
+}
+
+static bool unreadable(void)
+{
+    static const uint32_t limits[] = { 0xfffff, 0x7ffff };
+    struct frame f;
+
+    for (unsigned n = 0; n < TIMES; n++)
+        for (unsigned k = 0; k < 2; k++) {
+            gdt_set(SEL_SPARE, 0, limits[k], 0x9a, 0xc);
+            CHECK(!catch_fault(read_code, limits_read_code, &f));
+            gdt_set(SEL_SPARE, 0, limits[k], 0x98, 0xc);
+            CHECK(catch_fault(read_code, limits_read_code, &f) && f.vector == GP && f.error == 0 && f.eip == (uint32_t)limits_read_code);
+        }
+    return true;
+}
+
 /* --- pushes and pops ------------------------------------------------------------------ */
 
 #define STACKS(name, body) CODE(stack_##name, "movl %edi, %ss; movl %esi, %esp; movl %esi, %ebp; ", body)
@@ -344,7 +368,7 @@ static bool code_end(void)
 }
 
 static const struct test tests[] = {
-    { "up", up, "checks no limits" }, { "down", down, "checks no limits" }, { "rights", rights, "checks no rights of segments" },
+    { "up", up, "checks no limits" }, { "down", down, "checks no limits" }, { "rights", rights, "checks no rights of segments" }, { "unreadable", unreadable, "checks no rights of segments" },
     { "stack_up", stack_up, "checks no limits" }, { "stack_down", stack_down, "checks no limits" }, { "code_end", code_end, "checks no limits" }, { NULL, NULL, NULL },
 };
 static void prepare(void)

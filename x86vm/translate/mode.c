@@ -18,8 +18,8 @@ static enum seg_state segment_state(const struct cpu *cpu, enum cpu_seg which)
     unsigned type = s->access & 15;
     bool usable = (s->access & (SEG_P | SEG_S)) == (SEG_P | SEG_S) && s->limit == 0xffffffff;
 
-    if (which == CPU_CS)
-        return usable && s->base == 0 ? SEG_FLAT : SEG_CHECKED;
+    if (which == CPU_CS) /* readable, for those who name it; who writes is checked anyhow */
+        return usable && s->base == 0 && type & SEG_TYPE_RW ? SEG_FLAT : SEG_CHECKED;
     /* writable data, expanding up; code segments and read-only data are checked */
     if (!usable || (type & (SEG_TYPE_CODE | SEG_TYPE_EXPAND_DOWN | SEG_TYPE_RW)) != SEG_TYPE_RW)
         return SEG_CHECKED;
