@@ -227,9 +227,48 @@ static bool alignment(void)
     return true;
 }
 
+/* An exception that MXCSR lets through: #XM where the system says that it knows it, else #UD. */
+extern char sse_divides[], sse_unpacks[];
+enum { VECTOR_XM = 19, MXCSR = 0x1f80, MXCSR_ZM = 0x200, MXCSR_IM = 0x80 };
+static void divides(void *unused)
+{
+    (void)unused;
+    __asm__ volatile("pcmpeqd %%xmm0, %%xmm0; pslld $25, %%xmm0; psrld $2, %%xmm0; pxor %%xmm1, %%xmm1; .globl sse_divides; sse_divides: divps %%xmm1, %%xmm0"
+                     ::: "memory");
+}
+static void converts(void *unused)
+{
+    (void)unused;
+    __asm__ volatile("pcmpeqd %%xmm1, %%xmm1; .globl sse_unpacks; sse_unpacks: cvtps2dq %%xmm1, %%xmm1" ::: "memory");
+}
+
+static void set_mxcsr(uint32_t value) { __asm__ volatile("ldmxcsr %0" ::"m"(value)); }
+
+static bool exceptions(void)
+{
+    static const struct { void (*run)(void *); const char *at; uint32_t mask; } cases[] = {
+        { divides, sse_divides, MXCSR_ZM }, { converts, sse_unpacks, MXCSR_IM },
+    };
+    struct frame f;
+
+    for (unsigned n = 0; n < 6; n++)
+        for (unsigned i = 0; i < 2; i++) {
+            bool known = n & 1;
+            WRITE_CR(4, known ? READ_CR(4) | CR4_OSXMMEXCPT : READ_CR(4) & ~(uint32_t)CR4_OSXMMEXCPT);
+            set_mxcsr(MXCSR);
+            CHECK(!catch_fault(cases[i].run, NULL, &f));
+            set_mxcsr(MXCSR & ~cases[i].mask);
+            CHECK(catch_fault(cases[i].run, NULL, &f) && f.eip == (uint32_t)cases[i].at);
+            CHECK(f.vector == (known ? VECTOR_XM : VECTOR_UD));
+            set_mxcsr(MXCSR);
+        }
+    WRITE_CR(4, READ_CR(4) | CR4_OSXMMEXCPT);
+    return true;
+}
+
 static const struct test tests[] = {
     { "as_cpuid_says", as_cpuid_says, NULL }, { "switched_off", switched_off, NULL }, { "sse3", sse3, NULL },
     { "fisttp_pointers", fisttp_pointers, "keeps no opcode" }, { "ssse3", ssse3, NULL }, { "sse41", sse41, NULL },
-    { "sse42", sse42, NULL }, { "popcnt", popcnt, NULL }, { "alignment", alignment, "checks no alignment" }, { NULL, NULL, NULL },
+    { "sse42", sse42, NULL }, { "popcnt", popcnt, NULL }, { "alignment", alignment, "checks no alignment" }, { "exceptions", exceptions, "raises no #XM" }, { NULL, NULL, NULL },
 };
 const struct test_group group_sse = { "sse", tests, fpu_on };

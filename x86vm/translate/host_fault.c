@@ -15,8 +15,9 @@
 
 enum { TRAP_DE = 0, TRAP_GP = 13, TRAP_PF = 14, TRAP_MF = 16, TRAP_AC = 17, TRAP_XM = 19 };
 
-/* The guest exception for a host trap; false: translated code never raises it. */
-static bool guest_exception(unsigned trap, int *vector, uint32_t *error)
+/* The guest exception for a host trap; false: translated code never raises it. An unmasked SIMD exception
+ * is #UD to a system that has not said that it knows #XM (vol. 1, 11.5.1). */
+static bool guest_exception(const struct cpu *cpu, unsigned trap, int *vector, uint32_t *error)
 {
     *error = 0;
     switch (trap) {
@@ -24,7 +25,7 @@ static bool guest_exception(unsigned trap, int *vector, uint32_t *error)
     case TRAP_GP: *vector = VEC_GP; return true;
     case TRAP_MF: *vector = VEC_MF; return true;
     case TRAP_AC: *vector = VEC_AC; return true;
-    case TRAP_XM: *vector = VEC_XM; return true;
+    case TRAP_XM: *vector = cpu->cr4 & CR4_OSXMMEXCPT ? VEC_XM : VEC_UD; return true;
     default: return false;
     }
 }
@@ -126,7 +127,7 @@ static bool on_fault(struct translator *t, siginfo_t *info, greg_t *regs)
     }
     if (t && on_no_entry(t, regs))
         return true;
-    if (place && guest_exception((unsigned)regs[REG_TRAPNO], &t->host_fault_vector, &t->host_fault_error)) {
+    if (place && guest_exception(translator_cpu(t), (unsigned)regs[REG_TRAPNO], &t->host_fault_vector, &t->host_fault_error)) {
         leave_at(t, regs, place, t->stubs.fault);
         return true;
     }
