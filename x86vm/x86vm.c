@@ -22,7 +22,7 @@
 #include "x86vm/translate/mode.h"
 #include "x86vm/translate/run.h"
 
-enum { CODE_CACHE_SIZE = 64 << 20, FXSAVE_XMM = 160 };
+enum { CODE_CACHE_SIZE = 128 << 20, FXSAVE_XMM = 160 };
 
 struct x86vm {
     struct translator t;

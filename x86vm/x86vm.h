@@ -21,7 +21,7 @@ struct io_bus;
 
 struct x86vm_config {
     uint64_t ram_size;        /* bytes; multiple of 4096 */
-    uint32_t code_cache_size; /* bytes; 0: 64 MiB */
+    uint32_t code_cache_size; /* bytes; 0: 128 MiB */
 };
 
 /* NULL on failure with a reason in `error`. Installs handlers for SIGSEGV,

@@ -433,6 +433,46 @@ static void test_targets_far_apart(void)
     engine_end();
 }
 
+/* A page has more blocks than one may have, by code segments of other bases: they go, and no others. */
+static void test_crowded_page(void)
+{
+    enum { BASES = 5, LAST = CODE + PAGE_SIZE - 2, OTHER = CODE + 4 * PAGE_SIZE };
+    static const uint8_t end[] = { 0xfa, 0xf4 }, jump[] = { 0x40, 0xe9 }; /* CLI, HLT; INC EAX, JMP CODE */
+    uint64_t before;
+
+    engine_start(0);
+    for (uint32_t at = CODE; at < LAST; at++)
+        poke(at, "\x90", 1);
+    poke(LAST, end, sizeof end);
+    poke(OTHER, jump, sizeof jump);
+    poke32(OTHER + 2, (uint32_t)(CODE - (OTHER + 6)));
+    for (uint32_t base = 0; base < BASES; base++) {
+        const struct cpu_segment code = { .base = base * 16, .limit = UINT32_MAX, .selector = 8, .access = 0x9b | SEG_G | SEG_DB };
+        cpu_set_segment(cpu, CPU_CS, &code);
+        cpu->mode_dirty = true;
+        cpu->eip = OTHER - base * 16;
+        cpu->halted = false;
+        CU_ASSERT_EQUAL(run(), X86VM_EXIT_DEAD);
+        for (uint32_t at = CODE; at < LAST; at++) {
+            cpu->eip = at - base * 16;
+            cpu->halted = false;
+            if (run() != X86VM_EXIT_DEAD || cpu->eip != LAST + 2 - base * 16)
+                CU_FAIL("went elsewhere");
+        }
+    }
+    CU_ASSERT_EQUAL(counted().pages_dropped, 1);
+    CU_ASSERT_EQUAL(counted().cache_flushes, 0);
+    before = counted().blocks_translated;
+    poke(LAST - 1, "\x40", 1); /* INC EAX: what is left of the page is still watched */
+    cpu->regs[CPU_EAX] = 0;
+    cpu->eip = OTHER - (BASES - 1) * 16;
+    cpu->halted = false;
+    CU_ASSERT_EQUAL(run(), X86VM_EXIT_DEAD);
+    CU_ASSERT_EQUAL(cpu->regs[CPU_EAX], 2);
+    CU_ASSERT_EQUAL(counted().blocks_translated, before + 1); /* of the page alone, and that which has changed */
+    engine_end();
+}
+
 int main(void)
 {
     static const CU_TestInfo tests[] = {
@@ -448,6 +488,7 @@ int main(void)
         { "short REP MOVS and REP STOS without C", test_short_repeats },
         { "a device writes the next instruction", test_dma_beside_pc },
         { "NMI until IRET", test_nmi_until_iret },
+        { "a page with more blocks than it may have", test_crowded_page },
         { "an idle guest's code is dropped and made again", test_rest },
         { "not while instructions are counted", test_rest_when_counting },
         CU_TEST_INFO_NULL,

@@ -299,6 +299,20 @@ static void code_written(void *opaque, uint32_t address, uint32_t size)
     }
 }
 
+/* What is often started has copies of its code for each time: that must not cost all others theirs. */
+void blocks_make_room(struct translator *t, uint32_t physical)
+{
+    const uint32_t page = physical >> PAGE_SHIFT;
+
+    if (!blocks_page_full(t, page) || cache_full(t)) {
+        blocks_flush(t);
+        return;
+    }
+    while (t->page_blocks[page])
+        blocks_kill(t, t->page_blocks[page]);
+    t->counters.pages_dropped++;
+}
+
 /* --- links, sites, calls --- */
 
 void blocks_link(struct translator *t, uint32_t number, struct block *to)

@@ -14,7 +14,7 @@
 
 typedef enum exit_reason enter_function(struct cpu *cpu, uint64_t code);
 
-static struct block *translate(struct translator *t, uint32_t mode)
+static struct block *translate(struct translator *t, uint32_t physical, uint32_t mode)
 {
     uint32_t eip = translator_cpu(t)->eip;
     uint64_t began = __rdtsc();
@@ -24,7 +24,7 @@ static struct block *translate(struct translator *t, uint32_t mode)
         translator_request(translator_cpu(t));
 
     if (!block) {
-        blocks_flush(t);
+        blocks_make_room(t, physical);
         block = build_block(t, eip, mode);
     }
     t->counters.translate_ticks += __rdtsc() - began;
@@ -55,7 +55,7 @@ static struct block *find_block(struct translator *t, uint32_t mode)
     }
     if (block)
         return block;
-    block = translate(t, mode);
+    block = translate(t, physical, mode);
     mode_check_generation(t);
     return block;
 }

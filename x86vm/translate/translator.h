@@ -390,6 +390,7 @@ uint64_t blocks_remembered(const struct translator *t, uint32_t eip);
 void blocks_clear_lookup(struct translator *t);
 bool blocks_page_full(const struct translator *t, uint32_t page);
 bool blocks_full(struct translator *t, uint32_t physical); /* the next block might not fit, or its page has too many */
+void blocks_make_room(struct translator *t, uint32_t physical); /* drops the page's blocks, or all. Only from the dispatcher. */
 uint32_t blocks_new_link(struct translator *t, struct link **out);
 uint32_t blocks_new_site(struct translator *t, struct site **out);
 uint32_t blocks_new_call(struct translator *t, struct call **out);
