@@ -109,7 +109,7 @@ void blocks_flush(struct translator *t)
 
 /* --- an idle guest --- */
 
-enum { STALE_SHARE = 8 }; /* of the cache */
+enum { STALE_SHARE = 16 }; /* of the cache */
 #define BETWEEN_DROPS (600ull * 1000000000)
 
 /* Most code that a guest has run by the time it first rests is never run again:

@@ -12,7 +12,7 @@
 
 enum { ARENA_CHUNK = 256 << 10 /* put in at once, which costs a third of a fault for each page */, BLOCK_ROOM = 64 << 10 };
 enum { AHEAD = 128 << 10 }; /* of the code cache's pages that are put in at once */
-enum { LET_GO_SHARE = X86VM_LIMIT(16, 4096) }; /* of the cache, between two times that its writable mapping is let go */
+enum { LET_GO_SHARE = X86VM_LIMIT(32, 4096) }; /* of the cache, between two times that its writable mapping is let go */
 
 struct arena {
     struct arena *next;
