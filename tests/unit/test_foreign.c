@@ -10,34 +10,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/unit/descriptor_sender.h"
 #include "tests/unit/unit.h"
 #include "vswitchd/os/foreign.h"
 
 static bool is_open(int fd)
 {
     return fcntl(fd, F_GETFD) >= 0;
-}
-
-static void send_with(int to, int fd)
-{
-    char byte = 'x';
-    struct iovec part = { &byte, 1 };
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = { 0 };
-    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
-
-    control.header.cmsg_level = SOL_SOCKET;
-    control.header.cmsg_type = SCM_RIGHTS;
-    control.header.cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-    CU_ASSERT_EQUAL(sendmsg(to, &message, 0), 1);
-}
-
-static void make_pair(int pair[2])
-{
-    CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 }
 
 static void close_until(int fd, bool at_once, bool socket)

@@ -9,29 +9,8 @@
 #include <unistd.h>
 
 #include "proto/unix_socket.h"
+#include "tests/unit/descriptor_sender.h"
 #include "tests/unit/unit.h"
-
-static void send_with(int to, int fd)
-{
-    char byte = 'x';
-    struct iovec part = { &byte, 1 };
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = { 0 };
-    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
-
-    control.header.cmsg_level = SOL_SOCKET;
-    control.header.cmsg_type = SCM_RIGHTS;
-    control.header.cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-    CU_ASSERT_EQUAL(sendmsg(to, &message, 0), 1);
-}
-
-static void make_pair(int pair[2])
-{
-    CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-}
 
 static void test_recv(void)
 {
