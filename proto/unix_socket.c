@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -14,6 +16,7 @@
 #include <unistd.h>
 
 #define BACKLOG 4
+#define LOOKED_AT_MAX 1024u /* numbers of descriptors: where the highest of a large table are taken, that is to end */
 
 static int make_address(const char *path, struct sockaddr_un *address)
 {
@@ -112,4 +115,19 @@ ssize_t unix_socket_recv(int fd, void *bytes, size_t size)
         return -1;
     }
     return n > 0 ? receive(fd, bytes, (size_t)n, 0, &flags) : n;
+}
+
+/* By their numbers: poll() would ask those that somebody else has made, who may not answer. */
+bool unix_socket_has_room(void)
+{
+    struct rlimit limit;
+    unsigned room = 0;
+    int fd;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return false;
+    fd = limit.rlim_cur > INT_MAX ? INT_MAX : (int)limit.rlim_cur;
+    for (unsigned i = 0; i < LOOKED_AT_MAX && room < UNIX_SOCKET_ROOM && fd > 0; i++)
+        room += fcntl(--fd, F_GETFD) < 0;
+    return room == UNIX_SOCKET_ROOM;
 }

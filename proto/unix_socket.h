@@ -6,8 +6,12 @@
 #ifndef PROTO_UNIX_SOCKET_H
 #define PROTO_UNIX_SOCKET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+
+#define UNIX_SOCKET_FDS_MAX 253u /* in one message, says Linux */
+#define UNIX_SOCKET_ROOM (UNIX_SOCKET_FDS_MAX + 64u)
 
 /* 0 with the socket in *fd, or errno: ENAMETOOLONG; EADDRINUSE when somebody
  * listens there already or the path is no socket. A socket file that nobody
@@ -19,5 +23,8 @@ int unix_socket_connect(const char *path, int *fd);
  * taken. Reading bytes closes what comes with them, and closing what somebody else has made may take as long as he
  * likes. */
 ssize_t unix_socket_recv(int fd, void *bytes, size_t size);
+/* Whether RLIMIT_NOFILE has room for all descriptors that may come with a message, and for some that others open. Those
+ * that find no room, there or in the control buffer, recvmsg() closes itself, and takes as long as they like. */
+bool unix_socket_has_room(void);
 
 #endif

@@ -14,7 +14,6 @@
 #include "proto/unix_socket.h"
 
 #define U64 sizeof(uint64_t)
-#define FDS_SENT_MAX 253 /* in one message, says Linux: with less room it is the kernel that closes the rest, at once */
 #define STATE sizeof(struct vhost_user_ring_state)
 
 /* What each request looks like. Where descriptors depend on the payload, the maximum is here and the rest in
@@ -196,12 +195,13 @@ static bool keep_fds(struct vhost_user_receiver *receiver, struct msghdr *msg)
     return fit;
 }
 
-/* As recvmsg(); EPROTO where too many descriptors come along, or where any are too many. */
+/* As recvmsg(); EPROTO where too many descriptors come along, or where any are too many; EMFILE where they are left in
+ * the socket, as some might find no room here. */
 static ssize_t receive_bytes(struct vhost_user_receiver *receiver, int socket, uint8_t *to, size_t size)
 {
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int) * FDS_SENT_MAX)];
+        char bytes[CMSG_SPACE(sizeof(int) * UNIX_SOCKET_FDS_MAX)];
     } control;
     struct iovec iov = { .iov_base = to, .iov_len = size };
     struct msghdr msg = {
@@ -212,11 +212,12 @@ static ssize_t receive_bytes(struct vhost_user_receiver *receiver, int socket, u
     };
     ssize_t got;
 
-    if (receiver->takes_none) {
-        got = unix_socket_recv(socket, to, size);
-        if (got < 0 && errno == EBADMSG)
-            errno = EPROTO;
+    got = unix_socket_recv(socket, to, size);
+    if (got >= 0 || errno != EBADMSG)
         return got;
+    if (receiver->takes_none || !unix_socket_has_room()) {
+        errno = receiver->takes_none ? EPROTO : EMFILE;
+        return -1;
     }
     got = recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (got >= 0 && !keep_fds(receiver, &msg)) {

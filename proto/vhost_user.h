@@ -147,7 +147,8 @@ void vhost_user_receiver_init(struct vhost_user_receiver *receiver);
 void vhost_user_receiver_clear(struct vhost_user_receiver *receiver);
 /* 0: receiver->message is complete, and valid until the next call, which closes
  * what was not taken from it. EAGAIN: more is to come. ECONNRESET: the peer is
- * gone. EMSGSIZE, EPROTO: too large, too many descriptors, or of another version. */
+ * gone. EMSGSIZE, EPROTO: too large, too many descriptors, or of another version.
+ * EMFILE: descriptors come with it, for which there may be no room. */
 int vhost_user_receive(struct vhost_user_receiver *receiver, int socket);
 /* Sends all of the message or fails: 0 or errno. Its descriptors stay open here. */
 int vhost_user_send(int socket, const struct vhost_user_message *message);

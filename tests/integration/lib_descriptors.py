@@ -4,6 +4,8 @@
 
 usage: DAEMON=PID lib_descriptors.py vhost SOCKET KIND     every request that takes one, with it
        DAEMON=PID lib_descriptors.py control SOCKET KIND   a request on a control socket, with it
+       DAEMON=PID lib_descriptors.py many SOCKET KIND      on a vhost-user port 253 at once, the last 8 of that kind
+       DAEMON=PID lib_descriptors.py crowd SOCKET KIND     on many connections to a vhost-user port that has a peer
        lib_descriptors.py kinds
 
 What hangs does so until it ends, a number of seconds later where one is given. Ends
@@ -180,6 +182,37 @@ def vhost(path, kind):
     return peer.closed(10)
 
 
+def many(path, kind):
+    """As many as a message may have: the last ones find no room where the daemon's limit is low."""
+    peer = Peer(path)
+    with Given(kind, 8) as fds:
+        peer.say(12, struct.pack("<Q", 0), [peer.kick] * 245 + fds)
+    return peer.closed(10)
+
+
+def crowd(path, kind):
+    """One holds a port; others come, four at a time, with what hangs when they are turned away. Their places are not all
+    taken within two seconds."""
+    peer = Peer(path)
+    before = len(os.listdir(f"/proc/{DAEMON}/fd"))
+    for _ in range(20):
+        sockets = [socket.socket(socket.AF_UNIX) for _ in range(4)]
+        with Given(kind, 4) as fds:
+            for s, fd in zip(sockets, fds):
+                s.setblocking(False)
+                try:
+                    s.connect(path)
+                    socket.send_fds(s, [b"x"], [fd])
+                except BlockingIOError:  # enough are waiting to be let in
+                    KEEP.append(os.dup(fd))
+        KEEP.extend(sockets)
+        time.sleep(0.1)
+    held = len(os.listdir(f"/proc/{DAEMON}/fd")) - before
+    print(f"{held} are waiting to be closed")
+    peer.socket.close()
+    return held < 40
+
+
 def cut_off(s):
     s.settimeout(10)
     try:
@@ -211,7 +244,7 @@ def main():
         print("\n".join(KINDS))
         return 0
     try:
-        done = {"vhost": vhost, "control": control}[sys.argv[1]](sys.argv[2], sys.argv[3])
+        done = {"vhost": vhost, "many": many, "crowd": crowd, "control": control}[sys.argv[1]](sys.argv[2], sys.argv[3])
     except OSError as error:
         if sys.argv[3] != "io_uring" or error.errno != errno.EINVAL:
             raise

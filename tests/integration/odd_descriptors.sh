@@ -7,6 +7,7 @@
 . tests/integration/lib.sh
 
 odd() { DAEMON=$DAEMON python3 tests/integration/lib_descriptors.py "$@"; }
+limit() { awk '/Max open files/ {print $4}' "/proc/$DAEMON/limits"; }
 reach() { ping -q -c 3 -i 0.05 -W 1 10.9.0.1; }
 
 daemon_start '[{"name":"host","type":"tap","addresses":["10.9.0.254/24"]},{"name":"far","type":"tap"},
@@ -37,5 +38,20 @@ for kind in lingering fuse; do
     check "a peer that does nothing wrong is served" python3 tests/integration/lib_vhost_peer.py "$W/good.sock" frames
     check "$kind: who did it was cut off" wait $HOLDS
 done
+
+# Where the daemon may have few, those that find no room are the kernel's to close.
+may=$(limit)
+prlimit --pid "$DAEMON" --nofile=$(($(fds) + 100)):
+for kind in lingering fuse socket; do
+    check "many, without room, $kind: the peer is cut off" odd many "$W/odd.sock" $kind
+    check "many, without room, $kind: the taps reach each other" reach
+done
+check "the log says what would help" grep -q "port odd: .*a higher limit gives room (LimitNOFILE=" "$W/vswitchd.log"
+prlimit --pid "$DAEMON" --nofile="$may":
+check "many, with room: the peer is cut off" odd many "$W/odd.sock" lingering
+check "many, with room: the taps reach each other" reach
+check "a crowd is not let in as fast as it comes" odd crowd "$W/odd.sock" lingering
+check "a crowd: the taps reach each other" reach
+check "a peer that does nothing wrong is served" python3 tests/integration/lib_vhost_peer.py "$W/good.sock" frames
 check "the daemon ends" daemon_stop
 finish

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -163,6 +164,30 @@ static void test_malformed_transport(void)
     CU_ASSERT_EQUAL(count_fds(), before);
 }
 
+/* Where the kernel might find no room for what comes it is not taken in. */
+static void test_no_room(void)
+{
+    struct vhost_user_message message = make(VHOST_USER_SET_VRING_CALL, 8);
+    struct rlimit before, limit;
+
+    CU_ASSERT_EQUAL(open_pair(), 0);
+    CU_ASSERT_EQUAL(getrlimit(RLIMIT_NOFILE, &before), 0);
+    limit = before;
+    limit.rlim_cur = count_fds() + 20;
+    CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    CU_ASSERT_EQUAL(vhost_user_send(pair[0], &message), 0); /* one without any is taken */
+    CU_ASSERT_EQUAL(vhost_user_receive(&receiver, pair[1]), 0);
+    message.fds[0] = pair[0];
+    message.fd_count = 1;
+    CU_ASSERT_EQUAL(vhost_user_send(pair[0], &message), 0);
+    CU_ASSERT_EQUAL(vhost_user_receive(&receiver, pair[1]), EMFILE);
+    CU_ASSERT_EQUAL(receiver.message.fd_count, 0);
+    CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &before), 0);
+    CU_ASSERT_EQUAL(vhost_user_receive(&receiver, pair[1]), 0); /* it was left there */
+    CU_ASSERT_EQUAL(receiver.message.fd_count, 1);
+    close_pair();
+}
+
 static void test_request_forms(void)
 {
     struct vhost_user_message m = make(VHOST_USER_SET_FEATURES, 8);
@@ -223,6 +248,7 @@ int main(void)
         { "transport with descriptors", test_transport },
         { "in pieces", test_in_pieces },
         { "malformed transport", test_malformed_transport },
+        { "without room for descriptors", test_no_room },
         { "forms of requests", test_request_forms },
         { "forms of replies", test_reply_forms },
         CU_TEST_INFO_NULL,

@@ -40,11 +40,12 @@ struct port_vhost_user {
     bool server;
     bool failed;            /* the session is to be ended */
     bool stalled;           /* … since its peer held up the switch */
+    bool no_room;           /* … since there was none for the peer's descriptors */
     bool polling;
     uint64_t retry_delay;   /* ns, of the next try */
     uint64_t opened;        /* when the session began */
     uint64_t sessions;
-    uint64_t breaches;      /* sessions that ended by the peer's fault */
+    uint64_t breaches;      /* sessions that the peer did not end */
     struct log_limit log_limit;
     unsigned mode;          /* of the socket */
     char path[108];
@@ -59,7 +60,7 @@ static struct port_vhost_user *vhost_of(struct port *port)
 
 /* ---- the session's life ---- */
 
-static void say(struct port_vhost_user *vhost, const char *what, const char *why)
+static void say(struct port_vhost_user *vhost, enum log_level level, const char *what, const char *why)
 {
     uint32_t suppressed = 0;
 
@@ -67,7 +68,7 @@ static void say(struct port_vhost_user *vhost, const char *what, const char *why
         return;
     if (suppressed)
         log_info("port %s: %u further lines like the next were left out", vhost->port.name, suppressed);
-    log_info("port %s: %s%s%s (%s)", vhost->port.name, what, *why ? ": " : "", why, vhost->path);
+    log_write(level, "port %s: %s%s%s (%s)", vhost->port.name, what, *why ? ": " : "", why, vhost->path);
 }
 
 static void schedule_retry(struct port_vhost_user *vhost)
@@ -86,30 +87,36 @@ static void close_session(struct port_vhost_user *vhost)
     vhost_backend_close(vhost->backend); /* takes the watches of the kicks away, too */
 }
 
+/* A peer that sent what takes long to close may do that again, but not all the time. */
+static void keep_away(struct port_vhost_user *vhost, uint64_t at_least)
+{
+    uint64_t time = foreign_hold_off(FOREIGN_PORTS);
+
+    if (time < at_least)
+        time = at_least;
+    if (vhost->retry_delay < time)
+        vhost->retry_delay = time;
+    if (vhost->server && time)
+        listener_hold_off(vhost->listener, time);
+}
+
 static void end_session(void *context)
 {
     struct port_vhost_user *vhost = context;
     bool was_up = vhost->port.link;
-    uint64_t hold_off;
 
     snprintf(vhost->last_error, sizeof(vhost->last_error), "%s", vhost_backend_error(vhost->backend));
     close_session(vhost);
     vhost->port.capabilities = (struct port_capabilities){ 0 };
     port_link_changed(&vhost->port, false);
-    say(vhost, was_up ? "disconnected" : "connection ended", vhost->last_error);
+    say(vhost, vhost->no_room ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, was_up ? "disconnected" : "connection ended",
+        vhost->last_error);
     if (event_loop_now(vhost->loop) - vhost->opened >= HEALTHY_AFTER)
         vhost->retry_delay = RETRY_FIRST;
-    /* A peer that held up the switch, or sent what takes long to close, may do that again, but not all the time. */
-    hold_off = foreign_hold_off(FOREIGN_PORTS);
-    if (vhost->stalled && hold_off < RETRY_LAST)
-        hold_off = RETRY_LAST;
-    if (hold_off && vhost->retry_delay < hold_off)
-        vhost->retry_delay = hold_off;
+    keep_away(vhost, vhost->stalled || vhost->no_room ? RETRY_LAST : 0);
     if (!vhost->server)
         schedule_retry(vhost);
-    else if (hold_off)
-        listener_hold_off(vhost->listener, hold_off);
-    vhost->stalled = false;
+    vhost->stalled = vhost->no_room = false;
 }
 
 static void session_failed(struct port_vhost_user *vhost, int error)
@@ -119,6 +126,7 @@ static void session_failed(struct port_vhost_user *vhost, int error)
     vhost->failed = true;
     vhost->breaches += error != ECONNRESET;
     vhost->stalled = error == ETIMEDOUT;
+    vhost->no_room = error == EMFILE;
     event_call_schedule(vhost->end);
 }
 
@@ -144,7 +152,7 @@ static void follow_session(struct port_vhost_user *vhost)
         if (ready)
             read_capabilities(vhost);
         port_link_changed(&vhost->port, ready);
-        say(vhost, ready ? "connected" : "stopped by the peer", "");
+        say(vhost, LOG_LEVEL_INFO, ready ? "connected" : "stopped by the peer", "");
     }
     vhost->polling = vhost_backend_needs_polling(vhost->backend);
     if (vhost->polling)
@@ -202,8 +210,9 @@ static void peer_came(void *context, int fd)
     struct port_vhost_user *vhost = context;
 
     if (vhost_backend_is_open(vhost->backend)) {
-        say(vhost, "turned away a second peer", "");
+        say(vhost, LOG_LEVEL_INFO, "turned away a second peer", "");
         foreign_close_socket(fd, FOREIGN_PORTS);
+        keep_away(vhost, 0);
         return;
     }
     open_session(vhost, fd);

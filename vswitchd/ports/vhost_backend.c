@@ -17,7 +17,7 @@
 #include "vswitchd/os/stall_guard.h"
 #include "vswitchd/ports/vhost_backend_private.h"
 
-#define MESSAGES_A_CALL 32     /* of vhost_backend_service(): others get their turn */
+#define MESSAGES_A_CALL 32     /* of vhost_backend_service(): others get their turn; one with descriptors is the last */
 #define SINGLE_KICKS_MAX 1024u /* kicks in a row, none with another before it was read: then it is looked at, */
 #define SINGLE_KICKS_READ 16u  /* by so many reads */
 
@@ -59,11 +59,13 @@ static int answer(struct vhost_backend *backend, struct vhost_user_message *mess
 int vhost_backend_service(struct vhost_backend *backend)
 {
     struct vhost_user_message *message = &backend->receiver.message;
+    bool had_descriptors = false;
 
-    for (unsigned i = 0; i < MESSAGES_A_CALL; i++) {
+    for (unsigned i = 0; i < MESSAGES_A_CALL && !had_descriptors; i++) {
         int error = vhost_user_receive(&backend->receiver, backend->socket);
         const char *refused;
 
+        had_descriptors = message->fd_count > 0; /* whose room is looked for, at 40 µs a time */
         if (error == EAGAIN)
             return 0;
         if (error == ECONNRESET)
@@ -72,6 +74,9 @@ int vhost_backend_service(struct vhost_backend *backend)
             return fail(backend, error, "", "message is too large");
         if (error == EPROTO)
             return fail(backend, error, "", "message of another version, or with too many descriptors");
+        if (error == EMFILE)
+            return fail(backend, error, "", "too few descriptors are free to take in those that it sends: "
+                        "a higher limit gives room (LimitNOFILE=, ulimit -Hn)");
         if (error)
             return fail(backend, error, "message", strerror(error));
         refused = vhost_user_check_request(message);
