@@ -2,7 +2,7 @@
 # The data path alone, with taps: for tests/integration/tap_tap.sh and measurements.
 
 DATAPATH_SRCS := $(wildcard vswitchd/datapath*.c) $(call srcs,vswitchd/core) vswitchd/ports/port.c vswitchd/ports/port_queue.c \
-    vswitchd/ports/port_tap.c vswitchd/os/slow_close.c vswitchd/ports/tap_batch.c vswitchd/os/event_loop.c vswitchd/os/netlink.c vswitchd/os/log.c \
+    vswitchd/ports/port_tap.c vswitchd/os/slow_close.c proto/worker.c vswitchd/ports/tap_batch.c vswitchd/os/event_loop.c vswitchd/os/netlink.c vswitchd/os/log.c \
     vswitchd/os/write_batch.c
 
 $(BUILD)/tests/tap_switch: $(call objs,tests/integration/tap_switch.c $(DATAPATH_SRCS))

@@ -2,26 +2,23 @@
  *
  * foreign.h. Two threads: what may hang for ever does not keep what takes long only
  * because there is much to free. What can do neither is closed here, so that nobody
- * waits for it. The threads and their pipes are the process's, as descriptors are.
+ * waits for it. The threads are the process's, as descriptors are.
  */
 #include "vswitchd/os/foreign.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "proto/unix_socket.h"
+#include "proto/worker.h"
 
 enum { DRAIN_ROUNDS = 64, DRAIN_BYTES = 4096, FEW = 16 };
-enum worker { DOUBTFUL, SLOW, WORKERS };
 
 /* What is to be given up: a descriptor, or memory where there is a base. */
 struct item {
@@ -32,79 +29,45 @@ struct item {
 };
 
 static atomic_uint waiting[FOREIGN_ACCOUNTS];
-static int pipe_ends[WORKERS] = { -1, -1 };
 
-static void *give_up(void *argument)
+static void give_up(const void *argument)
 {
-    int from = *(int *)argument;
-    struct item item;
+    const struct item *item = argument;
 
-    prctl(PR_SET_NAME, "vswitchd-close");
-    while (read(from, &item, sizeof(item)) == (ssize_t)sizeof(item)) {
-        if (item.base) {
-            munmap(item.base, item.size);
-            continue;
-        }
-        close(item.fd);
-        atomic_fetch_sub(&waiting[item.account], 1);
+    if (item->base) {
+        munmap(item->base, item->size);
+        return;
     }
-    return NULL;
+    close(item->fd);
+    atomic_fetch_sub(&waiting[item->account], 1);
 }
 
-static int start(enum worker worker)
-{
-    static int ends[WORKERS][2];
-    int *pair = ends[worker], error;
-    pthread_t thread;
-    sigset_t all, before;
-
-    if (pipe2(pair, O_CLOEXEC))
-        return errno;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&thread, NULL, give_up, &pair[0]);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error) {
-        close(pair[0]);
-        close(pair[1]);
-        return error;
-    }
-    pthread_detach(thread);
-    fcntl(pair[1], F_SETFL, O_NONBLOCK);
-    pipe_ends[worker] = pair[1];
-    return 0;
-}
+static struct worker doubtful = { .name = "vswitchd-close", .size = sizeof(struct item), .work = give_up };
+static struct worker slow = { .name = "vswitchd-close", .size = sizeof(struct item), .work = give_up };
 
 int foreign_start(void)
 {
-    int error = start(DOUBTFUL);
+    int error = worker_start(&doubtful);
 
-    return error ? error : start(SLOW);
+    return error ? error : worker_start(&slow);
 }
 
-/* Where a pipe is full, thousands wait. */
-static bool hand_over(enum worker worker, const struct item *item)
-{
-    return pipe_ends[worker] >= 0 && write(pipe_ends[worker], item, sizeof(*item)) == (ssize_t)sizeof(*item);
-}
-
-static void close_elsewhere(enum worker worker, int fd, enum foreign_account account)
+static void close_elsewhere(const struct worker *worker, int fd, enum foreign_account account)
 {
     const struct item item = { .fd = fd, .account = (int)account };
 
     atomic_fetch_add(&waiting[account], 1);
-    if (hand_over(worker, &item) || (worker == DOUBTFUL && pipe_ends[worker] >= 0))
+    if (worker_hand_over(worker, &item) || (worker == &doubtful && worker_is_there(worker)))
         return; /* Rather one more that stays open than one that hangs here. */
-    close(fd);
-    atomic_fetch_sub(&waiting[account], 1);
+    give_up(&item);
 }
 
 void foreign_unmap(void *base, size_t size)
 {
     const struct item item = { .base = base, .size = size };
 
-    if (!hand_over(SLOW, &item))
-        munmap(base, size);
+    if (!worker_hand_over(&slow, &item))
+        give_up(&item);
 }
 
 bool foreign_is_eventfd(int fd)
@@ -127,11 +90,11 @@ void foreign_close(int fd, enum foreign_account account)
         return;
     }
     if (fcntl(fd, F_GET_SEALS) >= 0) { /* a memfd */
-        close_elsewhere(SLOW, fd, account);
+        close_elsewhere(&slow, fd, account);
         return;
     }
     shutdown(fd, SHUT_RDWR); /* of a listening socket of ours; it may be something else altogether */
-    close_elsewhere(DOUBTFUL, fd, account);
+    close_elsewhere(&doubtful, fd, account);
 }
 
 /* Whether nothing is left in a socket that nobody can send to any more. */
@@ -156,7 +119,7 @@ void foreign_close_socket(int fd, enum foreign_account account)
     if (drained(fd))
         close(fd);
     else
-        close_elsewhere(DOUBTFUL, fd, account);
+        close_elsewhere(&doubtful, fd, account);
 }
 
 unsigned foreign_waiting(enum foreign_account account)
