@@ -19,7 +19,8 @@
 #include "vswitchd/os/log.h"
 #include "vswitchd/run_dir.h"
 
-enum { LINKS_RETRY = EVENT_LOOP_SECOND / 10 };
+#define LINKS_RETRY (EVENT_LOOP_SECOND / 10)
+#define SOCKETS_MADE (10 * EVENT_LOOP_SECOND)  /* A process that runs for so long has made its sockets. */
 
 /* ---- Its ports ---- */
 
@@ -77,10 +78,17 @@ bool guest_link_is_up(const struct config_nic *nic)
 
 static void links_retry(void *context)
 {
-    guest_tell_links(context);
+    (void)guest_tell_links(context);
 }
 
-void guest_tell_links(struct guest *g)
+/* Whether its sockets have been removed: not so where they are still to be made, in the directory that was made for them. */
+static bool has_lost_sockets(const struct guest *g)
+{
+    return !guest_directory_is_there(g->guests->directory_fd, g->config.name)
+           || event_loop_now(g->guests->config.loop) - g->started > SOCKETS_MADE;
+}
+
+bool guest_tell_links(struct guest *g)
 {
     char text[CONFIG_NICS_MAX * 16] = "";
     int result;
@@ -92,15 +100,20 @@ void guest_tell_links(struct guest *g)
                  guest_link_is_up(&g->running.nics[i]) ? "up" : "down");
     }
     if (g->state != GUEST_RUNNING || !text[0]) {
-        return;
+        return true;
     }
     result = guest_directory_tell(g->guests->directory_fd, g->config.name, text);
+    if (result == ENOENT && has_lost_sockets(g)) {
+        log_warning("guest %s is not told which of its links are up: its control socket is gone", g->config.name);
+        return false;
+    }
     if (result != 0 && !g->links) {
         g->links = event_timer_create(g->guests->config.loop, links_retry, g);
     }
     if (result != 0 && g->links) {      /* Its socket is not there yet. */
         event_timer_set(g->links, event_loop_now(g->guests->config.loop) + LINKS_RETRY);
     }
+    return true;
 }
 
 /* ---- Starting ---- */
@@ -190,6 +203,7 @@ int guests_stop(struct guests *guests, const char *name, uint64_t timeout, struc
 int guests_set_link(struct guests *guests, const char *name, unsigned nic, bool link, struct config_apply_error *error)
 {
     struct guest *g = guest_find_running(guests, name, error);
+    bool before;
 
     if (!g) {
         return error->number;
@@ -197,9 +211,14 @@ int guests_set_link(struct guests *guests, const char *name, unsigned nic, bool 
     if (nic >= g->running.nic_count) {
         return guest_no_nic(g, nic, error);
     }
+    before = g->running.nics[nic].unplugged;
     g->running.nics[nic].unplugged = !link;
+    if (!guest_tell_links(g)) {
+        g->running.nics[nic].unplugged = before;
+        return config_apply_fail(error, ENOTCONN, "guest %s cannot be told, its control socket was removed: the cable stays "
+                                 "%s; stop the guest and start it again", name, before ? "out" : "in");
+    }
     guest_directory_write(guests->directory_fd, &g->running);
-    guest_tell_links(g);
     return 0;
 }
 
@@ -280,7 +299,7 @@ int guests_adopt_one(struct guests *guests, const char *name, struct config_appl
         return config_apply_fail(error, ENOMEM, "out of memory");
     }
     log_info("guest %s adopted, pid %d", name, (int)pid);
-    guest_tell_links(g);
+    (void)guest_tell_links(g);
     if (add_ports(g, error) != 0) {
         g->running.nic_count = 0;
         log_error("guest %s runs, but has no ports: %s", name, error->text);

@@ -36,6 +36,11 @@ static int open_directory(int directories_fd, const char *name)
     return openat(directories_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
+bool guest_directory_is_there(int directories_fd, const char *name)
+{
+    return faccessat(directories_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
 static void each_entry(int directory_fd, void (*visit)(void *context, const char *name), void *context)
 {
     int fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

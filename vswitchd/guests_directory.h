@@ -17,6 +17,7 @@ int guest_directories_open(int run_dir_fd);
 /* Calls visit for each name that a guest may have. */
 void guest_directories_each(int directories_fd, void (*visit)(void *context, const char *name), void *context);
 
+bool guest_directory_is_there(int directories_fd, const char *name);
 /* A fresh directory with guest.json. 0 or errno. */
 int guest_directory_make(int directories_fd, const struct config_guest *guest);
 /* guest.json anew; a failure is logged. */

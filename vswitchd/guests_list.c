@@ -187,7 +187,7 @@ void guests_port_changed(struct guests *guests, const char *port, const struct s
                 }
                 nic->policy = *policy;
                 guest_directory_write(guests->directory_fd, &g->running);
-                guest_tell_links(g);
+                (void)guest_tell_links(g);
                 return;
             }
         }

@@ -77,8 +77,8 @@ void guests_leave_launcher(struct guests *guests);
 void guests_check_all_done(struct guests *guests);
 /* A link is up where the cable is plugged in and the switch's port is enabled. */
 bool guest_link_is_up(const struct config_nic *nic);
-/* Tells its process which links are up, now or as soon as it can be reached. */
-void guest_tell_links(struct guest *g);
+/* Tells its process which links are up, now or as soon as it can be reached. False: it never will be. */
+bool guest_tell_links(struct guest *g);
 /* NULL with *error unless it runs. */
 struct guest *guest_find_running(struct guests *guests, const char *name, struct config_apply_error *error);
 /* Fills *error, answers ENODEV. */

@@ -277,7 +277,7 @@ static int take_answer(struct guests *guests, int wait_ms, const struct guest *g
     if (result != 0) {
         never_started(asked, result);
     } else {
-        guest_tell_links(asked);        /* They may have been changed meanwhile. */
+        (void)guest_tell_links(asked);        /* They may have been changed meanwhile. */
     }
     return EAGAIN;
 }

@@ -4,6 +4,7 @@
 # The run directory, or something in it, is removed from beneath a daemon that runs: a
 # SIGHUP makes it again, with its sockets, and nothing that runs is cut off by that.
 . tests/integration/lib.sh
+need "$IMAGES/vmlinuz"
 
 hup() { kill -HUP "$DAEMON"; }
 answers() { rpc daemon.ping; }
@@ -65,6 +66,35 @@ info() { rpc daemon.info | grep -q "\"pid\": $OTHER[,}]"; }
 check "the other one answers" info
 kill $OTHER
 wait $OTHER
+
+# A guest whose directory is gone is not told anything any more, and nobody says it was.
+guest() { printf '{"name":"%s","memory_mib":64,"kernel":"%s","nics":[{"model":"e1000","port":"%s"}]}' "$1" "$IMAGES/vmlinuz" "$1"; }
+hup
+check "reachable again" wait_until 5 answers
+rpc guest.define "$(guest lost)" >/dev/null
+link_is() { rpc guest.get "{\"name\":\"$1\"}" | grep -q "\"link\": $2"; }
+wire_is() { ctl --json guest stats "$1" | grep -q "\"link\": *$2"; }
+check "a guest starts" rpc guest.start '{"name":"lost"}'
+check "it listens" wait_until 10 test -S "$RUN/guests/lost/control.sock"
+mv "$RUN/guests/lost/control.sock" "$RUN/guests/lost/later" # as if it did not yet
+check "its cable can be pulled before that" rpc guest.link '{"name":"lost","up":false}'
+check "it says" link_is lost false
+mv "$RUN/guests/lost/later" "$RUN/guests/lost/control.sock"
+check "it is told as soon as it listens" wait_until 10 wire_is lost false
+check "and plugged in again" rpc guest.link '{"name":"lost","up":true}'
+rm -r "$RUN/guests/lost"
+check_says "with its directory gone it says that nothing was done" "control socket was removed: the cable stays in" \
+    rpc guest.link '{"name":"lost","up":false}'
+check "and nothing was" link_is lost true
+check_says "vswitchctl, too" "stop the guest and start it again" ctl guest link lost down
+check "nor is it tried again and again" test "$(grep -c 'is not told' "$W/vswitchd.log")" -eq 2
+check "it can be ended" rpc guest.kill '{"name":"lost"}'
+ended() { rpc guest.get '{"name":"lost"}' | grep -q '"state": "stopped"'; }
+check "it ends" wait_until 5 ended
+check "and started again, it listens" rpc guest.start '{"name":"lost"}'
+check "to what it is told" sh -c "python3 tools/rpc.py '$SOCKET' guest.link '{\"name\":\"lost\",\"up\":false}'"
+check "as before" wait_until 10 wire_is lost false
+rpc guest.kill '{"name":"lost"}' >/dev/null
 
 check "the host's tap was not touched" test "$(cat /sys/class/net/host/ifindex)" = "$interface"
 kill -INT $PING; wait $PING
