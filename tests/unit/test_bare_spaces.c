@@ -104,6 +104,41 @@ static void test_kept(void)
         CHECK_SHOWS(0x401000 + i * 0x2000, 0);
 }
 
+/* An address that leads elsewhere all the time, as a kernel's for pages of high memory, is
+ * not shown any more, for a while; one that did so a few times is. */
+static void test_fickle(void)
+{
+    const unsigned most = 4;
+
+    become(false);
+    cpu->views->kept.forgiven = __rdtsc();
+    for (unsigned i = 0; i < most; i++) {
+        set_pte(0x401000, (0x90000 + i * 0x1000) | P | W | D | G);
+        CU_ASSERT_EQUAL(touch(0x401000, true), VIEW_BARE_SHOWN);
+        view_flush_page(cpu, 0x401000);
+        CHECK_SHOWS(0x401000, 0);
+        set_pte(0x402000, 0x98000 | P | W | D | G);
+        if (i > 0)
+            CU_ASSERT_EQUAL(touch(0x402000, true), VIEW_BARE_SHOWN);
+        view_flush_page(cpu, 0x402000);
+        view_flush_page(cpu, 0x402000); /* what is not shown does not count */
+    }
+    CU_ASSERT_EQUAL(touch(0x401000, true), VIEW_BARE_SELDOM);
+    CU_ASSERT_EQUAL(touch(0x401000, false), VIEW_BARE_SELDOM);
+    CHECK_SHOWS(0x401000, 0);
+    CU_ASSERT_EQUAL(touch(0x402000, true), VIEW_BARE_SHOWN);
+    become(true);
+    set_pte(0x401000, 0x90000 | P | W | U | D);
+    view_flush_page(cpu, 0x401000);
+    CU_ASSERT_EQUAL(touch(0x401000, true), VIEW_BARE_SHOWN); /* it has no part in this */
+    become(false);
+    set_pte(0x401000, 0x90000 | P | W | D | G);
+    view_flush_page(cpu, 0x401000);
+    cpu->views->kept.forgiven -= 1100ull * cpu->tsc_khz;
+    CU_ASSERT_EQUAL(touch(0x401000, true), VIEW_BARE_SHOWN);
+    CHECK_SHOWS(0x401000, 3);
+}
+
 /* More than it keeps: the oldest go. */
 static void test_kept_many(void)
 {
@@ -230,6 +265,7 @@ int main(void)
         { "address spaces", test_address_spaces },
         { "hidden together", test_hidden_together },
         { "pages that are kept", test_kept },
+        { "global ones that come and go", test_fickle },
         { "more of them than can be", test_kept_many },
         { "who runs for long", test_slices },
         { "more of them than are known", test_many_slices },

@@ -346,6 +346,8 @@ void view_flush_page(struct cpu *cpu, uint32_t linear)
         count = LARGE_PAGES;
         cpu->views->large[page / LARGE_PAGES] = false;
     }
+    if (cpu->views->view[VIEW_SUPERVISOR].state[page] & IN_BARE)
+        view_kept_flushed(cpu, page);
     for (int i = 0; i < VIEW_COUNT; i++) {
         struct view *view = &cpu->views->view[i];
         if (count > 1)

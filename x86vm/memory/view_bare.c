@@ -263,7 +263,7 @@ enum view_bare_answer view_bare_fault(struct cpu *cpu, uint64_t host, bool write
     if (write && !may_write(view, page))
         return VIEW_BARE_SELDOM;
     earn(cpu, view, now);
-    if (must_be_kept(view, page, user) ? !may_keep(cpu, view, page, now) : !may_show(view, page, user))
+    if (must_be_kept(view, page, user) ? !may_keep(cpu, view, page, now) : !may_show(view, page, user) || !(user || view_kept_may(cpu, page, now)))
         return VIEW_BARE_SELDOM;
     if (!user)
         fill_around(cpu, view, page, user);

@@ -59,7 +59,7 @@ enum { KEPT_MAX = X86VM_LIMIT(256, 4), FICKLE_PAGES = X86VM_LIMIT(64, 2) };
 struct kept_pages {
     struct { uint32_t page; struct paging_way way; } at[KEPT_MAX];
     uint32_t count, oldest;        /* when all places are taken, `oldest` is the next to be given away */
-    uint32_t fickle[FICKLE_PAGES]; /* pages plus one that led elsewhere after a load of CR3; by page, the last one of each remainder */
+    struct { uint32_t page, times; } fickle[FICKLE_PAGES]; /* pages plus one that came to lead elsewhere; by page, the last one of each remainder */
     uint64_t forgiven;             /* when that was last forgotten; TSC */
 };
 
@@ -139,8 +139,10 @@ void view_slices_forget(struct cpu *cpu);
 
 /* --- view_kept.c --- */
 
-/* Whether the supervisor's window may show the page though it is not global. */
+/* Whether the supervisor's window may show the page: it has not led elsewhere too often of late. */
 bool view_kept_may(struct cpu *cpu, uint32_t page, uint64_t now);
+/* INVLPG took it out of that window. */
+void view_kept_flushed(struct cpu *cpu, uint32_t page);
 /* It does from now on; the entries stay when CR3 is loaded, until one finds other entries on the way. */
 bool view_kept_add(struct cpu *cpu, uint32_t page);
 /* CR3 was loaded, and entries that are not global are about to be dropped: all but those with KEPT. */

@@ -17,9 +17,18 @@
 
 #include "x86vm/cpu/cpu.h"
 
-static uint32_t *fickle_place(struct view_set *set, uint32_t page)
+/* What a page that is not global may never do, a global one may do so often: code that
+ * is loaded, or let go, changes an address once. A kernel's few addresses for pages that
+ * it has none for change all the time. */
+enum { FICKLE_TIMES = 4 };
+
+static void note_fickle(struct view_set *set, uint32_t page, uint32_t times)
 {
-    return &set->kept.fickle[page % FICKLE_PAGES];
+    struct kept_pages *kept = &set->kept;
+    uint32_t place = page % FICKLE_PAGES;
+
+    kept->fickle[place].times = kept->fickle[place].page == page + 1 ? kept->fickle[place].times + times : times;
+    kept->fickle[place].page = page + 1;
 }
 
 bool view_kept_may(struct cpu *cpu, uint32_t page, uint64_t now)
@@ -30,7 +39,12 @@ bool view_kept_may(struct cpu *cpu, uint32_t page, uint64_t now)
         memset(kept->fickle, 0, sizeof kept->fickle);
         kept->forgiven = now;
     }
-    return *fickle_place(cpu->views, page) != page + 1;
+    return kept->fickle[page % FICKLE_PAGES].page != page + 1 || kept->fickle[page % FICKLE_PAGES].times < FICKLE_TIMES;
+}
+
+void view_kept_flushed(struct cpu *cpu, uint32_t page)
+{
+    note_fickle(cpu->views, page, 1);
 }
 
 static struct view *supervisor(struct view_set *set)
@@ -104,7 +118,7 @@ void view_kept_review(struct cpu *cpu)
             kept->at[kept->count++] = kept->at[i];
             continue;
         }
-        *fickle_place(cpu->views, page) = page + 1;
+        note_fickle(cpu->views, page, FICKLE_TIMES);
         hide(view, page);
     }
 }
