@@ -72,7 +72,7 @@ static void add_engine(struct text *t, struct x86vm *vm)
         { "blocks_translated", c.blocks_translated }, { "bytes_translated", c.bytes_translated },
         { "blocks_moved", c.blocks_moved },
         { "translate_ns", c.translate_ns }, { "code_bytes", c.code_bytes },
-        { "cache_flushes", c.cache_flushes }, { "invalidations", c.invalidations },
+        { "cache_flushes", c.cache_flushes }, { "copies_dropped", c.copies_dropped }, { "invalidations", c.invalidations },
         { "pages_dropped", c.pages_dropped }, { "dispatches", c.dispatches },
         { "links", c.links }, { "indirect_misses", c.indirect_misses }, { "slow_accesses", c.slow_accesses },
         { "jump_caches", c.jump_caches }, { "jump_lookups", c.jump_lookups }, { "jump_sites", c.jump_sites }, { "jump_misses", c.jump_misses }, { "far_links_back", c.far_links_back },

@@ -25,7 +25,7 @@ enum x86vm_slow {
 };
 
 struct x86vm_counters {
-    uint64_t blocks_translated, bytes_translated, blocks_moved, cache_flushes, invalidations, pages_dropped;
+    uint64_t blocks_translated, bytes_translated, blocks_moved, cache_flushes, copies_dropped, invalidations, pages_dropped;
     uint64_t jump_caches, jump_lookups; /* indirect jumps that compare with where they mostly lead, again each time; that lead to many places */
     uint64_t jump_sites, jump_misses; /* indirect jumps that were led through a map, and found nothing there */
     uint64_t far_links_back; /* jumps between pages that had got guards and lost them again */

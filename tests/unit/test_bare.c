@@ -232,14 +232,14 @@ static void test_pages_come_and_go(void)
 /* One that has more scattered pages than the host should map has its windows back. */
 static void test_many_mappings(void)
 {
-    enum { TABLES = 0x100000, MANY = 4096 };
+    enum { TABLES = 0x100000, MANY = 8192, FRAMES = 4096 };
     unsigned refused = 0;
 
     for (unsigned i = 0; i < 2 * MANY / 1024; i++)
         poke32(directory(0) + 8 + 4 * i, (TABLES + i * 0x1000) | P | W | U);
     for (unsigned i = 0; i < 3 * MANY; i++) {
         uint32_t n = i % MANY * 2; /* every other page: a hole beside each */
-        poke32(TABLES + n * 4, (0x200000 + i * 2957u % MANY * 0x1000) | P | W | U | D);
+        poke32(TABLES + n * 4, (0x200000 + i * 2957u % FRAMES * 0x1000) | P | W | U | D);
         view_flush_page(cpu, 0x800000 + n * 0x1000);
         view_bare_review(cpu);
         refused += touch(0x800000 + n * 0x1000, true) != VIEW_BARE_SHOWN;

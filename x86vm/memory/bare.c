@@ -18,9 +18,9 @@
 #define LIST_SIZE (PAGES_MAX * sizeof(uint32_t))
 #define MAP_SIZE (ALIGNMENT + WINDOW_SIZE + BARE_ABOVE + SHOWS_SIZE + LIST_SIZE)
 
-/* Of 65530 that Linux gives a process; five windows, where holes may count as
- * well, and see window.c for its share. */
-enum { MAPPINGS_MAX = X86VM_LIMIT(4000, 24), PAGES_MAX = X86VM_LIMIT(1 << 17, 1 << 8) };
+/* Of 65530 that Linux gives a process; five windows, and see window.c for its share. Where
+ * they are not open, holes count as well. */
+enum { MAPPINGS_OPEN = X86VM_LIMIT(8000, 24), MAPPINGS_CLOSED = X86VM_LIMIT(4000, 24), PAGES_MAX = X86VM_LIMIT(1 << 17, 1 << 8) };
 
 /* Where a window's holes can be left without any mapping: below all places where
  * Linux puts what it is not told a place for, which is from the top down, or with
@@ -173,7 +173,7 @@ bool bare_show(struct bare_window *window, const struct phys *phys, uint32_t pag
 
     if (window->count + count > PAGES_MAX)
         bare_tidy_list(window);
-    if (window->mappings >= MAPPINGS_MAX || window->count + count > PAGES_MAX
+    if (window->mappings >= (window->open ? MAPPINGS_OPEN : MAPPINGS_CLOSED) || window->count + count > PAGES_MAX
         || !phys_map(phys, at, physical_page << PAGE_SHIFT, (uint64_t)count << PAGE_SHIFT, how))
         return false;
     window->mappings -= begin_about(window, page, count);

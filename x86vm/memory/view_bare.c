@@ -283,14 +283,19 @@ enum view_bare_answer view_bare_fault(struct cpu *cpu, uint64_t host, bool write
     return VIEW_BARE_SHOWN;
 }
 
+/* Costs no credit: the guest's page fault took longer, and bounds how often this is. */
 void view_bare_expect(struct cpu *cpu, uint32_t linear, bool write)
 {
+    struct view *view = view_of(cpu->views, true);
     struct paging_result walk;
     uint32_t error;
 
-    if (cpu->cpl == 3 && view_bare_used(cpu) && paging_walk(cpu, linear, write ? VIEW_FOR_WRITE : VIEW_FOR_READ, true, false, &walk, &error)
-        && walk.accessed && (walk.dirty || !write))
-        view_bare_fault(cpu, (uint64_t)(uintptr_t)cpu->bare + linear, write, &error);
+    if (cpu->cpl != 3 || !view_bare_used(cpu) || !paging_walk(cpu, linear, write ? VIEW_FOR_WRITE : VIEW_FOR_READ, true, false, &walk, &error)
+        || !walk.accessed || (write && !walk.dirty))
+        return;
+    view->bare_credit++;
+    if (view_bare_fault(cpu, (uint64_t)(uintptr_t)cpu->bare + linear, write, &error) != VIEW_BARE_SHOWN)
+        view->bare_credit -= view->bare_credit != 0;
 }
 
 /* --- when a window is used --- */

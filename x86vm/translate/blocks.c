@@ -51,6 +51,7 @@ static void drop_tables(struct translator *t)
     free(t->sites.items);
     free(t->calls.items);
     free(t->order.items);
+    keep_free(t);
     far_links_free(t);
     code_map_free(&t->hot_map);
     code_map_free(&t->cold_map);
@@ -98,6 +99,7 @@ void blocks_flush(struct translator *t)
     patience_renew(t);
     moves_forget(t);
     t->links.count = t->sites.count = t->calls.count = t->order.count = t->recall.count = 0;
+    keep_clear(t);
     far_links_clear(t);
     jumps_clear(t);
     code_map_clear(&t->hot_map);
@@ -216,6 +218,7 @@ void blocks_add(struct translator *t, struct block *block)
     if (block->other_page != first)
         watch_page(t, block, block->other_page, 1);
     pc_calls_added(t, block);
+    keep_note(t);
     t->counters.blocks_translated++;
     t->counters.bytes_translated += block->length;
     if (t->jumps.eager)
@@ -256,25 +259,59 @@ static void forget(struct translator *t, const struct block *block)
         second->negated_key = 1;
 }
 
-void blocks_kill(struct translator *t, struct block *block)
+/* Links to it, of those before that number, lead to their stubs. */
+static void unlink_before(struct translator *t, struct block *block, uint32_t end)
 {
-    uint32_t first = block->physical >> PAGE_SHIFT;
-
     for (uint32_t next = block->incoming; next; next = t->links.items[next - 1].next_incoming) {
         struct link *l = &t->links.items[next - 1];
+        if (next - 1 >= end)
+            continue;
         emit_patch32(t->cache_rw + l->place, t->hot.to_exec, (uint64_t)(uintptr_t)t->cache_rx + l->stub);
         l->linked = false;
     }
     block->incoming = 0;
-    block->dead = true;
-    translator_forget_returns(t);
-    forget(t, block);
-    jumps_forget(t, block);
+}
+
+static void unlist(struct translator *t, struct block *block)
+{
+    uint32_t first = block->physical >> PAGE_SHIFT;
+
     unhash(block);
     unwatch_page(t, block, first);
     if (block->other_page != first)
         unwatch_page(t, block, block->other_page);
+}
+
+void blocks_kill(struct translator *t, struct block *block)
+{
+    unlink_before(t, block, UINT32_MAX);
+    block->dead = true;
+    translator_forget_returns(t);
+    forget(t, block);
+    jumps_forget(t, block);
+    unlist(t, block);
     t->counters.invalidations++;
+}
+
+void blocks_take_out(struct translator *t, struct block *block, uint32_t first_link)
+{
+    if (block->dead)
+        return; /* it was taken out then */
+    unlink_before(t, block, first_link);
+    unlist(t, block);
+}
+
+void blocks_forget_links(struct translator *t, struct block *block, uint32_t first_link)
+{
+    uint32_t *next = &block->incoming;
+
+    while (*next) {
+        struct link *l = &t->links.items[*next - 1];
+        if (*next > first_link)
+            *next = l->next_incoming;
+        else
+            next = &l->next_incoming;
+    }
 }
 
 bool blocks_made_from(const struct block *block, uint32_t physical, uint32_t size)
@@ -305,7 +342,8 @@ void blocks_make_room(struct translator *t, uint32_t physical)
     const uint32_t page = physical >> PAGE_SHIFT;
 
     if (!blocks_page_full(t, page) || cache_full(t)) {
-        blocks_flush(t);
+        if (!keep_go_back(t))
+            blocks_flush(t);
         return;
     }
     while (t->page_blocks[page])

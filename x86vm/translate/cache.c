@@ -10,7 +10,7 @@
 
 #include "x86vm/cpu/limits.h"
 
-enum { ARENA_CHUNK = 256 << 10 /* put in at once, which costs a third of a fault for each page */, BLOCK_ROOM = 64 << 10 };
+enum { ARENA_CHUNK = 256 << 10 /* put in at once, which costs a third of a fault for each page */ };
 enum { AHEAD = 128 << 10 }; /* of the code cache's pages that are put in at once */
 enum { LET_GO_SHARE = X86VM_LIMIT(32, 4096) }; /* of the cache, between two times that its writable mapping is let go */
 
@@ -37,13 +37,19 @@ void *cache_alloc(struct translator *t, size_t size)
     return memory;
 }
 
-void cache_free_blocks(struct translator *t)
+/* Chunks newer than that one. */
+static void free_until(struct translator *t, const struct arena *last)
 {
-    while (t->arena) {
+    while (t->arena != last) {
         struct arena *next = t->arena->next;
         munmap(t->arena, ARENA_CHUNK);
         t->arena = next;
     }
+}
+
+void cache_free_blocks(struct translator *t)
+{
+    free_until(t, NULL);
 }
 
 uint32_t cache_used(const struct translator *t)
@@ -120,6 +126,20 @@ void cache_rewind(struct translator *t)
     t->hot_start = t->hot_ready = t->hot.p;
     t->cold_start = t->cold_ready = t->cold.p;
     t->let_go_at = t->cache_size / LET_GO_SHARE;
+}
+
+struct cache_end cache_get_end(const struct translator *t)
+{
+    return (struct cache_end){ t->hot.p, t->cold.p, t->arena, t->arena ? t->arena->used : 0 };
+}
+
+void cache_go_back(struct translator *t, const struct cache_end *end)
+{
+    t->hot = (struct emit){ .p = end->hot, .end = t->hot.end, .to_exec = t->hot.to_exec };
+    t->cold = (struct emit){ .p = end->cold, .end = t->cold.end, .to_exec = t->cold.to_exec };
+    free_until(t, end->arena);
+    if (t->arena)
+        t->arena->used = end->arena_used;
 }
 
 void cache_forget(struct translator *t)

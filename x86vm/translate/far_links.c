@@ -270,6 +270,30 @@ void far_links_filled(struct translator *t, uint32_t linear, uint32_t physical)
     come_back(t, user, page);
 }
 
+static void drop_links(const struct translator *t, struct far_set *far, struct far_page *page, bool (*goes)(const struct translator *t, uint32_t place))
+{
+    uint32_t *next = &page->links;
+
+    while (*next) {
+        uint32_t number = *next - 1;
+        struct far_link *l = &far->links.items[number];
+        if (!goes(t, l->place) && !goes(t, l->entry)) {
+            next = &l->next;
+            continue;
+        }
+        *next = l->next;
+        free_link(far, number);
+        page->link_count--;
+    }
+}
+
+void far_links_drop(struct translator *t, bool (*goes)(const struct translator *t, uint32_t place))
+{
+    for (int user = 0; user < 2; user++)
+        for (uint32_t i = 0; i < t->far[user].count; i++)
+            drop_links(t, &t->far[user], &t->far[user].pages[i], goes);
+}
+
 void far_links_clear(struct translator *t)
 {
     for (int user = 0; user < 2; user++) {

@@ -67,6 +67,8 @@ uint32_t far_links_add_jump(struct translator *t, uint32_t mode, uint32_t linear
 void far_links_check(struct translator *t, bool user);
 /* The linear page turned out to show that physical page, for fetches at the present privilege. Not while a block runs. */
 void far_links_filled(struct translator *t, uint32_t linear, uint32_t physical);
+/* The code at places of which that is true is about to go. */
+void far_links_drop(struct translator *t, bool (*goes)(const struct translator *t, uint32_t place));
 /* All blocks are gone. */
 void far_links_clear(struct translator *t);
 void far_links_free(struct translator *t);

@@ -71,6 +71,11 @@ void jumps_clear(struct translator *t)
         slot->mode = 0;
         slot->now = NULL;
     }
+    jumps_empty(t);
+}
+
+void jumps_empty(struct translator *t)
+{
     empty_all(t);
     t->jumps.sampled_count = 0;
     t->jumps.missed = false;

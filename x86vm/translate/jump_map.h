@@ -66,6 +66,8 @@ void jumps_init(struct translator *t);
 void jumps_free(struct translator *t);
 /* All blocks are gone. */
 void jumps_clear(struct translator *t);
+/* Many are. */
+void jumps_empty(struct translator *t);
 /* The slot for code of that mode, which is made if need be; JUMP_SLOTS: none. */
 unsigned jumps_slot(struct translator *t, const struct block *block);
 /* That privilege's code may be fetched from elsewhere now. Not while a block runs. */

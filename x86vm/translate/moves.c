@@ -92,6 +92,27 @@ static struct slot *slot_for(struct translator *t, const struct block *block)
     return &slots[t->counters.blocks_translated % WAYS];
 }
 
+uint32_t moves_count(const struct translator *t) { return t->moves->all.count; }
+
+/* Those that stay have the places again that others had taken from them. */
+void moves_go_back(struct translator *t, uint32_t count)
+{
+    struct moves *m = t->moves;
+
+    for (struct slot *slot = m->slots; slot < m->slots + SLOTS; slot++)
+        if (slot->number >= count)
+            *slot = (struct slot){ 0, 0 };
+    m->all.count = count;
+    for (uint32_t i = 1; i < count; i++) {
+        const struct block *block = m->all.items[i].block;
+        struct slot *slot = slot_for(t, block);
+        m->all.items[i].latest = NULL;
+        if (!block->dead && !slot->number)
+            *slot = (struct slot){ tag_of(block), i };
+    }
+    m->source = m->wanted = 0;
+}
+
 /* Of a page's addend a guard compares the low half (build.c): one of 0 is that of a page that is not there. */
 static bool has_guard(const struct translator *t, const struct block *block)
 {
@@ -378,8 +399,9 @@ struct block *moves_make(struct translator *t, const struct block *draft)
         moves_set_aside(t, copy, from, before);
         return NULL;
     }
-    blocks_add(t, copy);
     t->counters.blocks_moved++;
+    t->keep.copies++;
+    blocks_add(t, copy);
     return copy;
 }
 

@@ -40,6 +40,8 @@ struct move {
 bool moves_init(struct translator *t);
 void moves_free(struct translator *t);
 void moves_forget(struct translator *t); /* all blocks */
+uint32_t moves_count(const struct translator *t);
+void moves_go_back(struct translator *t, uint32_t count); /* those from that number on, and all copies made since */
 
 /* A copy for the draft's EIP and mode of a block of the same bytes, added; NULL: there is none. */
 struct block *moves_make(struct translator *t, const struct block *draft);

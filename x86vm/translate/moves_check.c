@@ -162,4 +162,5 @@ void moves_compare(struct translator *t, const struct block *made)
         must(same_call(&a->call[i], t->calls.items[a->first_call + i]), "call", made);
     drop();
     t->counters.blocks_moved++; /* would have been */
+    t->keep.copies++;
 }

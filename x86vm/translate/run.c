@@ -82,13 +82,16 @@ static enum exit_reason enter(struct translator *t, uint64_t code, bool alone)
     return reason;
 }
 
+/* Times that blocks were forgotten, with their numbers. */
+static uint64_t forgotten(const struct translator *t) { return t->counters.cache_flushes + t->counters.copies_dropped; }
+
 /* A direct jump left its block for the first time: goes on, and links it. */
 static void follow_link(struct translator *t)
 {
     struct cpu *cpu = translator_cpu(t);
     const uint32_t number = (uint32_t)cpu->scratch[0];
     const struct link link = t->links.items[number];
-    uint64_t flushes = t->counters.cache_flushes;
+    uint64_t before = forgotten(t);
     struct block *to;
 
     cpu->eip = link.target;
@@ -98,7 +101,7 @@ static void follow_link(struct translator *t)
     if (t->counting && cpu->count_left == 0)
         return; /* something may be due here, before the fetch faults */
     to = find_block(t, t->area->mode | (link.ungrouped ? MODE_UNGROUPED : 0));
-    if (t->counters.cache_flushes == flushes)
+    if (forgotten(t) == before)
         blocks_link(t, number, to);
 }
 

@@ -51,6 +51,7 @@
 #include "x86vm/translate/code_map.h"
 #include "x86vm/translate/emit.h"
 #include "x86vm/translate/far_links.h"
+#include "x86vm/translate/keep.h"
 #include "x86vm/translate/jump_map.h"
 #include "x86vm/translate/jump_sites.h"
 #include "x86vm/translate/recall.h"
@@ -267,6 +268,7 @@ struct translator {
     struct far_set far[2];       /* the supervisor's far links, and the user's */
     struct code_map hot_map, cold_map;
     struct moves *moves;
+    struct keep keep;            /* how far back a full cache can go */
     struct arena *arena;         /* memory of blocks, sites, calls; freed whole */
     uint64_t next_drop;          /* an idle guest's code may be dropped again; ns */
     uint8_t *hot_ready, *cold_ready; /* the writable mapping has its pages up to there */
@@ -382,6 +384,9 @@ struct block *blocks_find(struct translator *t, uint32_t eip, uint32_t physical,
 void blocks_prefetch(const struct translator *t, uint32_t eip, uint32_t physical); /* it is looked for soon, in a flat segment */
 void blocks_add(struct translator *t, struct block *block);
 void blocks_kill(struct translator *t, struct block *block);
+/* It and all links from that number on are about to be forgotten; the block, those alone. */
+void blocks_take_out(struct translator *t, struct block *block, uint32_t first_link);
+void blocks_forget_links(struct translator *t, struct block *block, uint32_t first_link);
 void blocks_link(struct translator *t, uint32_t link, struct block *to);
 void blocks_unlink(struct translator *t, uint32_t link); /* it is linked */
 void blocks_remember(struct translator *t, uint32_t eip, const struct block *block);
@@ -390,7 +395,7 @@ uint64_t blocks_remembered(const struct translator *t, uint32_t eip);
 void blocks_clear_lookup(struct translator *t);
 bool blocks_page_full(const struct translator *t, uint32_t page);
 bool blocks_full(struct translator *t, uint32_t physical); /* the next block might not fit, or its page has too many */
-void blocks_make_room(struct translator *t, uint32_t physical); /* drops the page's blocks, or all. Only from the dispatcher. */
+void blocks_make_room(struct translator *t, uint32_t physical); /* drops the page's blocks, or copies, or all. Only from the dispatcher. */
 uint32_t blocks_new_link(struct translator *t, struct link **out);
 uint32_t blocks_new_site(struct translator *t, struct site **out);
 uint32_t blocks_new_call(struct translator *t, struct call **out);
