@@ -58,6 +58,10 @@ static const struct program table[] = {
     { "more", "diff", false, { "/bin/busybox", "sh", "-c", "/bin/busybox sed s/con/or/3 text >changed; /usr/bin/diff text changed || :" } },
     { "more", "assembler", false, { "/bin/busybox", "sh", "-c", "/bin/busybox awk '{ for (i = 1; i < NF; i++) print \"\\tmovl $\" length($i) \", \""
       " i * 4 \"(%ebp)\"; print \"l\" NR \": call l\" int(NR / 2) + 1 }' small >small.s; /usr/bin/i686-linux-gnu-as small.s -o small.o && /bin/busybox cat small.o" } },
+    { "more", "gcc", false, { "/bin/busybox", "sh", "-c", "/bin/busybox ln -sf i686-linux-gnu-as /usr/bin/as; for f in 1 2 3 4 5 6 7 8; do"
+      " /bin/busybox awk -v f=$f 'NR % 9 == f && NR < 120 { print \"int f\" NR \"(int *p, int n) { int s = \" NR \"; for (int i = 0; i < n; i++)"
+      " { s += p[i] * \" length($1) \"; if (s % \" NF + 2 \" == i) s ^= p[s & \" length \"]; } return s > n ? f\" NR \"(p + s, n / 2) : s; }\" }' small >c$f.c;"
+      " /usr/bin/i686-linux-gnu-gcc-12 -O2 -ffreestanding -c c$f.c || exit 1; done; /bin/busybox cat c?.o" } },
     { "more", "starts", false, { "/bin/busybox", "sh", "-c", "i=0; while [ $i -lt 50 ]; do i=$((i + 1)); /bin/grep -c movl small.s; done" } },
 };
 
