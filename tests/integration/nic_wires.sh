@@ -90,10 +90,10 @@ check "--count ends it" test "$(wc -l <"$W/trace")" -eq 25
 trace 4 --nic 0 --rules -- in_guest erin "ip link set eth0 down; ip link set eth0 up"
 check "strict mode names what Linux breaks" has 'RULE  14.4: '
 refuse "and --rules nothing else" grep -qvE ' RULE | ERROR ' "$W/trace"
-timeout 3 "$BIN/vswitchctl" --socket "$SOCKET" guest trace erin >/dev/null 2>"$W/trace.err" &
+timeout 60 "$BIN/vswitchctl" --socket "$SOCKET" guest trace erin >/dev/null 2>"$W/trace.err" & TRACE=$!
 trace_begins "$W/trace.err"
 check_says "one at a time" "being traced already" timeout 5 "$BIN/vswitchctl" --socket "$SOCKET" guest trace erin
-wait $!
+kill $TRACE; wait $TRACE
 check "after traces the card works on" reaches 10.9.0.1
 
 # --- EEPROMs -------------------------------------------------------------------------
