@@ -25,7 +25,7 @@ static void end(int number)
 static struct jv *make_params(const struct cli *cli)
 {
     struct jv *params = jv_new_object();
-    char filter[8192] = "";     /* The daemon takes half of that. */
+    char filter[8192] = "";     /* The daemon takes less. */
 
     jv_set_string(params, "port", cli->words[0]);
     for (int i = 1; i < cli->word_count; i++) {

@@ -58,6 +58,28 @@ check_says "an unknown member, with what was meant" "colour" rpc port.add '{"nam
 check_says "an unknown method" "no method|not found|unknown" rpc port.frobnicate
 check_says "a guest without a kernel" "No such file|kernel" sh -c "python3 tools/rpc.py '$SOCKET' guest.define '{\"name\":\"eve\",\"kernel\":\"/nowhere\"}' && python3 tools/rpc.py '$SOCKET' guest.start '{\"name\":\"eve\"}' && sleep 1 && python3 tools/rpc.py '$SOCKET' guest.get '{\"name\":\"eve\"}' >&2 && exit 1"
 
+# Filters: who looks up a name, or compiles what takes seconds, holds up the switch.
+printf 'nameserver 127.0.0.1\n' >"$W/resolv.conf"
+mount --bind "$W/resolv.conf" /etc/resolv.conf
+python3 -c "
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(('127.0.0.1', 53))
+open(sys.argv[1] + '.there', 'w')
+while True:
+    s.recv(512)
+    open(sys.argv[1], 'w')
+" "$W/asked" & SERVER=$!
+check "there is a name server" wait_until 10 test -e "$W/asked.there"
+filter() { rpc capture.start "{\"port\":\"${2:-host}\",\"filter\":\"$1\"}"; }
+check_says "a filter with a name that nobody knows" "unknown host 'nowhere.example'" filter "host nowhere.example"
+check_says "another" "unknown" filter "net nowhere.example"
+check "nobody was asked for it" test ! -e "$W/asked"
+check "one with a name of /etc/hosts" filter "host localhost and port http"
+check "one of 512 characters" filter "$(printf 'tcp and (%s port 1)' "$(printf 'port %0487d or' 1)")" alice
+check_says "and one of more" "512" filter "$(printf 'tcp and (%s port 1)' "$(printf 'port %0488d or' 1)")"
+kill $SERVER
+
 # A reload with a bad file changes nothing.
 cp "$W/vswitchd.json" "$W/good.json"
 echo '{"ports": [{"name": 5}]}' >"$W/vswitchd.json"

@@ -82,7 +82,7 @@ static const char *check_file(const char *text)
 static const char *const directions[] = {"in", "out", "both", NULL};
 static const struct json_spec start_params[] = {
     {.name = "port", .kind = JSON_SPEC_STRING, .required = true},
-    {.name = "filter", .kind = JSON_SPEC_STRING, .max = 4096, .help = "as for tcpdump"},
+    {.name = "filter", .kind = JSON_SPEC_STRING, .max = CAPTURE_FILTER_MAX, .help = "as for tcpdump"},
     {.name = "direction", .kind = JSON_SPEC_ENUM, .choices = directions, .help = "in = from the port into the switch"},
     {.name = "snaplen", .kind = JSON_SPEC_INT, .min = 14, .max = CAPTURE_SNAPLEN_MAX},
     {.name = "count", .kind = JSON_SPEC_INT, .min = 1, .max = INT64_MAX, .help = "ends after so many packets"},

@@ -12,9 +12,13 @@
 
 struct capture_writer;
 
-enum { CAPTURE_SNAPLEN_MAX = 262144, CAPTURE_ERROR_SIZE = 300 };
+enum {
+    CAPTURE_SNAPLEN_MAX = 262144,
+    CAPTURE_FILTER_MAX = 512,   /* Characters: compiling more takes longer than a switch may stand still. */
+    CAPTURE_ERROR_SIZE = 300,
+};
 
-/* `filter` NULL or "": all frames. NULL with a text in `error`: the filter is wrong, or no memory. */
+/* Names in a filter are looked up in /etc/hosts alone. `filter` NULL or "": all frames. NULL with a text in `error`: the filter is wrong, or no memory. */
 struct capture_writer *capture_writer_create(unsigned snaplen, const char *filter, char error[CAPTURE_ERROR_SIZE]);
 void capture_writer_destroy(struct capture_writer *writer);
 
