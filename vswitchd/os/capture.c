@@ -33,9 +33,8 @@ static ssize_t collect(void *cookie, const char *bytes, size_t size)
         size_t capacity = (w->size + size) * 2;
         char *data = realloc(w->data, capacity);
 
-        if (!data) {
+        if (!data)
             return 0;
-        }
         w->data = data;
         w->capacity = capacity;
     }
@@ -58,9 +57,8 @@ static void know_names_of_files_alone(void)
 
 static bool compile(struct capture_writer *w, const char *filter, char error[CAPTURE_ERROR_SIZE])
 {
-    if (!filter || !filter[0]) {
+    if (!filter || !filter[0])
         return true;
-    }
     know_names_of_files_alone();
     if (pcap_compile(w->pcap, &w->filter, filter, strlen(filter) <= OPTIMIZED_MAX, PCAP_NETMASK_UNKNOWN) != 0) {
         snprintf(error, CAPTURE_ERROR_SIZE, "%s", pcap_geterr(w->pcap));
@@ -76,9 +74,8 @@ struct capture_writer *capture_writer_create(unsigned snaplen, const char *filte
     struct capture_writer *w = calloc(1, sizeof *w);
 
     snprintf(error, CAPTURE_ERROR_SIZE, "out of memory");
-    if (!w) {
+    if (!w)
         return NULL;
-    }
     w->snaplen = snaplen;
     w->pcap = pcap_open_dead_with_tstamp_precision(DLT_EN10MB, (int)snaplen, PCAP_TSTAMP_PRECISION_NANO);
     if (!w->pcap || !compile(w, filter, error)) {
@@ -88,9 +85,8 @@ struct capture_writer *capture_writer_create(unsigned snaplen, const char *filte
     w->stream = fopencookie(w, "w", functions);
     w->dumper = w->stream ? pcap_dump_fopen(w->pcap, w->stream) : NULL;
     if (!w->dumper) {
-        if (w->stream) {
+        if (w->stream)
             fclose(w->stream);
-        }
         capture_writer_destroy(w);
         return NULL;
     }
@@ -99,18 +95,14 @@ struct capture_writer *capture_writer_create(unsigned snaplen, const char *filte
 
 void capture_writer_destroy(struct capture_writer *writer)
 {
-    if (!writer) {
+    if (!writer)
         return;
-    }
-    if (writer->dumper) {
+    if (writer->dumper)
         pcap_dump_close(writer->dumper);
-    }
-    if (writer->filtered) {
+    if (writer->filtered)
         pcap_freecode(&writer->filter);
-    }
-    if (writer->pcap) {
+    if (writer->pcap)
         pcap_close(writer->pcap);
-    }
     free(writer->data);
     free(writer);
 }
@@ -136,9 +128,8 @@ const void *capture_writer_record(struct capture_writer *writer, const void *fra
         struct pcap_pkthdr whole = header;
 
         whole.caplen = whole.len;
-        if (!pcap_offline_filter(&writer->filter, &whole, frame)) {
+        if (!pcap_offline_filter(&writer->filter, &whole, frame))
             return NULL;
-        }
     }
     writer->size = 0;
     pcap_dump((u_char *)writer->dumper, &header, frame);

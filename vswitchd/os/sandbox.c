@@ -27,9 +27,8 @@ static uint64_t kernel_mask(unsigned keep)
     uint64_t mask = 0;
 
     for (size_t i = 0; i < CAPABILITY_COUNT; i++) {
-        if (keep & capabilities[i].ours) {
+        if (keep & capabilities[i].ours)
             mask |= UINT64_C(1) << capabilities[i].number;
-        }
     }
     return mask;
 }
@@ -51,9 +50,8 @@ int sandbox_keep_capabilities(unsigned keep, char *error, size_t error_size)
     /* The bounding set first: shrinking it takes a right that is about to go. Without that right there is nothing to gain
      * by exec either, but for programs with file capabilities, which no_new_privs rules out. */
     for (int c = 0; result == 0 && c < 64; c++) {
-        if (!(mask >> c & 1) && prctl(PR_CAPBSET_READ, c, 0, 0, 0) == 1) {
+        if (!(mask >> c & 1) && prctl(PR_CAPBSET_READ, c, 0, 0, 0) == 1)
             (void)prctl(PR_CAPBSET_DROP, c, 0, 0, 0);
-        }
     }
     (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     for (int i = 0; result == 0 && i < 2; i++) {
@@ -61,15 +59,12 @@ int sandbox_keep_capabilities(unsigned keep, char *error, size_t error_size)
         data[i].effective = data[i].permitted;
         data[i].inheritable = 0;
     }
-    if (result == 0 && syscall(SYS_capset, &header, data) != 0) {
+    if (result == 0 && syscall(SYS_capset, &header, data) != 0)
         result = errno;
-    }
-    if (result == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    if (result == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         result = errno;
-    }
-    if (result != 0) {
+    if (result != 0)
         snprintf(error, error_size, "cannot drop capabilities: %s", strerror(result));
-    }
     return result;
 }
 
@@ -119,13 +114,11 @@ static int add_rules(scmp_filter_ctx filter, const char *const *names, size_t co
         int number = seccomp_syscall_resolve_name(names[i]);
         int result;
 
-        if (number == __NR_SCMP_ERROR) {
+        if (number == __NR_SCMP_ERROR)
             continue;           /* Not of this architecture. */
-        }
         result = seccomp_rule_add(filter, action, number, 0);
-        if (result != 0) {
+        if (result != 0)
             return -result;
-        }
     }
     return 0;
 }
@@ -140,18 +133,14 @@ int sandbox_filter_syscalls(char *error, size_t error_size)
         return ENOMEM;
     }
     result = -seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);  /* Also for the thread of foreign.h. */
-    if (result == 0) {
+    if (result == 0)
         result = add_rules(filter, allowed, sizeof allowed / sizeof *allowed, SCMP_ACT_ALLOW);
-    }
-    if (result == 0) {
+    if (result == 0)
         result = add_rules(filter, fatal, sizeof fatal / sizeof *fatal, SCMP_ACT_KILL_PROCESS);
-    }
-    if (result == 0) {
+    if (result == 0)
         result = -seccomp_load(filter);
-    }
     seccomp_release(filter);
-    if (result != 0) {
+    if (result != 0)
         snprintf(error, error_size, "cannot load the system-call filter: %s", strerror(result));
-    }
     return result;
 }

@@ -27,9 +27,8 @@ void sd_notify_open(void)
     const char *watchdog = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
     size_t length = path ? strlen(path) : 0;
 
-    if (length < 2 || (path[0] != '/' && path[0] != '@') || length >= sizeof notify.address.sun_path) {
+    if (length < 2 || (path[0] != '/' && path[0] != '@') || length >= sizeof notify.address.sun_path)
         return;
-    }
     notify.address.sun_family = AF_UNIX;
     memcpy(notify.address.sun_path, path, length + 1);
     notify.address_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
@@ -39,9 +38,8 @@ void sd_notify_open(void)
         notify.address_size++;
     }
     notify.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (watchdog && (!pid || strtol(pid, NULL, 10) == getpid())) {
+    if (watchdog && (!pid || strtol(pid, NULL, 10) == getpid()))
         notify.watchdog = strtoull(watchdog, NULL, 10) * 1000;
-    }
 }
 
 void sd_notify_close(void)
