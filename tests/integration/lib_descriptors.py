@@ -5,6 +5,7 @@
 usage: DAEMON=PID lib_descriptors.py vhost SOCKET KIND     every request that takes one, with it
        DAEMON=PID lib_descriptors.py control SOCKET KIND   a request on a control socket, with it
        DAEMON=PID lib_descriptors.py many SOCKET KIND      on a vhost-user port 253 at once, the last 8 of that kind
+       DAEMON=PID lib_descriptors.py hoard SOCKET KIND     on a vhost-user port a hundred of that kind
        DAEMON=PID lib_descriptors.py crowd SOCKET KIND     on many connections to a vhost-user port that has a peer
        lib_descriptors.py kinds
 
@@ -190,6 +191,14 @@ def many(path, kind):
     return peer.closed(10)
 
 
+def hoard(path, kind):
+    """One message with the same a hundred times: closing each takes long."""
+    peer = Peer(path)
+    with Given(kind) as fds:
+        peer.say(12, struct.pack("<Q", 0), fds * 100)
+    return peer.closed(10)
+
+
 def crowd(path, kind):
     """One holds a port; others come, four at a time, with what hangs when they are turned away. Their places are not all
     taken within two seconds."""
@@ -244,7 +253,7 @@ def main():
         print("\n".join(KINDS))
         return 0
     try:
-        done = {"vhost": vhost, "many": many, "crowd": crowd, "control": control}[sys.argv[1]](sys.argv[2], sys.argv[3])
+        done = {"vhost": vhost, "many": many, "hoard": hoard, "crowd": crowd, "control": control}[sys.argv[1]](sys.argv[2], sys.argv[3])
     except OSError as error:
         if sys.argv[3] != "io_uring" or error.errno != errno.EINVAL:
             raise

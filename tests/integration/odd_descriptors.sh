@@ -39,6 +39,14 @@ for kind in lingering fuse; do
     check "$kind: who did it was cut off" wait $HOLDS
 done
 
+# What is hanging because of one port's peer keeps nobody away from another port.
+odd hoard "$W/odd.sock" fuse 8 "$W/hoard.sent" & HOLDS=$!
+check "a hundred are on their way" wait_until 10 test -e "$W/hoard.sent"
+for turn in first second; do
+    check "a hundred hang: a peer of another port is served, the $turn time" python3 tests/integration/lib_vhost_peer.py "$W/good.sock" frames
+done
+check "who did it was cut off" wait $HOLDS
+
 # Where the daemon may have few, those that find no room are the kernel's to close.
 may=$(limit)
 prlimit --pid "$DAEMON" --nofile=$(($(fds) + 100)):

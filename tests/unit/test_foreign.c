@@ -60,6 +60,7 @@ static void test_harmless(void)
 /* What the thread has to close: it stands still at a FUSE or a socket that lingers, which tests/integration has. */
 static void test_others(void)
 {
+    uint64_t doubtful;
     char byte;
     ssize_t n;
     int pair[2];
@@ -73,8 +74,13 @@ static void test_others(void)
     for (unsigned i = 0; i < 1000 && foreign_waiting(FOREIGN_CONTROL); i++)
         usleep(10000);
     CU_ASSERT_FALSE(is_open(pair[0]));
+    CU_ASSERT_EQUAL(foreign_doubtful(FOREIGN_CONTROL), 1);
+    doubtful = foreign_doubtful(FOREIGN_PORTS);
     close_until(open("/dev/null", O_RDONLY), false, false);
-    close_until(memfd_create("x", 0), false, false);
+    CU_ASSERT_EQUAL(foreign_doubtful(FOREIGN_PORTS), doubtful + 1);
+    close_until(memfd_create("x", 0), false, false); /* takes long, but not for ever */
+    close_until(eventfd(0, 0), true, false);
+    CU_ASSERT_EQUAL(foreign_doubtful(FOREIGN_PORTS), doubtful + 1);
     close_until(pair[1], false, false);
     CU_ASSERT_EQUAL(foreign_hold_off(FOREIGN_CONTROL), 0);
 }

@@ -29,6 +29,7 @@ struct item {
 };
 
 static atomic_uint waiting[FOREIGN_ACCOUNTS];
+static uint64_t doubted[FOREIGN_ACCOUNTS];
 
 static void give_up(const void *argument)
 {
@@ -56,6 +57,7 @@ static void close_elsewhere(const struct worker *worker, int fd, enum foreign_ac
 {
     const struct item item = { .fd = fd, .account = (int)account };
 
+    doubted[account] += worker == &doubtful;
     atomic_fetch_add(&waiting[account], 1);
     if (worker_hand_over(worker, &item) || (worker == &doubtful && worker_is_there(worker)))
         return; /* Rather one more that stays open than one that hangs here. */
@@ -125,6 +127,11 @@ void foreign_close_socket(int fd, enum foreign_account account)
 unsigned foreign_waiting(enum foreign_account account)
 {
     return atomic_load(&waiting[account]);
+}
+
+uint64_t foreign_doubtful(enum foreign_account account)
+{
+    return doubted[account];
 }
 
 uint64_t foreign_hold_off(enum foreign_account account)

@@ -31,6 +31,8 @@ void foreign_close_socket(int fd, enum foreign_account account);
 void foreign_unmap(void *base, size_t size);
 /* How many are still to be closed. */
 unsigned foreign_waiting(enum foreign_account account);
+/* How many there have been that may take as long as their sender likes: who sent some between two looks. */
+uint64_t foreign_doubtful(enum foreign_account account);
 /* For how long (ns) those who would make them more should be kept away: 0 where few are. */
 uint64_t foreign_hold_off(enum foreign_account account);
 

@@ -42,6 +42,7 @@ struct port_vhost_user {
     bool stalled;           /* … since its peer held up the switch */
     bool no_room;           /* … since there was none for the peer's descriptors */
     bool polling;
+    uint64_t doubtful;      /* what this port's peers have sent that may take long to close */
     uint64_t retry_delay;   /* ns, of the next try */
     uint64_t opened;        /* when the session began */
     uint64_t sessions;
@@ -77,21 +78,31 @@ static void schedule_retry(struct port_vhost_user *vhost)
     vhost->retry_delay = vhost->retry_delay * 2 > RETRY_LAST ? RETRY_LAST : vhost->retry_delay * 2;
 }
 
+/* What was sent since `before` came from a peer of this port's. */
+static void count_doubtful(struct port_vhost_user *vhost, uint64_t before)
+{
+    vhost->doubtful += foreign_doubtful(FOREIGN_PORTS) - before;
+}
+
 static void close_session(struct port_vhost_user *vhost)
 {
+    uint64_t doubtful = foreign_doubtful(FOREIGN_PORTS);
+
     event_call_cancel(vhost->end);
     event_timer_cancel(vhost->poll);
     event_watch_destroy(vhost->session_watch);
     vhost->session_watch = NULL;
     vhost->polling = vhost->failed = false;
     vhost_backend_close(vhost->backend); /* takes the watches of the kicks away, too */
+    count_doubtful(vhost, doubtful);
 }
 
-/* A peer that sent what takes long to close may do that again, but not all the time. */
+/* A peer that sent what takes long to close may do that again, but not all the time. Those of other ports need not wait. */
 static void keep_away(struct port_vhost_user *vhost, uint64_t at_least)
 {
-    uint64_t time = foreign_hold_off(FOREIGN_PORTS);
+    uint64_t time = vhost->doubtful ? foreign_hold_off(FOREIGN_PORTS) : 0;
 
+    vhost->doubtful = 0;
     if (time < at_least)
         time = at_least;
     if (vhost->retry_delay < time)
@@ -167,12 +178,14 @@ static void follow_session(struct port_vhost_user *vhost)
 static void session_event(void *context, unsigned events)
 {
     struct port_vhost_user *vhost = context;
+    uint64_t doubtful = foreign_doubtful(FOREIGN_PORTS);
     int error;
 
     (void)events;
     if (vhost->failed)
         return;
     error = vhost_backend_service(vhost->backend);
+    count_doubtful(vhost, doubtful);
     if (error)
         session_failed(vhost, error);
     else
@@ -208,10 +221,12 @@ static void try_to_connect(void *context)
 static void peer_came(void *context, int fd)
 {
     struct port_vhost_user *vhost = context;
+    uint64_t doubtful = foreign_doubtful(FOREIGN_PORTS);
 
     if (vhost_backend_is_open(vhost->backend)) {
         say(vhost, LOG_LEVEL_INFO, "turned away a second peer", "");
         foreign_close_socket(fd, FOREIGN_PORTS);
+        count_doubtful(vhost, doubtful);
         keep_away(vhost, 0);
         return;
     }
