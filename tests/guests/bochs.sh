@@ -18,7 +18,8 @@ debug.watch_stack_segment_interrupt drops the trap that MOV SS has put off
 limits.up leaves the first eight bytes of an FSTP m80 that faults
 limits.down leaves the first eight bytes of an FSTP m80 that faults
 limits.code_end tells EIP behind an instruction that the limit cuts off
-watch.interrupted_repeat lets the breakpoint come again'
+watch.interrupted_repeat lets the breakpoint come again
+fpu.whole_operand looks at what it writes only'
 
 for program in bochs grub-mkrescue xorriso; do
     command -v $program >/dev/null || { echo "skip bochs: $program is not installed"; exit 0; }

@@ -242,11 +242,61 @@ static bool mxcsr_mask(void)
     return true;
 }
 
+/* FXSAVE and FXRSTOR need all 512 bytes, though they leave 224 of them alone. */
+enum { FX_PAGE = SCRATCH + 0x3000, FX_BEHIND = FX_PAGE + 0x1000 };
+static void save_at(void *at) { __asm__ volatile("fxsave (%0)" ::"r"(at) : "memory"); }
+static void restore_at(void *at) { __asm__ volatile("fxrstor (%0)" ::"r"(at) : "memory"); }
+
+static bool one_page_of_two(unsigned there)
+{
+    uint8_t *at = (uint8_t *)(FX_BEHIND - there);
+    struct frame f;
+
+    memory_set((void *)FX_PAGE, 0xa5, 0x1000);
+    pages_map(FX_BEHIND, 0);
+    CHECK(catch_fault(save_at, at, &f) && f.vector == 14 && f.error == 2 && caught_cr2 >= FX_BEHIND && caught_cr2 < FX_BEHIND + 512);
+    for (unsigned i = 0; i < there; i++)
+        CHECK(at[i] == 0xa5);
+    CHECK(catch_fault(restore_at, at, &f) && f.vector == 14 && f.error == 0 && caught_cr2 >= FX_BEHIND && caught_cr2 < FX_BEHIND + 512);
+    return true;
+}
+
+static bool whole_operand(void)
+{
+    enum { WP = 0x10000 };
+    struct frame f;
+    uint32_t cr0 = READ_CR(0);
+    bool ok = one_page_of_two(288) && one_page_of_two(496) && one_page_of_two(16);
+
+    pages_map(FX_BEHIND, FX_BEHIND | PTE_P);
+    WRITE_CR(0, cr0 & ~(uint32_t)WP);
+    ok = ok && !catch_fault(save_at, (void *)(FX_BEHIND - 288), &f);
+    WRITE_CR(0, cr0 | WP);
+    ok = ok && catch_fault(save_at, (void *)(FX_BEHIND - 288), &f) && f.vector == 14 && f.error == 3
+         && !catch_fault(restore_at, (void *)(FX_BEHIND - 288), &f);
+    WRITE_CR(0, cr0);
+    pages_map(FX_BEHIND, FX_BEHIND | PTE_P | PTE_W | PTE_U);
+    CHECK(ok);
+    return true;
+}
+
+static bool untouched_tail(void)
+{
+    uint8_t *at = (uint8_t *)FX_PAGE;
+
+    memory_set(at, 0xa5, 512);
+    save_at(at);
+    for (unsigned i = 464; i < 512; i++) /* what the manual promises to software; more of it is */
+        CHECK(at[i] == 0xa5);
+    return true;
+}
+
 static const struct test tests[] = {
     { "mxcsr_mask", mxcsr_mask, "takes any MXCSR" }, { "mxcsr_loads", mxcsr_loads, "takes any MXCSR" },
     { "extended_precision", extended_precision, NULL }, { "compare", compare, NULL }, { "lazy", lazy, NULL },
     { "save_restore", save_restore, NULL }, { "sse2", sse2, NULL }, { "exceptions", exceptions, NULL },
     { "simd_exceptions", simd_exceptions, "raises no SIMD exceptions" },
-    { "switched_off", switched_off, NULL }, { NULL, NULL, NULL },
+    { "switched_off", switched_off, NULL },
+    { "whole_operand", whole_operand, "looks at what it writes only" }, { "untouched_tail", untouched_tail, NULL }, { NULL, NULL, NULL },
 };
 const struct test_group group_fpu = { "fpu", tests, fpu_on };

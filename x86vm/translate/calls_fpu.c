@@ -13,7 +13,7 @@
 #include "x86vm/translate/calls.h"
 #include "x86vm/translate/operand.h"
 
-enum { FXSAVE_WRITTEN = 288, FXSAVE_XMM = 160, FXSAVE_MXCSR = 24, FXSAVE_MXCSR_MASK = 28,
+enum { FXSAVE_SIZE = 512, FXSAVE_WRITTEN = 288, FXSAVE_XMM = 160, FXSAVE_MXCSR = 24, FXSAVE_MXCSR_MASK = 28,
        STATE32 = 108, STATE16 = 94, ENVIRONMENT32 = 28, ENVIRONMENT16 = 14,
        SUMMARY = 0x80 /* of the status word: an unmasked exception is pending */ };
 
@@ -49,33 +49,44 @@ static void load(struct cpu *cpu, const struct insn *insn, void *image, uint32_t
     view_read(cpu, operand_linear(cpu, insn, 0, size, false), image, size, cpu->cpl == 3);
 }
 
+/* All of the operand has to be there, even what is reserved in it and left alone. */
+static uint32_t fx_operand(struct cpu *cpu, const struct insn *insn, bool write)
+{
+    const uint32_t linear = operand_linear(cpu, insn, 0, FXSAVE_SIZE, write), last = linear + FXSAVE_SIZE - 1;
+
+    if (linear & 15)
+        cpu_fault_error(cpu, VEC_GP, 0);
+    view_translate(cpu, linear, write ? VIEW_FOR_WRITE : VIEW_FOR_READ, cpu->cpl == 3);
+    if ((linear ^ last) >= PAGE_SIZE)
+        view_translate(cpu, last & ~(PAGE_SIZE - 1), write ? VIEW_FOR_WRITE : VIEW_FOR_READ, cpu->cpl == 3);
+    return linear;
+}
+
 enum call_result calls_fxsave(struct cpu *cpu, const struct insn *insn)
 {
+    const uint32_t linear = fx_operand(cpu, insn, true);
     const struct x87_pointers pointers = x87_pointers(cpu);
-    uint8_t image[512] __attribute__((aligned(16)));
+    uint8_t image[FXSAVE_SIZE] __attribute__((aligned(16)));
     uint32_t mask;
 
-    if (operand_linear(cpu, insn, 0, 512, true) & 15)
-        cpu_fault_error(cpu, VEC_GP, 0);
     __asm__ volatile("fxsave %0" : "=m"(image));
     mask = mxcsr_mask(image);
     memcpy(image + FXSAVE_MXCSR_MASK, &mask, 4);
     x87_image_set_pointers(image, &pointers);
     memcpy(image + FXSAVE_XMM, cpu->xmm, sizeof cpu->xmm);
-    store(cpu, insn, image, FXSAVE_WRITTEN);
+    view_write(cpu, linear, image, FXSAVE_WRITTEN, cpu->cpl == 3);
     return CALL_NEXT;
 }
 
 enum call_result calls_fxrstor(struct cpu *cpu, const struct insn *insn)
 {
-    uint8_t image[512] __attribute__((aligned(16))), host[512] __attribute__((aligned(16)));
+    const uint32_t linear = fx_operand(cpu, insn, false);
+    uint8_t image[FXSAVE_SIZE] __attribute__((aligned(16))), host[FXSAVE_SIZE] __attribute__((aligned(16)));
     struct x87_pointers pointers;
     uint32_t mxcsr;
 
-    if (operand_linear(cpu, insn, 0, 512, false) & 15)
-        cpu_fault_error(cpu, VEC_GP, 0);
     memset(image, 0, sizeof image);
-    load(cpu, insn, image, FXSAVE_WRITTEN);
+    view_read(cpu, linear, image, FXSAVE_WRITTEN, cpu->cpl == 3);
     __asm__ volatile("fxsave %0" : "=m"(host));
     memcpy(&mxcsr, image + FXSAVE_MXCSR, 4);
     if (mxcsr & ~mxcsr_mask(host))
