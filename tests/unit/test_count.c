@@ -127,12 +127,34 @@ static void test_single_steps(void)
     }
 }
 
+/* A handler that cannot be fetched, by an EIP that the block has which the exception came out of, in another segment. */
+static void test_handler_not_there(void)
+{
+    static const uint8_t undefined[] = { 0x90, 0x90, 0x0f, 0x0b, 0x90 }; /* nop; nop; ud2; nop */
+
+    struct x86vm_counters counters;
+
+    start();
+    poke32(GDT + 24, 0xffff), poke32(GDT + 28, 0x00cf9b40); /* its base is 4 MiB */
+    cpu->gdtr.limit = 0x1f;
+    poke(CODE, undefined, sizeof undefined);
+    poke32(IDT + VEC_UD * 8, 24 << 16 | (CODE & 0xffff));
+    poke32(IDT + VEC_UD * 8 + 4, (CODE & 0xffff0000) | 0x8e00);
+    CU_ASSERT_EQUAL(x86vm_run(vm), X86VM_EXIT_DEAD);
+    CU_ASSERT_EQUAL(engine_halted_in(), VEC_PF);
+    CU_ASSERT_EQUAL(x86vm_position(vm), 2 + 1 + 1 + 1); /* with #UD, #PF, HLT */
+    x86vm_get_counters(vm, &counters);
+    CU_ASSERT_TRUE(counters.exceptions == 2 && counters.exception[VEC_UD] == 1 && counters.exception[VEC_PF] == 1);
+    engine_end();
+}
+
 int main(void)
 {
     static const CU_TestInfo tests[] = {
         { "what is counted", test_counts },
         { "stops at every position", test_stops },
         { "single steps", test_single_steps },
+        { "a handler that is not there", test_handler_not_there },
         CU_TEST_INFO_NULL,
     };
 

@@ -455,26 +455,54 @@ PROGRAM(mode_and_fault, 0x10000,
         "2: call *%ebx; addl %fs:0x20000, %eax; decl %edi; jnz 2b; xorl %ebp, %ebp; sysenter");
 PROGRAM(load_fs, 0x50ffe, "movl %esi, %fs; xorl $0x3b ^ 0x43, %esi; ret");
 PROGRAM(on_fault, 0x60000, "testl %ebp, %ebp; jz 1f; addl $4, %esp; xorl $1, 0x4000 + 0x51000 / 1024; iret; 1: cli; hlt");
+static void page_b_comes_by_fault(void)
+{
+    static const uint32_t gate[] = { SYSENTER_CS << 16, SHARED >> 16 << 16 | 0x8e00 }, stack0[] = { KERNEL_STACK, SYSENTER_CS + 8 };
+
+    LOAD(on_fault, SHARED);
+    poke(IDT + VEC_PF * 8, gate, sizeof gate);
+    cpu->idtr = (struct cpu_table){ IDT, 255 };
+    poke(TSS + 4, stack0, sizeof stack0);
+    cpu->tr = (struct cpu_segment){ .base = TSS, .limit = 0x67, .access = 0x8b };
+    cpu->sysenter_eip = SHARED;
+    cpu->regs[CPU_EBP] = 1;
+    poke32(TABLE + PAGE_B / 1024, PAGE_B | W | U);
+}
+
 static void test_mode_and_fault(void)
 {
-    static const uint32_t based[] = { BASE_OF_DATA << 16 | 0xffff, 0xcff300 }, gate[] = { SYSENTER_CS << 16, SHARED >> 16 << 16 | 0x8e00 },
-                          stack0[] = { KERNEL_STACK, SYSENTER_CS + 8 };
+    static const uint32_t based[] = { BASE_OF_DATA << 16 | 0xffff, 0xcff300 };
 
     IN_EACH_WAY(mode_and_fault, 0) {
         if (!ways[way].paging)
             continue;
-        LOAD(load_fs, PAGE_A + 0xffe), LOAD(on_fault, SHARED);
+        LOAD(load_fs, PAGE_A + 0xffe);
         poke(GDT + 64, based, sizeof based);
         cpu->gdtr.limit += (uint16_t)sizeof based;
-        poke(IDT + VEC_PF * 8, gate, sizeof gate);
-        cpu->idtr = (struct cpu_table){ IDT, 255 };
-        poke(TSS + 4, stack0, sizeof stack0);
-        cpu->tr = (struct cpu_segment){ .base = TSS, .limit = 0x67, .access = 0x8b };
-        cpu->sysenter_eip = SHARED;
-        cpu->regs[CPU_EBP] = 1;
-        poke32(TABLE + PAGE_B / 1024, PAGE_B | W | U);
+        page_b_comes_by_fault();
         run();
         CU_ASSERT_EQUAL(cpu->regs[CPU_EAX], 500 * 101);
+    }
+}
+
+/* The deepest of a few CALLs faults: the RETs come back behind the fault all the same, and nothing begins behind a CALL. */
+PROGRAM(once_fault, 0x10000, "movl $" AT(once_fault, 1f) ", %edx; movl $0x1e0000, %ecx; sysexit\n"
+                             "1: movl $0x3b, %esi; movl %esi, %ds; movl %esi, %es; movl %esi, %fs; movl %esi, %gs; xorl %eax, %eax; call 2f; incl %eax; xorl %ebp, %ebp; sysenter\n"
+                             ".balign 64; 2: call 3f; incl %eax; ret; .balign 64; 3: movl $" AT(once_fault, 4f) ", %ebx; call *%ebx; incl %eax; ret\n"
+                             ".balign 64; 4: movl 0x51000, %edx; ret");
+static void test_returns_after_fault(void)
+{
+    struct x86vm_counters counters;
+
+    IN_EACH_WAY(once_fault, 0) {
+        if (!ways[way].paging)
+            continue;
+        page_b_comes_by_fault();
+        run();
+        CU_ASSERT_EQUAL(cpu->regs[CPU_EAX], 3);
+        x86vm_get_counters(vm, &counters);
+        if (has_none(way) || !strcmp(ways[way].set ? ways[way].set : "", "X86VM_NO_BARE")) /* the page may be shown meanwhile, to new blocks */
+            CU_ASSERT_EQUAL(counters.blocks_translated >= 11, has_none(way));
     }
 }
 
@@ -558,6 +586,7 @@ int main(void)
         { "a user's returns with other segments", test_user_segments },
         { "a kernel writes what its user returns to", test_rewritten_by_kernel },
         { "a page fault in a new mode", test_mode_and_fault },
+        { "a page fault below some CALLs", test_returns_after_fault },
         { "comes back from a tree of calls", test_tree_of_calls },
         { "comes back from many returns", test_long_returns },
         { "the last page", test_last_page },
