@@ -58,6 +58,7 @@ void cpu_reset(struct cpu *cpu)
     memset(cpu->msr_misc, 0, sizeof cpu->msr_misc);
     cpu->cpl = 0;
     cpu->nmi_blocked = false;
+    cpu->shadowed = CPU_NOWHERE;
     cpu->halted = cpu->interrupt_shadow = cpu->shutdown = cpu->nmi_pending = false;
     cpu->mode_dirty = true;
     cpu->x87_ip = cpu->x87_dp = cpu->x87_info = 0;

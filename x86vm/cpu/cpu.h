@@ -76,6 +76,8 @@ enum debug_delay {
     DEBUG_AFTER_NEXT           /* MOV SS, POP SS: data breakpoints wait for the next instruction, a step is lost */
 };
 
+#define CPU_NOWHERE UINT32_MAX /* an EIP that no instruction has */
+
 struct view;
 struct view_set;
 struct phys;
@@ -104,6 +106,7 @@ struct cpu {
     uint64_t user_negated_key; /* and with which lookup key, negated; 1: it is not to be had again */
     int64_t count_left;        /* translate/count.h: steps before the run loop is asked */
     const void *count_block;   /* ... and the block charged for last */
+    uint32_t shadowed;         /* translate/: EIP behind the last STI or load of SS, until something else came: run.c */
     uint8_t xmm[8][16] __attribute__((aligned(16))); /* guest XMM while C runs under a stub */
     uint8_t bounce[1024 + 64] __attribute__((aligned(64))); /* operand of a slow access */
     uint8_t fpu[512] __attribute__((aligned(64))); /* FXSAVE image while outside cpu_run */

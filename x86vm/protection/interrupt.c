@@ -251,6 +251,13 @@ static bool attempt_exception(struct cpu *cpu)
     return attempt(cpu, cpu->fault_vector, INTERRUPT_EXCEPTION, cpu->fault_has_error, cpu->fault_error);
 }
 
+/* What HLT, STI and a load of SS have begun. */
+static void end_wait(struct cpu *cpu)
+{
+    cpu->halted = cpu->interrupt_shadow = false;
+    cpu->shadowed = CPU_NOWHERE;
+}
+
 /* Table 6-5: each nested fault is either delivered in turn or makes #DF. The
  * severity all but always rises (a debug trap of a task switch is the
  * exception), and the bound makes sure of the end. */
@@ -258,7 +265,7 @@ void protection_exception(struct cpu *cpu)
 {
     enum severity first = severity_of(cpu->fault_vector);
 
-    cpu->halted = cpu->interrupt_shadow = false;
+    end_wait(cpu);
     cpu->watch_hits = 0; /* a fault drops the traps that MOV SS has put off */
     for (unsigned nested = 0; !attempt_exception(cpu); nested++) {
         const enum severity second = severity_of(cpu->fault_vector);
@@ -281,7 +288,7 @@ void protection_exception(struct cpu *cpu)
 
 void protection_hardware_interrupt(struct cpu *cpu, uint8_t vector)
 {
-    cpu->halted = cpu->interrupt_shadow = false;
+    end_wait(cpu);
     if (!attempt(cpu, vector, INTERRUPT_HARDWARE, false, 0))
         protection_exception(cpu);
 }

@@ -81,6 +81,8 @@ static void rewrite_sti(struct build *b, const struct insn *insn)
     emit_patch8(e, none);
     emit_mov64(e, RCX, R11);
     set_if(b, true);
+    emit_store32_imm(e, CPU_MEM(shadowed), insn->eip + insn->length);
+    emit_mark(e, MARK_EIP, insn->eip + insn->length);
     cold = emit_pc(b->cold);
     emit_mov64(b->cold, RCX, R11);
     rewrite_cold_call(b, insn, calls_function(insn->kind));

@@ -85,6 +85,14 @@ static enum exit_reason enter(struct translator *t, uint64_t code, bool alone)
 /* Times that blocks were forgotten, with their numbers. */
 static uint64_t forgotten(const struct translator *t) { return t->counters.cache_flushes + t->counters.copies_dropped; }
 
+/* An instruction that was about to begin does so again, and may find the run loop in its way: STI or the load
+ * of SS in front of it holds interrupts off until it is over (vol. 3, 6.8.1). */
+static void keep_shadow(struct cpu *cpu)
+{
+    if (cpu->eip == cpu->shadowed)
+        cpu->interrupt_shadow = true;
+}
+
 /* A direct jump left its block for the first time: goes on, and links it. */
 static void follow_link(struct translator *t)
 {
@@ -96,6 +104,8 @@ static void follow_link(struct translator *t)
 
     cpu->eip = link.target;
     t->ungrouped = link.ungrouped;
+    if (link.ungrouped)
+        keep_shadow(cpu);
     if (cpu->exit_request || cpu->mode_dirty || link.from->mode & MODE_PARTIAL)
         return;
     if (t->counting && cpu->count_left == 0)
@@ -190,6 +200,8 @@ static void run_block(struct translator *t)
     if (reason == EXIT_COUNT || reason == EXIT_POLL) /* the same block again, or less of it: it has not begun */
         t->ungrouped = mode & MODE_UNGROUPED;
     again = reason == EXIT_COUNT || reason == EXIT_POLL || (reason == EXIT_NEXT && (t->single || t->ungrouped));
+    if (again)
+        keep_shadow(cpu);
     take_debug_traps(cpu, trap && !again); /* an instruction that did not run is not stepped over */
 }
 
@@ -292,8 +304,10 @@ void run_interrupted(struct translator *t, enum cpu_jump from)
     if (t->counting)
         count_interrupted(t, from);
     t->inside = false;
-    if (from != CPU_FAULTED)
+    if (from != CPU_FAULTED) {
+        keep_shadow(cpu);
         return;
+    }
     t->counters.exceptions++;
     t->counters.exception[cpu->fault_vector & (X86VM_EXCEPTIONS - 1)]++;
     note_missed(t);

@@ -274,6 +274,26 @@ static bool go_on(struct translator *t)
     return code != 0;
 }
 
+/* Behind STI or a load of SS: the next instruction comes before any interrupt. In the same block it does, and run.c makes
+ * sure of it where it has to begin again; where the block ends the run loop runs it alone. */
+static bool shadow_leaves(struct cpu *cpu, const struct call *call)
+{
+    const struct block *block = call->block;
+    uint32_t next = call->insn.eip + call->insn.length;
+
+    if (!cpu->interrupt_shadow || next == block->eip + block->length)
+        return cpu->interrupt_shadow;
+    cpu->interrupt_shadow = false;
+    cpu->shadowed = next;
+    return false;
+}
+
+static bool wants_run_loop(struct cpu *cpu, const struct call *call)
+{
+    return cpu->exit_request || call->block->dead || cpu->watch_hits || cpu->watch_code
+           || (cpu->mode_dirty && mode_changed(translator_current, call->block->mode_mask)) || shadow_leaves(cpu, call);
+}
+
 int runtime_call(struct cpu *cpu, uint32_t number)
 {
     struct translator *t = translator_current;
@@ -287,7 +307,7 @@ int runtime_call(struct cpu *cpu, uint32_t number)
     t->counters.call[call->insn.kind]++;
     cpu->debug_delay = DEBUG_AT_ONCE;
     result = call->function(cpu, &call->insn);
-    if (result == CALL_NEXT && (cpu->exit_request || call->block->dead || cpu->watch_hits || cpu->watch_code || (cpu->mode_dirty && mode_changed(t, call->block->mode_mask)))) {
+    if (result == CALL_NEXT && wants_run_loop(cpu, call)) {
         cpu->eip = call->insn.eip + call->insn.length;
         result = CALL_EXIT;
     }
