@@ -242,6 +242,7 @@ static bool make_machine(struct guest *g)
     if (!g->parts.pc)
         return fail(g, "no memory for the machine");
     x86vm_set_intr_ack(g->parts.vm, pc_acknowledge, g->parts.pc);
+    x86vm_set_ferr(g->parts.vm, pc_fpu_error, g->parts.pc);
     return true;
 }
 

@@ -26,6 +26,7 @@ struct record {
     int fd;
     bool failed;
     bool inside;   /* a device is carrying out an access of the CPU */
+    bool had_ignne; /* when it began */
     uint64_t written_at, last_tsc;
     uint8_t (*intr_ack)(void *opaque);
     void *intr_opaque;
@@ -92,6 +93,7 @@ static bool before_access(void *opaque, struct io_access *a)
 
     (void)a;
     r->inside = true;
+    r->had_ignne = r->cpu->ignne;
     return false;
 }
 
@@ -105,6 +107,12 @@ static void put_data(struct record *r, const struct io_access *a)
         put(r, a->data, size);
 }
 
+static void put_lines(struct record *r, bool a20, bool ignne)
+{
+    put_u8(r, RECORD_LINES_INSIDE);
+    put_u8(r, (uint8_t)((a20 ? RECORD_A20 : 0) | (ignne ? RECORD_IGNNE : 0)));
+}
+
 static void after_access(void *opaque, const struct io_access *a)
 {
     struct record *r = opaque;
@@ -112,6 +120,8 @@ static void after_access(void *opaque, const struct io_access *a)
     r->inside = false;
     if (a->count == 0)
         return;
+    if (r->cpu->ignne && !r->had_ignne)
+        put_lines(r, phys_a20(x86vm_phys(r->vm)), true);
     if (a->port) {
         put_u8(r, a->write ? RECORD_PORT_WRITE : RECORD_PORT_READ);
         put_u16(r, (uint16_t)a->address);
@@ -149,8 +159,7 @@ static void on_a20(void *opaque, bool enabled)
 {
     struct record *r = opaque;
 
-    put_u8(r, RECORD_A20_INSIDE);
-    put_u8(r, enabled);
+    put_lines(r, enabled, false);
 }
 
 static uint64_t tsc(void *opaque)

@@ -27,7 +27,7 @@ struct cpu;
 struct record;
 
 #define RECORD_MAGIC "VSWITCHR"
-enum { RECORD_MAGIC_SIZE = 8, RECORD_VERSION = 3, RECORD_DATA_MOST = 1 << 20 /* bytes in one record */ };
+enum { RECORD_MAGIC_SIZE = 8, RECORD_VERSION = 4, RECORD_DATA_MOST = 1 << 20 /* bytes in one record */ };
 
 enum record_kind {
     RECORD_PORT_READ = 1, /* u16 port, u8 size, u16 count, data */
@@ -36,7 +36,7 @@ enum record_kind {
     RECORD_MMIO_WRITE,
     RECORD_TSC,           /* u64 */
     RECORD_DMA_INSIDE,    /* u32 address, u32 size, data: by the access whose record comes next */
-    RECORD_A20_INSIDE,    /* u8: the same */
+    RECORD_LINES_INSIDE,  /* u8, RECORD_A20 and RECORD_IGNNE: the same */
     RECORD_DMA,           /* u64 position, u32 address, u32 size, data */
     RECORD_INTERRUPT,     /* u64 position, u8 vector, u32 check, u16 arithmetic flags */
     RECORD_END,           /* u64 position, u32 check, u64 hash of RAM, u8 enum x86vm_exit */
@@ -46,7 +46,7 @@ enum record_kind {
  * of the difference, and the lower eight in the byte that follows. Kernels read it a lot. */
 enum { RECORD_TSC_NEAR = 0x80, RECORD_TSC_NEAR_MOST = 0x7fff };
 enum { RECORD_HASH_SIZE = 8 };
-enum { RECORD_A20 = 1 }; /* the header's flags */
+enum { RECORD_A20 = 1, RECORD_IGNNE = 2 /* becomes active */ }; /* the header's flags: the first */
 
 /* The CPU's state in the header, as a table of its members: record_state.c. */
 enum { RECORD_CPU_MOST = 2048 };

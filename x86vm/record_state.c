@@ -20,7 +20,7 @@ static const struct { size_t offset, size; } members[] = {
     MEMBER(idtr), MEMBER(cr0), MEMBER(cr2), MEMBER(cr3), MEMBER(cr4), MEMBER(pdpte), MEMBER(dr), MEMBER(sysenter_cs),
     MEMBER(sysenter_esp), MEMBER(sysenter_eip), MEMBER(efer), MEMBER(msr_misc), MEMBER(tsc_offset), MEMBER(tsc_khz), MEMBER(features),
     MEMBER(cpl), MEMBER(halted), MEMBER(interrupt_shadow), MEMBER(nmi_pending),
-    MEMBER(nmi_blocked),
+    MEMBER(nmi_blocked), MEMBER(ignne),
 };
 enum { MEMBERS = sizeof members / sizeof members[0] };
 _Static_assert(sizeof(struct cpu) - sizeof(((struct cpu *)0)->bounce) < RECORD_CPU_MOST, "the buffer holds it");
@@ -61,7 +61,7 @@ bool record_cpu_load(struct cpu *cpu, const uint8_t *bytes)
         bytes += members[i].size;
     }
     memcpy(&mxcsr, cpu->fpu + 24, sizeof mxcsr);
-    if (cpu->cpl > 3 || !is_bool(&cpu->halted) || !is_bool(&cpu->interrupt_shadow) || !is_bool(&cpu->nmi_pending) || !is_bool(&cpu->nmi_blocked) || mxcsr > 0xffff)
+    if (cpu->cpl > 3 || !is_bool(&cpu->halted) || !is_bool(&cpu->interrupt_shadow) || !is_bool(&cpu->nmi_pending) || !is_bool(&cpu->nmi_blocked) || !is_bool(&cpu->ignne) || mxcsr > 0xffff)
         return false;
     for (unsigned i = 0; i < CPU_SEG_COUNT; i++)
         cpu->seg_base[i] = cpu->seg[i].base;

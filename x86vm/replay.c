@@ -62,7 +62,7 @@ enum parsed { PARSED, TRUNCATED, GARBLED };
 static unsigned head_of(unsigned kind)
 {
     static const uint8_t heads[] = { [RECORD_PORT_READ] = 5, [RECORD_PORT_WRITE] = 5, [RECORD_MMIO_READ] = 6,
-        [RECORD_MMIO_WRITE] = 6, [RECORD_TSC] = 8, [RECORD_DMA_INSIDE] = 8, [RECORD_A20_INSIDE] = 1, [RECORD_DMA] = 16,
+        [RECORD_MMIO_WRITE] = 6, [RECORD_TSC] = 8, [RECORD_DMA_INSIDE] = 8, [RECORD_LINES_INSIDE] = 1, [RECORD_DMA] = 16,
         [RECORD_INTERRUPT] = 15, [RECORD_END] = 21,
         [RECORD_EXCEPTION] = 3 };
     if (kind >= RECORD_TSC_NEAR)
@@ -297,17 +297,26 @@ static bool current(struct replay *r, struct item *item)
     return parse(r->bytes + r->at, r->size - r->at, item) == PARSED;
 }
 
+static void set_lines(struct replay *r, uint8_t lines)
+{
+    phys_set_a20(r->phys, lines & RECORD_A20);
+    if (!(lines & RECORD_IGNNE))
+        return;
+    r->cpu->ignne = true;
+    translator_request(r->cpu); /* as the PC has it: the engine looks after each instruction now */
+}
+
 /* What devices did to RAM while they carried out the access that comes now. */
 static void apply_inside(struct replay *r)
 {
     struct item item;
 
-    while (current(r, &item) && (item.kind == RECORD_DMA_INSIDE || item.kind == RECORD_A20_INSIDE)) {
+    while (current(r, &item) && (item.kind == RECORD_DMA_INSIDE || item.kind == RECORD_LINES_INSIDE)) {
         const uint8_t *head = r->bytes + r->at + 1;
         if (item.kind == RECORD_DMA_INSIDE)
             phys_dma_write(r->phys, item.address, item.data, item.data_size);
         else
-            phys_set_a20(r->phys, head[0]);
+            set_lines(r, head[0]);
         r->at += item.length;
     }
 }
@@ -323,7 +332,7 @@ static const char *name_of(enum record_kind kind)
 {
     static const char *const names[] = { [RECORD_PORT_READ] = "port read", [RECORD_PORT_WRITE] = "port write",
         [RECORD_MMIO_READ] = "memory-mapped read", [RECORD_MMIO_WRITE] = "memory-mapped write", [RECORD_TSC] = "RDTSC",
-        [RECORD_DMA_INSIDE] = "DMA", [RECORD_A20_INSIDE] = "A20", [RECORD_DMA] = "DMA", [RECORD_INTERRUPT] = "interrupt",
+        [RECORD_DMA_INSIDE] = "DMA", [RECORD_LINES_INSIDE] = "a line", [RECORD_DMA] = "DMA", [RECORD_INTERRUPT] = "interrupt",
         [RECORD_END] = "end", [RECORD_EXCEPTION] = "exception" };
     return kind < sizeof names / sizeof names[0] && names[kind] ? names[kind] : "end of the file";
 }

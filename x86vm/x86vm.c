@@ -145,6 +145,14 @@ void x86vm_set_intr_ack(struct x86vm *vm, uint8_t (*ack)(void *opaque), void *op
     cpu->intr_opaque = opaque;
 }
 
+void x86vm_set_ferr(struct x86vm *vm, void (*ferr)(void *opaque), void *opaque)
+{
+    struct cpu *cpu = x86vm_cpu(vm);
+
+    cpu->ferr = ferr;
+    cpu->ferr_opaque = opaque;
+}
+
 void x86vm_set_intr(struct x86vm *vm, bool level)
 {
     struct cpu *cpu = x86vm_cpu(vm);

@@ -38,6 +38,9 @@ struct io_bus *x86vm_io(struct x86vm *vm);
 void x86vm_set_intr_ack(struct x86vm *vm, uint8_t (*ack)(void *opaque), void *opaque);
 void x86vm_set_intr(struct x86vm *vm, bool level); /* vCPU thread only */
 
+/* The platform hears of an x87 error where CR0.NE is clear (FERR#); it answers by cpu->ignne. */
+void x86vm_set_ferr(struct x86vm *vm, void (*ferr)(void *opaque), void *opaque);
+
 enum x86vm_exit {
     X86VM_EXIT_REQUESTED, /* x86vm_request_exit() was called; the request is cleared */
     X86VM_EXIT_HALTED,    /* HLT with interrupts enabled, none pending: sleep until one is */

@@ -77,6 +77,30 @@ static void test_frstor_with_exception_pending(void)
     }
 }
 
+/* Without CR0.NE the platform hears of it; with interrupts off that is the end. */
+static unsigned ferrs;
+static void on_ferr(void *opaque)
+{
+    (void)opaque;
+    ferrs++;
+}
+
+static void test_frozen_by_exception(void)
+{
+    engine_start(0);
+    cpu->cr0 &= ~(uint32_t)CR0_NE;
+    cpu->mode_dirty = true;
+    x86vm_set_ferr(vm, on_ferr, NULL);
+    ferrs = 0;
+    /* fldcw unmasks division by zero; fld1; fldz; fdivp; nop; fwait; inc eax */
+    poke(CODE, "\xd9\x2d\x00\x00\x02\x00\xd9\xe8\xd9\xee\xde\xf9\x90\x9b\x40", 15);
+    poke32(DATA, 0x037b);
+    CU_ASSERT_EQUAL(run(), X86VM_EXIT_DEAD);
+    CU_ASSERT_EQUAL(cpu->eip, CODE + 13);
+    CU_ASSERT_EQUAL(ferrs, 1);
+    engine_end();
+}
+
 static void test_operand_prefix_twice(void)
 {
     uint8_t *xmm3;
@@ -478,6 +502,7 @@ int main(void)
     static const CU_TestInfo tests[] = {
         { "the same offset in two code segments", test_same_offset_in_two_segments },
         { "FRSTOR and FLDENV with an exception pending", test_frstor_with_exception_pending },
+        { "an x87 exception without CR0.NE", test_frozen_by_exception },
         { "66 66 0F", test_operand_prefix_twice },
         { "short exits reach their islands", test_short_exits_reach },
         { "comes back from endless loops", test_comes_back },

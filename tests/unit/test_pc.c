@@ -132,6 +132,38 @@ static void test_timer_interrupt(void)
     teardown();
 }
 
+/* FERR#, IRQ 13, port F0h, IGNNE#. */
+static void test_fpu_error(void)
+{
+    setup(false);
+    boot();
+    init_pics();
+    out(0xf0, 0);
+    CU_ASSERT_FALSE(cpu->ignne); /* there is none */
+    pc_fpu_error(pc);
+    CU_ASSERT_TRUE(intr);
+    CU_ASSERT_EQUAL(pc_acknowledge(pc), 0x38 + 5);
+    out(0xa0, 0x20), out(0x20, 0x20);
+    CU_ASSERT_FALSE(intr);
+    pc_fpu_error(pc); /* an edge: as long as nobody has answered, it is the same */
+    CU_ASSERT_FALSE(intr);
+    out(0xf1, 0);
+    CU_ASSERT_FALSE(cpu->ignne);
+    attentions = 0;
+    out(0xf0, 0);
+    CU_ASSERT_TRUE(cpu->ignne && attentions == 1);
+    cpu->ignne = false;
+    out(0xf0, 0);
+    CU_ASSERT_FALSE(cpu->ignne);
+    pc_fpu_error(pc);
+    CU_ASSERT_TRUE(intr);
+    boot();
+    init_pics();
+    out(0xf0, 0);
+    CU_ASSERT_FALSE(intr || cpu->ignne);
+    teardown();
+}
+
 static void test_idle_timer(void)
 {
     unsigned ticks = 0;
@@ -397,6 +429,7 @@ int main(void)
 {
     static const CU_TestInfo tests[] = {
         { "timer interrupt", test_timer_interrupt },
+        { "x87 errors", test_fpu_error },
         { "idle timer", test_idle_timer },
         { "wide port access", test_wide_port_access },
         { "serial", test_serial },

@@ -59,7 +59,7 @@ void cpu_reset(struct cpu *cpu)
     cpu->cpl = 0;
     cpu->nmi_blocked = false;
     cpu->shadowed = CPU_NOWHERE;
-    cpu->halted = cpu->interrupt_shadow = cpu->shutdown = cpu->nmi_pending = false;
+    cpu->halted = cpu->interrupt_shadow = cpu->ignne = cpu->shutdown = cpu->nmi_pending = false;
     cpu->mode_dirty = true;
     cpu->x87_ip = cpu->x87_dp = cpu->x87_info = 0;
     cpu->x87_cs = cpu->x87_ds = 0;

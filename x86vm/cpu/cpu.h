@@ -142,6 +142,11 @@ struct cpu {
     bool intr;                 /* level of the PIC's INTR output */
     bool nmi_pending;
 
+    /* --- x87 errors by the platform, where CR0.NE is clear --- */
+    bool ignne;                /* the IGNNE# input: they are ignored; taken back when none is pending */
+    void (*ferr)(void *opaque); /* FERR# becomes active: one is about to be waited for */
+    void *ferr_opaque;
+
     /* --- an exception being raised --- */
     jmp_buf *fault_env;        /* where cpu_fault() jumps to; set by whoever runs guest work */
     int fault_vector;

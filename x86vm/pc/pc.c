@@ -267,6 +267,7 @@ static const struct byte_ports byte_ports[PC_BYTE_DEVICES] = {
     { 0x070, 2, rtc_port_read, rtc_port_write },
     { 0x3f8, 8, com1_read, com1_write },
     { 0x2f8, 8, com2_read, com2_write },
+    { 0x0f0, 2, pc_fpu_read, pc_fpu_write },
     { 0x0f4, 1, exit_read, exit_write }, /* last: only with debug_exit */
 };
 
@@ -407,6 +408,7 @@ static bool power_on(struct pc *pc, char *error, size_t error_size)
     i8254_reset(pc->pit, now);
     rtc_reset(pc->rtc, now);
     i8042_reset(pc->kbc);
+    pc_fpu_reset(pc);
     for (unsigned i = 0; i < PC_SERIAL_PORTS; i++)
         uart16550_reset(pc->uart[i]);
     pci_bus_reset(pc->pci);

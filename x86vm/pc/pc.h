@@ -48,6 +48,8 @@ void pc_free(struct pc *pc);
 
 /* INTA cycle, for x86vm_set_intr_ack(). */
 uint8_t pc_acknowledge(void *pc);
+/* FERR#, for x86vm_set_ferr(). */
+void pc_fpu_error(void *pc);
 
 /* What config.clock says. All times here are that clock's, in ns. */
 uint64_t pc_now(const struct pc *pc);

@@ -16,7 +16,7 @@
 #include "x86vm/pc/rtc.h"
 #include "x86vm/pc/uart16550.h"
 
-enum { PC_BYTE_DEVICES = 12 };
+enum { PC_BYTE_DEVICES = 13 };
 
 struct byte_ports;
 struct io_ops;
@@ -58,6 +58,7 @@ struct pc {
     uint64_t attend_from;            /* a NIC's register access then calls for attention; PC_NEVER: none does */
     enum pc_event event;
     uint8_t exit_code;
+    bool fpu_error;                  /* FERR# has become active since port F0h was written last */
     bool stirred;                    /* an interrupt other than the timer's was taken */
     struct pc_port_binding binding[PC_BYTE_DEVICES];
 };
@@ -79,6 +80,11 @@ bool pc_isa_is_window(uint16_t port);              /* a board can be there */
 const struct pc_nic *pc_isa_owner(const struct pc *pc, uint16_t port);
 bool pc_isa_claim(struct pc *pc, uint16_t port, struct pc_nic *nic, const struct io_ops *ops, void *device);
 void pc_isa_release(struct pc *pc, uint16_t port);
+
+/* x87 errors (coprocessor.c). */
+void pc_fpu_reset(struct pc *pc);
+uint8_t pc_fpu_read(struct pc *pc, unsigned offset);
+void pc_fpu_write(struct pc *pc, unsigned offset, uint8_t value);
 
 /* `to_pic`: a line to any of the 8259's inputs. False: no memory, no place for the tables. */
 bool pc_acpi_map_ports(struct pc *pc);

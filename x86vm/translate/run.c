@@ -11,6 +11,7 @@
 #include "x86vm/protection/protection.h"
 #include "x86vm/translate/count.h"
 #include "x86vm/translate/mode.h"
+#include "x86vm/translate/x87_errors.h"
 
 typedef enum exit_reason enter_function(struct cpu *cpu, uint64_t code);
 
@@ -173,7 +174,7 @@ static void run_block(struct translator *t)
 {
     struct cpu *cpu = translator_cpu(t);
     bool trap = cpu->eflags & FLAG_TF;
-    bool alone = t->single || trap || cpu->watch_code;
+    bool alone = t->single || trap || cpu->watch_code || cpu->ignne;
     uint32_t rare = (alone ? MODE_SINGLE : 0) | (t->ungrouped ? MODE_UNGROUPED : 0) | (uint32_t)t->partial << MODE_PARTIAL_SHIFT;
     uint32_t mode = t->area->mode | rare;
     enum exit_reason reason;
@@ -194,8 +195,12 @@ static void run_block(struct translator *t)
             blocks_remember(t, cpu->eip, block);
         if (!rare && missed)
             jumps_add(t, cpu->eip, block);
+        if (t->ignore_x87)
+            x87_ignore_begin(t);
         reason = enter(t, block->entry, bounded);
     }
+    if (cpu->ignne)
+        x87_ignore_end(t);
     handle_exit(t, reason);
     if (reason == EXIT_COUNT || reason == EXIT_POLL) /* the same block again, or less of it: it has not begun */
         t->ungrouped = mode & MODE_UNGROUPED;
@@ -256,8 +261,10 @@ enum x86vm_exit run_loop(struct translator *t)
             t->single = true;
         } else {
             cpu->interrupt_shadow = false;
-            if (take_interrupt(t))
+            if (take_interrupt(t)) {
+                t->ignore_x87 = false; /* that instruction was not begun */
                 continue;
+            }
         }
         if (cpu->halted)
             return cpu->eflags & FLAG_IF ? X86VM_EXIT_HALTED : X86VM_EXIT_DEAD;
@@ -299,6 +306,10 @@ void run_interrupted(struct translator *t, enum cpu_jump from)
 {
     struct cpu *cpu = translator_cpu(t);
 
+    if (cpu->ignne)
+        x87_ignore_end(t);
+    if (from == CPU_FAULTED && x87_error_is_external(t))
+        from = CPU_AGAIN;
     if (t->inside)
         translator_keep_returns(t, cpu->lookup_key);
     if (t->counting)

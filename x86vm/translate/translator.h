@@ -15,6 +15,7 @@
  *   stubs.c      the code that every block shares: enter, leave, call C
  *   runtime.c    the C side of those stubs
  *   ports.c      IN and OUT of a kernel
+ *   x87_errors.c unmasked x87 exceptions that are no #MF
  *   x87_stores.c the x87 instruction and data pointers
  *   calls_*.c    instructions that are carried out by a call into C
  *   blocks.c     finding, linking and invalidating blocks
@@ -290,6 +291,8 @@ struct translator {
     struct { bool pending, write; uint32_t at; } missed; /* a user's page fault on data: the page is shown when the user is back */
     uint32_t bare_failed;        /* EIP of one whose translation is to have the check, or NOWHERE */
     bool own_code_written;       /* runtime.c: restart the instruction alone */
+    bool ignore_x87;             /* x87_errors.h: the next instruction goes on in spite of a pending exception, */
+    uint16_t x87_control, x87_masked; /* the control word that it really has, and the one it has meanwhile; 0: none */
     bool counting;               /* count.h; set before the first block */
     struct { uint8_t *top; uint64_t negated_key; uint32_t mode; } kernel_returns; /* its shadow stack over a pass of the run loop */
     bool inside;                 /* translated code is running, or what it called */
