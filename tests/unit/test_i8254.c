@@ -121,6 +121,33 @@ static void test_one_shot(void)
     i8254_free(pit);
 }
 
+static bool out2(struct i8254 *pit, uint64_t now) { return i8254_read_port61(pit, now) & 0x20; }
+
+/* Channel 2, whose gate triggers; a count that is written meanwhile is for the next time. */
+static void test_triggered(void)
+{
+    struct i8254 *pit = fresh(0);
+
+    program(pit, 2, 1, 1193, 0);
+    CU_ASSERT_TRUE(out2(pit, 5 * MS));
+    i8254_write_port61(pit, 1, 10 * MS);
+    CU_ASSERT_FALSE(out2(pit, 10 * MS + MS / 2));
+    i8254_write(pit, 2, 0x2e, 10 * MS + MS / 2), i8254_write(pit, 2, 0x9c, 10 * MS + MS / 2); /* 39982: 33.5 ms */
+    CU_ASSERT_FALSE(out2(pit, 11 * MS - MS / 10));
+    CU_ASSERT_TRUE(out2(pit, 11 * MS + MS / 10));
+    i8254_write(pit, 3, 0xe8, 12 * MS); /* status: the new count is not loaded yet */
+    CU_ASSERT_EQUAL(i8254_read(pit, 2, 12 * MS) & 0x40, 0x40);
+    CU_ASSERT_TRUE(out2(pit, 60 * MS));
+    i8254_write_port61(pit, 0, 60 * MS), i8254_write_port61(pit, 1, 61 * MS);
+    CU_ASSERT_FALSE(out2(pit, 61 * MS + 33 * MS));
+    CU_ASSERT_TRUE(out2(pit, 61 * MS + 34 * MS));
+    i8254_write_port61(pit, 0, 70 * MS), i8254_write_port61(pit, 1, 71 * MS); /* and once more, before it is over */
+    i8254_write_port61(pit, 0, 72 * MS), i8254_write_port61(pit, 1, 73 * MS);
+    CU_ASSERT_FALSE(out2(pit, 73 * MS + 33 * MS));
+    CU_ASSERT_TRUE(out2(pit, 73 * MS + 34 * MS));
+    i8254_free(pit);
+}
+
 static void test_counts(void)
 {
     struct i8254 *pit = fresh(0);
@@ -351,6 +378,7 @@ int main(void)
         { "late service", test_late_service },
         { "busy keeps ticks", test_busy_keeps_ticks },
         { "one shot", test_one_shot },
+        { "triggered", test_triggered },
         { "counts", test_counts },
         { "new count waits for the period", test_new_count_waits_for_the_period },
         { "calibration", test_calibration },

@@ -26,7 +26,7 @@ struct channel {
     bool running;            /* a count was loaded since the mode was set */
     bool triggered;          /* modes 1 and 5: the gate rose since then */
     uint32_t reload;         /* 1..65536 */
-    uint32_t next_reload;    /* modes 2, 3: takes over at `start`'s next period; 0: none */
+    uint32_t next_reload;    /* modes 2, 3: takes over at `start`'s next period; 1, 5: at the next trigger; 0: none */
     uint64_t start;          /* time of tick 0 (ns) */
     uint64_t held;           /* modes 0, 4: ticks elapsed when the gate fell */
     uint8_t low_byte;        /* first byte of a two-byte write */
@@ -176,7 +176,7 @@ static void settle(struct i8254 *pit, unsigned index, uint64_t now)
 
     if (index == 0)
         collect_edges(pit, now);
-    if (!c->next_reload || elapsed(c, now) < c->reload)
+    if (!c->next_reload || !is_periodic(c) || elapsed(c, now) < c->reload)
         return;
     c->start += ticks_to_ns(c->reload);
     c->reload = c->next_reload;
@@ -293,9 +293,11 @@ static void load(struct i8254 *pit, unsigned index, uint32_t value, uint64_t now
         c->next_reload = value;
         return;
     }
+    if ((c->mode == 1 || c->mode == 5) && c->triggered) {
+        c->next_reload = value; /* what the last trigger began goes on */
+        return;
+    }
     c->reload = value;
-    if ((c->mode == 1 || c->mode == 5) && c->running)
-        return; /* the next trigger uses it */
     c->running = true;
     c->start = now;
     c->held = 0;
