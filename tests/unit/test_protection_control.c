@@ -279,8 +279,10 @@ static void cpuid_tells_the_tsc_rate(void)
     CU_ASSERT_EQUAL((uint64_t)cpu->regs[CPU_ECX] * cpu->regs[CPU_EBX] / cpu->regs[CPU_EAX], UINT64_C(2300123000));
     leaf(0x16, 0);
     CU_ASSERT_EQUAL(cpu->regs[CPU_EAX], 2300);
-    leaf(0x17, 0); /* beyond: as the last leaf of the model */
-    CU_ASSERT_EQUAL(cpu->regs[CPU_EAX], 0x121);
+    for (unsigned i = 0; i < 3; i++) { /* beyond: as the last */
+        leaf((uint32_t[]){ 0x17, 0x40000000, 0x80000009 }[i], 0);
+        CU_ASSERT_TRUE(cpu->regs[CPU_EAX] == 2300 && cpu->regs[CPU_ECX] == 100);
+    }
 
     cpu->tsc_khz = 0; /* not known: a CPU without these leaves */
     leaf(0, 0);

@@ -204,7 +204,9 @@ void protection_cpuid(struct cpu *cpu)
         time_leaf(out, leaf, cpu->tsc_khz);
     else if (leaf - EXTENDED_BASE < EXTENDED_COUNT)
         extended[leaf - EXTENDED_BASE](out, subleaf);
-    else /* beyond either end a CPU of this maker answers with its last basic leaf */
+    else if (cpu->tsc_khz) /* beyond either end a CPU of this maker answers with its last basic leaf */
+        time_leaf(out, FREQUENCY_LEAF, cpu->tsc_khz);
+    else
         basic[BASIC_COUNT - 1](out, subleaf);
     if (cpu->tsc_khz && leaf == 0)
         out[EAX] = FREQUENCY_LEAF;
