@@ -209,6 +209,29 @@ static bool local_breakpoints(void)
     return true;
 }
 
+/* A task goes on behind a breakpoint at its EIP when its RF says so, and only then. */
+static void on_breakpoint(struct frame *f)
+{
+    trap_count++;
+    trap_eip = f->eip;
+    f->eflags |= 0x10000;
+}
+
+static bool resumes(void)
+{
+    trap_set_handler(DB, on_breakpoint);
+    for (unsigned n = 0; n < 6; n++) {
+        fill(&second_tss, tasks_stores, stack2, SEL_TSS2);
+        second_tss.eflags = n % 2 ? 0x10002 : 2;
+        trap_count = tasks_words[0] = 0;
+        __asm__ volatile("movl %0, %%dr0; movl %1, %%dr7" ::"r"(tasks_stores), "r"(0x402));
+        __asm__ volatile("lcall %0, $0; clts; movl %1, %%dr7" ::"i"(SEL_TSS2), "r"(0x400) : "memory", "cc");
+        CHECK(trap_count == (n % 2 ? 0 : 1) && tasks_words[0] == 1 && !(second_tss.eflags & 0x10000));
+    }
+    trap_set_handler(DB, NULL);
+    return true;
+}
+
 /* --- 16-bit tasks ------------------------------------------------------------------------ */
 
 static uint16_t narrow[22];
@@ -327,7 +350,7 @@ static bool port_bitmap(void)
 
 static const struct test tests[] = {
     { "nested", nested, NULL }, { "bad_links", bad_links, NULL }, { "gates_from_user", gates_from_user, NULL },
-    { "debug_bit", debug_bit, "looks at no T bit" }, { "local_breakpoints", local_breakpoints, NULL }, { "sixteen_bits", sixteen_bits, NULL }, { "short_segments", short_segments, NULL },
+    { "debug_bit", debug_bit, "looks at no T bit" }, { "resumes", resumes, NULL }, { "local_breakpoints", local_breakpoints, NULL }, { "sixteen_bits", sixteen_bits, NULL }, { "short_segments", short_segments, NULL },
     { "port_bitmap", port_bitmap, NULL }, { NULL, NULL, NULL },
 };
 const struct test_group group_tasks = { "tasks", tests, prepare };

@@ -7,13 +7,9 @@
 #include "x86vm/protection/flags.h"
 #include "x86vm/protection/transfer.h"
 
-/* RF holds back an instruction breakpoint until the next instruction is done.
- * It is restored only where a breakpoint is armed: elsewhere nobody can see it,
- * and it would stay in EFLAGS, for nothing clears it after each instruction. */
 static void restore_flags(struct cpu *cpu, uint32_t image, uint32_t mask)
 {
-    const bool armed = cpu->dr[7] & DR7_ARMED;
-    flags_write(cpu, armed ? image : image & ~(uint32_t)FLAG_RF, mask);
+    flags_write(cpu, flags_to_restore(cpu, image), mask);
 }
 
 static void iret_paragraph(struct cpu *cpu, unsigned size)

@@ -217,7 +217,7 @@ static void enter(struct cpu *cpu, const struct task_switch_request *r, const st
     cpu->eip = tss->eip;
     for (int i = 0; i < 8; i++)
         cpu->regs[i] = tss->regs[i];
-    cpu->eflags = (tss->eflags & ((FLAGS_WRITABLE & ~(uint32_t)FLAG_RF) | FLAG_VM)) | FLAG_ONE; /* RF: as in iret.c */
+    cpu->eflags = (flags_to_restore(cpu, tss->eflags) & (FLAGS_WRITABLE | FLAG_VM)) | FLAG_ONE;
     if (r->kind == TASK_CALL || r->kind == TASK_INTERRUPT)
         cpu->eflags |= FLAG_NT;
     for (int i = 0; i < CPU_SEG_COUNT; i++)
