@@ -51,6 +51,23 @@ static bool loaded_again(void)
     return true;
 }
 
+/* POP SS moves ESP as the stack is that it pops from, 32 bits or 16. */
+static bool pop_other_width(void)
+{
+    uint32_t narrow, wide, esp;
+
+    gdt_set(SEL_SPARE, 0, 0xfffff, 0x92, 0x8);
+    *(uint32_t *)(SCRATCH + 0xfffc) = SEL_SPARE;
+    __asm__ volatile("movl %%esp, %1; movl %2, %%esp; popl %%ss; movl %%esp, %0; movl %3, %%ss; movl %1, %%esp"
+                     : "=&r"(narrow), "=&r"(esp) : "r"(SCRATCH + 0xfffc), "r"(SEL_KERNEL_DATA) : "memory");
+    gdt_set(SEL_SPARE, SCRATCH, 0xfffff, 0x92, 0x8);
+    *(uint32_t *)(SCRATCH + 0xfffc) = SEL_KERNEL_DATA;
+    __asm__ volatile("movl %%esp, %1; movl %3, %%ss; movl %2, %%esp; popl %%ss; movl %%esp, %0; movl %1, %%esp"
+                     : "=&r"(wide), "=&r"(esp) : "r"(SCRATCH + 0xfffc), "r"(SEL_SPARE) : "memory");
+    CHECK(narrow == SCRATCH + 0x10000 && wide == SCRATCH);
+    return true;
+}
+
 static void read_gs(void *offset)
 {
     uint32_t r;
@@ -213,7 +230,7 @@ static bool task_gate(void)
 }
 
 static const struct test tests[] = {
-    { "based", based, NULL }, { "loaded_again", loaded_again, "lets a null selector be used" }, { "limits", limits, "checks no limits" }, { "queries", queries, NULL }, { "ldt", ldt, NULL },
+    { "pop_other_width", pop_other_width, NULL }, { "based", based, NULL }, { "loaded_again", loaded_again, "lets a null selector be used" }, { "limits", limits, "checks no limits" }, { "queries", queries, NULL }, { "ldt", ldt, NULL },
     { "far_transfers", far_transfers, NULL }, { "sixteen_bit_code", sixteen_bit_code, NULL },
     { "task_switch", task_switch, NULL }, { "task_gate", task_gate, NULL }, { NULL, NULL, NULL },
 };

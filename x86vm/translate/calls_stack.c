@@ -216,7 +216,7 @@ enum call_result calls_pop_segment(struct cpu *cpu, const struct insn *insn)
 
     cpu->regs[CPU_ESP] = esp;
     protection_load_segment(cpu, pushed_segment(insn), (uint16_t)selector);
-    set_esp(cpu, popped);
+    cpu->regs[CPU_ESP] = popped; /* on the stack that it was popped from: POP SS may have brought another */
     transition_note_load(translator_current, pushed_segment(insn));
     return CALL_NEXT;
 }
