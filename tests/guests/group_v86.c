@@ -59,7 +59,13 @@ static const struct program forbidden[] = {
     { "pushf", { 0x9c }, { 0 }, GP, 0, { 0 }, STACK_TOP }, { "popf", { 0x9d }, { 0 }, GP, 0, { 0 }, STACK_TOP },
     { "int", { 0xcd, 0x21 }, { 0 }, GP, 0, { 0 }, STACK_TOP }, { "iret", { 0xcf }, { 0 }, GP, 0, { 0 }, STACK_TOP },
     { "hlt", { 0xf4 }, { 0 }, GP, 0, { 0 }, STACK_TOP }, { "mov cr0", { 0x0f, 0x20, 0xc0 }, { 0 }, GP, 0, { 0 }, STACK_TOP },
-    { "lar", { 0x0f, 0x02, 0xc0 }, { 0 }, 6, 0, { 0 }, STACK_TOP }, { "int3", { 0xcc }, { 0 }, BREAKPOINT, 1, { 0 }, STACK_TOP },
+    { "lar", { 0x0f, 0x02, 0xc0 }, { 0 }, 6, 0, { 0 }, STACK_TOP }, { "lar over the end", { 0x0f, 0x02, 0x06, 0xff, 0xff }, { 0 }, 6, 0, { 0 }, STACK_TOP },
+    { "lsl over the end", { 0x0f, 0x03, 0x06, 0xff, 0xff }, { 0 }, 6, 0, { 0 }, STACK_TOP },
+    { "verr over the end", { 0x0f, 0x00, 0x26, 0xff, 0xff }, { 0 }, 6, 0, { 0 }, STACK_TOP },
+    { "verw over the end", { 0x0f, 0x00, 0x2e, 0xff, 0xff }, { 0 }, 6, 0, { 0 }, STACK_TOP },
+    { "arpl over the end", { 0x63, 0x06, 0xff, 0xff }, { 0 }, 6, 0, { 0 }, STACK_TOP },
+    { "lldt over the end", { 0x0f, 0x00, 0x16, 0xff, 0xff }, { 0 }, 6, 0, { 0 }, STACK_TOP },
+    { "str over the end", { 0x0f, 0x00, 0x0e, 0xff, 0xff }, { 0 }, 6, 0, { 0 }, STACK_TOP }, { "int3", { 0xcc }, { 0 }, BREAKPOINT, 1, { 0 }, STACK_TOP },
 };
 
 static uint8_t ring0_stack[4096] __attribute__((aligned(16)));

@@ -36,6 +36,13 @@ call_function calls_bound, calls_bcd;
 /* calls_fpu.c */
 call_function calls_fxsave, calls_fxrstor, calls_fnsave, calls_frstor, calls_fnstenv, calls_fldenv, calls_ldmxcsr;
 
+/* Where selectors mean nothing, what is about descriptors is no instruction; before its operand is looked at. */
+static inline void calls_need_selectors(struct cpu *cpu)
+{
+    if (!cpu_protected(cpu) || cpu_v8086(cpu))
+        cpu_fault(cpu, VEC_UD);
+}
+
 static inline bool calls_interrupt_due(const struct cpu *cpu)
 {
     return cpu_nmi_due(cpu) || (cpu->intr && cpu->eflags & FLAG_IF);

@@ -140,8 +140,10 @@ static void set_zf(struct cpu *cpu, bool set)
 enum call_result calls_lar(struct cpu *cpu, const struct insn *insn)
 {
     uint32_t value;
-    bool ok = protection_lar(cpu, (uint16_t)operand_rm(cpu, insn, 2), &value);
+    bool ok;
 
+    calls_need_selectors(cpu);
+    ok = protection_lar(cpu, (uint16_t)operand_rm(cpu, insn, 2), &value);
     if (ok)
         operand_set_reg(cpu, insn_reg(insn), insn->opsize, value);
     set_zf(cpu, ok);
@@ -151,8 +153,10 @@ enum call_result calls_lar(struct cpu *cpu, const struct insn *insn)
 enum call_result calls_lsl(struct cpu *cpu, const struct insn *insn)
 {
     uint32_t value;
-    bool ok = protection_lsl(cpu, (uint16_t)operand_rm(cpu, insn, 2), &value);
+    bool ok;
 
+    calls_need_selectors(cpu);
+    ok = protection_lsl(cpu, (uint16_t)operand_rm(cpu, insn, 2), &value);
     if (ok)
         operand_set_reg(cpu, insn_reg(insn), insn->opsize, value);
     set_zf(cpu, ok);
@@ -161,15 +165,18 @@ enum call_result calls_lsl(struct cpu *cpu, const struct insn *insn)
 
 enum call_result calls_verify(struct cpu *cpu, const struct insn *insn)
 {
+    calls_need_selectors(cpu);
     set_zf(cpu, protection_verify(cpu, (uint16_t)operand_rm(cpu, insn, 2), insn->kind == INSN_VERW));
     return CALL_NEXT;
 }
 
 enum call_result calls_arpl(struct cpu *cpu, const struct insn *insn)
 {
-    uint16_t before = (uint16_t)operand_rm(cpu, insn, 2), after = before;
     uint32_t old_flags = cpu->eflags, new_flags;
+    uint16_t before, after;
 
+    calls_need_selectors(cpu);
+    before = after = (uint16_t)operand_rm(cpu, insn, 2);
     protection_arpl(cpu, &after, (uint16_t)operand_reg(cpu, insn_reg(insn), 2));
     new_flags = cpu->eflags;
     cpu->eflags = old_flags; /* which a fault of the store leaves */

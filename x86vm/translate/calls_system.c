@@ -110,12 +110,6 @@ static void need_cpl0(struct cpu *cpu)
         cpu_fault_error(cpu, VEC_GP, 0);
 }
 
-static void need_selectors(struct cpu *cpu)
-{
-    if (!cpu_protected(cpu) || cpu_v8086(cpu))
-        cpu_fault(cpu, VEC_UD);
-}
-
 enum call_result calls_lmsw(struct cpu *cpu, const struct insn *insn)
 {
     need_cpl0(cpu);
@@ -159,7 +153,7 @@ enum call_result calls_store_selector(struct cpu *cpu, const struct insn *insn)
 
 enum call_result calls_lldt(struct cpu *cpu, const struct insn *insn)
 {
-    need_selectors(cpu);
+    calls_need_selectors(cpu);
     need_cpl0(cpu);
     protection_lldt(cpu, (uint16_t)operand_rm(cpu, insn, 2));
     return CALL_NEXT;
@@ -167,7 +161,7 @@ enum call_result calls_lldt(struct cpu *cpu, const struct insn *insn)
 
 enum call_result calls_ltr(struct cpu *cpu, const struct insn *insn)
 {
-    need_selectors(cpu);
+    calls_need_selectors(cpu);
     need_cpl0(cpu);
     protection_ltr(cpu, (uint16_t)operand_rm(cpu, insn, 2));
     return CALL_NEXT;
