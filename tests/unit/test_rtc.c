@@ -122,6 +122,13 @@ static void test_periodic_interrupt(void)
     CU_ASSERT_FALSE(line);
     CU_ASSERT_EQUAL(get(rtc, 12, 976700), 0x00);
     CU_ASSERT_EQUAL(rtc_deadline(rtc), 2 * 976562);
+    set(rtc, 10, 0x76, 2000000); /* the divider is held in reset */
+    get(rtc, 12, 2000000);
+    CU_ASSERT_EQUAL(rtc_deadline(rtc), RTC_NEVER);
+    rtc_service(rtc, 5000000);
+    CU_ASSERT_EQUAL(get(rtc, 12, 5000000), 0x00);
+    set(rtc, 10, 0x26, 6000000); /* and begins anew */
+    CU_ASSERT_EQUAL(rtc_deadline(rtc), 6000000 + 976562);
     rtc_free(rtc);
 }
 

@@ -70,9 +70,14 @@ static int64_t from_date(const struct date *d)
     return days * DAY_S + d->hour * 3600 + d->minute * 60 + d->second;
 }
 
+static bool divides(const struct rtc *rtc)
+{
+    return (rtc->ram[REG_A] & A_DIVIDER) == A_DIVIDER_RUNS;
+}
+
 static bool is_running(const struct rtc *rtc)
 {
-    return !(rtc->ram[REG_B] & B_SET) && (rtc->ram[REG_A] & A_DIVIDER) == A_DIVIDER_RUNS;
+    return !(rtc->ram[REG_B] & B_SET) && divides(rtc);
 }
 
 static uint64_t seconds_since_base(const struct rtc *rtc, uint64_t now)
@@ -84,7 +89,7 @@ static uint64_t period_ns(const struct rtc *rtc)
 {
     unsigned rate = rtc->ram[REG_A] & A_RATE;
 
-    if (rate == 0)
+    if (rate == 0 || !divides(rtc))
         return 0;
     if (rate < 3)
         rate += 7;
@@ -254,7 +259,7 @@ static void write_register_a(struct rtc *rtc, uint8_t value, uint64_t now)
     collect(rtc, now);
     if (was)
         store_time(rtc, now);
-    if ((value ^ rtc->ram[REG_A]) & A_RATE) {
+    if ((value ^ rtc->ram[REG_A]) & (A_RATE | A_DIVIDER)) {
         rtc->periodic_base = now;
         rtc->periodic_seen = 0;
     }
