@@ -80,7 +80,7 @@ static void enter(void *argument)
     __builtin_unreachable();
 }
 
-static bool run(const struct program *p, uint32_t iopl)
+static bool run(const struct program *p, uint32_t flags)
 {
     uint8_t *data = (uint8_t *)(DATA_SEG << 4), *code = (uint8_t *)(CODE_SEG << 4);
     struct frame f;
@@ -90,11 +90,11 @@ static bool run(const struct program *p, uint32_t iopl)
         data[i] = (uint8_t)(7 * i + 3);
     for (unsigned i = 0; i < sizeof p->code; i++)
         code[i] = p->code[i];
-    entry.eip = 0, entry.cs = CODE_SEG, entry.eflags = VM | iopl | 2, entry.esp = STACK_TOP, entry.ss = STACK_SEG;
+    entry.eip = 0, entry.cs = CODE_SEG, entry.eflags = VM | flags | 2, entry.esp = STACK_TOP, entry.ss = STACK_SEG;
     entry.es = EXTRA_SEG, entry.ds = entry.fs = entry.gs = DATA_SEG;
     if (!catch_fault(enter, (void *)p, &f))
         return false;
-    good = f.vector == p->vector && f.eip == p->eip && f.cs == CODE_SEG && (f.eflags & (VM | IOPL3)) == (VM | iopl) && f.ss == STACK_SEG &&
+    good = f.vector == p->vector && f.eip == p->eip && f.cs == CODE_SEG && (f.eflags & (VM | IOPL3)) == (VM | (flags & IOPL3)) && f.ss == STACK_SEG &&
            (f.esp & 0xffff) == p->sp && f.eax == p->out.eax && f.ebx == p->out.ebx && f.ecx == p->out.ecx && f.esi == p->out.esi && f.edi == p->out.edi;
     if (!good) {
         print(p->name);
@@ -104,7 +104,7 @@ static bool run(const struct program *p, uint32_t iopl)
     return good;
 }
 
-static bool run_all(const struct program *p, unsigned count, uint32_t iopl)
+static bool run_all(const struct program *p, unsigned count, uint32_t flags)
 {
     const uint32_t esp0 = main_tss.esp0;
     bool good = true;
@@ -112,7 +112,7 @@ static bool run_all(const struct program *p, unsigned count, uint32_t iopl)
     main_tss.esp0 = (uint32_t)(ring0_stack + sizeof ring0_stack);
     trap_set_gate(BREAKPOINT, NULL, 3, false);
     for (unsigned i = 0; i < count; i++)
-        good &= run(&p[i], iopl);
+        good &= run(&p[i], flags);
     trap_set_gate(BREAKPOINT, NULL, 0, false);
     main_tss.esp0 = esp0;
     return good;
@@ -143,6 +143,102 @@ static bool forbids(void)
     return true;
 }
 
+/* --- CR4.VME, CR4.PVI: the virtual interrupt flag ------------------------------------------------ */
+
+enum { VIF = 0x80000, VIP = 0x100000, VME = 1, PVI = 2, BITMAP_SIZE = 32, HANDLER = 0x10 };
+
+/* INT 40h and, as 41h is not redirected, INT 41h. */
+static const struct program virtual_if[] = {
+    { "sti shows in pushf", { 0xfb, 0x9c, 0x5b, 0xcc }, { 0 }, BREAKPOINT, 4, { .ebx = 0x3202 }, STACK_TOP },
+    { "cli shows in pushf", { 0xfb, 0xfa, 0x9c, 0x5b, 0xcc }, { 0 }, BREAKPOINT, 5, { .ebx = 0x3002 }, STACK_TOP },
+    { "popf", { 0x68, 0x03, 0x42, 0x9d, 0x9c, 0x5b, 0xcc }, { 0 }, BREAKPOINT, 7, { .ebx = 0x7203 }, STACK_TOP }, /* NT and CF, too */
+    { "popf of TF", { 0x68, 0x02, 0x01, 0x9d }, { 0 }, GP, 3, { 0 }, STACK_TOP - 2 },
+    { "pushf of 32 bits", { 0x66, 0x9c }, { 0 }, GP, 0, { 0 }, STACK_TOP },
+    { "popf of 32 bits", { 0x66, 0x9d }, { 0 }, GP, 0, { 0 }, STACK_TOP },
+    { "iret", { 0x68, 0x02, 0x02, 0x0e, 0x6a, 0x07, 0xcf, 0x9c, 0x5b, 0xcc }, { 0 }, BREAKPOINT, 10, { .ebx = 0x3202 }, STACK_TOP },
+    { "iret of TF", { 0x68, 0x02, 0x01, 0x0e, 0x6a, 0x07, 0xcf }, { 0 }, GP, 6, { 0 }, STACK_TOP - 6 },
+    { "iret of 32 bits", { 0x66, 0xcf }, { 0 }, GP, 0, { 0 }, STACK_TOP },
+    { "int redirected", { 0xfb, 0xcd, 0x40, [HANDLER] = 0x9c, 0x5e, 0x58, 0x5b, 0x59, 0xcc }, { 0 }, BREAKPOINT, HANDLER + 6,
+      { .eax = 3, .ebx = CODE_SEG, .ecx = 0x3202, .esi = 0x3002 }, STACK_TOP },
+    { "int not redirected", { 0xcd, 0x41 }, { 0 }, GP, 0, { 0 }, STACK_TOP },
+    { "hlt", { 0xf4 }, { 0 }, GP, 0, { 0 }, STACK_TOP },
+};
+static const struct program virtual_pending[] = {
+    { "sti", { 0xfb }, { 0 }, GP, 0, { 0 }, STACK_TOP },
+    { "cli", { 0xfa, 0x9c, 0x5b, 0xcc }, { 0 }, BREAKPOINT, 4, { .ebx = 0x3002 }, STACK_TOP },
+    { "popf of IF", { 0x68, 0x02, 0x02, 0x9d }, { 0 }, GP, 3, { 0 }, STACK_TOP - 2 },
+    { "popf", { 0x68, 0x03, 0x00, 0x9d, 0x9c, 0x5b, 0xcc }, { 0 }, BREAKPOINT, 7, { .ebx = 0x3003 }, STACK_TOP },
+    { "iret of IF", { 0x68, 0x02, 0x02, 0x0e, 0x6a, 0x07, 0xcf }, { 0 }, GP, 6, { 0 }, STACK_TOP - 6 },
+};
+/* With IOPL 3 it is the true flag, and what is not redirected goes to the gate. */
+static const struct program true_if[] = {
+    { "int redirected", { 0xcd, 0x40, [HANDLER] = 0x9c, 0x5e, 0x58, 0x5b, 0x59, 0xcc }, { 0 }, BREAKPOINT, HANDLER + 6,
+      { .eax = 2, .ebx = CODE_SEG, .ecx = 0x3002, .esi = 0x3002 }, STACK_TOP },
+    { "int 3 by its long form", { 0xcd, 0x03 }, { 0 }, BREAKPOINT, 2, { 0 }, STACK_TOP },
+    { "pushf of 32 bits", { 0x66, 0x9c, 0x66, 0x5b, 0xcc }, { 0 }, BREAKPOINT, 5, { .ebx = 0x3002 }, STACK_TOP },
+};
+
+static bool has_vme(void)
+{
+    uint32_t a = 1, b, c, d;
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "=c"(c), "=d"(d));
+    return d & 2;
+}
+
+static bool virtual_flag(void)
+{
+    uint32_t *vector = (uint32_t *)(0x40 * 4), before = *vector;
+    uint8_t bits[BITMAP_SIZE];
+    bool good;
+
+    CHECK(has_vme());
+    for (unsigned i = 0; i < BITMAP_SIZE; i++)
+        bits[i] = main_tss.io_bits[i], main_tss.io_bits[i] = 0xff;
+    main_tss.io_bits[0x40 / 8] = 0xfe;
+    main_tss.io_map = (uint16_t)(offsetof(struct tss, io_bits) + BITMAP_SIZE);
+    *vector = (uint32_t)CODE_SEG << 16 | HANDLER;
+    WRITE_CR(4, READ_CR(4) | VME);
+    good = run_all(virtual_if, sizeof virtual_if / sizeof *virtual_if, 0);
+    good &= run_all(virtual_pending, sizeof virtual_pending / sizeof *virtual_pending, VIP);
+    good &= run_all(true_if, sizeof true_if / sizeof *true_if, IOPL3);
+    WRITE_CR(4, READ_CR(4) & ~(uint32_t)VME);
+    *vector = before;
+    main_tss.io_map = sizeof main_tss;
+    for (unsigned i = 0; i < BITMAP_SIZE; i++)
+        main_tss.io_bits[i] = bits[i];
+    CHECK(good);
+    return true;
+}
+
+static volatile uint32_t flags_set, flags_clear;
+static void user_flags(void)
+{
+    uint32_t set, clear;
+    __asm__ volatile("sti; pushfl; popl %0; cli; pushfl; popl %1" : "=&r"(set), "=r"(clear)::"memory", "cc");
+    flags_set = set, flags_clear = clear;
+    user_exit();
+}
+static void user_sti(void *unused)
+{
+    (void)unused;
+    run_user(user_flags);
+}
+
+/* The same for programs of ring 3, whose PUSHF shows VIF itself. */
+static bool virtual_flag_in_ring3(void)
+{
+    struct frame f;
+
+    WRITE_CR(4, READ_CR(4) | PVI);
+    run_user(user_flags);
+    WRITE_CR(4, READ_CR(4) & ~(uint32_t)PVI);
+    CHECK(flags_set & VIF && !(flags_set & VIP) && !(flags_clear & VIF));
+    CHECK(!((flags_set ^ flags_clear) & 0x200));
+    CHECK(catch_fault(user_sti, NULL, &f) && f.vector == GP && *(uint8_t *)f.eip == 0xfb);
+    return true;
+}
+
 static const struct test tests[] = { { "computes", computes, NULL }, { "forbids", forbids, NULL },
-    { "pointers", pointers, "keeps no opcode" }, { "limits", limits, "segment limits are not looked at" }, { NULL, NULL, NULL } };
+    { "pointers", pointers, "keeps no opcode" }, { "limits", limits, "segment limits are not looked at" },
+    { "virtual_flag", virtual_flag, "has no VME" }, { "virtual_flag_in_ring3", virtual_flag_in_ring3, "has no PVI" }, { NULL, NULL, NULL } };
 const struct test_group group_v86 = { "v86", tests, NULL };
