@@ -59,7 +59,7 @@ static bool is_over(const uint8_t *code, unsigned size, unsigned out)
         wait_pending();
         ((void (*)(void))(at - 1))();
         stop();
-        CHECK(ticks == 1 && tick_eip == (uint32_t)at - 1 + out + 4);
+        CHECK(ticks && tick_eip == (uint32_t)at - 1 + out + 4); /* a late host may bring another at once */
     }
     return true;
 }
