@@ -7,7 +7,7 @@
 set -u
 build=${BUILD:-build}
 image=$build/tests/guest.elf
-groups="cpu string fault segment shadow paging ring smc fpu x87_pointers debug checks sensitive flags v86 sse returns stale alias moves gates tasks limits watch pae"
+groups="cpu string fault segment shadow paging ring smc fpu x87_pointers debug checks sensitive flags v86 sse returns stale alias moves gates tasks limits watch pae double"
 # TEST and reason
 differences='smc.next_by_each_store runs on in what it decoded before the store
 smc.across_pages looks at the first page of an instruction alone
