@@ -28,7 +28,7 @@ extern const struct test_group
     group_cpu, group_string, group_fault, group_segment, group_interrupt, group_paging, group_ring, group_smc,
     group_fpu, group_x87_pointers, group_device, group_nic, group_ne, group_debug, group_checks, group_sensitive,
     group_flags, group_v86, group_random16, group_sse, group_returns, group_stale, group_alias, group_moves,
-    group_gates, group_tasks, group_limits, group_watch, group_pae, group_pc_calls, group_shadow, group_ferr, group_double;
+    group_gates, group_tasks, group_limits, group_watch, group_pae, group_pc_calls, group_shadow, group_ferr, group_double, group_pic;
 
 /* False, having printed file and line, when `condition` is false. */
 bool check_at(bool condition, const char *what, const char *file, int line);

@@ -33,7 +33,7 @@ static const struct test_group *const groups[] = {
     &group_fpu, &group_x87_pointers, &group_device, &group_nic, &group_ne, &group_debug, &group_checks,
     &group_sensitive, &group_flags, &group_v86, &group_random16, &group_sse, &group_returns, &group_stale,
     &group_alias, &group_moves, &group_gates, &group_tasks, &group_limits, &group_watch, &group_pae, &group_pc_calls,
-    &group_shadow, &group_ferr, &group_double,
+    &group_shadow, &group_ferr, &group_double, &group_pic,
 };
 
 /* --- output ----------------------------------------------------------- */
