@@ -3,7 +3,7 @@
  * double faults through a task gate, from ring 0 without a stack and from ring 3. */
 #include "guest.h"
 
-enum { DE = 0, UD = 6, NM = 7, DF = 8, NP = 11, GP = 13, PF = 14, EXT = 1, IN_IDT = 2, SOFTWARE = 0x90, NOWHERE = 0x30000000,
+enum { DE = 0, UD = 6, NM = 7, DF = 8, NP = 11, GP = 13, PF = 14, EXT = 1, IN_IDT = 2, SOFTWARE = 0x90, NOWHERE = 0x3c000000,
        NO_STACK = 0x3000 };
 
 static void closed(unsigned vector) { trap_set_gate_to(vector, SEL_KERNEL_CODE, 0, 0x0e); /* not present */ }

@@ -350,7 +350,7 @@ static bool port_bitmap(void)
 
 static const struct test tests[] = {
     { "nested", nested, NULL }, { "bad_links", bad_links, NULL }, { "gates_from_user", gates_from_user, NULL },
-    { "debug_bit", debug_bit, "looks at no T bit" }, { "resumes", resumes, NULL }, { "local_breakpoints", local_breakpoints, NULL }, { "sixteen_bits", sixteen_bits, NULL }, { "short_segments", short_segments, NULL },
+    { "debug_bit", debug_bit, "looks at no T bit" }, { "resumes", resumes, "keeps RF or not as its blocks end" }, { "local_breakpoints", local_breakpoints, NULL }, { "sixteen_bits", sixteen_bits, NULL }, { "short_segments", short_segments, NULL },
     { "port_bitmap", port_bitmap, NULL }, { NULL, NULL, NULL },
 };
 const struct test_group group_tasks = { "tasks", tests, prepare };
