@@ -121,6 +121,24 @@ static void receive_now(void *opaque)
         n->attention(n->opaque);
 }
 
+static void set_accepts(struct port_link_options *options, const struct pc_nic *board)
+{
+    unsigned accepts = nic_accepts(pc_nic_model(board));
+
+    options->accept_csum = accepts & NIC_ACCEPTS_CSUM;
+    options->accept_tso = accepts & NIC_ACCEPTS_TSO;
+}
+
+/* Another driver than the last one takes other frames: the switch is to know. */
+static void accepts_changed(void *opaque)
+{
+    struct guest_nic *n = opaque;
+    struct port_link_options options = { 0 };
+
+    set_accepts(&options, n->board);
+    port_link_accept(n->link, options.accept_csum, options.accept_tso);
+}
+
 static void eeprom_changed(void *opaque)
 {
     struct guest_nic *n = opaque;
@@ -138,7 +156,7 @@ static bool add_board(struct guest_nic *n, struct pc *pc, struct nvram *nvram, c
     struct pc_nic_config card = { .model = o->model, .isa_port = o->isa_port, .isa_irq = o->isa_irq,
                                   .line_rate = o->speed,
                                   .eeprom = nvram ? nvram_contents(nvram) : NULL };
-    struct pc_link link = { n, send_frame, flush, receive_ready, receive_now, eeprom_changed, has_room };
+    struct pc_link link = { n, send_frame, flush, receive_ready, receive_now, eeprom_changed, has_room, accepts_changed };
     uint8_t contents[NIC_EEPROM_SIZE];
 
     memcpy(card.mac, o->mac, sizeof card.mac);
@@ -172,7 +190,7 @@ struct guest_nic *guest_nic_new(struct pc *pc, const struct options_nic *options
         free(n);
         return NULL;
     }
-    link_options.accept_csum = nic_accepts_partial_checksum(pc_nic_model(n->board));
+    set_accepts(&link_options, n->board);
     failure = port_link_open(options->socket, &link_options, &n->link);
     if (failure) {
         snprintf(error, error_size, "cannot listen on %s: %s", options->socket, strerror(failure));

@@ -45,6 +45,10 @@ struct port_link_counters {
 int port_link_open(const char *path, const struct port_link_options *options, struct port_link **link);
 void port_link_close(struct port_link *link); /* leaves the socket file */
 
+/* The NIC takes other frames from now on, as in the options: a connection that was made with others
+ * ends, and the switch makes it anew at once. */
+void port_link_accept(struct port_link *link, bool csum, bool tso);
+
 #define PORT_LINK_FDS 3
 /* Fills in what to wait for; returns how many. Whatever is ready, call port_link_service(). */
 unsigned port_link_poll(const struct port_link *link, struct pollfd fds[PORT_LINK_FDS]);

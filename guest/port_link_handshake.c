@@ -114,6 +114,16 @@ void port_link_disconnect(struct port_link *link, const char *why)
     link->connection = -1;
 }
 
+void port_link_accept(struct port_link *link, bool csum, bool tso)
+{
+    if (link->options.accept_csum == csum && link->options.accept_tso == tso)
+        return;
+    link->options.accept_csum = csum;
+    link->options.accept_tso = tso;
+    if (link->phase != PHASE_LISTENING)
+        port_link_disconnect(link, "the guest's driver takes other frames");
+}
+
 /* ---- what the switch is told ---- */
 
 static bool tell(struct port_link *link, struct vhost_user_message *message)

@@ -10,12 +10,13 @@
 #include <string.h>
 
 static const struct nic_ops *const models[] = { &e1000_ops, &e1000_82545em_ops, &rtl8029_ops, &rtl8019_ops,
-                                               &ne2000_ops, &ne2000_8bit_ops, &ne1000_ops };
+                                               &ne2000_ops, &ne2000_8bit_ops, &ne1000_ops, &virtio_net_ops };
 
 /* What else a model may be called. */
 static const struct { const char *name, *model; } aliases[] = {
     { "82540em", "e1000" }, { "e1000-82540em", "e1000" }, { "82545em", "e1000-82545em" }, { "rtl8029as", "rtl8029" },
     { "ne2k_pci", "rtl8029" }, { "rtl8019", "rtl8019as" },
+    { "virtio", "virtio-net" }, { "virtio-net-pci", "virtio-net" },
 };
 
 static const struct nic_ops *find(const char *name)
@@ -171,7 +172,7 @@ void nic_write_block(struct nic *nic, unsigned bar, uint32_t offset, unsigned si
 enum nic_rx_result nic_receive(struct nic *nic, const void *frame, size_t size,
                                const struct nic_offload *offload, uint64_t now)
 {
-    if (size < NIC_ETH_HEADER || size > NIC_FRAME_MAX || (offload && offload->gso_type != NIC_GSO_NONE)) {
+    if (size < NIC_ETH_HEADER || size > NIC_FRAME_MAX || (offload && offload->gso_type != NIC_GSO_NONE && !(nic_accepts(nic) & NIC_ACCEPTS_TSO))) {
         nic->counters.rx_filtered++;
         return NIC_RX_TAKEN;
     }
@@ -198,9 +199,9 @@ void nic_receive_backlog(struct nic *nic, uint32_t waiting, uint32_t capacity, u
     nic->ops->backlog(nic, waiting, capacity, now);
 }
 
-bool nic_accepts_partial_checksum(const struct nic *nic)
+unsigned nic_accepts(const struct nic *nic)
 {
-    return nic->ops->accepts_partial_checksum;
+    return nic->ops->accepts ? nic->ops->accepts(nic) : 0;
 }
 
 void nic_timer(struct nic *nic, uint64_t now)

@@ -15,6 +15,12 @@ struct nic;
 enum nic_bus { NIC_BUS_PCI, NIC_BUS_ISA };
 enum nic_bar_kind { NIC_BAR_NONE, NIC_BAR_MEMORY, NIC_BAR_IO };
 
+/* PCI: a capability of the vendor's own (ID 09h): the bytes behind its ID and pointer. */
+struct nic_vendor_cap {
+    uint8_t at, size;
+    uint8_t bytes[18];
+};
+
 /* What the bus adapter (PCI or ISA) needs to know of a model. */
 struct nic_identity {
     const char *model;      /* "e1000", "rtl8029", "ne2000" …: the name users write */
@@ -27,12 +33,15 @@ struct nic_identity {
     uint16_t pci_status;      /* PCI: its fixed bits, but for the capability list's */
     bool pci_invalidates;     /* PCI: memory write and invalidate can be enabled */
     uint8_t min_grant;        /* PCI: in 250 ns */
+    const struct nic_vendor_cap *vendor_caps; /* PCI: each is linked in front of those before it */
+    unsigned vendor_cap_count;
+    uint8_t window_at;        /* PCI: which of them reaches the BARs through configuration space (virtio 1.1, 4.1.4.9); 0: none */
     uint16_t isa_port;      /* ISA: default base port */
     uint8_t isa_irq;        /* ISA: default interrupt line */
 };
 
 /* Creates the model `name` ("e1000", "e1000-82545em", "rtl8029", "rtl8019as", "ne2000",
- * "ne2000-8bit", "ne1000", or what its chip is called) with station address `mac`.
+ * "ne2000-8bit", "ne1000", "virtio-net", or what its chip is called) with station address `mac`.
  * `host` is copied. NULL when the name is unknown or memory is short. */
 struct nic *nic_new(const char *name, const uint8_t mac[6], const struct nic_host *host);
 void nic_free(struct nic *nic); /* accepts NULL */
@@ -77,7 +86,7 @@ enum nic_rx_result {
 };
 
 /* One frame (no FCS) arrives from the network. The frame may carry work still
- * to be done only where nic_accepts_partial_checksum() says so; otherwise `offload` is
+ * to be done only where nic_accepts() says so; otherwise `offload` is
  * NULL or all zero apart from DATA_VALID. */
 enum nic_rx_result nic_receive(struct nic *nic, const void *frame, size_t size,
                                const struct nic_offload *offload, uint64_t now);
@@ -90,9 +99,11 @@ void nic_receive_lost(struct nic *nic, size_t size, uint64_t now);
  * of how many. It is to the chip as its own FIFO is (PAUSE frames go by it). */
 void nic_receive_backlog(struct nic *nic, uint32_t waiting, uint32_t capacity, uint64_t now);
 
-/* Whether partially checksummed frames may be handed to nic_receive(): true
- * for models whose driver can be told "checksum good" (e1000 RXCSUM). */
-bool nic_accepts_partial_checksum(const struct nic *nic);
+/* What frames handed to nic_receive() may still have to be done, or-ed: a checksum, where the driver can
+ * be told "good" (e1000 RXCSUM) or "to be completed"; and TCP segmentation. It changes with the driver
+ * where the host has an accepts_changed(). */
+enum nic_accepts { NIC_ACCEPTS_CSUM = 1, NIC_ACCEPTS_TSO = 2 };
+unsigned nic_accepts(const struct nic *nic);
 
 void nic_timer(struct nic *nic, uint64_t now);
 void nic_set_link(struct nic *nic, bool up, uint64_t now);

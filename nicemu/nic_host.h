@@ -73,6 +73,9 @@ struct nic_host {
     /* Whether the network takes a burst of frames now (NIC_BURST, or one as large as can be). While it
      * does not, a card lets its driver wait, and asks again after NIC_NO_ROOM_NS. May be NULL: it always does. */
     bool (*has_room)(void *opaque);
+
+    /* nic_accepts() answers otherwise now, or may: a driver has begun to work. May be NULL. */
+    void (*accepts_changed)(void *opaque);
 };
 
 #endif

@@ -35,7 +35,7 @@ struct nic_ops {
     struct nic_identity identity;
     size_t size;                    /* of the model's struct */
     bool has_line_rate;             /* see nic_set_line_rate() */
-    bool accepts_partial_checksum;  /* see nic_accepts_partial_checksum() */
+    unsigned (*accepts)(const struct nic *nic); /* see nic_accepts(); NULL: nothing */
     void (*init)(struct nic *nic);  /* once, before the first reset; memory is zeroed */
     void (*reset)(struct nic *nic, uint64_t now);
     uint32_t (*read)(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, uint64_t now);
@@ -89,6 +89,7 @@ extern const struct nic_ops ne2000_ops;
 extern const struct nic_ops ne2000_8bit_ops;
 extern const struct nic_ops rtl8019_ops;
 extern const struct nic_ops rtl8029_ops;
+extern const struct nic_ops virtio_net_ops;
 
 /* Register accesses go to the model; where frames take time, its timer may be due in any of them. */
 static inline void nic_access_directly(struct nic *nic)

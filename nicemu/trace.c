@@ -209,6 +209,13 @@ static bool has_room(void *opaque)
     return !host->has_room || host->has_room(host->opaque);
 }
 
+static void accepts_changed(void *opaque)
+{
+    const struct nic_host *host = &of(opaque)->host;
+    if (host->accepts_changed)
+        host->accepts_changed(host->opaque);
+}
+
 static void send_flush(void *opaque)
 {
     const struct nic_host *host = &of(opaque)->host;
@@ -290,7 +297,7 @@ int nic_set_trace(struct nic *nic, nic_trace_line *line, void *opaque, bool stri
     nic->quick_read = NULL;
     nic->quick_write = NULL;
     nic->host = (struct nic_host){ nic, dma_read, dma_write, set_irq, send_frame, send_flush, receive_ready, set_timer,
-                                   guest_error, eeprom_changed, set_pme, has_room };
+                                   guest_error, eeprom_changed, set_pme, has_room, accepts_changed };
     return 0;
 }
 

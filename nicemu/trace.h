@@ -2,7 +2,7 @@
  *
  * The teacher: prints what a driver does to a NIC model in the words of the
  * chip's manual, and in strict mode which of its rules the driver has broken.
- * trace.c does what is common; trace_e1000*.c and trace_dp8390.c know the
+ * trace.c does what is common; trace_e1000*.c, trace_dp8390.c and trace_virtio.c know the
  * chips' names, fields and rules, as tables.
  *
  * A NIC without a trace pays nothing for an access: its read and write pointers
@@ -41,7 +41,7 @@ struct nic_decoder {
     /* Broken rules, before the chip goes to sleep. NULL: it never does. */
     void (*check_sleep)(struct nic *nic);
 };
-extern const struct nic_decoder nic_trace_e1000, nic_trace_dp8390;
+extern const struct nic_decoder nic_trace_e1000, nic_trace_dp8390, nic_trace_virtio;
 
 #define NIC_TRACE_HELD 32u
 

@@ -190,7 +190,7 @@ def measure_tcp(kind, build, scratch, seconds=3):
 
 
 # What a kind of guest calls its NIC; "virtio" only QEMU has, for comparison.
-NICS = {"ours": {"e1000": "e1000", "ne2000": "rtl8029"},
+NICS = {"ours": {"virtio": "virtio-net", "e1000": "e1000", "ne2000": "rtl8029"},
         "qemu": {"e1000": "e1000", "ne2000": "ne2k_pci", "virtio": "virtio-net-pci"}}
 MAC = "02:bb:00:00:00:01"
 

@@ -18,7 +18,7 @@ static void identity(void)
     CU_ASSERT_EQUAL(id->device_id, 0x100e);
     CU_ASSERT_EQUAL(id->bar[0].size, 0x20000);
     CU_ASSERT_EQUAL(id->bar[2].kind, NIC_BAR_IO);
-    CU_ASSERT_TRUE(nic_accepts_partial_checksum(host.nic));
+    CU_ASSERT_TRUE(nic_accepts(host.nic) == NIC_ACCEPTS_CSUM);
     CU_ASSERT_PTR_NULL(nic_new("e1001", fake_mac, &(struct nic_host){ 0 }));
 }
 

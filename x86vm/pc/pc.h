@@ -105,6 +105,7 @@ struct pc_link {
     void (*receive_now)(void *opaque); /* the same, from where pc_nic_receive() may be called at once */
     void (*eeprom_changed)(void *opaque);
     bool (*has_room)(void *opaque); /* as struct nic_host's */
+    void (*accepts_changed)(void *opaque); /* likewise */
 };
 
 /* NULL with a reason in `error`: unknown model, no slot or no such place left, no memory. The rest is nicemu/nic.h's,

@@ -86,6 +86,14 @@ static bool has_room(void *opaque)
     return !n->link.has_room || n->link.has_room(n->link.opaque);
 }
 
+static void accepts_changed(void *opaque)
+{
+    struct pc_nic *n = opaque;
+
+    if (n->link.accepts_changed)
+        n->link.accepts_changed(n->link.opaque);
+}
+
 static void send_flush(void *opaque)
 {
     struct pc_nic *n = opaque;
@@ -151,7 +159,7 @@ __attribute__((format(printf, 2, 3))) static void guest_error(void *opaque, cons
 struct nic_host pc_nic_host(struct pc_nic *n)
 {
     return (struct nic_host){ n, dma_read, dma_write, set_irq, send_frame, send_flush, receive_ready, set_timer,
-                              guest_error, eeprom_changed, set_pme, has_room };
+                              guest_error, eeprom_changed, set_pme, has_room, accepts_changed };
 }
 
 /* --- what the bus calls --- */
@@ -251,9 +259,9 @@ static int bar_quick_write(void *device, uint32_t offset, unsigned size, uint32_
 
 static bool own_read(void *opaque, unsigned offset, uint8_t *value)
 {
-    const struct pc_nic *n = opaque;
+    struct pc_nic *n = opaque;
 
-    return nic_caps_read(&n->caps, offset, value);
+    return nic_caps_read(&n->caps, offset, value, pc_now(n->pc));
 }
 
 static bool own_write(void *opaque, unsigned offset, uint8_t value)
