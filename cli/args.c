@@ -44,7 +44,7 @@ const struct args_option args_options[] = {
     {"append", 0, "TEXT", "the guest's kernel command line"},
     {"memory", 'm', "MIB", "the guest's memory (128)"},
     {"nic", 'n', "MODEL[,...]",
-     "a NIC, repeatable: e1000, e1000-82545em, rtl8029, rtl8019as, ne2000 or ne1000, with mac=, port=, vlan=, mtu= … behind commas"},
+     "a NIC, repeatable: e1000, e1000-82545em, rtl8029, rtl8019as, ne2000, ne1000 or virtio-net, with mac=, port=, vlan=, mtu= … behind commas"},
     {"idle-slack", 0, "MS", "how late the timer ticks of an idle guest may be (40; 0: not late)"},
     {"strict", 0, NULL, "also name each rule that the driver breaks"},
     {"rules", 0, NULL, "name these alone"},

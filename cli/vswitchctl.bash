@@ -41,7 +41,7 @@ _vswitchctl_complete() {
     -s:* | -w:* | -k:* | *:FILE:* | *:PATH:*) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     --port:*) mapfile -t COMPREPLY < <(compgen -W "$(_vswitchctl_names port)" -- "$cur"); return ;;
     --type:*) wanted='tap|vhost-user' ;;&
-    --nic:*:"guest run" | -n:*:"guest run") wanted='e1000|e1000-82545em|rtl8029|rtl8019as|ne2000|ne1000' ;;&
+    --nic:*:"guest run" | -n:*:"guest run") wanted='virtio-net|e1000|e1000-82545em|rtl8029|rtl8019as|ne2000|ne1000' ;;&
     *) if [ -n "$wanted" ]; then
             [ "${wanted#*|}" = "$wanted" ] || mapfile -t COMPREPLY < <(compgen -W "${wanted//|/ }" -- "$cur")
             return

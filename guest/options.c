@@ -27,9 +27,9 @@ const char *options_usage(void)
            "  --unpack              decompress the kernel here rather than in the guest (XZ)\n"
            "  --state-dir DIR       where the EEPROMs of its network cards are kept (default: they are not)\n"
            "  --nic model=MODEL[,mac=02:00:00:00:00:01][,socket=nic0.sock][,link=down][,nvram=FILE]\n"
-           "                        MODEL: e1000 (82540EM), e1000-82545em, rtl8029 on PCI; ne2000, ne1000,\n"
+           "                        MODEL: e1000 (82540EM), e1000-82545em, rtl8029, virtio-net on PCI; ne2000, ne1000,\n"
            "                        rtl8019as on ISA, which take also io=0x300,irq=9, ne2000 also slot=8;\n"
-           "                        all but the e1000s also speed=10 (Mbit/s that frames leave with)\n"
+           "                        those around a DP8390 (ne…, rtl…) also speed=10 (Mbit/s that frames leave with)\n"
            "  --console stdio       the serial console also on standard input and output\n"
            "  --log FILE            messages of this program (default: standard error)\n"
            "  --record FILE         log all that reaches the guest, for --replay\n"
@@ -173,7 +173,7 @@ static bool parse_nic(struct options *o, const char *text, char *error, size_t e
             return false;
     }
     if (!nic->model[0])
-        return fail(error, error_size, "--nic: no model (model=e1000, e1000-82545em, rtl8029, rtl8019as, ne2000 or ne1000)");
+        return fail(error, error_size, "--nic: no model (model=e1000, e1000-82545em, rtl8029, rtl8019as, ne2000, ne1000 or virtio-net)");
     o->nic_count++;
     return true;
 }

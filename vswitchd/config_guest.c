@@ -62,7 +62,7 @@ static bool read_card(const struct jv *value, struct config_nic *nic, struct jso
             return refuse_member(value, *m, mismatch, "ne2000, ne1000 and rtl8019as, which are on ISA,");
         }
     }
-    if (jv_has(value, "speed") && strncmp(nic->model, "e1000", 5) == 0) {
+    if (jv_has(value, "speed") && (strncmp(nic->model, "e1000", 5) == 0 || strcmp(nic->model, "virtio-net") == 0)) {
         return refuse_member(value, "speed", mismatch, "rtl8029, rtl8019as, ne2000 and ne1000");
     }
     nic->speed = (uint16_t)jv_member_int(value, "speed", 0);

@@ -89,7 +89,8 @@ static const char *check_isa_port(const char *text)
 static const char *const port_types[] = {"tap", "vhost-user", NULL};
 const char *const config_vlan_modes[] = {"access", "trunk", NULL};
 static const char *const roles[] = {"client", "server", NULL};
-static const char *const models[] = {"e1000", "e1000-82545em", "rtl8029", "rtl8019as", "ne2000", "ne1000", NULL};
+static const char *const models[] = {"e1000", "e1000-82545em", "rtl8029", "rtl8019as", "ne2000", "ne1000",
+                                     "virtio-net", NULL};
 static const char *const reserved_names[] = {"all", "stp", "pause", "lacp", "eap", "lldp", NULL};
 
 static const struct json_spec reserved_element[] = {

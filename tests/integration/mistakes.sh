@@ -105,7 +105,7 @@ says 1 '/nowhere/initrd: No such file' guest run bob --kernel "$K" --initrd /now
 says 1 '/memory_mib: must be 4 to 3072, not 2' guest run bob --kernel "$K" --memory 2
 says 2 'needs a number, not "128M"' guest run bob --kernel "$K" --memory 128M
 says 1 '/idle_slack_ms: must be 0 to 200, not 500' guest run bob --kernel "$K" --idle-slack 500
-says 1 'one of e1000, .* not "virtio"' guest run bob --kernel "$K" --nic virtio
+says 1 'one of e1000, .* not "tulip"' guest run bob --kernel "$K" --nic tulip
 says 1 '/nics/0/mac: .* no group address' guest run bob --kernel "$K" --nic e1000,mac=03:00:00:00:00:01
 says 1 'unknown member "colour"; known: model, mac' guest run bob --kernel "$K" --nic e1000,colour=red
 says 1 'which are on ISA, only' guest run bob --kernel "$K" --nic e1000,irq=9
