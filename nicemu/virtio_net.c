@@ -43,13 +43,28 @@ uint8_t vnet_take_isr(struct virtio_net *v)
     return isr;
 }
 
+void vnet_call(struct virtio_net *v, unsigned queue)
+{
+    if (virtio_ring_call_due(&v->ring[queue], &v->nic))
+        vnet_raise(v, VNET_ISR_QUEUE);
+}
+
 void vnet_used(struct virtio_net *v, unsigned queue)
 {
-    struct virtio_ring *ring = &v->ring[queue];
-    virtio_ring_show(ring, &v->nic);
-    if (virtio_ring_call_due(ring, &v->nic))
-        vnet_raise(v, VNET_ISR_QUEUE);
+    virtio_ring_show(&v->ring[queue], &v->nic);
+    vnet_call(v, queue);
     vnet_check(v, queue);
+}
+
+void vnet_set_timer(struct virtio_net *v)
+{
+    uint64_t next = v->tx_again;
+    if (v->tx_tell && (!next || v->tx_tell < next))
+        next = v->tx_tell;
+    if (next == v->timer)
+        return;
+    v->timer = next;
+    v->nic.host.set_timer(v->nic.host.opaque, next);
 }
 
 static void configuration_changed(struct virtio_net *v)
@@ -80,9 +95,8 @@ static void device_reset(struct virtio_net *v)
     memcpy(v->mac, v->nic.mac, sizeof v->mac);
     v->filter = (struct vnet_filter){ .promiscuous = true }; /* until the driver says what it wants */
     v->rx_waiting = false;
-    if (v->tx_again)
-        v->nic.host.set_timer(v->nic.host.opaque, 0);
-    v->tx_again = 0;
+    v->tx_again = v->tx_told = v->tx_tell = 0;
+    vnet_set_timer(v);
     nic_irq(&v->nic, false);
 }
 
@@ -167,8 +181,8 @@ static void timer(struct nic *nic, uint64_t now)
 {
     struct virtio_net *v = from_nic(nic);
     v->now = now;
-    v->tx_again = 0;
-    vnet_transmit(v);
+    v->timer = 0;
+    vnet_transmit_timer(v);
 }
 
 static void set_link(struct nic *nic, bool up, uint64_t now)

@@ -86,6 +86,9 @@ struct virtio_net {
     bool rx_waiting;               /* a frame was refused for want of buffers */
     bool tx_running;
     uint64_t tx_again;             /* when transmission is gone on with; 0: it waits for the driver */
+    uint64_t timer;                /* as the host was told */
+    uint64_t tx_told;              /* when the driver was last asked whether it wants an interrupt for frames sent, */
+    uint64_t tx_tell;              /* and when it will be again; 0: there are none */
     struct virtio_chain chain;     /* the one in hand */
     struct vnet_room room;
     uint8_t frame[VNET_HEADER_MAX + NIC_FRAME_MAX]; /* a frame to send with its header, a command, a frame to complete */
@@ -114,6 +117,8 @@ uint8_t vnet_take_isr(struct virtio_net *v);      /* reading it clears it */
 uint8_t vnet_config_byte(const struct virtio_net *v, unsigned at);
 void vnet_notified(struct virtio_net *v, unsigned queue);
 void vnet_used(struct virtio_net *v, unsigned queue); /* buffers were used: shows them, and calls the driver if it wants */
+void vnet_call(struct virtio_net *v, unsigned queue); /* the second half of that */
+void vnet_set_timer(struct virtio_net *v);            /* for what is to happen next */
 void vnet_check(struct virtio_net *v, unsigned queue); /* a broken queue: the card needs a reset */
 
 /* virtio_net_regs.c */
@@ -123,6 +128,7 @@ const char *vnet_register_name(unsigned bar, uint32_t offset); /* NULL: none is 
 
 /* virtio_net_tx.c, virtio_net_rx.c, virtio_net_control.c, virtio_net_state.c */
 void vnet_transmit(struct virtio_net *v);
+void vnet_transmit_timer(struct virtio_net *v);
 enum nic_rx_result vnet_receive(struct nic *nic, const uint8_t *frame, size_t size, const struct nic_offload *offload,
                                 uint64_t now);
 void vnet_receive_buffers(struct virtio_net *v);  /* the driver has given some */

@@ -54,8 +54,11 @@ void vnet_state(struct nic *nic, struct nic_state *s)
     filter(s, &v->filter);
     nic_state_bool(s, &v->rx_waiting);
     nic_state_deadline(s, &v->tx_again);
-    if (s->restoring)
+    nic_state_deadline(s, &v->tx_tell);
+    if (s->restoring) {
         v->now = s->now;
+        v->tx_told = 0;
+    }
 }
 
 void vnet_restored(struct nic *nic, uint64_t now)
@@ -63,7 +66,9 @@ void vnet_restored(struct nic *nic, uint64_t now)
     struct virtio_net *v = (struct virtio_net *)nic;
     v->now = now;
     v->rx_waiting = false; /* the host is told to offer anew whatever waits */
-    nic->host.set_timer(nic->host.opaque, v->tx_again);
+    v->timer = 0;
+    nic->host.set_timer(nic->host.opaque, 0);
+    vnet_set_timer(v);
     if (nic->host.accepts_changed)
         nic->host.accepts_changed(nic->host.opaque);
 }

@@ -11,6 +11,7 @@
 #define RUN_WORK (4u << 20)   /* bytes, and FRAME_WORK for each frame */
 #define FRAME_WORK 512u
 #define RUN_BREAK 50000u      /* ns between two runs of one burst */
+#define TELL_BREAK 50000u     /* ns between two interrupts for what was sent */
 #define LOOK_FRAMES 8u        /* sent before the network's room is asked for again: */
 #define LOOK_BYTES (128u << 10) /* well below the burst that it has said to take */
 
@@ -81,12 +82,6 @@ static uint32_t send_chain(struct virtio_net *v)
     return (uint32_t)size + FRAME_WORK;
 }
 
-static void go_on_at(struct virtio_net *v, uint64_t moment)
-{
-    v->tx_again = moment;
-    v->nic.host.set_timer(v->nic.host.opaque, moment);
-}
-
 /* Sends what waits, as far as it may; the number of chains done. */
 static unsigned run(struct virtio_net *v)
 {
@@ -96,12 +91,12 @@ static unsigned run(struct virtio_net *v)
 
     for (;; done++) {
         if (work >= RUN_WORK) {
-            go_on_at(v, v->now + RUN_BREAK);
+            v->tx_again = v->now + RUN_BREAK;
             return done;
         }
         if (done == looked || work - looked_at >= LOOK_BYTES) {
             if (v->cable && !nic_has_room(&v->nic)) {
-                go_on_at(v, v->now + NIC_NO_ROOM_NS);
+                v->tx_again = v->now + NIC_NO_ROOM_NS;
                 return done;
             }
             looked = done + LOOK_FRAMES;
@@ -114,6 +109,17 @@ static unsigned run(struct virtio_net *v)
     }
 }
 
+/* A frame is sent when the driver notifies, and most drivers want to know at once. Told every frame, they would
+ * be interrupted by each; while they send they see themselves what has been used. */
+static void tell(struct virtio_net *v)
+{
+    if (!v->tx_tell || v->tx_tell > v->now)
+        return;
+    v->tx_told = v->now;
+    v->tx_tell = 0;
+    vnet_call(v, VNET_TX);
+}
+
 void vnet_transmit(struct virtio_net *v)
 {
     if (v->tx_running || !vnet_is_on(v) || v->tx_again > v->now)
@@ -122,9 +128,21 @@ void vnet_transmit(struct virtio_net *v)
     v->tx_again = 0;
     if (run(v)) {
         v->nic.host.send_flush(v->nic.host.opaque);
-        vnet_used(v, VNET_TX);
+        virtio_ring_show(&v->ring[VNET_TX], &v->nic);
+        if (!v->tx_tell)
+            v->tx_tell = v->tx_told + TELL_BREAK;
+        tell(v);
     }
     virtio_ring_ask(&v->ring[VNET_TX], &v->nic, !v->tx_again); /* the timer needs no reminder */
     vnet_check(v, VNET_TX);
+    vnet_set_timer(v);
     v->tx_running = false;
+}
+
+void vnet_transmit_timer(struct virtio_net *v)
+{
+    tell(v);
+    if (v->tx_again && v->tx_again <= v->now)
+        vnet_transmit(v);
+    vnet_set_timer(v);
 }

@@ -27,7 +27,9 @@ PARTS = (
     (("idle.cpu", "idle.memory"), bench_idle.bench),
     (("e1000.tcp.",), bench_net.guest_tcp("e1000", virtio=True)),
     (("ne2000.tcp.",), bench_net.guest_tcp("ne2000")),
-    (("e1000.pktgen",), bench_net.bench_pktgen),
+    (("virtio.tcp.",), bench_net.guest_tcp("virtio")),
+    (("e1000.pktgen",), bench_net.pktgen("e1000")),
+    (("virtio.pktgen",), bench_net.pktgen("virtio")),
 )
 
 if __name__ == "__main__":
