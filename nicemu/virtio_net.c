@@ -84,6 +84,7 @@ void vnet_check(struct virtio_net *v, unsigned queue)
 
 /* --- status -------------------------------------------------------------- */
 
+/* A frame that waits goes on waiting: the machine has it, and is told when the next driver has buffers. */
 static void device_reset(struct virtio_net *v)
 {
     v->features = 0;
@@ -94,7 +95,6 @@ static void device_reset(struct virtio_net *v)
         v->ring[i] = (struct virtio_ring){ .size = VIRTIO_RING_MAX };
     memcpy(v->mac, v->nic.mac, sizeof v->mac);
     v->filter = (struct vnet_filter){ .promiscuous = true }; /* until the driver says what it wants */
-    v->rx_waiting = false;
     v->tx_again = v->tx_told = v->tx_tell = 0;
     vnet_set_timer(v);
     nic_irq(&v->nic, false);
@@ -108,12 +108,21 @@ static bool features_are_good(const struct virtio_net *v)
     return good;
 }
 
+/* The features, when the driver says that it has chosen; one that begins without having said so, and with some
+ * that no legacy driver can have, is held to them then. */
+static bool are_to_be_weighed(const struct virtio_net *v, uint8_t status)
+{
+    bool legacy = !(v->features & ~(uint64_t)(uint32_t)vnet_offered);
+    return !(v->status & VNET_S_FEATURES_OK) && (status & (legacy ? VNET_S_FEATURES_OK : VNET_S_FEATURES_OK | VNET_S_DRIVER_OK));
+}
+
 static void start(struct virtio_net *v)
 {
     if (v->nic.host.accepts_changed)
         v->nic.host.accepts_changed(v->nic.host.opaque);
     vnet_receive_buffers(v);
     vnet_transmit(v);
+    vnet_control(v); /* what was notified before is not taken before */
 }
 
 void vnet_set_status(struct virtio_net *v, uint8_t status)
@@ -126,9 +135,9 @@ void vnet_set_status(struct virtio_net *v, uint8_t status)
     status &= VNET_S_WRITABLE;
     if (before & ~status & VNET_S_WRITABLE)
         nic_guest_error(&v->nic, "status %02x takes back bits of %02x: only a reset does", status, before);
-    if ((status & ~before & VNET_S_FEATURES_OK) && !features_are_good(v)) {
+    if (are_to_be_weighed(v, status) && !features_are_good(v)) {
         nic_guest_error(&v->nic, "features %llx are not what the card can have", (unsigned long long)v->features);
-        status &= (uint8_t)~VNET_S_FEATURES_OK; /* which the driver reads back */
+        status &= (uint8_t)~(VNET_S_FEATURES_OK | VNET_S_DRIVER_OK); /* which the driver reads back */
     }
     v->status |= status;
     if (v->status & ~before & VNET_S_DRIVER_OK)

@@ -91,7 +91,7 @@ static uint32_t read_legacy_features(struct virtio_net *v)
 
 static void write_legacy_features(struct virtio_net *v, uint32_t value)
 {
-    if (v->status & VNET_S_DRIVER_OK)
+    if (v->status & (VNET_S_FEATURES_OK | VNET_S_DRIVER_OK))
         nic_guest_error(&v->nic, "features %08x are accepted while the driver is at work", value);
     else
         v->features = value & (uint32_t)vnet_offered;
@@ -373,5 +373,5 @@ void vnet_write(struct nic *nic, unsigned bar, uint32_t offset, unsigned size, u
     else if (!reg || !reg->write || offset != reg->offset || size != reg->size)
         nic_guest_error(nic, "write of %u bytes at %03x (%s)", size, offset, reg ? reg->name : "nothing is there");
     else
-        reg->write(v, value);
+        reg->write(v, size == 4 ? value : value & ((1u << 8 * size) - 1));
 }

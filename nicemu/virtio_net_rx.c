@@ -50,13 +50,19 @@ struct delivery {
     struct vnet_header header;
 };
 
+/* What a driver can have negotiated: neither ECN nor UDP is offered. */
+static bool is_plain_tcp(uint8_t gso_type)
+{
+    return gso_type == NIC_GSO_TCPV4 || gso_type == NIC_GSO_TCPV6;
+}
+
 /* False: it cannot be told to this driver. */
 static bool prepare(struct virtio_net *v, struct delivery *d, const struct nic_offload *offload)
 {
     unsigned accepts = vnet_accepts(&v->nic);
     if (!offload)
         return true;
-    if (offload->gso_type != NIC_GSO_NONE && !(accepts & NIC_ACCEPTS_TSO))
+    if (offload->gso_type != NIC_GSO_NONE && !(accepts & NIC_ACCEPTS_TSO && is_plain_tcp(offload->gso_type)))
         return false;
     if (accepts & NIC_ACCEPTS_CSUM) {
         d->header.flags = offload->flags;
@@ -96,19 +102,21 @@ static bool add_room(struct virtio_net *v, struct vnet_room *room, uint32_t size
 /* The frame does not fit into what there is: the driver will give more, unless it has given all that the queue holds. */
 static enum room lack(struct virtio_net *v, unsigned taken)
 {
-    virtio_ring_untake(&v->ring[VNET_RX], taken);
+    virtio_ring_untake(&v->ring[VNET_RX], &v->nic, taken);
     return v->ring[VNET_RX].broken || taken >= v->ring[VNET_RX].size ? ROOM_NEVER : ROOM_LACKING;
 }
 
 /* A buffer into which not even this goes is given back empty, and the frame is lost. */
 static enum room refuse_buffer(struct virtio_net *v, struct vnet_room *room, size_t size)
 {
+    struct virtio_ring *ring = &v->ring[VNET_RX];
     nic_guest_error(&v->nic, "receive buffer of %llu bytes for a frame of %zu", (unsigned long long)v->chain.writable_size,
                     size);
-    virtio_ring_untake(&v->ring[VNET_RX], room->chains + 1);
-    virtio_ring_take(&v->ring[VNET_RX], &v->nic, &v->chain);
-    virtio_ring_use(&v->ring[VNET_RX], &v->nic, v->chain.head, 0);
-    vnet_used(v, VNET_RX);
+    virtio_ring_untake(ring, &v->nic, room->chains + 1);
+    if (virtio_ring_take(ring, &v->nic, &v->chain)) {
+        virtio_ring_use(ring, &v->nic, v->chain.head, 0);
+        vnet_used(v, VNET_RX);
+    }
     return ROOM_NEVER;
 }
 

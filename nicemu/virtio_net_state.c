@@ -65,7 +65,6 @@ void vnet_restored(struct nic *nic, uint64_t now)
 {
     struct virtio_net *v = (struct virtio_net *)nic;
     v->now = now;
-    v->rx_waiting = false; /* the host is told to offer anew whatever waits */
     v->timer = 0;
     nic->host.set_timer(nic->host.opaque, 0);
     vnet_set_timer(v);

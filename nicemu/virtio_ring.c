@@ -160,9 +160,15 @@ bool virtio_ring_take(struct virtio_ring *ring, struct nic *nic, struct virtio_c
     return true;
 }
 
-void virtio_ring_untake(struct virtio_ring *ring, unsigned count)
+/* While they were looked at the driver may have shown more than the queue holds, which is seen here only. */
+void virtio_ring_untake(struct virtio_ring *ring, struct nic *nic, unsigned count)
 {
     ring->next_avail -= (uint16_t)count;
+    if ((uint16_t)(ring->seen_avail - ring->next_avail) <= ring->size)
+        return;
+    broken(ring, nic, "available index %u, of a queue of %u with %u to come next", ring->seen_avail, ring->size,
+           ring->next_avail);
+    ring->seen_avail = ring->next_avail;
 }
 
 /* --- giving back --------------------------------------------------------- */

@@ -48,7 +48,7 @@ void virtio_ring_place(struct virtio_ring *ring, uint64_t address);
 bool virtio_ring_take(struct virtio_ring *ring, struct nic *nic, struct virtio_chain *chain);
 
 /* Gives back the last `count` chains that were taken and not used. */
-void virtio_ring_untake(struct virtio_ring *ring, unsigned count);
+void virtio_ring_untake(struct virtio_ring *ring, struct nic *nic, unsigned count);
 
 /* Hands a chain back with `written` bytes in it; the driver sees it after virtio_ring_show(). */
 void virtio_ring_use(struct virtio_ring *ring, struct nic *nic, uint16_t head, uint32_t written);
