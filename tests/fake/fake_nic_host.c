@@ -87,6 +87,11 @@ static void receive_ready(void *opaque)
         host->on_ready(host);
 }
 
+static void accepts_changed(void *opaque)
+{
+    ((struct fake_nic_host *)opaque)->accepts_changed++;
+}
+
 static void set_timer(void *opaque, uint64_t deadline)
 {
     struct fake_nic_host *host = opaque;
@@ -115,6 +120,7 @@ void fake_nic_host_start(struct fake_nic_host *host, const char *model)
         .set_timer = set_timer,
         .guest_error = guest_error,
         .set_pme = set_pme,
+        .accepts_changed = accepts_changed,
     };
     host->record = true;
     host->now = 1000000;

@@ -28,7 +28,7 @@ struct fake_nic_host {
     bool refuse_frames;       /* send_frame answers false */
     bool no_room;             /* the network takes no burst now: has_room */
     bool record;              /* keep frames' contents: on unless a test turns it off */
-    unsigned irq_raised, flushed, ready, timers_set, errors;
+    unsigned irq_raised, flushed, ready, timers_set, errors, accepts_changed;
     uint64_t dma_calls, dma_bytes;
     void (*before_dma_read)(struct fake_nic_host *host, uint64_t address, size_t size); /* a fuzzer's hook */
     bool (*on_ready)(struct fake_nic_host *host);
