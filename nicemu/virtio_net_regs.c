@@ -218,7 +218,7 @@ static void write_queue_enable(struct virtio_net *v, uint32_t value)
 {
     struct virtio_ring *ring = value == 1 ? selected_to_set(v) : NULL;
     if (ring && !virtio_ring_enable(ring, vnet_has(v, VNET_F_EVENT_IDX), vnet_has(v, VNET_F_INDIRECT_DESC)))
-        nic_guest_error(&v->nic, "queue %u is not aligned: descriptors %llx, available %llx, used %llx", v->queue_select,
+        nic_guest_error(&v->nic, "queue %u is not aligned, or has no end: descriptors %llx, available %llx, used %llx", v->queue_select,
                         (unsigned long long)ring->desc, (unsigned long long)ring->avail, (unsigned long long)ring->used);
 }
 

@@ -21,7 +21,7 @@ static void ring(struct nic_state *s, struct virtio_ring *r)
     nic_state_u16(s, &r->signalled, UINT16_MAX);
     nic_state_check(s, r->size && r->size <= VIRTIO_RING_MAX && !(r->size & (r->size - 1)));
     nic_state_check(s, (uint16_t)(r->seen_avail - r->next_avail) <= r->size);
-    nic_state_check(s, !r->enabled || !(r->desc % 16 || r->avail % 2 || r->used % 4));
+    nic_state_check(s, !r->enabled || virtio_ring_is_placed(r));
 }
 
 static void filter(struct nic_state *s, struct vnet_filter *f)

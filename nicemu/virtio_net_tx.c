@@ -104,8 +104,9 @@ static unsigned run(struct virtio_net *v)
         }
         if (!virtio_ring_take(ring, &v->nic, &v->chain))
             return done;
+        uint16_t head = v->chain.head;
         work += send_chain(v);
-        virtio_ring_use(ring, &v->nic, v->chain.head, 0);
+        virtio_ring_use(ring, &v->nic, head, 0);
     }
 }
 

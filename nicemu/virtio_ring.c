@@ -50,9 +50,20 @@ __attribute__((format(printf, 3, 4))) static bool broken(struct virtio_ring *rin
     return false;
 }
 
+static bool wraps(uint64_t address, uint64_t size)
+{
+    return address + size < address;
+}
+
+bool virtio_ring_is_placed(const struct virtio_ring *ring)
+{
+    return !(ring->desc % 16 || ring->avail % 2 || ring->used % 4 || wraps(ring->desc, sizeof(struct desc) * ring->size) ||
+             wraps(ring->avail, 6 + 2u * ring->size) || wraps(ring->used, 6 + 8u * ring->size));
+}
+
 bool virtio_ring_enable(struct virtio_ring *ring, bool event_index, bool indirect)
 {
-    if (ring->desc % 16 || ring->avail % 2 || ring->used % 4)
+    if (!virtio_ring_is_placed(ring))
         return false;
     ring->event_index = event_index;
     ring->indirect = indirect;

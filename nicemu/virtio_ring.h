@@ -38,7 +38,10 @@ struct virtio_chain {
     struct virtio_piece piece[VIRTIO_RING_MAX];
 };
 
-/* Addresses are given and the queue is to run: 16, 2 and 4 bytes are the parts' alignments. False: they are not. */
+/* Whether its parts are aligned, to 16, 2 and 4 bytes, and none passes the end of all addresses. */
+bool virtio_ring_is_placed(const struct virtio_ring *ring);
+
+/* Addresses are given and the queue is to run. False: it is not placed so that it can. */
 bool virtio_ring_enable(struct virtio_ring *ring, bool event_index, bool indirect);
 
 /* Where a legacy driver has put it: the parts one behind the other from `address` on, `used` on a page of its own. */
