@@ -52,6 +52,8 @@ void vnet_state(struct nic *nic, struct nic_state *s)
     for (unsigned i = 0; i < VNET_QUEUES; i++)
         ring(s, &v->ring[i]);
     filter(s, &v->filter);
+    for (unsigned i = 0; i < VNET_QUEUES; i++)
+        nic_state_check(s, !v->ring[i].broken || v->status & VNET_S_NEEDS_RESET);
     nic_state_bool(s, &v->rx_waiting);
     nic_state_deadline(s, &v->tx_again);
     nic_state_deadline(s, &v->tx_tell);
