@@ -24,7 +24,16 @@
 
 uint64_t fuzz_nic_state;
 
+/* What drives a family of models. */
+struct driver {
+    void (*start)(struct fake_nic_host *host);
+    void (*poke)(struct fake_nic_host *host);
+    void (*check_progress)(struct fake_nic_host *host); /* NULL: nothing to check */
+    void (*change_memory)(struct fake_nic_host *host, uint64_t address, size_t size);
+};
+
 static const char *model;
+static const struct driver *driver;
 static uint64_t operation, restores, trace_lines, twins;
 static uint32_t line_rate; /* of the boards that have one: 0, or frames take time */
 static bool comparing;     /* a NIC and its twin: no states are exchanged meanwhile */
@@ -40,6 +49,10 @@ static void change_memory(struct fake_nic_host *host, uint64_t address, size_t s
     for (size_t i = 0; i + 16 <= size && i < 512; i += 16)
         e1000_put_descriptor(host->memory + address + i);
 }
+
+static const struct driver e1000_driver = { e1000_start, e1000_poke, e1000_check_progress, change_memory },
+                           dp8390_driver = { dp8390_start, dp8390_poke, NULL, change_memory },
+                           virtio_driver = { virtio_start, virtio_poke, virtio_check_progress, virtio_change_memory };
 
 void check(bool good, const char *what)
 {
@@ -92,14 +105,24 @@ static void trace_line(void *opaque, const char *text)
 /* What became of the frames that were offered, by nic_receive()'s answer and the counters. */
 static struct { uint64_t stored, filtered, refused, off, long_ones; } fate;
 
+/* A super-frame, for those who take them; its size. */
+static size_t ask_for_segments(struct nic_offload *offload)
+{
+    *offload = (struct nic_offload){ NIC_OFFLOAD_NEEDS_CSUM, below(2) ? NIC_GSO_TCPV4 : NIC_GSO_TCPV6, 54, (uint16_t)(1 + below(1448)), 34, 16 };
+    return 60 + below(NIC_FRAME_MAX - 60 + 1);
+}
+
 static void receive(struct fake_nic_host *host)
 {
     static const uint16_t sizes[] = { 0, 13, 14, 17, 18, 59, 60, 64, 1514, 1518, 1519, 9000, 16380, 16381 };
     size_t size = below(3) ? below(1600) : sizes[below(14)];
-    uint8_t *frame = malloc(size + 1);
+    uint8_t *frame;
     struct nic_offload offload = { .flags = (uint8_t)below(4), .csum_start = (uint16_t)below(80),
                                    .csum_offset = (uint16_t)below(32) };
     struct nic_counters before, after;
+    if ((nic_accepts(host->nic) & NIC_ACCEPTS_TSO) && below(3) == 0)
+        size = ask_for_segments(&offload);
+    frame = malloc(size + 1);
     fill_frame(frame, size);
     nic_get_counters(host->nic, &before);
     enum nic_rx_result result = nic_receive(host->nic, frame, size, below(2) ? &offload : NULL, host->now);
@@ -112,9 +135,9 @@ static void receive(struct fake_nic_host *host)
     free(frame);
 }
 
-static void step(struct fake_nic_host *host, void (*poke)(struct fake_nic_host *));
+static void step(struct fake_nic_host *host);
 
-static void steps(struct fake_nic_host *host, void (*poke)(struct fake_nic_host *), unsigned count)
+static void steps(struct fake_nic_host *host, unsigned count)
 {
     fake_nic_host_forget_frames(host);
     host->irq_raised = 0;
@@ -122,7 +145,7 @@ static void steps(struct fake_nic_host *host, void (*poke)(struct fake_nic_host 
         host->record = below(4) == 0;
         host->refuse_frames = below(16) == 0;
         host->no_room = below(8) == 0;
-        step(host, poke);
+        step(host);
     }
 }
 
@@ -139,7 +162,7 @@ static void same_frames(const struct fake_nic_host *a, const struct fake_nic_hos
 
 /* A NIC of another machine, with a past of its own, takes over the state: from then on the same
  * input has the same effect on both. What the state leaves out would show. */
-static void compare_with_twin(struct fake_nic_host *host, void (*poke)(struct fake_nic_host *))
+static void compare_with_twin(struct fake_nic_host *host)
 {
     struct fake_nic_host twin;
     unsigned count = 20 + below(400);
@@ -150,17 +173,17 @@ static void compare_with_twin(struct fake_nic_host *host, void (*poke)(struct fa
     fake_nic_host_start(&twin, model);
     nic_set_line_rate(twin.nic, line_rate);
     twin.before_dma_read = host->before_dma_read;
-    steps(&twin, poke, 200);
+    steps(&twin, 200);
     nic_set_trace(twin.nic, NULL, NULL, false); /* a trace looks at descriptors, too, which change when looked at */
     nic_set_trace(host->nic, NULL, NULL, false);
     memcpy(twin.memory, host->memory, FAKE_MEMORY_SIZE);
     twin.now = host->now;
     check(nic_restore(twin.nic, twin.now, image, size) == 0, "an image refused by another machine");
     uint64_t from_here = fuzz_nic_state;
-    steps(host, poke, count);
+    steps(host, count);
     uint64_t after = fuzz_nic_state;
     fuzz_nic_state = from_here;
-    steps(&twin, poke, count);
+    steps(&twin, count);
     check(fuzz_nic_state == after, "a restored NIC answers differently");
     same_frames(host, &twin);
     size = nic_save(host->nic, host->now, NULL, 0);
@@ -176,7 +199,7 @@ static void compare_with_twin(struct fake_nic_host *host, void (*poke)(struct fa
     twins++;
 }
 
-static void step(struct fake_nic_host *host, void (*poke)(struct fake_nic_host *))
+static void step(struct fake_nic_host *host)
 {
     host->dma_calls = host->dma_bytes = 0;
     switch (below(16)) {
@@ -185,8 +208,8 @@ static void step(struct fake_nic_host *host, void (*poke)(struct fake_nic_host *
         break;
     case 3:
         fake_nic_host_advance(host, below(200000));
-        if (poke == e1000_poke && below(50) == 0)
-            e1000_check_progress(host);
+        if (driver->check_progress && below(50) == 0)
+            driver->check_progress(host);
         break;
     case 4:
         if (below(50) == 0)
@@ -204,7 +227,7 @@ static void step(struct fake_nic_host *host, void (*poke)(struct fake_nic_host *
         if (below(40) == 0 && !comparing)
             save_and_restore(host);
         else if (below(150) == 0 && !comparing)
-            compare_with_twin(host, poke);
+            compare_with_twin(host);
         break;
     case 8:
         if (below(100) == 0)
@@ -214,18 +237,23 @@ static void step(struct fake_nic_host *host, void (*poke)(struct fake_nic_host *
         e1000_put_descriptor(host->memory + 0x1000 + 16 * below(256));
         break;
     default:
-        poke(host);
+        driver->poke(host);
     }
     if (host->frame_count >= FAKE_FRAMES)
         fake_nic_host_forget_frames(host);
     check(host->dma_calls < CALLS_MAX && host->dma_bytes < BYTES_MAX, "unbounded work in one call");
 }
 
+static const struct driver *driver_of(const char *name)
+{
+    return strncmp(name, "e1000", 5) == 0 ? &e1000_driver : strcmp(name, "virtio-net") == 0 ? &virtio_driver : &dp8390_driver;
+}
+
 static void run(const char *name, uint64_t operations, uint64_t seed)
 {
     struct fake_nic_host host;
-    bool e1000 = strncmp(name, "e1000", 5) == 0;
     model = name;
+    driver = driver_of(name);
     restores = trace_lines = twins = 0;
     memset(&fate, 0, sizeof fate);
     fuzz_nic_state = seed;
@@ -235,16 +263,13 @@ static void run(const char *name, uint64_t operations, uint64_t seed)
     fake_nic_host_start(&host, name);
     line_rate = below(2) ? 10 : 0;
     nic_set_line_rate(host.nic, line_rate);
-    host.before_dma_read = change_memory;
-    if (e1000)
-        e1000_start(&host);
-    else
-        dp8390_start(&host);
+    host.before_dma_read = driver->change_memory;
+    driver->start(&host);
     for (operation = 0; operation < operations; operation++) {
         host.record = below(8) == 0;
         host.refuse_frames = below(16) == 0;
         host.no_room = below(8) == 0;
-        step(&host, e1000 ? e1000_poke : dp8390_poke);
+        step(&host);
     }
     struct nic_counters c;
     nic_get_counters(host.nic, &c);
@@ -270,5 +295,6 @@ int main(int argc, char **argv)
     run("rtl8019as", operations, seed);
     run("ne2000-8bit", operations / 4, seed);
     run("ne1000", operations / 4, seed);
+    run("virtio-net", operations, seed);
     return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * What the files of the NIC models' fuzzer share: fuzz_nic.c lets a model live and
- * checks it, fuzz_nic_e1000.c and fuzz_nic_dp8390.c are the drivers that poke it,
- * fuzz_nic_frames.c makes what is sent to it.
+ * checks it, fuzz_nic_e1000.c, fuzz_nic_dp8390.c and fuzz_nic_virtio.c are the drivers that
+ * poke it, fuzz_nic_frames.c makes what is sent to it.
  */
 #ifndef TESTS_FUZZ_FUZZ_NIC_H
 #define TESTS_FUZZ_FUZZ_NIC_H
@@ -48,6 +48,10 @@ void e1000_check_progress(struct fake_nic_host *host);
 void e1000_put_descriptor(uint8_t *at);
 void dp8390_start(struct fake_nic_host *host);
 void dp8390_poke(struct fake_nic_host *host);
+void virtio_start(struct fake_nic_host *host);
+void virtio_poke(struct fake_nic_host *host);
+void virtio_check_progress(struct fake_nic_host *host);
+void virtio_change_memory(struct fake_nic_host *host, uint64_t address, size_t size);
 
 /* Random bytes, mostly with headers that the model understands. */
 void fill_frame(uint8_t *frame, size_t size);
