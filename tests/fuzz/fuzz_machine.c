@@ -31,7 +31,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { RAM = 64 << 20, NICS = 6, FAILURES_MAX = 5 };
+enum { RAM = 64 << 20, NICS = 7, FAILURES_MAX = 5 };
 #define MS 1000000ull
 #define CASE_NS (250 * MS)       /* CPU time of a case ... */
 #define CASE_WALL_NS (1000 * MS) /* ... which may sleep in HLT all the time */
@@ -104,7 +104,7 @@ static bool on_frame(void *opaque, const void *frame, size_t size, const struct 
 static void make_machine(struct fuzzer *f, uint64_t number)
 {
     /* The first on ISA is where the bare-metal guest's driver looks for it. */
-    static const char *const models[NICS] = { "e1000", "rtl8029", "ne2000-8bit", "rtl8019as", "ne1000", "ne2000" };
+    static const char *const models[NICS] = { "e1000", "rtl8029", "ne2000-8bit", "rtl8019as", "ne1000", "ne2000", "virtio-net" };
     const struct x86vm_config config = { .ram_size = RAM, .code_cache_size = number % 3 ? 0 : 2 << 20 };
     const struct pc_link link = { .opaque = f, .send = on_frame };
     struct pc_config pc = { .wall_seconds = 1700000000, .debug_exit = true, .opaque = f, .set_intr = on_intr, .attention = on_attention };

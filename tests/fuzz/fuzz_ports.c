@@ -14,6 +14,7 @@
 #include "x86vm/memory/io_bus.h"
 #include "x86vm/memory/phys.h"
 #include "x86vm/pc/boot_linux.h"
+#include "x86vm/pc/chipset.h"
 #include "x86vm/pc/pc.h"
 
 #include <inttypes.h>
@@ -21,7 +22,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { RAM = 8 << 20, NICS = 7, FRAME_MAX = 70000, SERVED_MAX = 4 };
+enum { RAM = 8 << 20, NICS = 8, FRAME_MAX = 70000, SERVED_MAX = 4 };
 #define SLOW_NS 250000000ull /* CPU time of one call, with sanitizers */
 
 struct machine {
@@ -111,7 +112,7 @@ static void access_port(struct machine *m, uint16_t port)
 
 static uint32_t config_address(struct machine *m)
 {
-    static const uint8_t hot[] = { 0, 4, 6, 8, 0xc, 0x10, 0x14, 0x18, 0x24, 0x28, 0x30, 0x34, 0x3c, 0x40, 0x60, 0x64, 0xdc };
+    static const uint8_t hot[] = { 0, 4, 6, 8, 0xc, 0x10, 0x14, 0x18, 0x24, 0x28, 0x30, 0x34, 0x3c, 0x40, 0x60, 0x64, 0x88, 0x8c, 0x90, 0x94, 0xdc };
     uint32_t reg = fuzz_one_in(&m->random, 4) ? fuzz_below(&m->random, 256) : hot[fuzz_below(&m->random, sizeof hot)];
     uint32_t slot = fuzz_one_in(&m->random, 8) ? fuzz_below(&m->random, 32) : fuzz_below(&m->random, 6);
 
@@ -140,8 +141,9 @@ static void access_config(struct machine *m)
 static uint32_t window(struct machine *m)
 {
     uint32_t slot = 2 + fuzz_below(&m->random, 4), bar;
+    unsigned which = fuzz_one_in(&m->random, 4) ? 0x14 : 0x10; /* virtio's is the second */
 
-    io_port_write(m->io, 0xcf8, 4, 0x80000000u | slot << 11 | 0x10);
+    io_port_write(m->io, 0xcf8, 4, 0x80000000u | slot << 11 | which);
     bar = io_port_read(m->io, 0xcfc, 4);
     return bar & 1 || bar == UINT32_MAX ? 0xfe000000 : bar & ~15u;
 }
@@ -262,6 +264,67 @@ static void drive_ne2000(struct machine *m)
         io_port_write(m->io, (uint16_t)(base + rows[i][0]), 1, rows[i][1]);
 }
 
+/* --- the paravirtual card: its registers by its ports, or by the window in configuration space --- */
+
+enum { VIRTIO_SLOT = CHIPSET_FIRST_FREE_SLOT + 3, VIRTIO_QUEUES = 0x200000, VIRTIO_DATA = 0x300000 };
+
+static void put_config(struct machine *m, unsigned reg, uint32_t value)
+{
+    io_port_write(m->io, 0xcf8, 4, 0x80000000u | VIRTIO_SLOT << 11 | reg);
+    io_port_write(m->io, 0xcfc, 4, value);
+}
+
+static void put_by_window(struct machine *m, unsigned bar, uint32_t offset, unsigned size, uint32_t value)
+{
+    put_config(m, 0x88, bar);
+    put_config(m, 0x8c, offset);
+    put_config(m, 0x90, size);
+    put_config(m, 0x94, value);
+}
+
+static void put_virtio(struct machine *m, uint32_t offset, unsigned size, uint32_t value)
+{
+    uint32_t bar;
+
+    io_port_write(m->io, 0xcf8, 4, 0x80000000u | VIRTIO_SLOT << 11 | 0x10);
+    bar = io_port_read(m->io, 0xcfc, 4);
+    if (fuzz_one_in(&m->random, 3) || !(bar & 1))
+        put_by_window(m, 0, offset, size, value);
+    else
+        io_port_write(m->io, (uint16_t)((bar & 0xfffc) + offset), size, value);
+}
+
+/* Buffers that are good for what the queue does, but for a few. */
+static void fill_queue(struct machine *m, uint32_t at, bool writable)
+{
+    uint16_t ring[2 + 256] = { 0, (uint16_t)(fuzz_one_in(&m->random, 30) ? fuzz_draw(&m->random) : 1 + fuzz_below(&m->random, 256)) };
+
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t flags = fuzz_one_in(&m->random, 300) ? fuzz_below(&m->random, 8) : writable ? 2 : 0;
+        uint32_t descriptor[4] = { fuzz_one_in(&m->random, 300) ? fuzz_draw(&m->random) : VIRTIO_DATA + i * 2048, 0,
+                                   fuzz_one_in(&m->random, 30) ? fuzz_draw(&m->random) : 1600, flags | fuzz_draw(&m->random) << 16 };
+        phys_dma_write(m->phys, at + i * 16, descriptor, sizeof descriptor);
+        ring[2 + i] = (uint16_t)(fuzz_one_in(&m->random, 3000) ? fuzz_draw(&m->random) : i);
+    }
+    phys_dma_write(m->phys, at + 0x1000, ring, sizeof ring);
+}
+
+static void drive_virtio(struct machine *m)
+{
+    enable_device(m, VIRTIO_SLOT);
+    put_virtio(m, 18, 1, 0);
+    put_virtio(m, 18, 1, 3);
+    put_virtio(m, 4, 4, fuzz_draw(&m->random) | fuzz_draw(&m->random));
+    for (unsigned queue = 0; queue < 3; queue++) {
+        fill_queue(m, VIRTIO_QUEUES + queue * 0x4000, queue == 0);
+        put_virtio(m, 14, 2, queue);
+        put_virtio(m, 8, 4, (VIRTIO_QUEUES + queue * 0x4000) >> 12);
+    }
+    put_virtio(m, 18, 1, 7);
+    for (unsigned i = 0; i < 8; i++)
+        put_virtio(m, 16, 2, fuzz_below(&m->random, 4));
+}
+
 /* Plug and Play: the key, and boards that are moved to and fro, also onto each other. */
 static void drive_pnp(struct machine *m)
 {
@@ -282,7 +345,11 @@ static void rarely(struct machine *m)
 {
     uint8_t bytes[112], code;
 
-    switch (fuzz_below(&m->random, 9)) {
+    switch (fuzz_below(&m->random, 10)) {
+    case 9:
+        snprintf(m->what, sizeof m->what, "virtio driver");
+        drive_virtio(m);
+        break;
     case 8:
         snprintf(m->what, sizeof m->what, "Plug and Play");
         drive_pnp(m);
@@ -340,7 +407,7 @@ static void step(struct machine *m)
 
 static bool make_machine(struct machine *m)
 {
-    static const char *const models[NICS] = { "e1000", "rtl8029", "ne2000", "e1000-82545em", "rtl8019as", "rtl8019as", "ne1000" };
+    static const char *const models[NICS] = { "e1000", "rtl8029", "ne2000", "e1000-82545em", "rtl8019as", "rtl8019as", "ne1000", "virtio-net" };
     const struct pc_link link = { .opaque = m, .send = on_frame };
     struct pc_config config = { .cpu = &m->cpu, .wall_seconds = 1700000000, .debug_exit = true, .opaque = m,
                                 .clock = on_clock, .set_intr = on_intr, .attention = on_attention, .serial_output = on_serial };
