@@ -31,6 +31,8 @@ $(eval $(call unit_test,test_virtio_tx,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/
 $(eval $(call unit_test,test_virtio_rx,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/virtio_fixture.c))
 $(eval $(call unit_test,test_virtio_control,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/virtio_fixture.c))
 $(eval $(call unit_test,test_virtio_hostile,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/virtio_fixture.c))
+$(eval $(call unit_test,test_virtio_state,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/virtio_fixture.c))
+$(eval $(call unit_test,test_virtio_trace,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/virtio_fixture.c))
 
 # The random driver runs shortly with the unit tests; `make build/tests/fuzz_nic`
 # with SANITIZE=address,undefined, and more operations, is the real thing.
