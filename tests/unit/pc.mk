@@ -17,3 +17,5 @@ $(eval $(call unit_test,test_pc,tests/fake/fake_nic.c $(call srcs,x86vm/pc) x86v
 $(eval $(call unit_test,test_pc_isa,$(call srcs,x86vm/pc) x86vm/cpu/cpu.c x86vm/memory/phys.c x86vm/memory/io_bus.c $(NICEMU_SRCS),$(LIBS_LZMA)))
 # PCI power management, messages and PME#, with an e1000 in the machine.
 $(eval $(call unit_test,test_pc_power,$(call srcs,x86vm/pc) x86vm/cpu/cpu.c x86vm/memory/phys.c x86vm/memory/io_bus.c $(NICEMU_SRCS),$(LIBS_LZMA)))
+# A paravirtual card's capabilities and its window in configuration space.
+$(eval $(call unit_test,test_pc_virtio,$(call srcs,x86vm/pc) x86vm/cpu/cpu.c x86vm/memory/phys.c x86vm/memory/io_bus.c $(NICEMU_SRCS),$(LIBS_LZMA)))

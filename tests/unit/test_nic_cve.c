@@ -5,17 +5,17 @@
  * their other tests are:
  *
  *   A ring geometry            test_e1000_tx_hostile, test_e1000_rx, test_dp8390
- *   B descriptors of nothing   test_e1000_tx_hostile, test_e1000_rx
+ *   B descriptors of nothing   test_e1000_tx_hostile, test_e1000_rx, test_virtio_hostile
  *   C segmentation contexts    test_e1000_tx_hostile
- *   D checksum offsets         test_e1000_tx_hostile, test_offload
+ *   D checksum offsets         test_e1000_tx_hostile, test_virtio_tx, test_offload
  *   E frame sizes              test_e1000_tx_hostile, test_e1000_rx, test_dp8390_rx, test_dp8390_tx
- *   F decoding of addresses    test_dp8390
- *   G loopback                 test_e1000_tx_hostile
- *   H DMA to what is no memory test_e1000_tx_hostile, test_e1000_rx, test_phys
+ *   F decoding of addresses    test_dp8390, test_virtio
+ *   G loopback                 test_e1000_tx_hostile, test_virtio_hostile
+ *   H DMA to what is no memory test_e1000_tx_hostile, test_e1000_rx, test_virtio_hostile, test_phys
  *   I assertions               test_e1000_tx_hostile
- *   J, K virtqueues, sockets   test_virtqueue, test_vhost_hostile
- *   L saved states             test_nic_state
- *   M offload handed on        test_offload, test_vhost_hostile
+ *   J, K virtqueues, sockets   test_virtio*, test_virtqueue, test_vhost_hostile
+ *   L saved states             test_nic_state, test_virtio_state
+ *   M offload handed on        test_virtio_tx, test_virtio_rx, test_offload, test_vhost_hostile
  */
 #include "tests/unit/e1000_fixture.h"
 #include "tests/unit/unit.h"
