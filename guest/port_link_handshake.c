@@ -116,11 +116,11 @@ void port_link_disconnect(struct port_link *link, const char *why)
 
 void port_link_accept(struct port_link *link, bool csum, bool tso)
 {
-    if (link->options.accept_csum == csum && link->options.accept_tso == tso)
-        return;
+    uint64_t before = wanted_features(link);
+
     link->options.accept_csum = csum;
     link->options.accept_tso = tso;
-    if (link->phase != PHASE_LISTENING)
+    if (link->phase != PHASE_LISTENING && wanted_features(link) != before)
         port_link_disconnect(link, "the guest's driver takes other frames");
 }
 

@@ -28,6 +28,8 @@ static size_t memory_size;
 static struct vhost_user_ring_address queues[2];
 static struct vhost_user_receiver receiver;
 static unsigned frames;
+static uint64_t agreed;  /* the features of the last connection */
+static uint64_t refused; /* none of these, as the NIC does not take it */
 
 static const uint64_t all_features = VIRTIO_F_VERSION_1 | VIRTIO_NET_F_MRG_RXBUF | VIRTIO_NET_F_CSUM |
                                      VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_TSO4 | VIRTIO_NET_F_HOST_TSO4;
@@ -53,9 +55,10 @@ static void serve(uint64_t features, unsigned most)
         switch (message->header.request) {
         case VHOST_USER_GET_FEATURES: answer(VHOST_USER_GET_FEATURES, features); break;
         case VHOST_USER_SET_FEATURES:
-            /* Nothing that was not offered, and no TSO towards a NIC that does not take it. */
+            /* Nothing that was not offered, nor towards a NIC that does not take it. */
             CU_ASSERT_EQUAL(message->payload.number & ~features, 0);
-            CU_ASSERT_EQUAL(message->payload.number & VIRTIO_NET_F_GUEST_TSO4, 0);
+            CU_ASSERT_EQUAL(message->payload.number & refused, 0);
+            agreed = message->payload.number;
             break;
         case VHOST_USER_SET_VRING_ADDR: queues[message->payload.address.index] = message->payload.address; break;
         case VHOST_USER_SET_MEM_TABLE:
@@ -69,31 +72,47 @@ static void serve(uint64_t features, unsigned most)
     }
 }
 
+static void connect_to_it(void)
+{
+    CU_ASSERT_EQUAL_FATAL(unix_socket_connect(path, &fd), 0);
+    vhost_user_receiver_init(&receiver);
+}
+
 static void open_link(void)
 {
     static const struct port_link_options options = { .accept_csum = true };
 
     CU_ASSERT_EQUAL_FATAL(port_link_open(path, &options, &link_), 0);
-    CU_ASSERT_EQUAL_FATAL(unix_socket_connect(path, &fd), 0);
-    vhost_user_receiver_init(&receiver);
+    connect_to_it();
     frames = 0;
+    refused = VIRTIO_NET_F_GUEST_TSO4 | VIRTIO_NET_F_GUEST_TSO6;
 }
 
-static void open_up(void)
+static void shake_hands(void)
 {
-    open_link();
     serve(all_features, 100);
     port_link_service(link_, 0);
     CU_ASSERT_TRUE_FATAL(port_link_connected(link_));
 }
 
-static void close_all(void)
+static void open_up(void)
+{
+    open_link();
+    shake_hands();
+}
+
+static void hang_up(void)
 {
     vhost_user_receiver_clear(&receiver);
     close(fd);
     if (memory)
         munmap(memory, memory_size);
     memory = NULL;
+}
+
+static void close_all(void)
+{
+    hang_up();
     port_link_close(link_);
 }
 
@@ -247,6 +266,67 @@ static void test_bad_handshakes(void)
     }
 }
 
+/* The switch's end after the link has hung up; the next connection, with what it now agrees to. */
+static void expect_another(bool csum, bool tso)
+{
+    const uint64_t segments = VIRTIO_NET_F_GUEST_TSO4, sums = VIRTIO_NET_F_GUEST_CSUM;
+    char byte;
+
+    CU_ASSERT_FALSE(port_link_connected(link_));
+    CU_ASSERT_STRING_NOT_EQUAL(port_link_error(link_), "");
+    port_link_service(link_, 0);
+    CU_ASSERT_EQUAL(read(fd, &byte, 1), 0);
+    hang_up();
+    refused = (csum ? 0 : sums) | (tso ? 0 : segments);
+    connect_to_it();
+    shake_hands();
+    CU_ASSERT_EQUAL(agreed & (sums | segments), (csum ? sums : 0) | (tso ? segments : 0));
+}
+
+/* Another driver takes other frames: the connection is made anew, and only then. */
+static void test_accept(void)
+{
+    static const struct virtio_net_header super = { .num_buffers = 1, .flags = 1, .csum_start = 34, .csum_offset = 16, .gso_type = 1,
+                                                    .gso_size = 500, .hdr_len = 54 };
+
+    open_up();
+    port_link_accept(link_, true, false);
+    CU_ASSERT_TRUE(port_link_connected(link_));
+    give(0, 12 + 1500, &super);
+    CU_ASSERT_EQUAL(port_link_receive(link_, on_frame, NULL, 64), 1);
+    CU_ASSERT_EQUAL(frames, 0); /* dropped: not agreed */
+    port_link_accept(link_, true, true);
+    expect_another(true, true);
+    give(0, 12 + 1500, &super);
+    CU_ASSERT_EQUAL(port_link_receive(link_, on_frame, NULL, 64), 1);
+    CU_ASSERT_EQUAL(frames, 1);
+    port_link_accept(link_, false, false);
+    expect_another(false, false);
+    port_link_accept(link_, false, true); /* means nothing */
+    CU_ASSERT_TRUE(port_link_connected(link_));
+    CU_ASSERT_EQUAL(port_link_counters(link_)->connections, 3);
+    hang_up();
+    port_link_service(link_, 0);
+    port_link_accept(link_, true, false); /* nobody is there: the next one learns it */
+    refused = VIRTIO_NET_F_GUEST_TSO4;
+    connect_to_it();
+    shake_hands();
+    CU_ASSERT_TRUE(agreed & VIRTIO_NET_F_GUEST_CSUM);
+    close_all();
+    for (unsigned messages = 0; messages < 20; messages++) { /* while hands are shaken */
+        open_link();
+        serve(all_features, messages);
+        port_link_accept(link_, false, false);
+        CU_ASSERT_FALSE(port_link_connected(link_));
+        hang_up();
+        port_link_service(link_, 0);
+        refused = VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_TSO4;
+        connect_to_it();
+        shake_hands();
+        close_all();
+    }
+}
+
 /* How full the queue is, by what the switch says: never more than it can be. */
 static void test_waiting(void)
 {
@@ -389,6 +469,7 @@ int main(void)
         { "bad headers are dropped", test_bad_headers_are_dropped },
         { "breaches end the connection", test_breaches },
         { "bad handshakes", test_bad_handshakes },
+        { "other frames are accepted", test_accept },
         { "waiting frames", test_waiting },
         { "oldest frame kept", test_oldest_is_kept },
         { "room for a burst", test_room },
