@@ -59,8 +59,8 @@ void vnet_used(struct virtio_net *v, unsigned queue)
 void vnet_set_timer(struct virtio_net *v)
 {
     uint64_t next = v->tx_again;
-    if (v->tx_tell && (!next || v->tx_tell < next))
-        next = v->tx_tell;
+    if (v->tx_untold && (!next || v->tx_quiet < next))
+        next = v->tx_quiet;
     if (next == v->timer)
         return;
     v->timer = next;
@@ -95,7 +95,8 @@ static void device_reset(struct virtio_net *v)
         v->ring[i] = (struct virtio_ring){ .size = VIRTIO_RING_MAX };
     memcpy(v->mac, v->nic.mac, sizeof v->mac);
     v->filter = (struct vnet_filter){ .promiscuous = true }; /* until the driver says what it wants */
-    v->tx_again = v->tx_told = v->tx_tell = 0;
+    v->tx_again = v->tx_quiet = 0;
+    v->tx_untold = false;
     vnet_set_timer(v);
     nic_irq(&v->nic, false);
 }

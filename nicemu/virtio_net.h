@@ -87,8 +87,8 @@ struct virtio_net {
     bool tx_running;
     uint64_t tx_again;             /* when transmission is gone on with; 0: it waits for the driver */
     uint64_t timer;                /* as the host was told */
-    uint64_t tx_told;              /* when the driver was last asked whether it wants an interrupt for frames sent, */
-    uint64_t tx_tell;              /* and when it will be again; 0: there are none */
+    bool tx_untold;                /* frames were sent, and the driver not yet asked whether it wants an interrupt: */
+    uint64_t tx_quiet;             /* it is from this moment on */
     struct virtio_chain chain;     /* the one in hand */
     struct vnet_room room;
     uint8_t frame[VNET_HEADER_MAX + NIC_FRAME_MAX]; /* a frame to send with its header, a command, a frame to complete */

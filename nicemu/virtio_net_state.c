@@ -56,11 +56,10 @@ void vnet_state(struct nic *nic, struct nic_state *s)
         nic_state_check(s, !v->ring[i].broken || v->status & VNET_S_NEEDS_RESET);
     nic_state_bool(s, &v->rx_waiting);
     nic_state_deadline(s, &v->tx_again);
-    nic_state_deadline(s, &v->tx_tell);
-    if (s->restoring) {
+    nic_state_bool(s, &v->tx_untold);
+    nic_state_moment(s, &v->tx_quiet);
+    if (s->restoring)
         v->now = s->now;
-        v->tx_told = 0;
-    }
 }
 
 void vnet_restored(struct nic *nic, uint64_t now)

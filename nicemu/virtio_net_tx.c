@@ -114,10 +114,10 @@ static unsigned run(struct virtio_net *v)
  * be interrupted by each; while they send they see themselves what has been used. */
 static void tell(struct virtio_net *v)
 {
-    if (!v->tx_tell || v->tx_tell > v->now)
+    if (!v->tx_untold || v->tx_quiet > v->now)
         return;
-    v->tx_told = v->now;
-    v->tx_tell = 0;
+    v->tx_quiet = v->now + TELL_BREAK;
+    v->tx_untold = false;
     vnet_call(v, VNET_TX);
 }
 
@@ -130,8 +130,7 @@ void vnet_transmit(struct virtio_net *v)
     if (run(v)) {
         v->nic.host.send_flush(v->nic.host.opaque);
         virtio_ring_show(&v->ring[VNET_TX], &v->nic);
-        if (!v->tx_tell)
-            v->tx_tell = v->tx_told + TELL_BREAK;
+        v->tx_untold = true;
         tell(v);
     }
     virtio_ring_ask(&v->ring[VNET_TX], &v->nic, !v->tx_again); /* the timer needs no reminder */
