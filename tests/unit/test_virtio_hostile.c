@@ -174,19 +174,40 @@ static void huge_pieces(void)
     }
 }
 
-/* More than 256 pieces, by a table behind a chain (CVE-2021-29631's kind). */
+/* 256 pieces and one more, by a table behind a chain (CVE-2021-29631's kind). */
 static void too_many_pieces(void)
 {
-    open_modern(ALL, 256);
-    for (unsigned i = 0; i < 200; i++)
-        desc(VNET_TX, i, TX_DATA, 1, NEXT, i + 1);
-    desc(VNET_TX, 200, TABLE, 100 * 16, INDIRECT, 0);
-    for (unsigned i = 0; i < 100; i++)
-        desc_at(TABLE, i, TX_DATA, 1, i < 99 ? NEXT : 0, i + 1);
+    for (unsigned more = 56; more < 58; more++) {
+        open_modern(ALL, 256);
+        memset(host.memory + COMMAND, 0, 12);
+        for (unsigned i = 0; i < 200; i++)
+            desc(VNET_TX, i, COMMAND + i, 1, NEXT, i + 1);
+        desc(VNET_TX, 200, TABLE, more * 16, INDIRECT, 0);
+        for (unsigned i = 0; i < more; i++)
+            desc_at(TABLE, i, TX_DATA, 1, i < more - 1 ? NEXT : 0, i + 1);
+        offer(VNET_TX, 0);
+        notify(VNET_TX);
+        CU_ASSERT_EQUAL(host.frame_count, more == 56);
+    }
+    expect_broken("more than 256 pieces");
+}
+
+/* What a table's walk could find where the one before it has lain. */
+static void table_before(void)
+{
+    open_modern(ALL, 16);
+    frame_in_memory();
+    desc_at(TABLE, 0, TX_HEADER, 12, NEXT, 2);
+    desc_at(TABLE, 2, TX_DATA, 60, 0, 0);
+    desc(VNET_TX, 0, TABLE, 48, INDIRECT, 0);
     offer(VNET_TX, 0);
     notify(VNET_TX);
-    CU_ASSERT_EQUAL(host.frame_count, 0);
-    expect_broken("more than 256 pieces");
+    CU_ASSERT_EQUAL(host.frame_count, 1);
+    desc(VNET_TX, 0, TABLE, 32, INDIRECT, 0);
+    offer(VNET_TX, 0);
+    notify(VNET_TX);
+    CU_ASSERT_EQUAL(host.frame_count, 1);
+    expect_broken("what was in a table before");
 }
 
 /* --- indexes -------------------------------------------------------------------- */
@@ -423,6 +444,7 @@ int main(void)
         { "cve class B: nothing for ever", nothing_for_ever },
         { "cve class J: huge pieces", huge_pieces },
         { "cve class J: too many pieces", too_many_pieces },
+        { "cve class J: what was in a table before", table_before },
         { "cve class J: index jumps", index_jumps },
         { "cve class J: more while looking", more_while_looking },
         { "cve class J: changes while refused", changes_while_refused },

@@ -77,6 +77,7 @@ static void at_work(void)
     memset(host.memory + COMMAND, 0, 12);
     for (unsigned turn = 0; turn < 40; turn++) {
         memcpy(host.memory + COMMAND + 12, make_frame(60), 60);
+        fake_nic_host_advance(&host, 50000); /* to the end of what is quiet */
         set_used_event(VNET_TX, (uint16_t)(turn + turn % 2));
         set_used_event(VNET_RX, (uint16_t)(2 * turn + 1));
         desc(VNET_TX, turn % 16, COMMAND, 72, 0, 0);
@@ -147,6 +148,27 @@ static void waiting_transmission(void)
     CU_ASSERT_EQUAL(host.frame_count, 1);
 }
 
+/* An interrupt that is to come, and the quiet before it. */
+static void waiting_interrupt(void)
+{
+    for (unsigned untold = 0; untold < 2; untold++) {
+        open_modern(0, 16);
+        tx_fill(make_frame(60), 60);
+        tx_send(0, 60);
+        isr();
+        fake_nic_host_advance(&host, 20000);
+        if (untold)
+            tx_send(2, 60);
+        move();
+        if (!untold)
+            tx_send(2, 60);
+        fake_nic_host_advance(&host, 29999);
+        CU_ASSERT_FALSE(host.irq);
+        fake_nic_host_advance(&host, 1);
+        CU_ASSERT_TRUE(host.irq);
+    }
+}
+
 static void broken_queue(void)
 {
     open_modern(ALL, 16);
@@ -180,6 +202,7 @@ static void cause_unknown(void) { card()->isr = 4; card()->nic.irq_level = true;
 static void cause_without_line(void) { card()->isr = 1; }
 static void line_without_cause(void) { card()->nic.irq_level = true; }
 static void timer_far(void) { card()->tx_again = host.now + 20000000000; }
+static void quiet_for_long(void) { card()->tx_quiet = host.now + 20000000000; }
 
 static void refused(void)
 {
@@ -188,7 +211,7 @@ static void refused(void)
         CASE(size_odd), CASE(size_zero), CASE(size_large), CASE(more_than_it_holds), CASE(odd_desc), CASE(odd_avail), CASE(odd_used),
         CASE(wrapping_desc), CASE(wrapping_avail), CASE(wrapping_used), CASE(broken_in_silence), CASE(many_addresses),
         CASE(most_addresses), CASE(status_unknown), CASE(cause_unknown), CASE(cause_without_line), CASE(line_without_cause),
-        CASE(timer_far),
+        CASE(timer_far), CASE(quiet_for_long),
     };
     static uint8_t spoilt[16384];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -198,7 +221,7 @@ static void refused(void)
             card()->filter.count = VNET_ADDRESSES; /* and by hand below: a walk would look behind the table */
         size_t size = nic_save(host.nic, host.now, spoilt, sizeof spoilt);
         if (cases[i].spoil == many_addresses || cases[i].spoil == most_addresses) {
-            size_t at = size - 1 - 1 - 6 * VNET_ADDRESSES - 1; /* its count: before the table, a flag and a timer's */
+            size_t at = size - 8 - 1 - 1 - 1 - 6 * VNET_ADDRESSES - 1; /* its count: before the table and what is behind it */
             CU_ASSERT_EQUAL_FATAL(spoilt[at], VNET_ADDRESSES);
             spoilt[at] = cases[i].spoil == many_addresses ? VNET_ADDRESSES + 1 : 255;
         }
@@ -221,6 +244,7 @@ int main(void)
         { "filter and address", filter_and_address },
         { "a waiting frame", waiting_frame },
         { "a transmission that waits", waiting_transmission },
+        { "an interrupt that waits", waiting_interrupt },
         { "a broken queue", broken_queue },
         { "cve class L: states refused", refused },
         CU_TEST_INFO_NULL,

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+enum { QUIET = 50000 }; /* ns between two interrupts for what was sent */
+
 static bool sent(unsigned index, size_t size)
 {
     const struct fake_frame *f = &host.frames[index];
@@ -322,10 +324,13 @@ static void interrupts(void)
     CU_ASSERT_TRUE(host.irq);
     CU_ASSERT_EQUAL(isr(), 1);
     CU_ASSERT_FALSE(host.irq);
+    fake_nic_host_advance(&host, QUIET);
     set_avail_flags(VNET_TX, 1);
     tx_send(2, 60);
     CU_ASSERT_FALSE(host.irq);
     CU_ASSERT_EQUAL(isr(), 0);
+    fake_nic_host_advance(&host, QUIET);
+    CU_ASSERT_FALSE(host.irq);
     set_avail_flags(VNET_TX, 0xfffe); /* other bits mean nothing */
     tx_send(4, 60);
     CU_ASSERT_TRUE(host.irq);
@@ -337,6 +342,45 @@ static void interrupts(void)
     CU_ASSERT_TRUE(host.irq);
     CU_ASSERT_EQUAL(isr(), 1);
     CU_ASSERT_FALSE(host.irq);
+}
+
+/* Not every frame: the next interrupt comes a while later, for all that was sent meanwhile. */
+static void now_and_then(void)
+{
+    open_modern(0, 16);
+    tx_fill(make_frame(60), 60);
+    tx_send(0, 60);
+    CU_ASSERT_EQUAL(isr(), 1);
+    CU_ASSERT_EQUAL(host.deadline, 0);
+    tx_send(2, 60);
+    fake_nic_host_advance(&host, QUIET / 2);
+    tx_send(4, 60);
+    CU_ASSERT_EQUAL(used(VNET_TX), 3); /* seen at once by whoever looks */
+    fake_nic_host_advance(&host, QUIET - QUIET / 2 - 1);
+    CU_ASSERT_FALSE(host.irq);
+    fake_nic_host_advance(&host, 1);
+    CU_ASSERT_TRUE(host.irq);
+    CU_ASSERT_EQUAL(isr(), 1);
+    fake_nic_host_advance(&host, 10 * QUIET);
+    CU_ASSERT_FALSE(host.irq);
+    CU_ASSERT_EQUAL(host.deadline, 0);
+    tx_send(6, 60);
+    CU_ASSERT_TRUE(host.irq);
+    isr();
+    tx_send(8, 60);
+    host.no_room = true; /* both wait: each for its moment */
+    fake_nic_host_advance(&host, 1000);
+    tx_send(10, 60);
+    CU_ASSERT_EQUAL(host.deadline, host.now - 1000 + QUIET);
+    fake_nic_host_advance(&host, QUIET - 1000);
+    CU_ASSERT_TRUE(host.irq);
+    CU_ASSERT_EQUAL(host.deadline, host.now + 1000);
+    CU_ASSERT_EQUAL(used(VNET_TX), 5);
+    host.no_room = false;
+    fake_nic_host_advance(&host, 1000);
+    CU_ASSERT_EQUAL(used(VNET_TX), 6);
+    set_status(0);
+    CU_ASSERT_EQUAL(host.deadline, 0);
 }
 
 /* The event index, all around its 16 bits: an interrupt exactly where the used index passes it. */
@@ -359,6 +403,7 @@ static void event_index(void)
             offer(VNET_TX, i);
         }
         notify(VNET_TX);
+        fake_nic_host_advance(&host, QUIET);
         uint16_t after = used(VNET_TX);
         bool passed = false;
         for (uint16_t at = before; at != after; at++)
@@ -407,6 +452,7 @@ int main(void)
         { "a burst", burst },
         { "a long run", long_run },
         { "interrupts", interrupts },
+        { "interrupts now and then", now_and_then },
         { "event index", event_index },
         { "notifications", notifications },
         CU_TEST_INFO_NULL,
