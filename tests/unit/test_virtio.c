@@ -312,7 +312,7 @@ static void odd_accesses(void)
         { 1, STATUS, 2 }, { 1, STATUS, 4 }, { 1, QUEUE_SELECT, 1 }, { 1, QUEUE_SELECT, 4 }, { 1, DESC, 2 }, { 1, DESC + 2, 2 },
         { 1, DEVICE_SELECT, 1 }, { 1, NUM_QUEUES, 2 }, { 1, GENERATION, 1 }, { 1, DEVICE_FEATURE, 4 }, { 1, 0x38, 4 }, { 1, VNET_ISR, 1 },
         { 1, 0x100, 4 }, { 1, 0xffc, 4 }, { 1, VNET_NOTIFY + 12, 2 }, { 0, L_STATUS, 2 }, { 0, L_PFN, 2 }, { 0, L_OFFERED, 4 },
-        { 0, L_SIZE, 2 }, { 0, L_ISR, 1 }, { 0, 28, 4 }, { 0, L_SELECT, 4 },
+        { 0, L_SIZE, 2 }, { 0, L_ISR, 1 }, { 0, 28, 4 }, { 0, L_SELECT, 4 }, { 1, QUEUE_SELECT + 1, 2 }, { 1, DESC + 1, 4 }, { 0, L_SELECT + 1, 2 }, { 0, L_FEATURES + 2, 4 },
     };
     virtio_fixture_restart();
     for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {

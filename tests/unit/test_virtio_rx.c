@@ -226,6 +226,46 @@ static void too_many_pieces(void)
     CU_ASSERT_EQUAL(used_size(VNET_RX, 2), 200);
 }
 
+/* As many as it may, and one more. */
+static void just_too_many_pieces(void)
+{
+    for (unsigned more = 0; more < 2; more++) {
+        open_modern(MERGED | F(INDIRECT_DESC), 256);
+        for (unsigned i = 0; i < 2; i++) {
+            unsigned pieces = 128 + i * more;
+            for (unsigned k = 0; k < pieces; k++)
+                desc_at(TABLE + 4096 * i, k, RX_BUFFERS + 300 * i + k, 1, k < pieces - 1 ? WRITE | NEXT : WRITE, k + 1);
+            desc(VNET_RX, i, TABLE + 4096 * i, pieces * 16, INDIRECT, 0);
+            offer(VNET_RX, i);
+        }
+        CU_ASSERT_EQUAL(rx(244), NIC_RX_TAKEN);
+        CU_ASSERT_EQUAL(counters().rx_frames, !more);
+        CU_ASSERT_EQUAL(used(VNET_RX), more ? 1 : 2);
+        CU_ASSERT_TRUE(more || memcmp(host.memory + RX_BUFFERS + 12, make_frame(244), 116) == 0);
+        CU_ASSERT_TRUE(more || memcmp(host.memory + RX_BUFFERS + 300, make_frame(244) + 116, 128) == 0);
+    }
+}
+
+/* What the card may only read is none of the buffer. */
+static void read_only_piece(void)
+{
+    open_modern(MERGED, 16);
+    memset(host.memory + COMMAND, 0xee, 100);
+    desc(VNET_RX, 0, COMMAND, 100, NEXT, 1);
+    desc(VNET_RX, 1, RX_BUFFERS, 100, WRITE, 0);
+    desc(VNET_RX, 2, COMMAND, 100, 0, 0); /* nothing to write to: refused */
+    offer(VNET_RX, 0);
+    offer(VNET_RX, 2);
+    CU_ASSERT_EQUAL(rx(60), NIC_RX_TAKEN);
+    CU_ASSERT_EQUAL(used_size(VNET_RX, 0), 72);
+    CU_ASSERT_EQUAL(memcmp(host.memory + RX_BUFFERS + 12, make_frame(60), 60), 0);
+    CU_ASSERT_EQUAL(rx(60), NIC_RX_TAKEN);
+    CU_ASSERT_EQUAL(used(VNET_RX), 2);
+    CU_ASSERT_EQUAL(used_size(VNET_RX, 1), 0);
+    for (unsigned i = 0; i < 100; i++)
+        CU_ASSERT_EQUAL(host.memory[COMMAND + i], 0xee);
+}
+
 static void off(void)
 {
     virtio_fixture_restart();
@@ -367,6 +407,8 @@ int main(void)
         { "a queue too small", queue_too_small },
         { "a buffer too small", buffer_too_small },
         { "too many pieces", too_many_pieces },
+        { "just too many pieces", just_too_many_pieces },
+        { "a piece that is only read", read_only_piece },
         { "off", off },
         { "offloads told to the driver", told_to_the_driver },
         { "checksums completed here", completed_here },

@@ -283,13 +283,33 @@ static void burst(void)
         desc(VNET_TX, i, COMMAND, 72, 0, 0);
         offer(VNET_TX, i);
     }
+    host.dma_calls = 0;
     notify(VNET_TX);
     CU_ASSERT_EQUAL(host.frame_count, 100);
+    CU_ASSERT_TRUE(host.dma_calls <= 100 * 4 + 5); /* each frame: its entry, descriptor, bytes, and that it is used */
     CU_ASSERT_EQUAL(host.flushed, 1);
     CU_ASSERT_EQUAL(host.irq_raised, 1);
     CU_ASSERT_EQUAL(used(VNET_TX), 100);
     notify(VNET_TX); /* nothing more */
     CU_ASSERT_EQUAL(host.flushed, 1);
+}
+
+/* What was made available before the driver is at work is sent when it is, and only then. */
+static void sent_at_start(void)
+{
+    virtio_fixture_restart();
+    set_status(3);
+    offer_features(F(VERSION_1));
+    set_status(11);
+    set_queue(VNET_TX, 16);
+    tx_fill(make_frame(60), 60);
+    tx_send(0, 60);
+    CU_ASSERT_EQUAL(host.frame_count, 0);
+    CU_ASSERT_EQUAL(used(VNET_TX), 0);
+    set_status(15);
+    CU_ASSERT_EQUAL(host.frame_count, 1);
+    set_status(15); /* as it is */
+    CU_ASSERT_EQUAL(host.accepts_changed, 1);
 }
 
 /* A run ends after some MiB, and is gone on with by itself. */
@@ -450,6 +470,7 @@ int main(void)
         { "room is asked for", room_is_asked_for },
         { "frames refused by the network", refused_frames },
         { "a burst", burst },
+        { "sent at the start", sent_at_start },
         { "a long run", long_run },
         { "interrupts", interrupts },
         { "interrupts now and then", now_and_then },
