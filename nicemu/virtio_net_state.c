@@ -58,8 +58,6 @@ void vnet_state(struct nic *nic, struct nic_state *s)
     nic_state_deadline(s, &v->tx_again);
     nic_state_bool(s, &v->tx_untold);
     nic_state_moment(s, &v->tx_quiet);
-    if (s->restoring)
-        v->now = s->now;
 }
 
 void vnet_restored(struct nic *nic, uint64_t now)
