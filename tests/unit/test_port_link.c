@@ -3,10 +3,13 @@
  * guest/port_link against a switch that lies: the test answers the handshake
  * itself, maps the shared memory and writes what it likes into the queues.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "guest/port_link.h"
@@ -314,10 +317,19 @@ static void test_accept(void)
     CU_ASSERT_TRUE(agreed & VIRTIO_NET_F_GUEST_CSUM);
     close_all();
     for (unsigned messages = 0; messages < 20; messages++) { /* while hands are shaken */
+        const struct timeval patience = { .tv_sec = 5 };
+        uint8_t rest[256];
+        ssize_t n;
+
         open_link();
+        port_link_service(link_, 0);
         serve(all_features, messages);
         port_link_accept(link_, false, false);
         CU_ASSERT_FALSE(port_link_connected(link_));
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+        while ((n = recv(fd, rest, sizeof(rest), 0)) > 0)
+            continue;
+        CU_ASSERT_TRUE(n == 0 || errno == ECONNRESET); /* it has hung up, and does not go on */
         hang_up();
         port_link_service(link_, 0);
         refused = VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_TSO4;

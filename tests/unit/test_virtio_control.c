@@ -97,7 +97,10 @@ static void table(void)
     CU_ASSERT_FALSE(number_arrives(100, true));
     CU_ASSERT_EQUAL(command(0, 1, "\1", 1), OK);
     CU_ASSERT_EQUAL(set_table(1, 0), OK); /* flags stay */
-    CU_ASSERT_TRUE(number_arrives(7, true));
+    CU_ASSERT_TRUE(number_arrives(7, true) && !number_arrives(7, false));
+    CU_ASSERT_EQUAL(command(0, 0, "\1", 1), OK);
+    CU_ASSERT_EQUAL(set_table(1, 0), OK);
+    CU_ASSERT_TRUE(number_arrives(7, false));
 }
 
 /* More than the card holds: it lets all of their kind through (VirtualBox's and QEMU's tables, CVE-2013-4149). */

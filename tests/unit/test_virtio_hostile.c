@@ -124,6 +124,20 @@ static void not_negotiated(void)
     expect_broken("a table that was not negotiated");
 }
 
+/* A legacy driver's control queue, which runs before DRIVER_OK, does not when another one is broken. */
+static void legacy_is_told_too(void)
+{
+    open_legacy((uint32_t)ALL);
+    offer(VNET_TX, 300);
+    notify(VNET_TX);
+    CU_ASSERT_EQUAL(lr(L_STATUS, 1), 7 | VNET_S_NEEDS_RESET);
+    CU_ASSERT_EQUAL(isr(), 2);
+    CU_ASSERT_EQUAL(command(0, 0, "\0", 1), 0xee);
+    CU_ASSERT_EQUAL(used(VNET_CONTROL), 0);
+    lw(L_STATUS, 1, 0);
+    CU_ASSERT_EQUAL(lr(L_STATUS, 1), 0);
+}
+
 /* Heads outside, at every size of the queue. */
 static void heads_outside(void)
 {
@@ -440,6 +454,7 @@ int main(void)
         { "cve class J: bad chains", bad_chains },
         { "nothing is no piece", nothing_is_no_piece },
         { "cve class J: a table not negotiated", not_negotiated },
+        { "a legacy driver is told, too", legacy_is_told_too },
         { "cve class J: heads outside", heads_outside },
         { "cve class B: nothing for ever", nothing_for_ever },
         { "cve class J: huge pieces", huge_pieces },

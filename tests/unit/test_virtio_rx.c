@@ -155,6 +155,7 @@ static void waits_over_reset(void)
     offer_features(F(VERSION_1));
     set_status(11);
     set_queue(VNET_RX, 16);
+    notify(VNET_RX);
     CU_ASSERT_EQUAL(host.ready, 0);
     set_status(15);
     CU_ASSERT_EQUAL(host.ready, 1);
@@ -272,6 +273,8 @@ static void off(void)
     CU_ASSERT_EQUAL(rx(60), NIC_RX_OFF);
     set_queue(VNET_RX, 16); /* not at work yet */
     rx_give(0, 1, 2048);
+    notify(VNET_RX);
+    CU_ASSERT_EQUAL(used_flags(VNET_RX), 0); /* nor says anything */
     CU_ASSERT_EQUAL(rx(60), NIC_RX_OFF);
     CU_ASSERT_EQUAL(counters().rx_dropped_off, 2);
     virtio_fixture_restart();

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define ALL (F(CTRL_VQ) | F(CTRL_RX) | F(CTRL_MAC_ADDR) | F(MRG_RXBUF) | F(EVENT_IDX) | F(GUEST_CSUM))
+#define ALL (F(CTRL_VQ) | F(CTRL_RX) | F(CTRL_MAC_ADDR) | F(MRG_RXBUF) | F(EVENT_IDX) | F(GUEST_CSUM) | F(INDIRECT_DESC))
 
 static uint8_t image[16384], again[16384];
 
@@ -45,7 +45,10 @@ static void setting_up(void)
     mw(DEVICE_SELECT, 4, 1);
     mw(DRIVER_SELECT, 4, 1);
     mw(DRIVER_FEATURE, 4, 1);
+    for (unsigned i = 0; i < 10; i++)
+        nic_set_link(host.nic, i % 2, host.now);
     move();
+    CU_ASSERT_EQUAL(mr(GENERATION, 1), 10);
     CU_ASSERT_EQUAL(mr(STATUS, 1), 3);
     CU_ASSERT_EQUAL(mr(DEVICE_FEATURE, 4), 1);
     CU_ASSERT_EQUAL(mr(DRIVER_FEATURE, 4), 1);
@@ -78,9 +81,10 @@ static void at_work(void)
     for (unsigned turn = 0; turn < 40; turn++) {
         memcpy(host.memory + COMMAND + 12, make_frame(60), 60);
         fake_nic_host_advance(&host, 50000); /* to the end of what is quiet */
-        set_used_event(VNET_TX, (uint16_t)(turn + turn % 2));
+        set_used_event(VNET_TX, (uint16_t)(turn - turn % 2)); /* passed now, or before */
         set_used_event(VNET_RX, (uint16_t)(2 * turn + 1));
-        desc(VNET_TX, turn % 16, COMMAND, 72, 0, 0);
+        desc_at(TABLE, 0, COMMAND, 72, 0, 0);
+        desc(VNET_TX, turn % 16, turn % 3 ? COMMAND : TABLE, turn % 3 ? 72 : 16, turn % 3 ? 0 : INDIRECT, 0);
         offer(VNET_TX, turn % 16);
         move();
         fake_nic_host_forget_frames(&host);
@@ -169,6 +173,47 @@ static void waiting_interrupt(void)
     }
 }
 
+/* Back in the machine that it was saved in: a timer is armed again, or is off. */
+static void in_place(void)
+{
+    size_t size;
+    open_modern(0, 16);
+    tx_fill(make_frame(60), 60);
+    size = nic_save(host.nic, host.now, image, sizeof image);
+    host.no_room = true;
+    tx_send(0, 60);
+    uint64_t deadline = host.deadline;
+    CU_ASSERT_TRUE(deadline > 0);
+    size_t waiting = nic_save(host.nic, host.now, again, sizeof again);
+    CU_ASSERT_EQUAL(nic_restore(host.nic, host.now, again, waiting), 0);
+    CU_ASSERT_EQUAL(host.deadline, deadline);
+    CU_ASSERT_EQUAL(nic_restore(host.nic, host.now, image, size), 0);
+    CU_ASSERT_EQUAL(host.deadline, 0);
+}
+
+/* What a driver has left is gone: a card that was reset is as a new one. */
+static void as_new(void)
+{
+    enum { COUNTERS_END = 28 + 11 * 8 };
+    virtio_fixture_restart();
+    size_t size = nic_save(host.nic, host.now, image, sizeof image);
+    open_modern(ALL, 16);
+    command(0, 0, "\0", 1);
+    command(0, 1, "\1", 1);
+    command(1, 0, "\0\0\0\0\1\0\0\0\3\0\0\0\0\1", 14);
+    command(1, 1, "\2\2\2\2\2\10", 6);
+    tx_fill(make_frame(60), 60);
+    tx_send(0, 60);
+    tx_send(2, 60);
+    host.no_room = true;
+    fake_nic_host_advance(&host, 10000);
+    tx_send(4, 60);
+    mw(DEVICE_SELECT, 4, 1);
+    set_status(0);
+    CU_ASSERT_EQUAL(nic_save(host.nic, host.now, again, sizeof again), size);
+    CU_ASSERT_EQUAL(memcmp(image + COUNTERS_END, again + COUNTERS_END, size - COUNTERS_END), 0);
+}
+
 static void broken_queue(void)
 {
     open_modern(ALL, 16);
@@ -245,6 +290,8 @@ int main(void)
         { "a waiting frame", waiting_frame },
         { "a transmission that waits", waiting_transmission },
         { "an interrupt that waits", waiting_interrupt },
+        { "in place", in_place },
+        { "after a reset", as_new },
         { "a broken queue", broken_queue },
         { "cve class L: states refused", refused },
         CU_TEST_INFO_NULL,

@@ -207,8 +207,12 @@ static void no_room(void)
     unsigned timers = host.timers_set;
     tx_send(2, 60);
     CU_ASSERT_EQUAL(host.timers_set, timers);
+    host.deadline = 0;
+    nic_timer(host.nic, host.now); /* too early: it is armed again */
+    CU_ASSERT_EQUAL(host.deadline, host.now + NIC_NO_ROOM_NS);
     fake_nic_host_advance(&host, NIC_NO_ROOM_NS - 1);
     host.no_room = false;
+    notify(VNET_TX); /* no reason to ask before */
     CU_ASSERT_EQUAL(host.frame_count, 0);
     fake_nic_host_advance(&host, 1);
     CU_ASSERT_EQUAL(host.frame_count, 2);
@@ -374,7 +378,9 @@ static void now_and_then(void)
     CU_ASSERT_EQUAL(host.deadline, 0);
     tx_send(2, 60);
     fake_nic_host_advance(&host, QUIET / 2);
+    unsigned timers = host.timers_set;
     tx_send(4, 60);
+    CU_ASSERT_EQUAL(host.timers_set, timers);
     CU_ASSERT_EQUAL(used(VNET_TX), 3); /* seen at once by whoever looks */
     fake_nic_host_advance(&host, QUIET - QUIET / 2 - 1);
     CU_ASSERT_FALSE(host.irq);
