@@ -317,7 +317,6 @@ static void test_accept(void)
     CU_ASSERT_TRUE(agreed & VIRTIO_NET_F_GUEST_CSUM);
     close_all();
     for (unsigned messages = 0; messages < 20; messages++) { /* while hands are shaken */
-        const struct timeval patience = { .tv_sec = 5 };
         uint8_t rest[256];
         ssize_t n;
 
@@ -326,7 +325,7 @@ static void test_accept(void)
         serve(all_features, messages);
         port_link_accept(link_, false, false);
         CU_ASSERT_FALSE(port_link_connected(link_));
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){ .tv_sec = 5 }, sizeof(struct timeval));
         while ((n = recv(fd, rest, sizeof(rest), 0)) > 0)
             continue;
         CU_ASSERT_TRUE(n == 0 || errno == ECONNRESET); /* it has hung up, and does not go on */
