@@ -142,7 +142,9 @@ void vnet_transmit(struct virtio_net *v)
 void vnet_transmit_timer(struct virtio_net *v)
 {
     tell(v);
-    if (v->tx_again && v->tx_again <= v->now)
+    if (v->tx_again && v->tx_again <= v->now) {
+        v->tx_again = 0; /* also where the card needs a reset meanwhile */
         vnet_transmit(v);
+    }
     vnet_set_timer(v);
 }
