@@ -138,6 +138,22 @@ static void legacy_is_told_too(void)
     CU_ASSERT_EQUAL(lr(L_STATUS, 1), 0);
 }
 
+/* A transmission that waits for its moment does not come any more, nor does the timer again and again. */
+static void broken_while_waiting(void)
+{
+    open_modern(ALL, 16);
+    frame_in_memory();
+    host.no_room = true;
+    tx_send(0, 60);
+    offer(VNET_RX, 99);
+    CU_ASSERT_EQUAL(rx(60), NIC_RX_TAKEN);
+    unsigned timers = host.timers_set;
+    fake_nic_host_advance(&host, 10000000);
+    CU_ASSERT_TRUE(host.timers_set <= timers + 2);
+    CU_ASSERT_EQUAL(host.deadline, 0);
+    expect_broken("a queue beside one that waits");
+}
+
 /* Heads outside, at every size of the queue. */
 static void heads_outside(void)
 {
@@ -455,6 +471,7 @@ int main(void)
         { "nothing is no piece", nothing_is_no_piece },
         { "cve class J: a table not negotiated", not_negotiated },
         { "a legacy driver is told, too", legacy_is_told_too },
+        { "cve class A: broken while waiting", broken_while_waiting },
         { "cve class J: heads outside", heads_outside },
         { "cve class B: nothing for ever", nothing_for_ever },
         { "cve class J: huge pieces", huge_pieces },
