@@ -25,6 +25,7 @@
 #define VNET_CONFIG_SIZE 8u     /* station address, link */
 #define VNET_NOTIFY 0x800u
 #define VNET_NOTIFY_STEP 4u     /* between two queues */
+#define VNET_BREAK 50000u       /* ns at most that a transmission, or word of one, waits: the network's, and two of the card's own */
 #define VNET_WINDOW_AT 0x84u    /* in configuration space: of the capability that reaches the BARs */
 
 enum vnet_queue { VNET_RX, VNET_TX, VNET_CONTROL, VNET_QUEUES };

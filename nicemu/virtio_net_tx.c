@@ -10,10 +10,12 @@
 
 #define RUN_WORK (4u << 20)   /* bytes, and FRAME_WORK for each frame */
 #define FRAME_WORK 512u
-#define RUN_BREAK 50000u      /* ns between two runs of one burst */
-#define TELL_BREAK 50000u     /* ns between two interrupts for what was sent */
+#define RUN_BREAK VNET_BREAK  /* between two runs of one burst */
+#define TELL_BREAK VNET_BREAK /* between two interrupts for what was sent */
 #define LOOK_FRAMES 8u        /* sent before the network's room is asked for again: */
 #define LOOK_BYTES (128u << 10) /* well below the burst that it has said to take */
+
+_Static_assert(NIC_NO_ROOM_NS <= VNET_BREAK, "a saved transmission waits no longer");
 
 /* What the driver says of the frame, in the network's terms. False: something that was not negotiated. */
 static bool read_header(struct virtio_net *v, const struct vnet_header *h, size_t size, struct nic_offload *offload)
