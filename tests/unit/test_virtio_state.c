@@ -246,8 +246,8 @@ static void status_unknown(void) { card()->status |= 0x20; }
 static void cause_unknown(void) { card()->isr = 4; card()->nic.irq_level = true; }
 static void cause_without_line(void) { card()->isr = 1; }
 static void line_without_cause(void) { card()->nic.irq_level = true; }
-static void timer_far(void) { card()->tx_again = host.now + 20000000000; }
-static void quiet_for_long(void) { card()->tx_quiet = host.now + 20000000000; }
+static void timer_far(void) { card()->tx_again = host.now + 50001; }
+static void quiet_for_long(void) { card()->tx_quiet = host.now + 50001; }
 
 static void refused(void)
 {
