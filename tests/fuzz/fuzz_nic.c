@@ -208,6 +208,7 @@ static void step(struct fake_nic_host *host)
         break;
     case 3:
         fake_nic_host_advance(host, below(200000));
+        check(!host->deadline || host->deadline > host->now, "a timer that fires without end");
         if (driver->check_progress && below(50) == 0)
             driver->check_progress(host);
         break;
