@@ -12,7 +12,8 @@
 
 #define NS_PER_S 1000000000u
 
-enum { FRAMES_AT_ONCE = 64, OVERFLOW_INTERVAL = 10 /* s */, FULL_AT_MOST = 50000000 /* ns that a card waits for the switch */ };
+enum { FRAMES_AT_ONCE = 64, OVERFLOW_INTERVAL = 10 /* s */, FULL_AT_MOST = 50000000 /* ns that a card waits for the switch, */ };
+#define ANEW_AT_MOST UINT64_C(1000000000) /* and for one that is to connect anew */
 
 struct guest_nic {
     struct options_nic options;
@@ -50,7 +51,7 @@ static bool has_room(void *opaque)
     }
     if (!n->full_since)
         n->full_since = n->now;
-    return n->now - n->full_since > FULL_AT_MOST;
+    return n->now - n->full_since > (port_link_connected(n->link) ? FULL_AT_MOST : ANEW_AT_MOST);
 }
 
 static void flush(void *opaque)

@@ -99,7 +99,9 @@ static bool is_roomy(const struct tx_arena *arena)
 
 bool port_link_has_room(struct port_link *link)
 {
-    return link->phase != PHASE_UP || is_roomy(&link->arena) || !reap_sent(link) || is_roomy(&link->arena);
+    if (link->phase != PHASE_UP)
+        return !link->anew;
+    return is_roomy(&link->arena) || !reap_sent(link) || is_roomy(&link->arena);
 }
 
 /* The lines that the next frame will be written to, if it is as the others are: a store that has to wait for

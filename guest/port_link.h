@@ -63,7 +63,7 @@ bool port_link_connected(const struct port_link *link);
  * ourselves, it may be left to port_link_wake(), to be called at every look. */
 bool port_link_send(struct port_link *link, const void *frame, size_t size, const struct nic_offload *offload);
 /* Whether a burst of NIC_BURST frames, or a few of the largest, would be taken; true where the switch is away,
- * as nothing is to wait for it. */
+ * as nothing is to wait for it, but not while port_link_accept() makes it connect anew. */
 bool port_link_has_room(struct port_link *link);
 void port_link_flush(struct port_link *link);
 void port_link_wake(struct port_link *link);

@@ -120,8 +120,10 @@ void port_link_accept(struct port_link *link, bool csum, bool tso)
 
     link->options.accept_csum = csum;
     link->options.accept_tso = tso;
-    if (link->phase != PHASE_LISTENING && wanted_features(link) != before)
-        port_link_disconnect(link, "the guest's driver takes other frames");
+    if (link->phase == PHASE_LISTENING || wanted_features(link) == before)
+        return;
+    port_link_disconnect(link, "the guest's driver takes other frames");
+    link->anew = true;
 }
 
 /* ---- what the switch is told ---- */
@@ -268,6 +270,7 @@ static void on_reply(struct port_link *link, struct vhost_user_message *message)
             set_up(link);
     } else {
         link->phase = PHASE_UP;
+        link->anew = false;
         link->counters.connections++;
     }
 }

@@ -59,6 +59,7 @@ struct port_link {
     uint64_t features; /* negotiated */
     uint64_t deadline; /* ns, for the handshake to end; 0: to be set */
     bool suppressed;
+    bool anew;            /* port_link_accept() has ended the connection, and the next one is not up yet */
     bool owed;            /* the switch asked to be woken, and has not been yet */
     uint32_t owed_frames; /* sent since it was woken */
     uint32_t owed_bytes;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# The guest with two drivers by the book, whose traces docs/ne2000.md and docs/e1000.md
-# show; tests/integration/nic_docs.sh compares.
+# The guest with three drivers by the book, whose traces docs/ne2000.md, docs/e1000.md and
+# docs/virtio-net.md show; tests/integration/nic_docs.sh compares.
 
 DRIVERS_IMAGE := $(BUILD)/tests/drivers.elf
 DRIVERS_OBJS  := $(patsubst tests/drivers/%.c,$(BUILD)/drivers/%.o,$(sort $(wildcard tests/drivers/*.c)))

@@ -36,29 +36,34 @@ void pause_us(unsigned us)
         ;
 }
 
-static uint32_t pci_read(unsigned device, unsigned reg)
+uint32_t pci_word(unsigned device, unsigned reg)
 {
     outl(0xcf8, 0x80000000u | device << 11 | reg);
     return inl(0xcfc);
 }
 
+uint8_t pci_byte(unsigned device, unsigned at)
+{
+    return (uint8_t)(pci_word(device, at & ~3u) >> 8 * (at & 3));
+}
+
 int pci_find(uint32_t identity)
 {
     for (unsigned device = 0; device < 32; device++)
-        if (pci_read(device, 0) == identity)
+        if (pci_word(device, 0) == identity)
             return (int)device;
     return -1;
 }
 
 uint32_t pci_bar(unsigned device, unsigned bar)
 {
-    uint32_t value = pci_read(device, 0x10 + 4 * bar);
+    uint32_t value = pci_word(device, 0x10 + 4 * bar);
     return value & (value & 1 ? ~3u : ~15u);
 }
 
 void pci_command(unsigned device, uint16_t command)
 {
-    uint32_t old = pci_read(device, 4);
+    uint32_t old = pci_word(device, 4);
     outl(0xcfc, (old & 0xffff) | command);
 }
 
@@ -84,5 +89,7 @@ void drivers_main(void)
         end("ne2000", drive_ne2000());
     if (pci_find(0x100e8086) >= 0)
         end("e1000", drive_e1000());
+    if (pci_find(0x10001af4) >= 0)
+        end("virtio-net", drive_virtio());
     wait_for_key("drivers: at the end");
 }

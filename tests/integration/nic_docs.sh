@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# The traces in docs/ne2000.md and docs/e1000.md are what `vswitchctl guest trace` prints
+# The traces in docs/ne2000.md, docs/e1000.md and docs/virtio-net.md are what `vswitchctl guest trace` prints
 # of the drivers in tests/drivers, on bare metal, in strict mode and without a rule
 # broken: line by line, but for the times. PRINT=1 leaves what they should show in BUILD/trace.*.
 #
-#   host [tap "host"] ── vswitchd ── ned: RTL8029AS, elsa: 82540EM
+#   host [tap "host"] ── vswitchd ── ned: RTL8029AS, elsa: 82540EM, vera: virtio-net
 #
 # And who may use a guest's console: the daemon's group; and a card's state in a file, which
 # its driver does not notice, nor one that is refused.
@@ -90,6 +90,18 @@ ended elsa docs/e1000.md
 print elsa
 check "that driver breaks no rule" no_rule
 check "docs/e1000.md shows its trace" documented docs/e1000.md
+
+# --- virtio-net --------------------------------------------------------------------
+check "vera starts" start vera virtio-net
+watch vera
+check "vera sends" shows vera "a frame for this station"
+check "vera gets a frame" frame vera rx_frames 1 64
+key vera
+check "all is well, once more" shows vera "virtio-net: all well"
+ended vera docs/virtio-net.md
+print vera
+check "and that driver breaks no rule" no_rule
+check "docs/virtio-net.md shows its trace" documented docs/virtio-net.md
 
 # --- a card's state in a file ---------------------------------------------------------
 saved_and_given_back() { # NAME: and then it is what it was
