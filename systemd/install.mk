@@ -11,7 +11,7 @@ UNITDIR     ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 BASHDIR     ?= $(PREFIX)/share/bash-completion/completions
-GUIDES      := conf/example-lab.json docs/e1000.md docs/ne2000.md
+GUIDES      := conf/example-lab.json docs/e1000.md docs/ne2000.md docs/virtio-net.md
 
 MAN_PAGES := $(sort $(wildcard man/*.[0-9]))
 UNITS     := vswitchd.service vswitch-guest@.service

@@ -254,7 +254,7 @@ members = {member["name"]: member for member in methods["guest.define"]}["nics"]
 models = {member["name"]: member for member in members}["model"]["enum"]
 for manual, part in (("vswitchd.json(5)", dict(items(cards))["Cm model"]), ("vswitch-guest(8)", dict(items(nic))["Cm model"]),
                      ("vswitchctl(1)", section(ctl_page, "Guests")), ("vswitchctl --help", run(ctl, "guest", "run", "--help"))):
-    same(f"{manual}: models of cards", models, re.findall(r"\b(?:e1000(?:-\w+)?|rtl80\d\d(?:as)?|ne[12]000)\b", part))
+    same(f"{manual}: models of cards", models, re.findall(r"\b(?:e1000(?:-\w+)?|virtio-net|rtl80\d\d(?:as)?|ne[12]000)\b", part))
 
 # Each number that a member may have at least and at most is where the member is described.
 
@@ -288,10 +288,11 @@ def sections(table):
     yield from re.findall(r"\((\d+(?:\.\d+)+)\)", table)
 
 
-for document, source in (("docs/e1000.md", "nicemu/trace_e1000_rules.c"), ("docs/ne2000.md", "nicemu/trace_dp8390.c")):
+for document, source in (("docs/e1000.md", "nicemu/trace_e1000_rules.c"), ("docs/ne2000.md", "nicemu/trace_dp8390.c"),
+                         ("docs/virtio-net.md", "nicemu/trace_virtio.c")):
     table = text(document).partition("## Mistakes that strict mode finds")[2].partition("\n## ")[0]
     known = set(sections(table))
-    cited = set(re.findall(r'(?:nic_trace_rule\(&e->nic|nic_trace_rule\(nic|RULE\(d), "([\d.]+)"', text(source))) \
+    cited = set(re.findall(r'(?:nic_trace_rule\(&e->nic|nic_trace_rule\(nic|RULE\((?:d|nic)), "([\d.]+)"', text(source))) \
         | set(re.findall(r'ring_(?:base|length)\(e, v, "\w+", "([\d.]+)"', text(source)))
     same(f"{document}: sections of rules", {c for c in cited}, {c for c in cited if any(c == k or c.startswith(k + ".") for k in known)} |
          {k for k in known if not any(c == k or c.startswith(k + ".") for c in cited) and "." in k})
