@@ -8,7 +8,7 @@
 #   CACHE/images/vmlinuz-pae, -pae.gz    the same with linux-image-686-pae (--pae)
 #   CACHE/images/iperf.gz                iperf3 as a further initramfs part (--iperf)
 #   CACHE/images/nictools.gz             ethtool, iproute2, pktgen and uio likewise (--nictools)
-#   CACHE/images/dpdk.gz                 DPDK's testpmd with its e1000 driver, likewise (--dpdk)
+#   CACHE/images/dpdk.gz                 DPDK's testpmd with its e1000 and virtio drivers, likewise (--dpdk)
 #   CACHE/images/programs.gz             gzip, sort, openssl … for a chroot at /programs, likewise (--programs)
 #   CACHE/images/memtest, gnumach        memtest86+ and GNU Mach, which are no Linux (--systems)
 #   CACHE/images/8m.sha256               checksum of the file that each guest serves
@@ -60,7 +60,7 @@ modules='e1000 ne2k-pci ne virtio_pci virtio_net 8021q button evdev'
 iperf_packages='iperf3 libiperf0 libsctp1 libssl3 libc6'
 iperf_files='usr/bin/iperf3'
 # testpmd names all of these libraries; of the drivers it gets to see e1000 alone.
-dpdk_packages='dpdk-dev librte-net-e1000-23 librte-mempool-ring23 librte-eal23 librte-ethdev23 librte-kvargs23 librte-telemetry23
+dpdk_packages='dpdk-dev librte-net-e1000-23 librte-net-virtio23 librte-mempool-ring23 librte-eal23 librte-ethdev23 librte-kvargs23 librte-telemetry23
     librte-net23 librte-mbuf23 librte-mempool23 librte-ring23 librte-meter23 librte-cmdline23 librte-crypto-scheduler23 librte-cryptodev23
     librte-rcu23 librte-bus-vdev23 librte-reorder23 librte-bitratestats23 librte-metrics23 librte-gro23 librte-gso23 librte-latencystats23
     librte-net-bnxt23 librte-bus-pci23 librte-pci23 librte-net-i40e23 librte-hash23 librte-net-ixgbe23 librte-security23 librte-bus-dpaa23
@@ -68,7 +68,8 @@ dpdk_packages='dpdk-dev librte-net-e1000-23 librte-mempool-ring23 librte-eal23 l
     librte-ip-frag23 librte-net-ice23 librte-common-iavf23 librte-net-mlx5-23 librte-common-mlx5-23 librte-bus-auxiliary23
     libnuma1 libfdt1 libjansson4 libbsd0 libmd0 ibverbs-providers libibverbs1 libnl-3-200 libnl-route-3-200 libgcc-s1 coreutils libc6'
 dpdk_pmds=usr/lib/i386-linux-gnu/dpdk/pmds-23.0
-dpdk_files="usr/bin/dpdk-testpmd $dpdk_pmds/librte_net_e1000.so.23.0 $dpdk_pmds/librte_mempool_ring.so.23.0
+dpdk_files="usr/bin/dpdk-testpmd $dpdk_pmds/librte_net_e1000.so.23.0 $dpdk_pmds/librte_net_virtio.so.23.0
+    $dpdk_pmds/librte_bus_vdev.so.23.0 $dpdk_pmds/librte_mempool_ring.so.23.0
     lib/i386-linux-gnu/libgcc_s.so.1 usr/libexec/coreutils/libstdbuf.so" # to end its threads; to write its log by lines
 programs_packages='busybox-static gzip grep mawk coreutils openssl 7zip libssl3 libpcre2-8-0 libstdc++6 libgcc-s1 libc6
     perl-base libcrypt1 lua5.4 sqlite3 libsqlite3-0 libreadline8 libtinfo6 zlib1g bzip2 libbz2-1.0 xz-utils liblzma5 zstd libzstd1 liblz4-1
