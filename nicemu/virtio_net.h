@@ -67,6 +67,7 @@ struct vnet_filter {
 /* Where a frame that arrives will lie: the writable pieces of all chains that it takes, and what each gets. */
 struct vnet_room {
     unsigned chains;
+    unsigned descriptors; /* of the queue, in all chains */
     uint16_t head[VIRTIO_RING_MAX];
     uint32_t size[VIRTIO_RING_MAX];
     struct virtio_chain all;

@@ -94,16 +94,18 @@ static bool add_room(struct virtio_net *v, struct vnet_room *room, uint32_t size
     memcpy(room->all.piece + have, chain->piece + chain->readable, chain->writable * sizeof *chain->piece);
     room->all.writable += chain->writable;
     room->all.writable_size += chain->writable_size;
+    room->descriptors += chain->descriptors;
     room->head[room->chains] = chain->head;
     room->size[room->chains++] = size;
     return true;
 }
 
 /* The frame does not fit into what there is: the driver will give more, unless it has given all that the queue holds. */
-static enum room lack(struct virtio_net *v, unsigned taken)
+static enum room lack(struct virtio_net *v, const struct vnet_room *room)
 {
-    virtio_ring_untake(&v->ring[VNET_RX], &v->nic, taken);
-    return v->ring[VNET_RX].broken || taken >= v->ring[VNET_RX].size ? ROOM_NEVER : ROOM_LACKING;
+    struct virtio_ring *ring = &v->ring[VNET_RX];
+    virtio_ring_untake(ring, &v->nic, room->chains);
+    return ring->broken || room->descriptors >= ring->size ? ROOM_NEVER : ROOM_LACKING;
 }
 
 /* A buffer into which not even this goes is given back empty, and the frame is lost. */
@@ -123,13 +125,13 @@ static enum room refuse_buffer(struct virtio_net *v, struct vnet_room *room, siz
 static enum room find_room(struct virtio_net *v, struct vnet_room *room, size_t total)
 {
     struct virtio_ring *ring = &v->ring[VNET_RX];
-    room->chains = 0;
+    room->chains = room->descriptors = 0;
     room->all.readable = room->all.writable = 0;
     room->all.writable_size = 0;
     while (room->all.writable_size < total) {
         size_t rest = total - (size_t)room->all.writable_size;
         if (room->chains >= ring->size || !virtio_ring_take(ring, &v->nic, &v->chain))
-            return lack(v, room->chains);
+            return lack(v, room);
         uint64_t has = v->chain.writable_size;
         if (has < vnet_header_size(v) || (has < rest && !vnet_has(v, VNET_F_MRG_RXBUF)) ||
             !add_room(v, room, has < rest ? (uint32_t)has : (uint32_t)rest))

@@ -144,6 +144,7 @@ static bool walk(struct virtio_ring *ring, struct nic *nic, struct virtio_chain 
         struct desc d;
         if (!get(nic, ring->desc + index * sizeof d, &d, sizeof d))
             return broken(ring, nic, "descriptors at %llx are not memory", (unsigned long long)ring->desc);
+        chain->descriptors++;
         if (d.flags & DESC_INDIRECT)
             return add_table(ring, nic, chain, &d);
         if (!add_piece(ring, nic, chain, &d))
@@ -161,7 +162,7 @@ bool virtio_ring_take(struct virtio_ring *ring, struct nic *nic, struct virtio_c
         return false;
     if (ring->next_avail == ring->seen_avail && !look_for_more(ring, nic))
         return false;
-    chain->readable = chain->writable = 0;
+    chain->readable = chain->writable = chain->descriptors = 0;
     chain->readable_size = chain->writable_size = 0;
     if (!get(nic, AVAIL_ENTRY(ring, ring->next_avail), &chain->head, sizeof chain->head))
         return broken(ring, nic, "available ring at %llx is not memory", (unsigned long long)ring->avail);

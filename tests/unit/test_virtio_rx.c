@@ -177,6 +177,25 @@ static void queue_too_small(void)
     }
 }
 
+/* The same where each buffer takes two of its descriptors: half as many chains are all. */
+static void queue_of_pairs_too_small(void)
+{
+    open_modern(MERGED, 16);
+    for (unsigned i = 0; i < 16; i += 2) {
+        desc(VNET_RX, i, RX_BUFFERS + 2048 * i, 20, NEXT | WRITE, i + 1);
+        desc(VNET_RX, i + 1, RX_BUFFERS + 2048 * (i + 1), 20, WRITE, 0);
+        if (i == 14) { /* one is still to come */
+            CU_ASSERT_EQUAL(rx(20 * 16 - 12 + 1), NIC_RX_FULL);
+            CU_ASSERT_EQUAL(counters().rx_dropped_full, 0);
+        }
+        offer(VNET_RX, i);
+    }
+    CU_ASSERT_EQUAL(rx(20 * 16 - 12 + 1), NIC_RX_TAKEN);
+    CU_ASSERT_EQUAL(counters().rx_dropped_full, 1);
+    CU_ASSERT_EQUAL(rx(20 * 16 - 12), NIC_RX_TAKEN);
+    CU_ASSERT_EQUAL(used(VNET_RX), 8);
+}
+
 /* One that does not hold the frame where buffers are not merged, or not a header: given back empty, and the next
  * frame goes into the next buffer. */
 static void buffer_too_small(void)
@@ -408,6 +427,7 @@ int main(void)
         { "too few buffers", too_few },
         { "a frame waits over a reset", waits_over_reset },
         { "a queue too small", queue_too_small },
+        { "a queue too small, of pairs", queue_of_pairs_too_small },
         { "a buffer too small", buffer_too_small },
         { "too many pieces", too_many_pieces },
         { "just too many pieces", just_too_many_pieces },
