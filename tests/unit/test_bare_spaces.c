@@ -256,6 +256,15 @@ static void test_credit(void)
         view_bare_review(cpu);
         CU_ASSERT_TRUE(view_bare_used(cpu));
         CU_ASSERT_EQUAL(touch(FIRST + 0x1f000, true), VIEW_BARE_SHOWN);
+        view->bare_credit = 5;
+        set_pte(FIRST + 0x1e000, 0x91000 | P | W | U | A | D);
+        view_bare_expect(cpu, FIRST + 0x1e000, true); /* what the guest's kernel has just put there is free */
+        CHECK_SHOWS(FIRST + 0x1e000, 3);
+        CU_ASSERT_EQUAL(view->bare_credit, 5);
+        set_pte(FIRST + 0x1d000, 0x92000 | P | W | U | A | D | G); /* a user's window shows none that is global */
+        view_bare_expect(cpu, FIRST + 0x1d000, true);
+        CHECK_SHOWS(FIRST + 0x1d000, 0);
+        CU_ASSERT_EQUAL(view->bare_credit, 5);
     }
 }
 
