@@ -148,3 +148,17 @@ in_guest() { # NAME COMMAND [SECONDS]
     python3 tools/console.py "$(console_of "$1")" run "$2" "${3:-30}"
 }
 guest_pid() { cat "$RUN/guests/$1/pid"; }
+mac_of() { in_guest "$1" "cat /sys/class/net/eth0/address" | tr -d '\r\n'; }
+
+# send DESTINATION COUNT [VLAN]: frames from the tap "host", whose address is $HOST_MAC, a tag in front where asked
+send() { python3 tests/integration/lib_frames.py host "$1" "$HOST_MAC" "$2" "${3:-}"; }
+# What a guest's interface has received so far, of those frames and few others
+rx_count() { in_guest "$1" "cat /sys/class/net/${2:-eth0}/statistics/rx_packets" | tr -dc 0-9; }
+gets() { # GUEST DESTINATION [VLAN [INTERFACE]]: 50 frames to DESTINATION arrive there
+    before=$(rx_count "$1" "${4:-eth0}")
+    send "$2" 50 "${3:-}" || return 1
+    sleep 0.2
+    after=$(rx_count "$1" "${4:-eth0}")
+    echo "$((after - before)) of 50 frames to $2 ${3:-} arrived"
+    [ $((after - before)) -ge 50 ]
+}

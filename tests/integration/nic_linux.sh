@@ -29,21 +29,7 @@ for guest in ann ned; do
     in_guest $guest "insmod /nictools/pktgen.ko; modprobe 8021q" >/dev/null
 done
 HOST_MAC=$(ip -j link show host | sed -n 's/.*"address":"\([0-9a-f:]*\)".*/\1/p')
-mac_of() { in_guest "$1" "cat /sys/class/net/eth0/address" | tr -d '\r\n'; }
 ANN=$(mac_of ann) NED=$(mac_of ned)
-
-# send DESTINATION COUNT [VLAN]: frames from the host, a tag in front where asked
-send() { python3 tests/integration/lib_frames.py host "$1" "$HOST_MAC" "$2" "${3:-}"; }
-# What a guest's interface has received since `received_from`, of those frames and few others
-rx_count() { in_guest "$1" "cat /sys/class/net/${2:-eth0}/statistics/rx_packets" | tr -dc 0-9; }
-gets() { # GUEST DESTINATION [VLAN [INTERFACE]]: 50 frames to DESTINATION arrive there
-    before=$(rx_count "$1" "${4:-eth0}")
-    send "$2" 50 "${3:-}" || return 1
-    sleep 0.2
-    after=$(rx_count "$1" "${4:-eth0}")
-    echo "$((after - before)) of 50 frames to $2 ${3:-} arrived"
-    [ $((after - before)) -ge 50 ]
-}
 
 for guest in ann ned; do
     # --- addresses ---------------------------------------------------------------------------

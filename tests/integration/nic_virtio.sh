@@ -21,17 +21,6 @@ check "mona is ready" guest_ready mona
 check "lena is ready" guest_ready lena
 sysctl -qw net.ipv6.conf.host.disable_ipv6=1
 HOST_MAC=$(ip -j link show host | sed -n 's/.*"address":"\([0-9a-f:]*\)".*/\1/p')
-mac_of() { in_guest "$1" "cat /sys/class/net/eth0/address" | tr -d '\r\n'; }
-send() { python3 tests/integration/lib_frames.py host "$1" "$HOST_MAC" "$2" "${3:-}"; }
-rx_count() { in_guest "$1" "cat /sys/class/net/${2:-eth0}/statistics/rx_packets" | tr -dc 0-9; }
-gets() { # GUEST DESTINATION [VLAN [INTERFACE]]: 50 frames to DESTINATION arrive there
-    before=$(rx_count "$1" "${4:-eth0}")
-    send "$2" 50 "${3:-}" || return 1
-    sleep 0.2
-    after=$(rx_count "$1" "${4:-eth0}")
-    echo "$((after - before)) of 50 frames to $2 ${3:-} arrived"
-    [ $((after - before)) -ge 50 ]
-}
 # The bits that the driver has accepted, the first on the left: sysfs has them so.
 features() { in_guest "$1" "cat /sys/class/net/eth0/device/features" | tr -d '\r\n'; }
 feature() { [ "$(features "$1" | cut -c$(($2 + 1)))" = 1 ]; }
