@@ -351,19 +351,25 @@ static void test_thread_asks(void)
     }
 }
 
-/* Nothing that was changed for it is left behind. */
+/* Nothing that was changed for it is left behind. Where the run loop comes for the first
+ * time there is a block to make, so it takes some passes until all is made; then a pass
+ * makes none, and no link either. */
 static void test_put_back(void)
 {
-    struct x86vm_counters first, second;
+    enum { PASSES = 20 };
+    struct x86vm_counters before, after;
+    unsigned passes = 0;
 
     begin(&ways[3], calls_start, calls_end); /* no window, which would come in the middle with translations of its own */
     warm_up();
-    x86vm_get_counters(vm, &first);
-    for (unsigned steps = 0; steps < STEPS; steps++)
-        CU_ASSERT_TRUE(recalled_after(steps));
-    x86vm_get_counters(vm, &second);
-    CU_ASSERT_EQUAL(first.links, second.links);
-    CU_ASSERT_TRUE(second.dispatches - first.dispatches < 6 * STEPS); /* each run is entered and left, and goes on by itself */
+    do {
+        x86vm_get_counters(vm, &before);
+        for (unsigned steps = 0; steps < STEPS; steps++)
+            CU_ASSERT_TRUE(recalled_after(steps));
+        x86vm_get_counters(vm, &after);
+        CU_ASSERT_TRUE(after.dispatches - before.dispatches < 6 * STEPS); /* each run is entered and left, and goes on by itself */
+    } while (after.links > before.links && ++passes < PASSES);
+    CU_ASSERT_EQUAL(after.links, before.links);
     x86vm_free(vm);
 }
 
