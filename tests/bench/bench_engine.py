@@ -7,8 +7,8 @@ usage: bench_engine.py BUILD IMAGES [--rounds N] [PREFIX…]      only rows that
 bench_table.py says what a row is. compute.NAME.native and .tcg are one program each,
 compute.native and compute.tcg their geometric means, compute.worst the program that
 is furthest from native. more.* are programs that are in none of these: short ones, interpreters,
-ones that start others. e1000.pktgen ends in the host's IP stack, which drops the frames, .xdp in a
-program in front of it: what of the first is the sink's.
+ones that start others. NIC.pktgen ends in a sink that counts and drops, an XDP program behind the
+tap, NIC.pktgen.stack in the host's IP stack, a third of whose cost is the stack's.
 """
 import sys
 

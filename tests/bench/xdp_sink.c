@@ -3,7 +3,7 @@
  * A sink for frames that costs next to nothing: an XDP program that drops all an
  * interface receives, before the kernel has made a packet of it. Beside the same
  * measurement with the host's IP stack as the sink it shows how much of that is the
- * sink's. A tap counts what was dropped so under rx_dropped. It says "attached", and
+ * stack's. A tap counts what was dropped so under rx_dropped. It says "attached", and
  * is taken away when its standard input ends. Needs root; bpf(2), BPF_LINK_CREATE.
  *
  *   xdp_sink INTERFACE
