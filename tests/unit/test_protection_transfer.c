@@ -169,9 +169,9 @@ static void inner_stack_checks(void)
     CHECK_FAULT(protection_far_call(cpu, GATE32 | 3, 0, 4, 0), VEC_SS, ABSENT_DATA0);
     poke(TSS + 8, EXPAND_DOWN), poke(TSS + 4, 0x1014); /* 24 bytes do not fit above 0x1000 */
     CHECK_FAULT(protection_far_call(cpu, GATE32 | 3, 0, 4, 0), VEC_SS, EXPAND_DOWN);
-    cpu->tr.limit = 10;
+    cpu->tr.limit = 8;
     CHECK_FAULT(protection_far_call(cpu, GATE32 | 3, 0, 4, 0), VEC_TS, TSS_SEL);
-    cpu->tr.limit = 11;
+    cpu->tr.limit = 9; /* of SS0 two bytes are read */
     CHECK_FAULT(protection_far_call(cpu, GATE32 | 3, 0, 4, 0), VEC_SS, EXPAND_DOWN);
 
     poke(TSS + 4, STACK0), poke(TSS + 8, DATA0);
@@ -182,6 +182,14 @@ static void inner_stack_checks(void)
     CU_ASSERT(machine_unchanged());
     machine_set_pte(STACK0 - 4096, 3);
     CHECK_OK(protection_far_call(cpu, GATE32 | 3, 0, 4, 0));
+
+    enum { LAST_OF_PAGE = 0x3ff6 };
+    machine_ring(3);
+    cpu->tr.base = LAST_OF_PAGE, cpu->tr.limit = 9;
+    poke(LAST_OF_PAGE + 4, STACK0), poke16(LAST_OF_PAGE + 8, DATA0);
+    machine_set_pte(LAST_OF_PAGE + 10, 0);
+    CHECK_OK(protection_far_call(cpu, GATE32 | 3, 0, 4, 0));
+    CU_ASSERT_EQUAL(cpu->regs[CPU_ESP] & ~0xffu, (STACK0 - 1) & ~0xffu);
 }
 
 static void sixteen_bit_tss(void)
@@ -194,6 +202,8 @@ static void sixteen_bit_tss(void)
     machine_ring(3);
     cpu->tr.limit = 4;
     CHECK_FAULT(protection_far_call(cpu, GATE32 | 3, 0, 4, 0), VEC_TS, TSS16_SEL);
+    cpu->tr.limit = 5;
+    CHECK_OK(protection_far_call(cpu, GATE32 | 3, 0, 4, 0x407));
 }
 
 static void frame(uint32_t eip, uint32_t cs, uint32_t esp, uint32_t ss)

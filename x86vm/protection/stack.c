@@ -20,23 +20,17 @@ struct stack stack_of_level(struct cpu *cpu, unsigned cpl, uint32_t ext)
 {
     const bool wide = cpu->tr.access & SYS_WIDE;
     const uint32_t offset = wide ? 4 + 8 * cpl : 2 + 4 * cpl;
+    const uint32_t size = wide ? 6 : 4; /* of the selector two bytes are read in either (vol. 2, CALL and INT n) */
+    uint16_t words[3];
     uint32_t pointer;
     uint16_t selector;
     struct descriptor d;
 
-    if (!(cpu->tr.access & SEG_P) || offset + (wide ? 7 : 3) > cpu->tr.limit)
+    if (!(cpu->tr.access & SEG_P) || offset + size - 1 > cpu->tr.limit)
         fault_selector(cpu, VEC_TS, cpu->tr.selector, ext);
-    if (wide) {
-        uint32_t pair[2];
-        view_read(cpu, cpu->tr.base + offset, pair, sizeof pair, false);
-        pointer = pair[0];
-        selector = pair[1];
-    } else {
-        uint16_t pair[2];
-        view_read(cpu, cpu->tr.base + offset, pair, sizeof pair, false);
-        pointer = pair[0];
-        selector = pair[1];
-    }
+    view_read(cpu, cpu->tr.base + offset, words, size, false);
+    pointer = wide ? words[0] | (uint32_t)words[1] << 16 : words[0];
+    selector = wide ? words[2] : words[1];
     if (selector_is_null(selector))
         cpu_fault_error(cpu, VEC_TS, ext);
     descriptor_fetch_or_fault(cpu, selector, VEC_TS, ext, &d);
