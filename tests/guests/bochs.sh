@@ -19,6 +19,7 @@ limits.up leaves the first eight bytes of an FSTP m80 that faults
 limits.down leaves the first eight bytes of an FSTP m80 that faults
 limits.code_end tells EIP behind an instruction that the limit cuts off
 watch.interrupted_repeat lets the breakpoint come again
+watch.whole_state loads x87 registers without what is between them
 fpu.whole_operand looks at what it writes only'
 
 for program in bochs grub-mkrescue xorriso; do

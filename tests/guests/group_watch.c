@@ -144,6 +144,30 @@ static bool several(void)
     return true;
 }
 
+/* FXSAVE and FXRSTOR meet what they store and load, not all that has to be there. (A CPU
+ * that was asked left out MXCSR_MASK and met the last four bytes when it loaded: not asked here.) */
+static bool whole_state(void)
+{
+    static uint8_t image[512] __attribute__((aligned(4096)));
+
+    __asm__ volatile("fxsave (%0)" ::"r"(image) : "memory");
+    for (uint32_t at = 0; at < sizeof image - 4; at += 4) {
+        const bool used = at < 288;
+        arm(1, (uint32_t)&image[at], WRITES, 4);
+        __asm__ volatile("fxsave (%0)" ::"r"(image) : "memory");
+        CHECK(traps == used);
+        __asm__ volatile("fxrstor (%0)" ::"r"(image) : "memory");
+        CHECK(traps == used);
+        if (at == 28)
+            continue;
+        arm(1, (uint32_t)&image[at], ACCESSES, 4);
+        __asm__ volatile("fxrstor (%0)" ::"r"(image) : "memory");
+        CHECK(traps == used && (!used || (trap_status & 15) == 2));
+    }
+    disarm();
+    return true;
+}
+
 /* In code that ran a thousand times before, on a page used as often, and again after. */
 static bool settled(void)
 {
@@ -422,7 +446,7 @@ static bool forbidden(void)
 }
 
 static const struct test tests[] = {
-    { "data", data, "does not round an address down to the length" }, { "several", several, "does not round an address down to the length" }, { "settled", settled, NULL }, { "beside_code", beside_code, NULL }, { "ports", ports, "does not round an address down to the length" },
+    { "data", data, "does not round an address down to the length" }, { "several", several, "does not round an address down to the length" }, { "whole_state", whole_state, "leaves out what is between the values" }, { "settled", settled, NULL }, { "beside_code", beside_code, NULL }, { "ports", ports, "does not round an address down to the length" },
     { "instructions", instructions, NULL }, { "resume_flag", resume_flag, NULL }, { "interrupted_repeat", interrupted_repeat, "lets the breakpoint come again" }, { "single_steps", single_steps, "takes no step behind STI" },
     { "step_and_data", step_and_data, "makes two traps of a step and a breakpoint" }, { "registers", registers, "lets bit 12 of DR6 be set" }, { "forbidden", forbidden, NULL },
     { NULL, NULL, NULL },
