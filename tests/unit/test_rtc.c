@@ -79,11 +79,11 @@ static void test_formats(void)
 static void test_setting(void)
 {
     struct rtc *rtc = fresh(0, 1 << 27);
-    static const uint8_t values[][2] = { { 0, 0x10 }, { 2, 0x20 }, { 4, 0x05 }, { 7, 0x15 }, { 8, 0x08 }, { 9, 0x31 },
-                                         { 0x32, 0x20 } };
+    static const uint8_t values[][2] = { { 0, 0x10 }, { 2, 0x20 }, { 4, 0x05 }, { 6, 0x06 }, { 7, 0x15 }, { 8, 0x08 },
+                                         { 9, 0x31 }, { 0x32, 0x20 } };
 
     set(rtc, 11, 0x82, 0);
-    for (unsigned i = 0; i < 7; i++)
+    for (unsigned i = 0; i < sizeof values / sizeof *values; i++)
         set(rtc, values[i][0], values[i][1], S);
     CU_ASSERT_EQUAL(get(rtc, 0, 50 * S), 0x10); /* frozen */
     set(rtc, 11, 0x02, 60 * S);
@@ -93,6 +93,33 @@ static void test_setting(void)
     CU_ASSERT_EQUAL(get(rtc, 0, 66 * S), 0x16);
     set(rtc, 8, 0xff, 66 * S); /* nonsense does not crash */
     get(rtc, 8, 67 * S);
+    rtc_free(rtc);
+}
+
+/* The chip counts weekdays from what was written, whatever the date says. */
+static void test_weekday(void)
+{
+    struct rtc *rtc = fresh(LEAP_DAY, 1 << 27);
+
+    set(rtc, 6, 1, 0);
+    CU_ASSERT_EQUAL(get(rtc, 6, 0), 1);
+    check_date(rtc, S, 0x20, 0x24, 0x03, 0x01, 2, 0x00, 0x00, 0x00);
+    check_date(rtc, (1 + 2 * 86400) * S, 0x20, 0x24, 0x03, 0x03, 4, 0x00, 0x00, 0x00);
+    check_date(rtc, (1 + 6 * 86400) * S, 0x20, 0x24, 0x03, 0x07, 1, 0x00, 0x00, 0x00);
+    set(rtc, 7, 0x20, S);
+    check_date(rtc, S, 0x20, 0x24, 0x03, 0x20, 2, 0x00, 0x00, 0x00);
+
+    set(rtc, 11, 0x82, S); /* set */
+    set(rtc, 6, 7, S);
+    CU_ASSERT_EQUAL(get(rtc, 6, 9 * S), 7);
+    set(rtc, 11, 0x02, 9 * S);
+    check_date(rtc, 9 * S, 0x20, 0x24, 0x03, 0x20, 7, 0x00, 0x00, 0x00);
+    check_date(rtc, (9 + 86400) * S, 0x20, 0x24, 0x03, 0x21, 1, 0x00, 0x00, 0x00);
+
+    set(rtc, 6, 0xff, (9 + 86400) * S); /* no weekday: some weekday */
+    CU_ASSERT(get(rtc, 6, (9 + 86400) * S) >= 1 && get(rtc, 6, (9 + 86400) * S) <= 7);
+    set(rtc, 6, 0, (9 + 86400) * S);
+    CU_ASSERT(get(rtc, 6, (9 + 86400) * S) >= 1 && get(rtc, 6, (9 + 86400) * S) <= 7);
     rtc_free(rtc);
 }
 
@@ -181,6 +208,7 @@ int main(void)
         { "dates", test_dates },
         { "formats", test_formats },
         { "setting", test_setting },
+        { "weekday", test_weekday },
         { "update in progress", test_update_in_progress },
         { "periodic interrupt", test_periodic_interrupt },
         { "alarm and update", test_alarm_and_update },

@@ -24,6 +24,7 @@ struct rtc {
     uint8_t index;
     struct irq_line irq8;
     int64_t wall_base;      /* UTC seconds at `time_base` */
+    int weekday_ahead;      /* 0-6: of the date's; the chip counts days of the week by themselves */
     uint64_t time_base;     /* ns */
     uint64_t periodic_base; /* ns; when the rate was set */
     uint64_t periodic_seen; /* periods since then that are in register C */
@@ -128,7 +129,7 @@ static void store_time(struct rtc *rtc, uint64_t now)
     rtc->ram[SECONDS] = encode(rtc, d.second);
     rtc->ram[MINUTES] = encode(rtc, d.minute);
     rtc->ram[HOURS] = encode_hour(rtc, d.hour);
-    rtc->ram[WEEKDAY] = encode(rtc, d.weekday);
+    rtc->ram[WEEKDAY] = encode(rtc, (d.weekday - 1 + rtc->weekday_ahead) % 7 + 1);
     rtc->ram[DAY] = encode(rtc, d.day);
     rtc->ram[MONTH] = encode(rtc, d.month);
     rtc->ram[YEAR] = encode(rtc, d.year % 100);
@@ -155,6 +156,7 @@ static void load_time(struct rtc *rtc, uint64_t now)
     };
 
     rtc->wall_base = from_date(&d);
+    rtc->weekday_ahead = (decode(rtc, rtc->ram[WEEKDAY]) + 7 - to_date(rtc->wall_base).weekday) % 7;
     rtc->time_base = now;
     rtc->second_seen = 0;
 }
