@@ -72,9 +72,10 @@ dpdk_files="usr/bin/dpdk-testpmd $dpdk_pmds/librte_net_e1000.so.23.0 $dpdk_pmds/
     $dpdk_pmds/librte_bus_vdev.so.23.0 $dpdk_pmds/librte_mempool_ring.so.23.0
     lib/i386-linux-gnu/libgcc_s.so.1 usr/libexec/coreutils/libstdbuf.so" # to end its threads; to write its log by lines
 programs_packages='busybox-static gzip grep mawk coreutils openssl 7zip libssl3 libpcre2-8-0 libstdc++6 libgcc-s1 libc6
-    perl-base libcrypt1 lua5.4 sqlite3 libsqlite3-0 libreadline8 libtinfo6 zlib1g bzip2 libbz2-1.0 xz-utils liblzma5 zstd libzstd1 liblz4-1
-    bc diffutils binutils-i686-linux-gnu libbinutils libjansson4 libctf0 gcc-12 cpp-12 libgmp10 libmpfr6 libmpc3 libisl23'
-programs_files='bin/busybox bin/gzip bin/grep usr/bin/mawk usr/bin/sort usr/bin/openssl usr/bin/7zz usr/bin/perl usr/bin/lua5.4
+    perl-base libcrypt1 lua5.4 luajit libluajit-5.1-2 libluajit-5.1-common sqlite3 libsqlite3-0 libreadline8 libtinfo6
+    zlib1g bzip2 libbz2-1.0 xz-utils liblzma5 zstd libzstd1 liblz4-1 bc diffutils binutils-i686-linux-gnu
+    libbinutils libjansson4 libctf0 gcc-12 cpp-12 libgmp10 libmpfr6 libmpc3 libisl23'
+programs_files='bin/busybox bin/gzip bin/grep usr/bin/mawk usr/bin/sort usr/bin/openssl usr/bin/7zz usr/bin/perl usr/bin/lua5.4 usr/bin/luajit
     usr/bin/sqlite3 bin/bzip2 usr/bin/xz usr/bin/zstd usr/bin/bc usr/bin/diff usr/bin/i686-linux-gnu-as
     usr/bin/i686-linux-gnu-gcc-12 usr/lib/gcc/i686-linux-gnu/12/cc1'
 

@@ -47,6 +47,9 @@ static const struct program table[] = {
       " function f(n) if n < 2 then return n end return f(n - 1) + f(n - 2) end"
       " q = {} for i = 1, 30000 do q[#q + 1] = string.format('%d:%s', i, t[i]) end"
       " n = 0 for w in table.concat(q, ','):gmatch('%d+:') do n = n + #w end print(f(24), n)" } },
+    { "more", "luajit", false, { "/usr/bin/luajit", "-e", "function f(n) if n < 2 then return n end return f(n - 1) + f(n - 2) end x, t = 12345, {}"
+      " for r = 1, 30 do jit.flush() for i = 1, 100000 do x = (x * 1103 + 12345) % 2147483647 t[i % 1000] = (t[i % 1000] or 0) + x % 17 end"
+      " s = {} for i = 1, 3000 do s[i] = tostring(i * x % 977) end for w in table.concat(s, ','):gmatch('%d+') do x = x + #w end f(20) end print(x, t[5])" } },
     { "more", "sqlite", false, { "/usr/bin/sqlite3", ":memory:", "create table t (a integer primary key, b int, c text);"
       " with recursive r(i) as (select 1 union all select i + 1 from r where i < 50000) insert into t select i, i * 7919 % 10007, 'text' || i from r;"
       " create index x on t (b); select b % 100, count(*), avg(a) from t group by 1 order by 2 desc limit 3;"
