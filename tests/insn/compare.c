@@ -148,13 +148,20 @@ static bool limit_or_alignment(const struct gen_sequence *sequence, const struct
         || (wide && native->vector == VECTOR_AC && (other->vector == VECTOR_GP || other->vector == VECTOR_SS));
 }
 
-/* An 80-bit operand or MASKMOV's at the end of a 64 KiB segment: AMD's CPUs access it in parts, whose addresses wrap around. */
+/* The last bytes of GS, which is not flat: it begins with the data and ends right before it. */
+static bool ends_gs(uint32_t linear) { return INSN_DATA - 1 - linear < 9; }
+
+/* An 80-bit operand or MASKMOV's at the end of a 64 KiB segment: AMD's CPUs access it in parts, whose addresses wrap around.
+ * So they do with an 80-bit one at 4 GiB: the page of the first part may fault before the second part is beyond the limit. */
 static bool wrapped_operand(const struct gen_sequence *sequence, const struct insn_output *native, const struct insn_output *other)
 {
     const struct insn_form *form = form_of_end(sequence, other);
 
-    return sequence->small && (is_80_bit(form) || form->setup == SETUP_EDI) && (other->vector == VECTOR_GP || other->vector == VECTOR_SS)
-        && (native->vector != other->vector || native->state.eip != other->state.eip);
+    if (other->vector != VECTOR_GP && other->vector != VECTOR_SS)
+        return false;
+    if (!sequence->small)
+        return is_80_bit(form) && native->vector == VECTOR_PF && ends_gs(native->cr2) && native->state.eip == other->state.eip;
+    return (is_80_bit(form) || form->setup == SETUP_EDI) && (native->vector != other->vector || native->state.eip != other->state.eip);
 }
 
 /* BOUND below its lower bound: AMD's CPUs have read the upper one too by then,
