@@ -56,11 +56,16 @@ void vnet_used(struct virtio_net *v, unsigned queue)
     vnet_check(v, queue);
 }
 
+/* Of two moments; 0 is none. */
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return !a || (b && b < a) ? b : a;
+}
+
 void vnet_set_timer(struct virtio_net *v)
 {
-    uint64_t next = v->tx_again;
-    if (v->tx_untold && (!next || v->tx_quiet < next))
-        next = v->tx_quiet;
+    uint64_t next = earlier(v->tx_again, v->tx_untold ? v->tx_quiet : 0);
+    next = earlier(next, v->control_again);
     if (next == v->timer)
         return;
     v->timer = next;
@@ -95,7 +100,7 @@ static void device_reset(struct virtio_net *v)
         v->ring[i] = (struct virtio_ring){ .size = VIRTIO_RING_MAX };
     memcpy(v->mac, v->nic.mac, sizeof v->mac);
     v->filter = (struct vnet_filter){ .promiscuous = true }; /* until the driver says what it wants */
-    v->tx_again = v->tx_quiet = 0;
+    v->tx_again = v->tx_quiet = v->control_again = 0;
     v->tx_untold = false;
     vnet_set_timer(v);
     nic_irq(&v->nic, false);
@@ -193,6 +198,8 @@ static void timer(struct nic *nic, uint64_t now)
     v->now = now;
     v->timer = 0;
     vnet_transmit_timer(v);
+    vnet_control_timer(v);
+    vnet_set_timer(v);
 }
 
 static void set_link(struct nic *nic, bool up, uint64_t now)

@@ -26,6 +26,8 @@
 #define VNET_NOTIFY 0x800u
 #define VNET_NOTIFY_STEP 4u     /* between two queues */
 #define VNET_BREAK 50000u       /* ns at most that a transmission, or word of one, waits: the network's, and two of the card's own */
+#define VNET_RUN_BYTES (4u << 20)   /* what a queue may have done at once, before the machine goes on: */
+#define VNET_RUN_DESCRIPTORS 2048u  /* each may be, and name, memory that no cache has */
 #define VNET_WINDOW_AT 0x84u    /* in configuration space: of the capability that reaches the BARs */
 
 enum vnet_queue { VNET_RX, VNET_TX, VNET_CONTROL, VNET_QUEUES };
@@ -68,6 +70,7 @@ struct vnet_filter {
 struct vnet_room {
     unsigned chains;
     unsigned descriptors; /* of the queue, in all chains */
+    unsigned looked_at;   /* tables' ones, too */
     uint16_t head[VIRTIO_RING_MAX];
     uint32_t size[VIRTIO_RING_MAX];
     struct virtio_chain all;
@@ -88,6 +91,7 @@ struct virtio_net {
     bool rx_waiting;               /* a frame was refused for want of buffers */
     bool tx_running;
     uint64_t tx_again;             /* when transmission is gone on with; 0: it waits for the driver */
+    uint64_t control_again;        /* the same of commands */
     uint64_t timer;                /* as the host was told */
     bool tx_untold;                /* frames were sent, and the driver not yet asked whether it wants an interrupt: */
     uint64_t tx_quiet;             /* it is from this moment on */
@@ -136,6 +140,7 @@ enum nic_rx_result vnet_receive(struct nic *nic, const uint8_t *frame, size_t si
 void vnet_receive_buffers(struct virtio_net *v);  /* the driver has given some */
 unsigned vnet_accepts(const struct nic *nic);
 void vnet_control(struct virtio_net *v);
+void vnet_control_timer(struct virtio_net *v);
 void vnet_state(struct nic *nic, struct nic_state *s);
 void vnet_restored(struct nic *nic, uint64_t now);
 

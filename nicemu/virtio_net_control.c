@@ -12,7 +12,7 @@ enum { CLASS_RX = 0, CLASS_MAC = 1 };
 enum { RX_PROMISCUOUS = 0, RX_ALL_MULTICAST = 1 };
 enum { MAC_TABLE_SET = 0, MAC_ADDRESS_SET = 1 };
 enum { ACK_OK = 0, ACK_ERROR = 1 };
-enum { RUN_COMMANDS = VIRTIO_RING_MAX, COMMAND_HEADER = 2 };
+enum { COMMAND_HEADER = 2 };
 
 static bool set_flag(bool *flag, const uint8_t *data, size_t size)
 {
@@ -104,16 +104,38 @@ static void answer(struct virtio_net *v)
     virtio_ring_use(&v->ring[VNET_CONTROL], &v->nic, chain->head, answered);
 }
 
+/* False: some may be left, which is more than a driver has under way. */
+static bool run_all(struct virtio_net *v)
+{
+    uint64_t bytes = 0;
+    uint32_t descriptors = 0;
+    while (bytes < VNET_RUN_BYTES && descriptors < VNET_RUN_DESCRIPTORS) {
+        if (!virtio_ring_take(&v->ring[VNET_CONTROL], &v->nic, &v->chain))
+            return true;
+        bytes += v->chain.readable_size <= sizeof v->frame ? v->chain.readable_size : 0; /* it is not even read */
+        descriptors += v->chain.looked_at;
+        answer(v);
+        vnet_used(v, VNET_CONTROL);
+    }
+    return false;
+}
+
 /* Drivers of the legacy interface send commands before they say that they are at work. */
 void vnet_control(struct virtio_net *v)
 {
     struct virtio_ring *ring = &v->ring[VNET_CONTROL];
-    if (v->status & VNET_S_NEEDS_RESET || (!vnet_is_on(v) && vnet_has(v, VNET_F_VERSION_1)))
+    if (v->control_again > v->now || v->status & VNET_S_NEEDS_RESET || (!vnet_is_on(v) && vnet_has(v, VNET_F_VERSION_1)))
         return;
-    for (unsigned i = 0; i < RUN_COMMANDS && virtio_ring_take(ring, &v->nic, &v->chain); i++) {
-        answer(v);
-        vnet_used(v, VNET_CONTROL);
-    }
-    virtio_ring_ask(ring, &v->nic, true);
+    v->control_again = run_all(v) ? 0 : v->now + VNET_BREAK;
+    virtio_ring_ask(ring, &v->nic, !v->control_again); /* the timer needs no reminder */
     vnet_check(v, VNET_CONTROL);
+    vnet_set_timer(v);
+}
+
+void vnet_control_timer(struct virtio_net *v)
+{
+    if (!v->control_again || v->control_again > v->now)
+        return;
+    v->control_again = 0; /* also where the card needs a reset meanwhile */
+    vnet_control(v);
 }

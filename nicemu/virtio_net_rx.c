@@ -82,19 +82,22 @@ static bool prepare(struct virtio_net *v, struct delivery *d, const struct nic_o
 
 /* --- where to ------------------------------------------------------------ */
 
+#define LOOK_MOST (2 * VIRTIO_RING_MAX) /* descriptors for a frame: as many buffers as can be, each in a table of its own */
+
 enum room { ROOM_FOUND, ROOM_LACKING, ROOM_NEVER };
 
-/* Appends the chain in hand to the room for the frame. False: more pieces than can be. */
+/* Appends the chain in hand to the room for the frame. False: more pieces than can be, or too many descriptors of none. */
 static bool add_room(struct virtio_net *v, struct vnet_room *room, uint32_t size)
 {
     const struct virtio_chain *chain = &v->chain;
     unsigned have = room->all.writable;
-    if (have + chain->writable > VIRTIO_RING_MAX)
+    if (have + chain->writable > VIRTIO_RING_MAX || room->looked_at > LOOK_MOST)
         return false;
     memcpy(room->all.piece + have, chain->piece + chain->readable, chain->writable * sizeof *chain->piece);
     room->all.writable += chain->writable;
     room->all.writable_size += chain->writable_size;
     room->descriptors += chain->descriptors;
+    room->looked_at += chain->looked_at;
     room->head[room->chains] = chain->head;
     room->size[room->chains++] = size;
     return true;
@@ -125,7 +128,7 @@ static enum room refuse_buffer(struct virtio_net *v, struct vnet_room *room, siz
 static enum room find_room(struct virtio_net *v, struct vnet_room *room, size_t total)
 {
     struct virtio_ring *ring = &v->ring[VNET_RX];
-    room->chains = room->descriptors = 0;
+    room->chains = room->descriptors = room->looked_at = 0;
     room->all.readable = room->all.writable = 0;
     room->all.writable_size = 0;
     while (room->all.writable_size < total) {

@@ -58,6 +58,8 @@ void vnet_state(struct nic *nic, struct nic_state *s)
     nic_state_deadline(s, &v->tx_again);
     nic_state_bool(s, &v->tx_untold);
     nic_state_moment(s, &v->tx_quiet);
+    nic_state_deadline(s, &v->control_again);
+    nic_state_check(s, v->control_again <= s->now + VNET_BREAK);
     nic_state_check(s, v->tx_again <= s->now + VNET_BREAK && v->tx_quiet <= s->now + VNET_BREAK);
 }
 

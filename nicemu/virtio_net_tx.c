@@ -8,8 +8,7 @@
 
 #include <string.h>
 
-#define RUN_WORK (4u << 20)   /* bytes, and FRAME_WORK for each frame */
-#define FRAME_WORK 512u
+#define FRAME_WORK 512u       /* in bytes, besides its own */
 #define RUN_BREAK VNET_BREAK  /* between two runs of one burst */
 #define TELL_BREAK VNET_BREAK /* between two interrupts for what was sent */
 #define LOOK_FRAMES 8u        /* sent before the network's room is asked for again: */
@@ -88,11 +87,11 @@ static uint32_t send_chain(struct virtio_net *v)
 static unsigned run(struct virtio_net *v)
 {
     struct virtio_ring *ring = &v->ring[VNET_TX];
-    uint32_t work = 0, looked_at = 0;
+    uint32_t work = 0, descriptors = 0, looked_at = 0;
     unsigned done = 0, looked = 0;
 
     for (;; done++) {
-        if (work >= RUN_WORK) {
+        if (work >= VNET_RUN_BYTES || descriptors >= VNET_RUN_DESCRIPTORS) {
             v->tx_again = v->now + RUN_BREAK;
             return done;
         }
@@ -107,6 +106,7 @@ static unsigned run(struct virtio_net *v)
         if (!virtio_ring_take(ring, &v->nic, &v->chain))
             return done;
         uint16_t head = v->chain.head;
+        descriptors += v->chain.looked_at;
         work += send_chain(v);
         virtio_ring_use(ring, &v->nic, head, 0);
     }
@@ -148,5 +148,4 @@ void vnet_transmit_timer(struct virtio_net *v)
         v->tx_again = 0; /* also where the card needs a reset meanwhile */
         vnet_transmit(v);
     }
-    vnet_set_timer(v);
 }

@@ -125,6 +125,7 @@ static bool add_table(struct virtio_ring *ring, struct nic *nic, struct virtio_c
                       (unsigned long long)at->address);
     for (uint32_t seen = 0; seen < count; seen++) {
         const struct desc *d = &table[index];
+        chain->looked_at++;
         if (d->flags & DESC_INDIRECT)
             return broken(ring, nic, "chain %u: a table in a table", chain->head);
         if (!add_piece(ring, nic, chain, d))
@@ -145,6 +146,7 @@ static bool walk(struct virtio_ring *ring, struct nic *nic, struct virtio_chain 
         if (!get(nic, ring->desc + index * sizeof d, &d, sizeof d))
             return broken(ring, nic, "descriptors at %llx are not memory", (unsigned long long)ring->desc);
         chain->descriptors++;
+        chain->looked_at++;
         if (d.flags & DESC_INDIRECT)
             return add_table(ring, nic, chain, &d);
         if (!add_piece(ring, nic, chain, &d))
@@ -162,7 +164,7 @@ bool virtio_ring_take(struct virtio_ring *ring, struct nic *nic, struct virtio_c
         return false;
     if (ring->next_avail == ring->seen_avail && !look_for_more(ring, nic))
         return false;
-    chain->readable = chain->writable = chain->descriptors = 0;
+    chain->readable = chain->writable = chain->descriptors = chain->looked_at = 0;
     chain->readable_size = chain->writable_size = 0;
     if (!get(nic, AVAIL_ENTRY(ring, ring->next_avail), &chain->head, sizeof chain->head))
         return broken(ring, nic, "available ring at %llx is not memory", (unsigned long long)ring->avail);

@@ -34,6 +34,7 @@ struct virtio_piece {
 struct virtio_chain {
     uint16_t head;
     uint16_t descriptors;                  /* of the queue; a table of further ones counts as one */
+    uint16_t looked_at;                    /* descriptors, those of a table and of no size, too */
     uint16_t readable, writable;           /* pieces */
     uint64_t readable_size, writable_size; /* bytes */
     struct virtio_piece piece[VIRTIO_RING_MAX];

@@ -15,6 +15,9 @@
 #define TABLES 0x8000u                   /* behind each queue: of indirect descriptors, 256 bytes a head */
 #define DATA 0x48000u
 
+/* Of one call, which may be one that starts all queues: each has a run, and reads descriptors and what they name. */
+#define CALLS_MOST (VNET_QUEUES * (2 * VNET_RUN_DESCRIPTORS + 2000))
+
 enum { NEXT = 1, WRITE = 2, INDIRECT = 4 };
 
 static const struct virtio_net *card(const struct fake_nic_host *host) { return (const struct virtio_net *)host->nic; }
@@ -241,6 +244,7 @@ static void check_state(const struct fake_nic_host *host)
         check(!r->broken || (v->status & VNET_S_NEEDS_RESET), "a broken queue that the driver is not told of");
     }
     check(v->filter.count <= VNET_ADDRESSES && !v->tx_running, "impossible state");
+    check(host->dma_calls < CALLS_MOST, "too much work in one call");
 }
 
 void virtio_poke(struct fake_nic_host *host)

@@ -31,6 +31,7 @@ $(eval $(call unit_test,test_virtio_tx,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/
 $(eval $(call unit_test,test_virtio_rx,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/virtio_fixture.c))
 $(eval $(call unit_test,test_virtio_control,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/virtio_fixture.c))
 $(eval $(call unit_test,test_virtio_hostile,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/virtio_fixture.c))
+$(eval $(call unit_test,test_virtio_bounds,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/virtio_fixture.c))
 $(eval $(call unit_test,test_virtio_state,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/virtio_fixture.c))
 $(eval $(call unit_test,test_virtio_trace,$(NICEMU_SRCS) $(NICEMU_FAKE) tests/unit/virtio_fixture.c))
 

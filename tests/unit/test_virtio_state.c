@@ -248,6 +248,7 @@ static void cause_without_line(void) { card()->isr = 1; }
 static void line_without_cause(void) { card()->nic.irq_level = true; }
 static void timer_far(void) { card()->tx_again = host.now + 50001; }
 static void quiet_for_long(void) { card()->tx_quiet = host.now + 50001; }
+static void commands_far(void) { card()->control_again = host.now + 50001; }
 
 static void refused(void)
 {
@@ -256,7 +257,7 @@ static void refused(void)
         CASE(size_odd), CASE(size_zero), CASE(size_large), CASE(more_than_it_holds), CASE(odd_desc), CASE(odd_avail), CASE(odd_used),
         CASE(wrapping_desc), CASE(wrapping_avail), CASE(wrapping_used), CASE(broken_in_silence), CASE(many_addresses),
         CASE(most_addresses), CASE(status_unknown), CASE(cause_unknown), CASE(cause_without_line), CASE(line_without_cause),
-        CASE(timer_far), CASE(quiet_for_long),
+        CASE(timer_far), CASE(quiet_for_long), CASE(commands_far),
     };
     static uint8_t spoilt[16384];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -266,7 +267,7 @@ static void refused(void)
             card()->filter.count = VNET_ADDRESSES; /* and by hand below: a walk would look behind the table */
         size_t size = nic_save(host.nic, host.now, spoilt, sizeof spoilt);
         if (cases[i].spoil == many_addresses || cases[i].spoil == most_addresses) {
-            size_t at = size - 8 - 1 - 1 - 1 - 6 * VNET_ADDRESSES - 1; /* its count: before the table and what is behind it */
+            size_t at = size - 1 - 8 - 1 - 1 - 1 - 6 * VNET_ADDRESSES - 1; /* its count: before the table and what is behind it */
             CU_ASSERT_EQUAL_FATAL(spoilt[at], VNET_ADDRESSES);
             spoilt[at] = cases[i].spoil == many_addresses ? VNET_ADDRESSES + 1 : 255;
         }
