@@ -93,9 +93,9 @@ static void take_out(struct translator *t, const struct keep_mark *mark)
         blocks_forget_links(t, t->order.items[i], mark->links);
 }
 
+/* No jump is recalled: the dispatcher has put them back (clear_request()) before it makes a block. */
 static void go_back(struct translator *t, const struct keep_mark *mark)
 {
-    recall_end(t);
     take_out(t, mark);
     far_links_drop(t, goes);
     jumps_empty(t);
