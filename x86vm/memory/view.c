@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The views of guest-linear memory: filling, flushing, and C's own accesses
- * through them. See view.h; the page walk itself is paging.c.
+ * The views of guest-linear memory: filling and flushing. See view.h; C's own
+ * accesses through them are view_access.c, the page walk itself is paging.c.
  *
  * A view keeps two logs of the linear pages it has entries for, one for global
  * pages and one for the others; a byte a page says which log it is in and which
@@ -15,7 +15,6 @@
 #include "x86vm/memory/view_internal.h"
 
 #include "x86vm/cpu/cpu.h"
-#include "x86vm/memory/io_bus.h"
 #include "x86vm/memory/paging.h"
 #include "x86vm/memory/phys.h"
 #include "x86vm/memory/watch.h"
@@ -136,8 +135,7 @@ static void remember_device(struct cpu *cpu, struct view *view, uint32_t linear,
                                                               walk->writable && walk->dirty };
 }
 
-/* Whether the access goes to a device page walked since the last flush. */
-static bool find_device(struct cpu *cpu, const struct view *view, uint32_t linear, enum view_access access, uint32_t *physical)
+bool view_find_device(struct cpu *cpu, const struct view *view, uint32_t linear, enum view_access access, uint32_t *physical)
 {
     const struct device_page *d = &view->device[(linear >> PAGE_SHIFT) % DEVICE_PAGES];
     if (d->linear != linear >> PAGE_SHIFT || d->stamp != cpu->views->stamp + 1 || access == VIEW_FOR_EXEC
@@ -252,8 +250,7 @@ uint64_t view_fill_walked(struct cpu *cpu, struct view *view, uint32_t linear, e
     return access == VIEW_FOR_WRITE && !can_write ? 0 : addend;
 }
 
-static void walk_or_fault(struct cpu *cpu, uint32_t linear, enum view_access access, bool user,
-                          struct paging_result *walk)
+void view_walk_or_fault(struct cpu *cpu, uint32_t linear, enum view_access access, bool user, struct paging_result *walk)
 {
     uint32_t error;
     cpu->views->counters.walks++;
@@ -268,7 +265,7 @@ static void walk_or_fault(struct cpu *cpu, uint32_t linear, enum view_access acc
 uint32_t view_translate(struct cpu *cpu, uint32_t linear, enum view_access access, bool user)
 {
     struct paging_result walk;
-    walk_or_fault(cpu, linear, access, user, &walk);
+    view_walk_or_fault(cpu, linear, access, user, &walk);
     return walk.physical;
 }
 
@@ -286,9 +283,9 @@ uint64_t view_fill(struct cpu *cpu, uint32_t linear, enum view_access access, ui
 {
     struct paging_result walk;
     bool user = cpu->cpl == 3;
-    if (find_device(cpu, view_of(cpu->views, user), linear, access, physical))
+    if (view_find_device(cpu, view_of(cpu->views, user), linear, access, physical))
         return 0;
-    walk_or_fault(cpu, linear, access, user, &walk);
+    view_walk_or_fault(cpu, linear, access, user, &walk);
     *physical = walk.physical;
     return view_fill_walked(cpu, view_of(cpu->views, user), linear, access, &walk);
 }
@@ -421,111 +418,6 @@ void view_protect_page(struct cpu *cpu, uint32_t physical_page)
             protect_linear(cpu, writers->b - 1, physical_page);
     }
     *writers = (struct writers){ 0, 0 };
-}
-
-/* --- C's own accesses --- */
-
-static uint32_t left_in_page(uint32_t linear, uint32_t size)
-{
-    uint32_t left = PAGE_SIZE - (linear & (PAGE_SIZE - 1));
-    return size < left ? size : left;
-}
-
-/* Where an access inside one page goes: to `host`, or else the slow way to `physical`. */
-struct place {
-    uint8_t *host;
-    uint32_t physical;
-};
-
-static struct place find_place(struct cpu *cpu, uint32_t linear, enum view_access access, bool user)
-{
-    struct view *view = view_of(cpu->views, user);
-    uint64_t addend = (access == VIEW_FOR_WRITE ? view->write : view->read)[linear >> PAGE_SHIFT];
-    struct place place = { NULL, 0 };
-    if (!addend && !find_device(cpu, view, linear, access, &place.physical)) {
-        struct paging_result walk;
-        walk_or_fault(cpu, linear, access, user, &walk);
-        place.physical = walk.physical;
-        addend = view_fill_walked(cpu, view, linear, access, &walk);
-    }
-    if (addend)
-        place.host = (uint8_t *)(uintptr_t)(addend + linear);
-    return place;
-}
-
-/* memcpy() that needs no call for the sizes that C asks for all the time. */
-static inline void copy(void *to, const void *from, uint32_t size)
-{
-    if (size == 4)
-        memcpy(to, from, 4);
-    else if (size == 8)
-        memcpy(to, from, 8);
-    else if (size == 2)
-        memcpy(to, from, 2);
-    else if (size == 1)
-        memcpy(to, from, 1);
-    else {
-        __asm__("" : "+r"(size)); /* a size known to be small makes gcc emit REP MOVS, 20 times as slow */
-        memcpy(to, from, size);
-    }
-}
-
-static void read_place(struct cpu *cpu, const struct place *place, void *buffer, uint32_t size)
-{
-    if (place->host)
-        copy(buffer, place->host, size);
-    else if (phys_is_ram(cpu->phys, place->physical))
-        phys_dma_read(cpu->phys, place->physical, buffer, size);
-    else
-        io_mmio_read(cpu->io, place->physical, buffer, size);
-}
-
-static void write_place(struct cpu *cpu, const struct place *place, const void *buffer, uint32_t size)
-{
-    if (place->host)
-        copy(place->host, buffer, size);
-    else if (phys_is_ram(cpu->phys, place->physical))
-        phys_write(cpu->phys, place->physical, buffer, size);
-    else
-        io_mmio_write(cpu->io, place->physical, buffer, size);
-}
-
-void view_read(struct cpu *cpu, uint32_t linear, void *buffer, uint32_t size, bool user)
-{
-    uint32_t first_size = left_in_page(linear, size);
-    if (cpu->watch_data)
-        cpu->watch_hits |= watch_data_hits(cpu, linear, size, false);
-    struct place first = find_place(cpu, linear, VIEW_FOR_READ, user);
-    if (first_size == size) {
-        read_place(cpu, &first, buffer, size);
-        return;
-    }
-    struct place second = find_place(cpu, linear + first_size, VIEW_FOR_READ, user);
-    read_place(cpu, &first, buffer, first_size);
-    read_place(cpu, &second, (uint8_t *)buffer + first_size, size - first_size);
-}
-
-void view_write(struct cpu *cpu, uint32_t linear, const void *buffer, uint32_t size, bool user)
-{
-    uint32_t first_size = left_in_page(linear, size);
-    if (cpu->watch_data)
-        cpu->watch_hits |= watch_data_hits(cpu, linear, size, true);
-    struct place first = find_place(cpu, linear, VIEW_FOR_WRITE, user);
-    if (first_size == size) {
-        write_place(cpu, &first, buffer, size);
-        return;
-    }
-    struct place second = find_place(cpu, linear + first_size, VIEW_FOR_WRITE, user);
-    write_place(cpu, &first, buffer, first_size);
-    write_place(cpu, &second, (const uint8_t *)buffer + first_size, size - first_size);
-}
-
-void view_check_write(struct cpu *cpu, uint32_t linear, uint32_t size, bool user)
-{
-    uint32_t first_size = left_in_page(linear, size);
-    find_place(cpu, linear, VIEW_FOR_WRITE, user);
-    if (first_size < size)
-        find_place(cpu, linear + first_size, VIEW_FOR_WRITE, user);
 }
 
 void view_get_counters(const struct cpu *cpu, struct view_counters *out)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What view.c (filling and flushing), view_window.c (which pages translated
- * code may reach through the window), view_bare.c (which without a check) and
- * view_kept.c (which of these outlive a load of CR3) share: the views themselves.
+ * What view.c (filling and flushing), view_access.c (C's own accesses),
+ * view_window.c (which pages translated code may reach through the window),
+ * view_bare.c (which without a check) and view_kept.c (which of these outlive a
+ * load of CR3) share: the views themselves.
  */
 #ifndef X86VM_MEMORY_VIEW_INTERNAL_H
 #define X86VM_MEMORY_VIEW_INTERNAL_H
@@ -101,6 +102,13 @@ static inline struct view *view_of(struct view_set *set, bool user)
 {
     return &set->view[user ? VIEW_USER : VIEW_SUPERVISOR];
 }
+
+/* --- view.c --- */
+
+/* Whether the access goes to a device page walked since the last flush. */
+bool view_find_device(struct cpu *cpu, const struct view *view, uint32_t linear, enum view_access access, uint32_t *physical);
+/* Sets accessed and dirty bits, or raises the page fault. */
+void view_walk_or_fault(struct cpu *cpu, uint32_t linear, enum view_access access, bool user, struct paging_result *walk);
 
 /* --- view_window.c --- */
 
