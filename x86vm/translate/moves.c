@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * See moves.h.
+ * See moves.h: what blocks are made of, and their copies. Which copies are made
+ * without being asked for is moves_follow.c.
  */
-#include "x86vm/translate/moves.h"
+#include "x86vm/translate/moves_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "x86vm/cpu/limits.h"
 #include "x86vm/translate/cache.h"
 
-/* A block's slot is one of a few neighbours: two that are run in turns have room. */
-enum { SLOTS = X86VM_LIMIT(1 << 17, 32), WAYS = 4 };
+/* A block's slot is one of MOVE_SLOTS, any of a few neighbours: two that are run in turns have room. */
+enum { WAYS = 4 };
 enum { KIND_BITS = 3, DISTANCE_MOST = (1 << (16 - KIND_BITS)) - 1 };
 /* EIPs near 0 and 4 GiB, where constants have other encodings and segments end. */
 enum { MARGIN = 64 << 10 };
@@ -20,18 +20,6 @@ enum { MARGIN = 64 << 10 };
 enum { MARK_OUT = MARK_REL, MARK_ACROSS = MARK_KINDS };
 
 _Static_assert(MARK_ACROSS < 1 << KIND_BITS, "kinds of marks in a few bits");
-
-struct slot { uint32_t tag, number; };
-
-struct moves {
-    struct slot slots[SLOTS];        /* by physical address and mode; whole pages, first in a mapping */
-    struct emit_marks hot, cold;     /* of the block being made */
-    struct move now;                 /* and where it begins */
-    bool marking, check;
-    uint32_t source;                 /* of the block made last, if it is a copy */
-    uint32_t wanted;                 /* the only one that may be the source of the next; 0: any */
-    TABLE(struct move) all;          /* by number; the first is none */
-};
 
 bool moves_init(struct translator *t)
 {
@@ -61,33 +49,32 @@ void moves_forget(struct translator *t)
 }
 
 /* The first of the slots that the block may have. */
-static struct slot *slots_of(struct translator *t, const struct block *block)
+static struct move_slot *slots_of(struct translator *t, const struct block *block)
 {
     uint32_t mode = block->mode * 0x9e3779b1u >> 16; /* neighbours in memory stay neighbours */
 
-    return &t->moves->slots[(block->physical * WAYS ^ block->physical >> 14 ^ mode * WAYS) & (SLOTS - WAYS)];
+    return &t->moves->slots[(block->physical * WAYS ^ block->physical >> 14 ^ mode * WAYS) & (MOVE_SLOTS - WAYS)];
 }
 
 static uint32_t tag_of(const struct block *block) { return block->physical ^ block->mode * 0x9e3779b1u; }
-static const struct block *original(const struct translator *t, uint32_t number) { return t->moves->all.items[number].block; }
 
-static bool is_of(const struct translator *t, const struct slot *slot, const struct block *block)
+static bool is_of(const struct translator *t, const struct move_slot *slot, const struct block *block)
 {
     const struct block *from;
 
     if (!slot->number || slot->tag != tag_of(block))
         return false;
-    from = original(t, slot->number);
+    from = moves_original(t, slot->number);
     return from->physical == block->physical && from->mode == block->mode;
 }
 
 /* Where a block's is kept: in the place of one of no use, or else of any. */
-static struct slot *slot_for(struct translator *t, const struct block *block)
+static struct move_slot *slot_for(struct translator *t, const struct block *block)
 {
-    struct slot *slots = slots_of(t, block);
+    struct move_slot *slots = slots_of(t, block);
 
     for (unsigned i = 0; i < WAYS; i++)
-        if (!slots[i].number || is_of(t, &slots[i], block) || original(t, slots[i].number)->dead)
+        if (!slots[i].number || is_of(t, &slots[i], block) || moves_original(t, slots[i].number)->dead)
             return &slots[i];
     return &slots[t->counters.blocks_translated % WAYS];
 }
@@ -99,16 +86,16 @@ void moves_go_back(struct translator *t, uint32_t count)
 {
     struct moves *m = t->moves;
 
-    for (struct slot *slot = m->slots; slot < m->slots + SLOTS; slot++)
+    for (struct move_slot *slot = m->slots; slot < m->slots + MOVE_SLOTS; slot++)
         if (slot->number >= count)
-            *slot = (struct slot){ 0, 0 };
+            *slot = (struct move_slot){ 0, 0 };
     m->all.count = count;
     for (uint32_t i = 1; i < count; i++) {
         const struct block *block = m->all.items[i].block;
-        struct slot *slot = slot_for(t, block);
+        struct move_slot *slot = slot_for(t, block);
         m->all.items[i].latest = NULL;
         if (!block->dead && !slot->number)
-            *slot = (struct slot){ tag_of(block), i };
+            *slot = (struct move_slot){ tag_of(block), i };
     }
     m->source = m->wanted = 0;
 }
@@ -119,7 +106,7 @@ static bool has_guard(const struct translator *t, const struct block *block)
     return (uint32_t)(uintptr_t)t->ram + block->physical != block->eip;
 }
 
-static bool may_move(const struct translator *t, const struct block *block)
+bool moves_may(const struct translator *t, const struct block *block)
 {
     return (block->mode & (MODE_USER | MODE_CODE32 | MODE_PARTIAL)) == (MODE_USER | MODE_CODE32) && !t->counting
            && block->cs_base == 0 && block->cs_limit == UINT32_MAX && block->eip - MARGIN < UINT32_MAX - 2 * MARGIN
@@ -140,7 +127,7 @@ void moves_begin(struct build *b)
     struct translator *t = b->t;
     struct moves *m = t->moves;
 
-    m->marking = may_move(t, b->block) && b->block->physical % PAGE_SIZE + b->block->length <= PAGE_SIZE; /* not across two pages */
+    m->marking = moves_may(t, b->block) && b->block->physical % PAGE_SIZE + b->block->length <= PAGE_SIZE; /* not across two pages */
     t->hot.marks = t->cold.marks = NULL;
     if (!m->marking)
         return;
@@ -226,7 +213,7 @@ void moves_note(struct build *b, uint32_t hot_rows, uint32_t cold_rows)
         TABLE_ADD(m->all, (struct move){ 0 });
     b->block->move = m->all.count;
     TABLE_ADD(m->all, *move);
-    *slot_for(t, b->block) = (struct slot){ tag_of(b->block), b->block->move };
+    *slot_for(t, b->block) = (struct move_slot){ tag_of(b->block), b->block->move };
 }
 
 /* --- the copy --- */
@@ -238,9 +225,9 @@ struct way {
     uint32_t links, sites, calls;
 };
 
-static bool fits(const struct translator *t, uint32_t number, uint32_t eip)
+bool moves_fit(const struct translator *t, uint32_t number, uint32_t eip)
 {
-    const struct block *from = original(t, number);
+    const struct block *from = moves_original(t, number);
 
     return !from->dead && pc_calls_may_move(t, from, eip) && (!(from->mode & MODE_BARE)
            || patience_bare_useless_in(t, from->physical, from->length) == t->moves->all.items[number].bare_useless);
@@ -249,13 +236,13 @@ static bool fits(const struct translator *t, uint32_t number, uint32_t eip)
 /* Its number; 0: there is none. */
 static uint32_t find(struct translator *t, const struct block *draft)
 {
-    const struct slot *slots = slots_of(t, draft);
+    const struct move_slot *slots = slots_of(t, draft);
 
     if (t->moves->wanted)
         return t->moves->wanted;
     for (unsigned i = 0; i < WAYS; i++)
         if (is_of(t, &slots[i], draft))
-            return fits(t, slots[i].number, draft->eip) ? slots[i].number : 0;
+            return moves_fit(t, slots[i].number, draft->eip) ? slots[i].number : 0;
     return 0;
 }
 
@@ -377,7 +364,7 @@ static struct block *copy_block(struct translator *t, const struct way *w)
 
 struct block *moves_make(struct translator *t, const struct block *draft)
 {
-    uint32_t number = may_move(t, draft) ? find(t, draft) : 0;
+    uint32_t number = moves_may(t, draft) ? find(t, draft) : 0;
     const struct move *from;
     uint32_t hot, cold = (uint32_t)(t->cold.p - t->cache_rw);
     const struct code_map_end before[2] = { t->hot_map.end, t->cold_map.end };
@@ -403,117 +390,4 @@ struct block *moves_make(struct translator *t, const struct block *draft)
     t->keep.copies++;
     blocks_add(t, copy);
     return copy;
-}
-
-/* --- what will most likely be run next --- */
-
-/* A jump that is not linked, and where the same jump of the original led to. */
-struct want { uint32_t link, move, eip; };
-/* Copies, at most, that nobody has asked for; and jumps looked at. */
-enum { FOLLOW_COPIES = X86VM_LIMIT(64, 3), FOLLOW_WANTS = X86VM_LIMIT(256, 5), FOLLOW_AHEAD = 2, LINE = 64 };
-
-struct follow {
-    uint32_t mode;
-    unsigned count, copies;
-    struct want wants[FOLLOW_WANTS];
-};
-
-/* All those of a block that have been taken from its original. */
-static void want_targets(struct translator *t, struct follow *f, const struct block *made, uint32_t source)
-{
-    const struct move *from = &t->moves->all.items[source];
-    uint32_t distance = made->eip - from->block->eip;
-
-    for (uint32_t i = 0; i < from->links && f->count < FOLLOW_WANTS; i++) {
-        const struct link *link = &t->links.items[from->first_link + i];
-        if (!link->linked || !link->move || link->ungrouped || link->site)
-            continue;
-        f->wants[f->count++] = (struct want){ made->first_link + i, link->move, link->target + distance };
-        __builtin_prefetch(&t->moves->all.items[link->move]);
-        __builtin_prefetch(&t->moves->all.items[link->move].marks);
-    }
-}
-
-static void prefetch(const void *at, uint32_t size)
-{
-    for (uint32_t i = 0; i <= size / LINE; i++)
-        __builtin_prefetch((const uint8_t *)at + i * LINE);
-}
-
-/* Most of a copy's time would be waiting for memory: what it is made from was last looked at when another program began. */
-static void want_soon(struct translator *t, const struct want *want)
-{
-    const struct move *m = &t->moves->all.items[want->move];
-
-    if (m->latest && m->latest_eip == want->eip) {
-        prefetch(m->latest, sizeof *m->latest);
-        return;
-    }
-    prefetch(m->block, sizeof *m->block);
-    prefetch(t->cache_rx + m->hot, m->hot_size);
-    prefetch(t->cache_rx + m->cold, m->cold_size);
-    prefetch(&t->links.items[m->first_link], m->links * sizeof(struct link));
-    prefetch(m->marks, (m->hot_marks + m->cold_marks) * sizeof *m->marks);
-    blocks_prefetch(t, want->eip, m->physical);
-}
-
-/* Whether the page of the target is the original's at present: nothing is walked for what may never run. */
-static bool is_there(struct translator *t, uint32_t eip, const struct block *from)
-{
-    uint64_t addend = translator_cpu(t)->tables[VIEW_EXEC / 8 + (eip >> PAGE_SHIFT)];
-
-    return addend && (uint32_t)(addend + eip - (uint64_t)(uintptr_t)t->ram) == from->physical;
-}
-
-static void note_latest(struct translator *t, uint32_t source, struct block *copy)
-{
-    struct move *m = &t->moves->all.items[source];
-
-    m->latest = copy;
-    m->latest_eip = copy->eip;
-}
-
-static struct block *copy_wanted(struct translator *t, struct follow *f, const struct want *want)
-{
-    const struct block *from = original(t, want->move);
-    struct block draft = { .eip = want->eip, .physical = from->physical, .cs_limit = UINT32_MAX, .mode = f->mode }, *made;
-
-    if (from->dead || from->mode != f->mode || !is_there(t, want->eip, from))
-        return NULL;
-    if ((made = blocks_find(t, want->eip, from->physical, f->mode)))
-        return made;
-    if (f->copies == FOLLOW_COPIES || !may_move(t, &draft) || !fits(t, want->move, want->eip) || blocks_full(t, from->physical))
-        return NULL;
-    f->copies++;
-    t->moves->wanted = want->move;
-    made = t->moves->check ? build_one_block(t, want->eip, f->mode) : moves_make(t, &draft);
-    t->moves->wanted = 0;
-    if (made) {
-        note_latest(t, want->move, made);
-        want_targets(t, f, made, want->move);
-    }
-    return made;
-}
-
-void moves_follow(struct translator *t, struct block *made)
-{
-    uint32_t source = t->moves->source;
-    struct follow f;
-
-    if (!source)
-        return;
-    f.mode = made->mode;
-    f.count = f.copies = 0;
-    note_latest(t, source, made);
-    want_targets(t, &f, made, source);
-    for (unsigned i = 0; i < f.count; i++) {
-        const struct want *want = &f.wants[i];
-        const struct move *m = &t->moves->all.items[want->move];
-        struct block *to;
-        if (i + FOLLOW_AHEAD < f.count)
-            want_soon(t, want + FOLLOW_AHEAD);
-        to = m->latest && m->latest_eip == want->eip && !m->latest->dead ? m->latest : copy_wanted(t, &f, want);
-        if (to)
-            blocks_link(t, want->link, to);
-    }
 }
