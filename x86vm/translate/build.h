@@ -16,7 +16,7 @@
 struct short_exit { uint8_t *place; uint64_t target; };
 enum { SHORT_EXITS_MAX = 32 };
 
-/* Accesses off one sum of registers that share a check: group.c. */
+/* Accesses off one sum of registers that share a check: found by group.c, the check is made by group_check.c. */
 struct group_sum { uint8_t base, index, scale; }; /* either or both may be INSN_NO_REG; the scale of no index is 0 */
 struct group {
     struct group_sum sum;
@@ -30,6 +30,9 @@ struct group {
     int32_t esp_moved;   /* ... and how far it had moved since, at `first` */
 };
 enum { GROUPS_MAX = X86VM_LIMIT(32, 3) };
+/* Host instructions of an access's own check, and of a group's: without and with flags to be kept. */
+enum { GROUP_CHECK_PLAIN = 4, GROUP_CHECK_FLAGS = 6 };
+static inline bool group_is_constant(struct group_sum sum) { return sum.base == INSN_NO_REG && sum.index == INSN_NO_REG; }
 
 struct build {
     struct translator *t;
