@@ -14,12 +14,6 @@ enum { ARENA_CHUNK = 256 << 10 /* put in at once, which costs a third of a fault
 enum { AHEAD = 128 << 10 }; /* of the code cache's pages that are put in at once */
 enum { LET_GO_SHARE = X86VM_LIMIT(32, 4096) }; /* of the cache, between two times that its writable mapping is let go */
 
-struct arena {
-    struct arena *next;
-    size_t used;
-    _Alignas(8) uint8_t bytes[];
-};
-
 void *cache_alloc(struct translator *t, size_t size)
 {
     void *memory;

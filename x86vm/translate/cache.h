@@ -21,6 +21,13 @@ uint32_t cache_used(const struct translator *t); /* bytes of blocks' code */
 bool cache_full(struct translator *t);           /* the next block might not fit; puts in pages for it */
 void cache_let_writable_go(struct translator *t);
 
+/* A piece of the memory of blocks, sites and calls; the newest is first. */
+struct arena {
+    struct arena *next;
+    size_t used;
+    _Alignas(8) uint8_t bytes[];
+};
+
 struct cache_end { uint8_t *hot, *cold; struct arena *arena; size_t arena_used; };
 /* Where code and memory end now; what was made since then is not needed any more. */
 struct cache_end cache_get_end(const struct translator *t);
