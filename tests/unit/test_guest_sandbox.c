@@ -23,6 +23,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { GIVE_UP_S = 20 };
+
 static void close_door(void)
 {
     const char *what = "";
@@ -39,7 +41,7 @@ static int in_child(void (*work)(void))
     pid_t pid = fork();
 
     if (pid == 0) {
-        alarm(20);
+        alarm(2 * GIVE_UP_S);
         work();
         syscall(SYS_exit_group, 0);
     }
@@ -224,7 +226,7 @@ static void on_wake(void *opaque)
 static void live(void)
 {
     struct pollfd fd;
-    struct timespec second = { 2, 0 };
+    struct timespec long_enough = { GIVE_UP_S, 0 };
     struct waker *waker;
     const uint64_t one = 1;
     uint64_t value;
@@ -245,7 +247,7 @@ static void live(void)
         if (write(event, &one, sizeof one) != sizeof one)
             _exit(13);
         fd = (struct pollfd){ .fd = answer, .events = POLLIN };
-        if (ppoll(&fd, 1, &second, NULL) != 1)
+        if (ppoll(&fd, 1, &long_enough, NULL) != 1)
             _exit(14);
         if (waker_is_armed(waker) || read(answer, &value, 8) != 8 || value != 1 || read(event, &value, 8) != 8)
             _exit(15);
@@ -254,7 +256,7 @@ static void live(void)
     waker_arm(waker, &fd, 1);
     waker_disturb(waker);
     fd = (struct pollfd){ .fd = answer, .events = POLLIN };
-    if (ppoll(&fd, 1, &second, NULL) != 1 || waker_is_armed(waker))
+    if (ppoll(&fd, 1, &long_enough, NULL) != 1 || waker_is_armed(waker))
         _exit(16);
     waker_stop(waker);
 }
@@ -279,7 +281,7 @@ static void wake_and_open(void *opaque)
 
 static void other_thread_opens(void)
 {
-    struct timespec second = { 2, 0 };
+    struct timespec long_enough = { GIVE_UP_S, 0 };
     struct waker *waker;
     struct pollfd fd;
 
@@ -289,7 +291,7 @@ static void other_thread_opens(void)
     close_door();
     fd = (struct pollfd){ .fd = event, .events = POLLIN };
     waker_arm(waker, &fd, 1);
-    ppoll(NULL, 0, &second, NULL);
+    ppoll(NULL, 0, &long_enough, NULL);
 }
 
 static void test_all_threads(void)

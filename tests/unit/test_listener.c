@@ -124,14 +124,15 @@ static void test_no_descriptor(void)
 {
     int client = knock();
     rlim_t before = take_all();
+    uint64_t began = event_loop_now(loop);
     came = asked = 0;
     welcome = true;
     /* A timer of libevent's is coarse, so a few rounds may bring nothing; a busy loop makes many thousands. */
     CU_ASSERT(rounds_of(40 * MILLISECOND) < 30);
     CU_ASSERT_EQUAL(came, 0);
-    CU_ASSERT_EQUAL(asked, 1);
+    CU_ASSERT(asked >= 1 && asked <= 1 + (event_loop_now(loop) - began) / (90 * MILLISECOND)); /* ten times a second, where this took longer */
     give_back(before);
-    for (unsigned i = 0; i < 100 && !came; i++)
+    for (unsigned i = 0; i < 1000 && !came; i++)
         rounds_of(20 * MILLISECOND);
     CU_ASSERT_EQUAL(came, 1);
     CU_ASSERT(fcntl(last, F_GETFL) & O_NONBLOCK);

@@ -96,6 +96,7 @@ static void begin(const struct way *way, const char *code, const char *end)
 
 static volatile unsigned left; /* steps until the call */
 static volatile bool called, lost;
+static volatile unsigned patience = 20 * 1000 * 1000; /* us, which only a host that is away for long needs; shorter when something was lost already */
 
 static void set_timer(unsigned usec)
 {
@@ -119,7 +120,7 @@ static void step(ucontext_t *uc)
     if (called)
         return; /* a stub had put it aside with the guest's flags */
     called = true;
-    set_timer(900000); /* far more than it may take */
+    set_timer(patience);
     x86vm_interrupted(vm, uc);
 }
 
@@ -140,7 +141,8 @@ static void on_alarm(int number, siginfo_t *info, void *context)
     if (lost)
         _exit(2); /* twice: nothing will end this */
     lost = true;
-    set_timer(900000);
+    patience = 900000;
+    set_timer(patience);
     x86vm_interrupted(vm, context);
 }
 
@@ -267,7 +269,7 @@ static void test_back_from_c(void)
             left = steps;
             cpu->eip = CODE;
             cpu->regs[CPU_ESP] = STACK;
-            set_timer(2000000);
+            set_timer(patience);
             fine = x86vm_run(vm) == X86VM_EXIT_REQUESTED && !lost;
             if (!fine)
                 printf("\n    program %u, way %u, %u steps from C: %s at %08x\n", i % COUNT, i / COUNT, steps, lost ? "did not come back" : "halted", cpu->eip);
@@ -291,7 +293,7 @@ static void test_device_asks(void)
         catch(SIGALRM, on_alarm);
         called = true, lost = false;
         for (unsigned i = 0; i < 2000; i++) {
-            set_timer(900000);
+            set_timer(patience);
             if (x86vm_run(vm) != X86VM_EXIT_REQUESTED || lost)
                 break;
             CU_ASSERT_TRUE(cpu->eip >= CODE && cpu->eip < CODE + PAGE_SIZE);
@@ -339,7 +341,7 @@ static void test_thread_asks(void)
         CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, ask, NULL), 0);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
         for (; answers() < 5000; __atomic_add_fetch(&asked, 1, __ATOMIC_SEQ_CST)) {
-            set_timer(900000);
+            set_timer(patience);
             if (x86vm_run(vm) != X86VM_EXIT_REQUESTED || lost)
                 break;
         }

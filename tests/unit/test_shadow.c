@@ -120,7 +120,7 @@ static enum x86vm_exit run_for(unsigned usec)
 /* Until HLT with interrupts off. */
 static void run(void)
 {
-    enum x86vm_exit exit = run_for(10000000);
+    enum x86vm_exit exit = run_for(60000000);
 
     CU_ASSERT_EQUAL(exit, X86VM_EXIT_DEAD);
     if (exit != X86VM_EXIT_DEAD) {
@@ -542,7 +542,7 @@ static void test_long_returns(void)
             LOAD(long_returns_x87, CODE);
         else
             LOAD(long_returns_device, CODE);
-        CU_ASSERT_EQUAL(run_for(10000000), X86VM_EXIT_REQUESTED);
+        CU_ASSERT_EQUAL(run_for(60000000), X86VM_EXIT_REQUESTED);
         CU_ASSERT_NOT_EQUAL(cpu->regs[CPU_ESP], STACK); /* not only when all was done */
         end();
     }
@@ -562,7 +562,7 @@ static void test_last_page(void)
             continue;
         LOAD(last_page, CODE);
         poke32(HIGH_TABLE + 4092, DATA | P | W | U);
-        CU_ASSERT_EQUAL(run_for(10000000), X86VM_EXIT_SHUTDOWN); /* #GP, and no IDT */
+        CU_ASSERT_EQUAL(run_for(60000000), X86VM_EXIT_SHUTDOWN); /* #GP, and no IDT */
         CU_ASSERT_EQUAL(cpu->regs[CPU_ECX], 0);
         CU_ASSERT_EQUAL(cpu->regs[CPU_EAX], 800);
     }
