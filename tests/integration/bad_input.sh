@@ -99,7 +99,7 @@ for size in (1, 12, 13, 200, 5000):
     s.close()
 END
 check "the switch goes on: alice is ready" guest_ready alice
-check "the switch goes on: ping" ping -c 1 -W 2 10.9.0.1
+check "the switch goes on: ping" ping -c 1 -W 10 10.9.0.1
 
 # --- no permission for taps -----------------------------------------------------
 mkdir -m 777 "$W/nobody"

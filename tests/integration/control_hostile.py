@@ -263,6 +263,9 @@ def run():
     for thread in threads:
         thread.start()
     time.sleep(SECONDS)
+    end = time.monotonic() + 60
+    while done.get("good", 0) <= 20 and time.monotonic() < end:
+        time.sleep(0.1)
     over.set()
     for thread in threads:
         thread.join()
@@ -275,8 +278,9 @@ def run():
     stream = connect(RW)
     report(clean(stream), "what was made can be taken away")
     hang_up(stream)
-    time.sleep(0.5)
-    after = descriptors(f"/proc/{daemon.pid}/fd")
+    end = time.monotonic() + 20
+    while len(after := descriptors(f"/proc/{daemon.pid}/fd")) > len(before) and time.monotonic() < end:
+        time.sleep(0.1)
     report(len(after) <= len(before), f"descriptors: {len(before)} before, {len(after)} after {after - before or ''}")
     used = memory()
     report("asan" in BUILD or used < 65536, f"{used} KiB of memory at most")

@@ -18,6 +18,7 @@ import time
 
 BUILD = os.environ.get("BUILD", "build")
 PROGRAM = os.path.abspath(os.path.join(BUILD, "vswitch-guest"))
+PATIENCE = 30   # seconds, of which a host that does nothing else needs few
 WORK = tempfile.mkdtemp(prefix="vswitch-guest-test.")
 failed = []
 
@@ -62,7 +63,7 @@ def refused(name, code, says, kernel, *options):
 def start(kernel, *options, name="g", env=None):
     p = subprocess.Popen(command(kernel, *options, name=name), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                          stderr=subprocess.PIPE, env={**os.environ, **(env or {})})
-    for _ in range(100):
+    for _ in range(600):
         try:
             if p.poll() is None and ask(b"stats\n", name):
                 return p
@@ -74,7 +75,7 @@ def start(kernel, *options, name="g", env=None):
 
 def connect(name, which):
     s = socket.socket(socket.AF_UNIX)
-    s.settimeout(5)
+    s.settimeout(PATIENCE)
     s.connect(os.path.join(WORK, name, which))
     return s
 
@@ -89,6 +90,20 @@ def ask(line, name="g"):
                 break
             answer += part
         return json.loads(answer)
+
+
+def until(fits, name="g"):
+    """The first counters that fit; the last ones if none do."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        stats = ask(b"stats\n", name)
+        if fits(stats) or time.monotonic() > end:
+            return stats
+        time.sleep(0.05)
+
+
+def lived(stats):
+    return stats["time"]["cpu_ns"] + stats["time"]["idle_ns"]
 
 
 def leftovers(name="g"):
@@ -154,31 +169,37 @@ BUTTON = image(bytes.fromhex("66ba0206" "66b80001" "66ef" "b200" "66ed" "f6c401"
 DEAF = image(bytes.fromhex("66ba0206" "66b80001" "66ef" "ebfe"))
 
 
+def in_its_loop(stats):
+    """A guest of these has told the chip that it wants the button's event."""
+    return any(d["name"] == "acpi" and d["writes"] > 0 for d in stats["devices"])
+
+
 def power_button():
     """What a guest with ACPI says before it ends when stopped, and how long that takes."""
-    for name, code, ask_by, says, least, most in (
-            ("stop presses the button of a guest that listens", BUTTON, "stop", b"powered off", 0, 1.5),
-            ("SIGTERM presses it too", BUTTON, "term", b"powered off", 0, 1.5),
-            ("a guest that ignores the button ends when its time is over", DEAF, "stop", b"stopped by request", 1.9, 4)):
-        p = start(write("button", code), "--stop-timeout", "2")
-        time.sleep(0.2)
+    for name, code, ask_by, says, seconds, least in (
+            ("stop presses the button of a guest that listens", BUTTON, "stop", b"powered off", PATIENCE, 0),
+            ("SIGTERM presses it too", BUTTON, "term", b"powered off", PATIENCE, 0),
+            ("a guest that ignores the button ends when its time is over", DEAF, "stop", b"stopped by request", 2, 1.9)):
+        p = start(write("button", code), "--stop-timeout", str(seconds))
+        until(in_its_loop)
         begin = time.monotonic()
         if ask_by == "stop":
             ask(b"stop\n")
         else:
             p.send_signal(signal.SIGTERM)
-        _, text = p.communicate(timeout=10)
+        _, text = p.communicate(timeout=2 * PATIENCE)
         took = time.monotonic() - begin
-        check(name, p.returncode == 0 and says in text and b"pressed" in text and least <= took <= most, f"{took} {text}")
+        check(name, p.returncode == 0 and says in text and b"pressed" in text and least <= took, f"{took} {text}")
     p = start(write("button", DEAF), "--stop-timeout", "0")
-    time.sleep(0.2)
+    until(in_its_loop)
     ask(b"stop\n")
-    check("without a time-out it is not asked", p.wait(timeout=1.5) == 0)
-    p = start(write("button", DEAF))
-    time.sleep(0.2)
+    _, text = p.communicate(timeout=PATIENCE)
+    check("without a time-out it is not asked", p.returncode == 0 and b"pressed" not in text, text)
+    p = start(write("button", DEAF), "--stop-timeout", str(2 * PATIENCE))
+    until(in_its_loop)
     ask(b"stop\n")
     ask(b"kill\n")
-    check("kill does not wait for the button", p.wait(timeout=1.5) == 137)
+    check("kill does not wait for the button", p.wait(timeout=PATIENCE) == 137)
 
 
 LOOP = image(bytes.fromhex("ebfe"))
@@ -189,7 +210,7 @@ ECHO = image(bytes.fromhex("66bafd03" "ec" "a801" "74fb" "b2f8" "ec" "ee" "b2fd"
 def outside():
     loop, echo = write("loop", LOOP), write("echo", ECHO)
     p = start(loop)
-    stats = ask(b"stats\n")
+    stats = until(lambda s: s["engine"]["blocks_translated"] > 0)
     check("stats of a guest that never pauses", stats["name"] == "g" and stats["engine"]["blocks_translated"] > 0, stats)
     check("an unknown command", "error" in ask(b"dance\n"))
     second = subprocess.run(command(loop), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -204,16 +225,16 @@ def outside():
     check("nothing is writable and executable", not both, both)
     check("a handful of descriptors", len(os.listdir(f"/proc/{p.pid}/fd")) < 20)
     check("stop is answered", ask(b"stop\n") == {"ok": True})
-    check("stop ends it with 0", p.wait(timeout=5) == 0)
+    check("stop ends it with 0", p.wait(timeout=PATIENCE) == 0)
     check("nothing is left behind", leftovers() == [], leftovers())
 
     p = start(loop)
     p.send_signal(signal.SIGTERM)
-    check("SIGTERM ends a busy guest with 0", p.wait(timeout=5) == 0 and leftovers() == [])
+    check("SIGTERM ends a busy guest with 0", p.wait(timeout=PATIENCE) == 0 and leftovers() == [])
     p = start(write("sleep", image(bytes.fromhex("fbf4ebfc"))))
     time.sleep(0.2)
     p.send_signal(signal.SIGTERM)
-    check("SIGTERM ends a sleeping guest with 0", p.wait(timeout=5) == 0)
+    check("SIGTERM ends a sleeping guest with 0", p.wait(timeout=PATIENCE) == 0)
 
     p = start(echo)
     with connect("g", "console.sock") as a, connect("g", "console.sock") as b:
@@ -232,7 +253,7 @@ def outside():
         while len(got) < 5005:
             got += late.recv(10000)
         check("a late client is shown what was", got == b"hello" + b"x" * 5000)
-    check("kill ends it", ask(b"kill\n") == {"ok": True} and p.wait(timeout=5) == 137)
+    check("kill ends it", ask(b"kill\n") == {"ok": True} and p.wait(timeout=PATIENCE) == 137)
 
     p = start(loop)
     p.kill()
@@ -240,15 +261,14 @@ def outside():
     p = start(loop)
     check("after kill -9 the next one takes over", p.poll() is None)
     p.terminate()
-    p.wait(timeout=5)
+    p.wait(timeout=PATIENCE)
     check("and leaves nothing", leftovers() == [], leftovers())
 
 
 def later(name="g"):
-    """The counters now and a moment later."""
-    before = ask(b"stats\n", name)
-    time.sleep(0.3)
-    return before, ask(b"stats\n", name)
+    """The counters when the guest has begun, and when it has gone on for a while."""
+    before = until(lambda s: lived(s) > 30_000_000 and s["engine"]["blocks_translated"] > 0, name)
+    return before, until(lambda s: lived(s) > lived(before) + 200_000_000, name)
 
 
 def ran(p):

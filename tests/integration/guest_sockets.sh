@@ -8,7 +8,7 @@
 need "$IMAGES/vmlinuz"
 
 odd() { DAEMON=$(guest_pid alice) python3 tests/integration/lib_descriptors.py "$@"; }
-reach() { ping -q -c 3 -i 0.05 -W 1 10.9.0.1; }
+reach() { ping -q -c 3 -i 0.05 -W 10 10.9.0.1; }
 stats() { timeout 10 "$BIN/vswitchctl" --socket "$SOCKET" guest stats alice; }
 says() { in_guest alice "echo it is here" 10; }
 guest_fds() { find "/proc/$(guest_pid alice)/fd" -mindepth 1 | wc -l; }
@@ -32,7 +32,7 @@ check "all were closed when their owners had gone" wait_until 10 all_closed
 
 # While something hangs.
 hold() { # NAME KIND
-    odd control "$RUN/guests/alice/$1.sock" "$2" 30 "$W/$1.$2" &
+    odd control "$RUN/guests/alice/$1.sock" "$2" 150 "$W/$1.$2" &
     check "$2 hangs in $1.sock" wait_until 10 test -e "$W/$1.$2"
 }
 for kind in lingering fuse; do

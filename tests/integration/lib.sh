@@ -57,12 +57,21 @@ check_says() { # NAME PATTERN COMMAND…: fails, and says something that matches
     sed 's/^/     /' "$W/last" | tail -n 20
     return 1
 }
-wait_until() { # SECONDS COMMAND…: until it succeeds
-    tenths=$(($1 * 10)); shift
+# wait_until SECONDS COMMAND…: until it succeeds; or for so long, on a host that does nothing else: half a minute at least.
+wait_until() {
+    seconds=$1; shift
+    [ "$seconds" -ge 30 ] || seconds=30
+    give_up=$(($(date +%s) + seconds))
     while ! "$@" >/dev/null 2>&1; do
-        tenths=$((tenths - 1)); [ $tenths -gt 0 ] || return 1
+        [ "$(date +%s)" -lt $give_up ] || return 1
         sleep 0.1
     done
+}
+# no_ping_lost FILE: what ping said, all of it, until it was interrupted: replies without a gap. (The last ones may still
+# have been on their way, which its own sum takes for lost.)
+no_ping_lost() {
+    awk -F 'icmp_seq=' '/bytes from/ { split($2, n, " "); if (n[1] != ++count) { print "reply " n[1] " is the " count "th"; exit 1 } }
+        END { print count + 0 " replies"; exit !(count > 10) }' "$1"
 }
 # trace_begins FILE: a `guest trace` whose standard error goes there has begun
 trace_begins() { wait_until 10 grep -q '^tracing a card of guest' "$1"; }
@@ -108,7 +117,7 @@ fds() { find "/proc/$DAEMON/fd" -mindepth 1 | wc -l; } # that the daemon has
 # far_start: another network namespace, that of process $FAR. far_takes: the tap "far" goes there, with 10.9.0.1.
 far_is_apart() { [ "$(readlink "/proc/$FAR/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
 far_start() {
-    unshare -n sleep 170 & FAR=$!
+    unshare -n sleep 500 & FAR=$!
     wait_until 5 far_is_apart || { echo "FAIL no second network namespace"; FAILED=1; exit 1; }
 }
 far_takes() {
@@ -157,8 +166,15 @@ rx_count() { in_guest "$1" "cat /sys/class/net/${2:-eth0}/statistics/rx_packets"
 gets() { # GUEST DESTINATION [VLAN [INTERFACE]]: 50 frames to DESTINATION arrive there
     before=$(rx_count "$1" "${4:-eth0}")
     send "$2" 50 "${3:-}" || return 1
-    sleep 0.2
-    after=$(rx_count "$1" "${4:-eth0}")
+    for wait in 0.2 0.5 1 ${GETS_PATIENCE-2 5 10}; do
+        sleep "$wait"
+        after=$(rx_count "$1" "${4:-eth0}")
+        [ $((after - before)) -lt 50 ] || break
+    done
     echo "$((after - before)) of 50 frames to $2 ${3:-} arrived"
     [ $((after - before)) -ge 50 ]
 }
+gets_not() ( # as gets: what has not come soon does not
+    GETS_PATIENCE=
+    ! gets "$@"
+)

@@ -171,7 +171,7 @@ def vhost(path, kind):
         if not peer.closed(10):
             print(f"request {request} with {many}: the connection is still there")
             return False
-        os.close(peer.fd), os.close(peer.kick), os.close(peer.call)
+        peer.close_all()
     # One that the daemon will not have read when it ends the session.
     peer = Peer(path)
     with Given(kind) as fds:

@@ -30,7 +30,7 @@ DATA = 0x10000
 class Peer:
     def __init__(self, path, sealed=True):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while True:  # one peer at a time: the one before may not be gone yet
             try:
                 self.socket.connect(path)
@@ -44,7 +44,10 @@ class Peer:
         self.memory = mmap.mmap(self.fd, SIZE)
         if sealed:
             fcntl.fcntl(self.fd, F_ADD_SEALS, F_SEAL_SHRINK)
-        self.kick, self.call = os.eventfd(0, 0), os.eventfd(0, 0)
+        # Each queue has a kick of its own: with one for both, who waits for two may be told of one of them alone, whose
+        # handler takes the kick that was for the other.
+        self.kicks, self.call = (os.eventfd(0, 0), os.eventfd(0, 0)), os.eventfd(0, 0)
+        self.kick = self.kicks[TX]
 
     def say(self, request, payload=b"", fds=()):
         message = struct.pack("<III", request, 1, len(payload)) + payload
@@ -60,7 +63,7 @@ class Peer:
             self.say(10, struct.pack("<II", ring, 0))
             self.say(9, struct.pack("<IIQQQQ", ring, 0, base, base + 0x2000, base + 0x1000, 0))
             self.say(13, struct.pack("<Q", ring), [self.call])
-            self.say(12, struct.pack("<Q", ring), [self.kick])
+            self.say(12, struct.pack("<Q", ring), [self.kicks[ring]])
 
     def desc(self, ring, index, address, length, flags=0, following=0):
         struct.pack_into("<QIHH", self.memory, ring * 0x4000 + 16 * index, address, length, flags, following)
@@ -70,7 +73,7 @@ class Peer:
         index = struct.unpack_from("<H", self.memory, base + 2)[0]
         struct.pack_into("<H", self.memory, base + 4 + 2 * (index % RING), head)
         struct.pack_into("<H", self.memory, base + 2, (index + count) & 0xFFFF)
-        os.eventfd_write(self.kick, 1)
+        os.eventfd_write(self.kicks[ring], 1)
 
     def send_frame(self, size, header=bytes(12)):
         """From the transmit queue; waits until the switch took it."""
@@ -79,7 +82,7 @@ class Peer:
         before = self.used(TX)
         self.desc(TX, 0, GUEST + DATA, 12 + size)
         self.offer(TX, 0)
-        deadline = time.monotonic() + 3
+        deadline = time.monotonic() + 30
         while self.used(TX) == before and time.monotonic() < deadline:
             time.sleep(0.002)
         return self.used(TX) != before
@@ -87,7 +90,11 @@ class Peer:
     def used(self, ring):
         return struct.unpack_from("<H", self.memory, ring * 0x4000 + 0x2000 + 2)[0]
 
-    def closed(self, seconds=5):
+    def close_all(self):
+        for fd in (self.fd, *self.kicks, self.call):
+            os.close(fd)
+
+    def closed(self, seconds=30):
         self.socket.settimeout(seconds)
         try:
             while True:
@@ -110,7 +117,7 @@ def random_bytes(path):
             pass  # closed already
         if not peer.closed():
             return False
-        os.close(peer.fd), os.close(peer.kick), os.close(peer.call)
+        peer.close_all()
     return True
 
 

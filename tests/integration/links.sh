@@ -39,6 +39,7 @@ check "later changes are seen" wait_until 5 is ta "$UP"
 # --- in the middle of traffic: broadcasts to all, in batches
 before=$(fds)
 for t in in out; do sysctl -qw "net.ipv6.conf.$t.disable_ipv6=1"; ip link set "$t" up; done
+ip link set in txqueuelen 100000 # none is lost before the daemon, however long it does not get the CPU
 received() { ip -j -s link show out | python3 -c 'import json,sys; print(json.load(sys.stdin)[0]["stats64"]["rx"]["packets"])'; }
 first=$(received)
 "$BIN/bench/frames" in ff:ff:ff:ff:ff:ff 02:aa:00:00:00:01 60 2000 50000 >"$W/sent" & FRAMES=$!

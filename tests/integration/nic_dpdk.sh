@@ -83,11 +83,11 @@ exercise() { # MODEL MODULES: Linux's of that card, in the order in which they g
     in_guest $G "grep -E 'Probe PCI|^Port 0:' /tmp/pmd.log"
     ip neigh flush dev host
     check "$1: it answers pings" wait_until 10 ping -c 1 -W 1 $A
-    check "$1: many of them" ping -c 500 -i 0.002 -W 2 -q $A
-    check "$1: as large as the MTU" ping -c 50 -i 0.01 -W 2 -q -s 1472 -M "do" $A
+    check "$1: many of them" ping -c 500 -i 0.002 -W 10 -q $A
+    check "$1: as large as the MTU" ping -c 50 -i 0.01 -W 10 -q -s 1472 -M "do" $A
     rpc port.set "{\"name\":\"$G\",\"mtu\":9000}" >/dev/null
     ip link set host mtu 9000
-    check "$1: jumbo frames, of several buffers" ping -c 50 -i 0.01 -W 2 -q -s 8972 -M "do" $A
+    check "$1: jumbo frames, of several buffers" ping -c 50 -i 0.01 -W 10 -q -s 8972 -M "do" $A
     ip link set host mtu 1500
 
     pmd stop

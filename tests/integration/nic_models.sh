@@ -46,8 +46,8 @@ bound() { # INTERFACE DRIVER DEVICE
 for name in pci isa; do in_guest $name "echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore"; done
 carries() { # GUEST INTERFACE N: its own subnet over this card alone, in both directions
     ip addr add "10.9.$3.254/24" dev host &&
-        in_guest "$1" "ip addr add 10.9.$3.1/24 dev $2 && ip link set $2 up && ping -c 2 -W 3 10.9.$3.254" &&
-        ping -q -f -c 100 -s 41 -W 3 "10.9.$3.1" && ping -c 2 -i 0.2 -W 3 -s 4000 "10.9.$3.1"
+        in_guest "$1" "ip addr add 10.9.$3.1/24 dev $2 && ip link set $2 up && ping -c 2 -W 10 10.9.$3.254" &&
+        ping -q -f -c 100 -s 41 -W 10 "10.9.$3.1" && ping -c 2 -i 0.2 -W 10 -s 4000 "10.9.$3.1"
 }
 # What each driver breaks of its chip's rules, from its loading to its removal, and what docs/ says of it.
 tracers=

@@ -38,24 +38,24 @@ rpc vlan.set '{"port":"mona","mode":"trunk","allowed":"1-4094","native":1}' >/de
 own=$(mac_of mona)
 check "its own address" gets mona "$own"
 check "broadcast" gets mona ff:ff:ff:ff:ff:ff
-refuse "a stranger's address is filtered" gets mona 02:12:34:56:78:9a
+check "a stranger's address is filtered" gets_not mona 02:12:34:56:78:9a
 ip_set mona "address 02:12:34:56:78:9a"
 check "a new address" gets mona 02:12:34:56:78:9a
-refuse "the old one is filtered" gets mona "$own"
+check "the old one is filtered" gets_not mona "$own"
 ip_set mona "address $own"
 check "the old one again" gets mona "$own"
-refuse "a group not joined" gets mona 01:00:5e:01:02:03
+check "a group not joined" gets_not mona 01:00:5e:01:02:03
 in_guest mona "/nictools/ip maddr add 01:00:5e:01:02:03 dev eth0" >/dev/null
 check "a group joined" gets mona 01:00:5e:01:02:03
 in_guest mona "/nictools/ip maddr del 01:00:5e:01:02:03 dev eth0" >/dev/null
 ip_set mona "allmulticast on"
 check "all groups" gets mona 01:00:5e:0a:0b:0c
 ip_set mona "allmulticast off"
-refuse "and none" gets mona 01:00:5e:0a:0b:0c
+check "and none" gets_not mona 01:00:5e:0a:0b:0c
 ip_set mona "promisc on"
 check "promiscuous" gets mona 02:12:34:56:78:9b
 ip_set mona "promisc off"
-refuse "and not" gets mona 02:12:34:56:78:9b
+check "and not" gets_not mona 02:12:34:56:78:9b
 in_guest mona "modprobe 8021q; /nictools/ip link add link eth0 name v100 type vlan id 100; /nictools/ip link set v100 up" >/dev/null
 check "VLAN 100" gets mona "$own" 100 v100
 in_guest mona "/nictools/ip link del v100" >/dev/null

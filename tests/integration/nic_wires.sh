@@ -64,35 +64,36 @@ check_says "no such guest" "there is no guest" ctl guest link nobody down
 # --- traces ------------------------------------------------------------------------
 rpc_ro() { python3 tools/rpc.py "$RUN/control-ro.sock" "$@"; }
 check_says "a viewer traces nothing" "permission|operator" rpc_ro guest.trace '{"name":"erin"}'
-trace() { # SECONDS OPTION… -- COMMAND…: what is traced while the command runs
+trace() { # SECONDS OPTION… -- COMMAND…: what is traced while the command runs, and so long after it
     seconds=$1; shift; options=
     while [ "$1" != -- ]; do options="$options $1"; shift; done
     shift
     # shellcheck disable=SC2086
-    timeout "$seconds" "$BIN/vswitchctl" --socket "$SOCKET" guest trace erin $options >"$W/trace" 2>"$W/trace.err" &
+    timeout 100 "$BIN/vswitchctl" --socket "$SOCKET" guest trace erin $options >"$W/trace" 2>"$W/trace.err" &
     tracer=$!
     trace_begins "$W/trace.err"
     "$@" >/dev/null 2>&1
-    wait $tracer
+    while [ "$seconds" -gt 0 ] && kill -0 $tracer 2>/dev/null; do sleep 1; seconds=$((seconds - 1)); done
+    kill $tracer 2>/dev/null; wait $tracer
     cat "$W/trace.err"
     tail -n 30 "$W/trace"
 }
 has() { grep -qE -- "$1" "$W/trace" || { head -n 40 "$W/trace"; return 1; }; }
-trace 3 --nic 0 -- ping -c 3 -i 0.2 -W 1 10.9.0.1
+trace 2 --nic 0 -- ping -c 3 -i 0.2 -W 10 10.9.0.1
 check "e1000's registers, by name and field" has '^ *[0-9]+\.[0-9]{9} read  ICR    = [0-9a-f]{8}.* RXT0'
 check "its descriptors" has 'TX\[[0-9]+\] '
 check "its frames" has 'frame 98 bytes to 02:00:00:00:00:0e .* type 0800'
-trace 3 --nic 1 --strict -- ping -c 3 -i 0.2 -W 1 10.9.1.1
+trace 2 --nic 1 --strict -- ping -c 3 -i 0.2 -W 10 10.9.1.1
 check "the DP8390's registers" has 'CR     = [0-9a-f]{2}.* STA'
 check "its data port, once for many" has '\.\.\. the same [0-9]+ times more'
-trace 20 --nic 0 --count 25 -- ping -c 3 -i 0.2 -W 1 10.9.0.1
+trace 20 --nic 0 --count 25 -- ping -c 3 -i 0.2 -W 10 10.9.0.1
 check "--count ends it" test "$(wc -l <"$W/trace")" -eq 25
-trace 4 --nic 0 --rules -- in_guest erin "ip link set eth0 down; ip link set eth0 up"
+trace 3 --nic 0 --rules -- in_guest erin "ip link set eth0 down; ip link set eth0 up"
 check "strict mode names what Linux breaks" has 'RULE  14.4: '
 refuse "and --rules nothing else" grep -qvE ' RULE | ERROR ' "$W/trace"
 timeout 60 "$BIN/vswitchctl" --socket "$SOCKET" guest trace erin >/dev/null 2>"$W/trace.err" & TRACE=$!
 trace_begins "$W/trace.err"
-check_says "one at a time" "being traced already" timeout 5 "$BIN/vswitchctl" --socket "$SOCKET" guest trace erin
+check_says "one at a time" "being traced already" timeout 30 "$BIN/vswitchctl" --socket "$SOCKET" guest trace erin
 kill $TRACE; wait $TRACE
 check "after traces the card works on" reaches 10.9.0.1
 

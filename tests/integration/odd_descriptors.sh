@@ -8,7 +8,7 @@
 
 odd() { DAEMON=$DAEMON python3 tests/integration/lib_descriptors.py "$@"; }
 limit() { awk '/Max open files/ {print $4}' "/proc/$DAEMON/limits"; }
-reach() { ping -q -c 3 -i 0.05 -W 1 10.9.0.1; }
+reach() { ping -q -c 3 -i 0.05 -W 10 10.9.0.1; }
 
 daemon_start '[{"name":"host","type":"tap","addresses":["10.9.0.254/24"]},{"name":"far","type":"tap"},
     {"name":"odd","type":"vhost-user","path":"'"$W"'/odd.sock","role":"server"},

@@ -79,7 +79,7 @@ check "it answers" wait_until 6 pings 10.9.0.2
 pid=$(guest_pid_inside bob)
 console_shows() { echo | as "$1" vswitchctl guest console "$2" | grep -q "$3"; }
 check "oper reads its console" console_shows oper bob 'vswitch-guest: ready'
-check "oper captures at its port" as oper sh -c 'vswitchctl capture bob -c 1 -w - --timeout 10 >/dev/null & sleep 0.5; ping -q -c 2 -i 0.3 10.9.0.2 >/dev/null; wait $!'
+check "oper captures at its port" as oper sh -c 'vswitchctl capture bob -c 1 -w - --timeout 60 >/dev/null & while kill -0 $! 2>/dev/null; do ping -q -c 1 -W 1 10.9.0.2 >/dev/null; done; wait $!'
 
 same_guest() { wait_until 10 answers && [ "$(guest_pid_inside bob)" = "$pid" ] && wait_until 2 pings 10.9.0.2; }
 check "restart" inside systemctl restart vswitchd

@@ -83,8 +83,8 @@ for kinds in "ta tb" "ta tb,plain" "ta,plain tb" "NO_IO_URING=1 ta tb" "NO_IO_UR
     case $kinds in NO_IO*) WAY=${kinds%% *} kinds=${kinds#* } ;; esac
     # shellcheck disable=SC2086
     start $kinds
-    check "ping" in_a ping -c 3 -i 0.05 -W 1 10.77.0.2
-    check "ping with 1472 bytes" in_a ping -c 1 -W 1 -s 1472 -M do 10.77.0.2
+    check "ping" in_a ping -c 3 -i 0.05 -W 10 10.77.0.2
+    check "ping with 1472 bytes" in_a ping -c 1 -W 10 -s 1472 -M do 10.77.0.2
     check "8 MiB over TCP arrive whole" transfer 8388608
     check "ends at SIGTERM" stop
     if [ "$kinds" = "ta tb,plain" ]; then
@@ -99,7 +99,7 @@ start ta,access=10 tb,access=20
 refuse "no way from VLAN 10 to VLAN 20" in_a ping -c 1 -W 1 10.77.0.2
 stop
 start ta,access=10 tb,trunk=20,native=10
-check "access 10 reaches native 10" in_a ping -c 1 -W 1 10.77.0.2
+check "access 10 reaches native 10" in_a ping -c 1 -W 10 10.77.0.2
 stop
 
 echo "# a trunk between two switches, over a kernel bridge"
@@ -116,7 +116,7 @@ ip -n "$TAG-s" link set tq master trunk
 ip -n "$TAG-s" link set tr master trunk
 ip -n "$TAG-s" link set tc netns "$TAG-b"
 in_b ip addr add 10.77.0.2/24 dev tc; in_b ip link set tc up
-check "ping through the trunk" in_a ping -c 2 -i 0.1 -W 1 10.77.0.2
+check "ping through the trunk" in_a ping -c 2 -i 0.1 -W 10 10.77.0.2
 check "8 MiB over TCP arrive whole" transfer 8388608
 kill "$OTHER"; wait "$OTHER"; OTHER=
 check "ends at SIGTERM" stop
@@ -127,7 +127,7 @@ echo "# a tap goes down, up, away"
 start ta tb
 ip -n "$TAG-a" link set ta down; ip -n "$TAG-a" link set ta up
 ip -n "$TAG-a" addr replace 10.77.0.1/24 dev ta
-check "ping after down and up" in_a ping -c 1 -W 1 10.77.0.2
+check "ping after down and up" in_a ping -c 1 -W 10 10.77.0.2
 ip -n "$TAG-b" link del tb
 in_a ping -c 2 -i 0.1 -W 1 10.77.0.2 >/dev/null
 before=$(awk '{print $14 + $15}' "/proc/$PID/stat"); sleep 1; after=$(awk '{print $14 + $15}' "/proc/$PID/stat")
@@ -156,6 +156,6 @@ ip netns del "$TAG-s"
 echo "# jumbo"
 start ta,mtu=9000 tb,mtu=9000
 in_a ip link set ta mtu 9000; in_b ip link set tb mtu 9000
-check "ping with 8972 bytes" in_a ping -c 1 -W 1 -s 8972 -M do 10.77.0.2
+check "ping with 8972 bytes" in_a ping -c 1 -W 10 -s 8972 -M do 10.77.0.2
 stop
 exit $FAILED

@@ -48,6 +48,9 @@ def enter_namespace():
             pass
 
 
+PATIENCE = 10  # seconds
+
+
 def open_socket(name):
     s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
     s.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
@@ -82,17 +85,24 @@ def received(s):
         frames.append((tag, data))
 
 
-def exchange(sockets, port, data):
+def exchange(sockets, port, data, to=None):
+    """What arrives where; waits until something is at each of `to`, or at any port at all, and a little longer."""
     for s in sockets.values():
         received(s)
     sockets[port].send(data)
-    time.sleep(0.02)
-    return {name: received(s) for name, s in sockets.items()}
+    got, end = {name: [] for name in sockets}, time.monotonic() + PATIENCE
+    over = False
+    while not over:
+        over = (all(got[name] for name in to) if to is not None else any(got.values())) or time.monotonic() > end
+        time.sleep(0.02)
+        for name, s in sockets.items():
+            got[name] += received(s)
+    return got
 
 
 def expect(sockets, what, port, data, where):
     """`where`: port -> tag it must arrive with; ports not named must get nothing."""
-    got = exchange(sockets, port, data)
+    got = exchange(sockets, port, data, where)
     tags = {name: [t for t, _ in frames] for name, frames in got.items() if frames}
     wanted = {name: [tag] for name, tag in where.items()}
     report(tags == wanted, what if tags == wanted else f"{what}: got {tags}, expected {wanted}")
@@ -168,7 +178,7 @@ def test_learning(s):
 
 def test_reserved(s):
     for last in range(16):
-        got = exchange(s, "va", frame(UNTAGGED, destination=b"\x01\x80\xc2\0\0" + bytes([last])))
+        got = exchange(s, "va", frame(UNTAGGED, destination=b"\x01\x80\xc2\0\0" + bytes([last])), ())
         if any(got.values()):
             report(False, f"01:80:c2:00:00:{last:02x} stays on its link")
             return
@@ -187,7 +197,7 @@ def main():
         for test in (test_vlans, test_hopping, test_sizes, test_learning, test_reserved, test_control_frames):
             test(sockets)
         switch.send_signal(signal.SIGTERM)
-        counters = switch.communicate(timeout=5)[0]
+        counters = switch.communicate(timeout=30)[0]
         report(" reserved=18" in counters, "the drops are counted by reason")
     finally:
         switch.kill()

@@ -15,12 +15,12 @@ check "alice is ready" guest_ready alice
 check "bob is ready" guest_ready bob
 check "bob has a second address" in_guest bob "ip addr add 10.20.0.2/24 dev eth0"
 
-check "alice reaches bob" in_guest alice "ping -c 2 -W 2 10.9.0.2"
-check "bob reaches alice" in_guest bob "ping -c 2 -W 2 10.9.0.1"
-check "the host reaches alice" ping -c 2 -W 2 10.9.0.1
-check "the host reaches bob" ping -c 2 -W 2 10.9.0.2
-check "alice takes large pings" ping -c 2 -W 2 -s 9000 10.9.0.1
-check "bob takes large pings" ping -c 2 -W 2 -s 5000 10.9.0.2
+check "alice reaches bob" in_guest alice "ping -c 2 -W 10 10.9.0.2"
+check "bob reaches alice" in_guest bob "ping -c 2 -W 10 10.9.0.1"
+check "the host reaches alice" ping -c 2 -W 10 10.9.0.1
+check "the host reaches bob" ping -c 2 -W 10 10.9.0.2
+check "alice takes large pings" ping -c 2 -W 10 -s 9000 10.9.0.1
+check "bob takes large pings" ping -c 2 -W 10 -s 5000 10.9.0.2
 
 # --- 8 MiB by HTTP, three ways --------------------------------------------
 sum=$(cat "$IMAGES/8m.sha256")
@@ -61,8 +61,8 @@ rpc vlan.set '{"port":"bob","mode":"access","access":20}' >/dev/null
 refuse "in VLAN 20 bob does not reach alice" bob_pings 10.9.0.1
 refuse "in VLAN 20 bob does not reach the host" bob_pings 10.9.0.254
 rpc vlan.set '{"port":"alice","mode":"trunk","allowed":"1,20","native":1}' >/dev/null
-check "on a trunk alice reaches bob in VLAN 20" in_guest alice "ping -c 2 -W 2 10.20.0.2"
-check "and the host in her native VLAN" in_guest alice "ping -c 2 -W 2 10.9.0.254"
+check "on a trunk alice reaches bob in VLAN 20" in_guest alice "ping -c 2 -W 10 10.20.0.2"
+check "and the host in her native VLAN" in_guest alice "ping -c 2 -W 10 10.9.0.254"
 rpc vlan.set '{"port":"bob","mode":"access","access":1}' >/dev/null
 refuse "back in VLAN 1 bob does not reach alice's VLAN 20" bob_pings 10.20.0.1
 check "but alice" bob_pings 10.9.0.1

@@ -40,8 +40,8 @@ daemon_start '[{"name":"host","type":"tap","addresses":["10.9.0.254/24"]},
 pmd_start "path=$W/d1.sock" --forward-mode=icmpecho --auto-start
 check "testpmd connects" wait_until 30 is_up d1 || { cat "$W/pmd.log"; exit 1; }
 check "and answers pings" wait_until 10 ping -c 1 -W 1 10.9.0.77
-check "many of them" ping -c 500 -i 0.002 -W 2 -q 10.9.0.77
-check "as large as the MTU" ping -c 5 -i 0.05 -W 2 -s 1472 -M "do" 10.9.0.77
+check "many of them" ping -c 500 -i 0.002 -W 10 -q 10.9.0.77
+check "as large as the MTU" ping -c 5 -i 0.05 -W 10 -s 1472 -M "do" 10.9.0.77
 kill -9 "$PMD"; wait "$PMD" 2>/dev/null; exec 9>&-; PMD=
 check "killed, its port is down" wait_until 5 is_down d1
 
@@ -49,7 +49,7 @@ pmd_start "path=$W/d2.sock,server=1,mrg_rxbuf=0" --forward-mode=icmpecho --auto-
 check "testpmd listens, the switch connects" wait_until 30 is_up d2 || { cat "$W/pmd.log"; exit 1; }
 ip neigh flush all
 check "and it answers pings" wait_until 10 ping -c 1 -W 1 10.9.0.78
-check "many of them, too" ping -c 500 -i 0.002 -W 2 -q 10.9.0.78
+check "many of them, too" ping -c 500 -i 0.002 -W 10 -q 10.9.0.78
 check "testpmd ends" pmd_stop
 check "and its port is down" wait_until 5 is_down d2
 

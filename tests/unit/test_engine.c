@@ -172,7 +172,7 @@ static bool comes_back(const char *bytes, unsigned size, bool counts, unsigned u
 /* A busy host may have run nothing of it when it is asked, then later. */
 static void test_comes_back(void)
 {
-    enum { FIRST_USEC = 5000, LAST_USEC = FIRST_USEC << 9 };
+    enum { FIRST_USEC = 5000, LAST_USEC = FIRST_USEC << 5 };
     static const struct { const char *bytes; unsigned size; bool counts; } loops[] = {
         { "\xeb\xfe", 2, false },                                        /* jmp $ */
         { "\xb8\x00\x00\x01\x00\xff\xe0", 7, false },                    /* mov eax, CODE; jmp eax */
