@@ -78,6 +78,17 @@ def best(measure, wanted):
     return least
 
 
+def are_in_time(slept):
+    """All but one: that one may have come while the host was busy with others."""
+    return min(slept) >= 0 and sorted(slept)[-2] < SLACK + 100
+
+
+def sleeps(g):
+    """By how much some are late, once more if that is too much."""
+    slept = [late(g, 2500, 1) for _ in range(5)]
+    return slept if are_in_time(slept) else [late(g, 2500, 1) for _ in range(5)]
+
+
 def answers(g):
     """How long the shell takes for nothing, on average of 20 times."""
     began = time.monotonic()
@@ -101,9 +112,9 @@ def look(name, append):
         last = caught_up(g, first)
         lost = ticks_lost(first, last)
         check(f"{name}: no tick is lost", abs(lost) <= 2, f"{lost:.1f} jiffies")
-        slept = best(lambda: late(g, 2500, 1), SLACK + 100)
-        print(f"     {name}: a sleep of 2.5 s was {slept:.1f} ms late")
-        check(f"{name}: a program's timer is late by the slack at most", 0 <= slept < SLACK + 100, slept)
+        slept = sleeps(g)
+        print(f"     {name}: sleeps of 2.5 s were late by ms:", *(f"{s:.1f}" for s in slept))
+        check(f"{name}: a program's timer is late by the slack at most", are_in_time(slept), slept)
         time.sleep(1.5)
         took = best(lambda: answers(g), SLACK / 2000)
         check(f"{name}: input wakes it at once", took < SLACK / 2000, took)
