@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "x86vm/translate/cache.h"
 #include "x86vm/translate/translator.h"
 
 #include "tests/unit/engine_fixture.h"
@@ -13,7 +14,7 @@
 
 enum { PTE_U = 4, USER_CODE = 0x1b, USER_DATA = 0x23, TSS = 0x6000, KERNEL_STACK = 0x8000 };
 enum { CACHE = 1 << 20, CACHE_LITTLE = 384 << 10, FRAME = 0x40000, TAIL = 0x60000, BRIDGE = 0x61000, OTHER_BRIDGE = BRIDGE + 0x100, MADE_LATE = 0x62000, ALIASES = 0x200000, BRIDGED = 5, STARTS = 60 };
-enum { ONES = 500 /* blocks of a page */, TAIL_ADDS = 7, TAILS = 3, FAULT_AT = 2 * PAGE_SIZE - 64, NOWHERE_AT = 0x3f0000 };
+enum { ONES = 500 /* blocks of a page */, TAIL_ADDS = 7, TAILS = 3, PROGRAMS = 0x100000, PROGRAMS_MOST = 64, FAULT_AT = 2 * PAGE_SIZE - 64, NOWHERE_AT = 0x3f0000 };
 
 static uint32_t alias(unsigned number) { return ALIASES + number * 2 * PAGE_SIZE; }
 
@@ -33,15 +34,20 @@ static void put_page(uint32_t at)
     poke32(end + 1, (at & ~(uint32_t)(PAGE_SIZE - 1)) + PAGE_SIZE - (end + 5));
 }
 
+static void put_code(uint32_t frame)
+{
+    put_page(frame);
+    put_page(frame + PAGE_SIZE);
+    poke(frame + PAGE_SIZE + ONES * 3, "\xba", 1); /* MOV EDX, TAIL; CALL EDX three times; HLT, which a user may not */
+    poke32(frame + PAGE_SIZE + ONES * 3 + 1, TAIL);
+    poke(frame + PAGE_SIZE + ONES * 3 + 5, "\xff\xd2\xff\xd2\xff\xd2\xf4", 7);
+    poke(frame + FAULT_AT, "\x40\x8b\x0d", 3); /* INC EAX; MOV ECX, [NOWHERE_AT] */
+    poke32(frame + FAULT_AT + 3, NOWHERE_AT);
+}
+
 static void put_program(void)
 {
-    put_page(FRAME);
-    put_page(FRAME + PAGE_SIZE);
-    poke(FRAME + PAGE_SIZE + ONES * 3, "\xba", 1); /* MOV EDX, TAIL; CALL EDX three times; HLT, which a user may not */
-    poke32(FRAME + PAGE_SIZE + ONES * 3 + 1, TAIL);
-    poke(FRAME + PAGE_SIZE + ONES * 3 + 5, "\xff\xd2\xff\xd2\xff\xd2\xf4", 7);
-    poke(FRAME + FAULT_AT, "\x40\x8b\x0d", 3); /* INC EAX; MOV ECX, [NOWHERE_AT] */
-    poke32(FRAME + FAULT_AT + 3, NOWHERE_AT);
+    put_code(FRAME);
     poke(TAIL, "\x83\xc0\x07\xc3", 4); /* ADD EAX, 7; RET */
     poke(BRIDGE, "\xe9", 1);
     poke32(BRIDGE + 1, alias(BRIDGED) - (BRIDGE + 5));
@@ -149,8 +155,41 @@ static bool pages_agree(void)
     return living == listed;
 }
 
+static bool maps_to(const struct code_map *map, uint32_t place, const struct block *block)
+{
+    struct code_row row;
+
+    return code_map_find(map, place, &row) && row.eip - block->eip < block->length;
+}
+
+/* Each block's code belongs to its instructions, and not to those of one that was there before. */
+static bool maps_agree(void)
+{
+    const struct translator *t = translator_current;
+    uint32_t cold_end = (uint32_t)(t->cold.p - t->cache_rw);
+
+    for (uint32_t i = t->order.count; i-- > 0;) {
+        const struct block *block = t->order.items[i];
+        if (!maps_to(&t->hot_map, (uint32_t)(block->entry - (uint64_t)(uintptr_t)t->cache_rx), block)
+            || (block->cold_at < cold_end && !maps_to(&t->cold_map, block->cold_at, block)))
+            return false;
+        cold_end = block->cold_at; /* one without cold code has the next one's place */
+    }
+    return true;
+}
+
+static unsigned pieces(void)
+{
+    unsigned count = 0;
+
+    for (const struct arena *a = translator_current->arena; a; a = a->next)
+        count++;
+    return count;
+}
+
 static void check_tables(void)
 {
+    CU_ASSERT_TRUE(maps_agree());
     CU_ASSERT_TRUE(links_agree());
     CU_ASSERT_TRUE(far_links_agree());
     CU_ASSERT_TRUE(pages_agree());
@@ -177,12 +216,13 @@ static void check_fault(unsigned number)
     CU_ASSERT_EQUAL(cpu->cr2, NOWHERE_AT);
 }
 
-static void start_process(unsigned number)
+/* At that alias, of the program in these two pages. */
+static void start_process_of(unsigned number, uint32_t frame)
 {
     uint64_t drops = counted().copies_dropped;
 
-    map(alias(number), FRAME);
-    map(alias(number) + PAGE_SIZE, FRAME + PAGE_SIZE);
+    map(alias(number), frame);
+    map(alias(number) + PAGE_SIZE, frame + PAGE_SIZE);
     view_flush_nonglobal(cpu); /* another process */
     for (unsigned again = 0; again < 3; again++)
         CU_ASSERT_EQUAL(run_at(alias(number)), answer(TAIL_ADDS));
@@ -190,6 +230,8 @@ static void start_process(unsigned number)
     if (counted().copies_dropped != drops)
         check_tables();
 }
+
+static void start_process(unsigned number) { start_process_of(number, FRAME); }
 
 /* Of a page that was copied from and kept, of one that is linked to what was dropped, and of code that changes. */
 static void check_runs(void)
@@ -208,14 +250,19 @@ static void check_runs(void)
     check_tables();
 }
 
+/* The memory of what was dropped is used again, or given back. */
 static void run_many(const char *set)
 {
     struct x86vm_counters c;
+    unsigned most = 0;
 
     start(set, CACHE);
     CU_ASSERT_EQUAL(run_at(BRIDGE), 0); /* a page fault: its block is there, and leads nowhere */
     for (unsigned i = 0; i < STARTS; i++) {
         start_process(i);
+        if (counted().copies_dropped == 0)
+            most = pieces() > most ? pieces() : most;
+        CU_ASSERT(pieces() <= most + 1);
         if (i % 16 == 15)
             check_runs();
     }
@@ -270,7 +317,38 @@ static void test_little_cache(void)
     start("X86VM_NO_BARE", CACHE_LITTLE);
     for (unsigned i = 0; i < STARTS / 4; i++)
         start_process(i);
+    CU_ASSERT(counted().copies_dropped + counted().cache_flushes <= STARTS / 4); /* not for every few blocks */
     check_tables();
+    engine_end();
+}
+
+/* The part of the cache that is fuller, in hundredths. */
+static unsigned fullness(void)
+{
+    const struct translator *t = translator_current;
+    unsigned hot = (unsigned)((t->hot.p - t->hot_start) * 100 / (t->hot.end - t->hot_start)),
+             cold = (unsigned)((t->cold.p - t->cold_start) * 100 / (t->cold.end - t->cold_start));
+
+    return hot > cold ? hot : cold;
+}
+
+/* Where what is no copy fills nearly all of it, some of that goes, too: else the next copies would soon have no room again. */
+static void test_much_that_is_no_copy(void)
+{
+    enum { NEARLY_FULL = 80 };
+    unsigned programs = 0;
+
+    start("X86VM_NO_BARE", 2 * CACHE);
+    while (fullness() < NEARLY_FULL && programs < PROGRAMS_MOST) {
+        put_code(PROGRAMS + programs * 2 * PAGE_SIZE);
+        start_process_of(programs, PROGRAMS + programs * 2 * PAGE_SIZE);
+        programs++;
+    }
+    CU_ASSERT_EQUAL(counted().copies_dropped + counted().cache_flushes, 0);
+    for (unsigned i = 0; i < STARTS; i++)
+        start_process_of(PROGRAMS_MOST + i, PROGRAMS);
+    CU_ASSERT(counted().copies_dropped > 0);
+    CU_ASSERT(counted().copies_dropped + counted().cache_flushes < STARTS / 2);
     engine_end();
 }
 
@@ -284,6 +362,7 @@ int main(void)
         { "the same where copies are compared", test_compared },
         { "nothing is copied: all goes", test_new_code },
         { "a little cache", test_little_cache },
+        { "much that is no copy", test_much_that_is_no_copy },
         CU_TEST_INFO_NULL,
     };
 
