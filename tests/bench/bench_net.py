@@ -193,7 +193,7 @@ def measure_tcp(kind, build, scratch, seconds=3):
 NICS = {"ours": {"e1000": "e1000", "ne2000": "rtl8029", "virtio": "virtio-net"},
         "qemu": {"e1000": "e1000", "ne2000": "ne2k_pci", "virtio": "virtio-net-pci"}}
 MAC = "02:bb:00:00:00:01"
-# The other end of a guest's TCP leaves CPU 0 to the guest: beside it, a third to a half of the rate is gone.
+# The other end of a guest's TCP leaves CPU 0 to the guest: beside it, 10 to 45 % of the rate is gone.
 PEER = ["taskset", "-c", "1"]
 
 
