@@ -348,91 +348,6 @@ static void test_nmi_until_iret(void)
     x86vm_free(vm);
 }
 
-/* --- an idle guest's memory --- */
-
-enum { ADDITIONS = 2000 };
-
-static bool additions_are(uint32_t times)
-{
-    for (uint32_t i = 0; i < ADDITIONS; i++) {
-        uint32_t value;
-        if (!phys_dma_read(phys, DATA + 4 * i, &value, 4) || value != times)
-            return false;
-    }
-    return true;
-}
-
-static void run_additions(void)
-{
-    cpu->eip = CODE;
-    cpu->halted = false;
-    CU_ASSERT_EQUAL(run(), X86VM_EXIT_DEAD);
-}
-
-static struct x86vm_counters counted(void)
-{
-    struct x86vm_counters c;
-    x86vm_get_counters(vm, &c);
-    return c;
-}
-
-static void test_rest(void)
-{
-    const uint64_t minute = 60ull * 1000000000;
-    uint64_t code;
-
-    setenv("X86VM_NO_BARE", "1", 1); /* with checks there is more of it */
-    engine_start(1 << 20);
-    unsetenv("X86VM_NO_BARE");
-    for (uint32_t i = 0; i < ADDITIONS; i++) {
-        poke(CODE + 6 * i, "\xff\x05", 2); /* inc dword [] */
-        poke32(CODE + 6 * i + 2, DATA + 4 * i);
-    }
-    poke(CODE + 6 * ADDITIONS, "\xfa\xf4", 2); /* cli; hlt */
-    run_additions();
-    code = counted().code_bytes;
-    CU_ASSERT_TRUE(code > 128 << 10); /* enough to be worth dropping */
-    x86vm_rest(vm, minute);
-    CU_ASSERT_EQUAL(counted().cache_flushes, 1);
-    CU_ASSERT_EQUAL(counted().code_bytes, 0);
-    run_additions();
-    CU_ASSERT_TRUE(additions_are(2));
-    CU_ASSERT_EQUAL(counted().code_bytes, code);
-    x86vm_rest(vm, 2 * minute); /* too soon to drop it again: only a mapping is let go */
-    CU_ASSERT_EQUAL(counted().code_bytes, code);
-    run_additions();
-    CU_ASSERT_TRUE(additions_are(3));
-    poke(CODE, "\xeb\x04", 2); /* jmp over the first */
-    poke32(DATA, 4);
-    run_additions();
-    CU_ASSERT_TRUE(additions_are(4));
-    x86vm_rest(vm, 60 * minute);
-    CU_ASSERT_EQUAL(counted().cache_flushes, 2);
-    poke(CODE, "\x90\x90\x90\x90\x90\x90", 6);
-    poke32(DATA, 5);
-    run_additions();
-    CU_ASSERT_TRUE(additions_are(5));
-    engine_end();
-}
-
-/* What a recording counts must not depend on when the guest was idle. */
-static void test_rest_when_counting(void)
-{
-    engine_start(1 << 20);
-    x86vm_count(vm);
-    for (uint32_t i = 0; i < ADDITIONS; i++) {
-        poke(CODE + 6 * i, "\xff\x05", 2);
-        poke32(CODE + 6 * i + 2, DATA + 4 * i);
-    }
-    poke(CODE + 6 * ADDITIONS, "\xfa\xf4", 2);
-    run_additions();
-    x86vm_rest(vm, 1);
-    CU_ASSERT_EQUAL(counted().cache_flushes, 0);
-    run_additions();
-    CU_ASSERT_TRUE(additions_are(2));
-    engine_end();
-}
-
 /* Three targets that have the same place in the table of indirect jumps: none of them leaves
  * translated code each time, and an endless loop of them comes back on request. */
 static void test_targets_far_apart(void)
@@ -460,6 +375,13 @@ static void test_targets_far_apart(void)
     x86vm_get_counters(vm, &after);
     CU_ASSERT(after.indirect_misses < 100);
     engine_end();
+}
+
+static struct x86vm_counters counted(void)
+{
+    struct x86vm_counters c;
+    x86vm_get_counters(vm, &c);
+    return c;
 }
 
 /* A page has more blocks than one may have, by code segments of other bases: they go, and no others. */
@@ -519,8 +441,6 @@ int main(void)
         { "a device writes the next instruction", test_dma_beside_pc },
         { "NMI until IRET", test_nmi_until_iret },
         { "a page with more blocks than it may have", test_crowded_page },
-        { "an idle guest's code is dropped and made again", test_rest },
-        { "not while instructions are counted", test_rest_when_counting },
         CU_TEST_INFO_NULL,
     };
 
