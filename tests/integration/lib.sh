@@ -59,11 +59,11 @@ check_says() { # NAME PATTERN COMMAND…: fails, and says something that matches
 }
 # wait_until SECONDS COMMAND…: until it succeeds; or for so long, on a host that does nothing else: half a minute at least.
 wait_until() {
-    seconds=$1; shift
-    [ "$seconds" -ge 30 ] || seconds=30
-    give_up=$(($(date +%s) + seconds))
+    patience=$1; shift
+    [ "$patience" -ge 30 ] || patience=30
+    impatient_at=$(($(date +%s) + patience))
     while ! "$@" >/dev/null 2>&1; do
-        [ "$(date +%s)" -lt $give_up ] || return 1
+        [ "$(date +%s)" -lt $impatient_at ] || return 1
         sleep 0.1
     done
 }
