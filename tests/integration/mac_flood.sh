@@ -16,6 +16,8 @@ for tap in pa pb pc bad few trunk; do
 done
 python3 - "$SOCKET" <<'END'
 import json, socket, subprocess, sys, time
+sys.path.insert(0, "tests/integration")
+from lib_wait import wait_until
 
 A, B, C = b"\2\0\0\0\0\x0a", b"\2\0\0\0\0\x0b", b"\2\0\0\0\0\x0c"
 ALL = b"\xff" * 6
@@ -55,15 +57,6 @@ def seen(addresses=None):
             if address[2] != socket.PACKET_OUTGOING and (addresses is None or data[:12] == addresses):
                 names.add(name)
     return names
-
-
-def wait_until(condition, seconds=10):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def arrives(addresses, names, seconds=10):
@@ -130,7 +123,7 @@ rpc("fdb.flush", port="bad"), rpc("fdb.flush", port="trunk")
 for what, source in (("a group address", b"\3\0\0\0\0\1"), ("broadcast", ALL), ("zero", bytes(6))):
     before, entries = counter("bad", "bad_source"), len(table("bad"))
     goes_to(f"{what} as source: to nobody", "bad", ALL, source, [])
-    wait_until(lambda: counter("bad", "bad_source") > before)
+    wait_until(lambda: counter("bad", "bad_source") > before, 10)
     check(f"{what}: counted, not learned", counter("bad", "bad_source") == before + 1 and len(table("bad")) == entries)
 
 through("bad", B)

@@ -23,6 +23,7 @@ import time
 
 sys.path.insert(0, "tools")
 import rpc
+from lib_wait import wait_until
 
 BUILD = sys.argv[1]
 TYPE = 0x88B5
@@ -44,15 +45,6 @@ def report(ok, what, found=""):
 
 def sh(command):
     subprocess.run(command, shell=True, check=True)
-
-
-def wait_until(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 class Daemon:
